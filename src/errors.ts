@@ -1,0 +1,66 @@
+/**
+ * What went wrong, for programs. Part of the API: codes are added, never renamed.
+ * `proto-docs/errors.md` says for each one what it means and what to do.
+ */
+export type ErrorCode =
+  // The caller's fault: the same request will fail again.
+  | 'malformed' // bytes or text do not follow the format they claim
+  | 'out_of_range' // a well-formed index or size outside the tree, or beyond 2^53-1
+  | 'not_found' // no such log, entry, hash, tile or route
+  | 'method_not_allowed' // the route exists, the method does not
+  | 'unsupported_media_type' // a batch in a format that is not one of the two
+  | 'too_large' // an entry, a batch or a body above its limit
+  | 'too_slow' // a body that came slower than allowed, or not at all
+  | 'usage' // a command line or a configuration that cannot be meant
+  | 'already_exists' // something that is created once is there already
+  // Verification: what was checked did not hold.
+  | 'bad_proof' // a proof does not lead to the expected root hash
+  | 'bad_signature' // a signature by a known key does not verify
+  | 'untrusted_signer' // no signature by a key the caller trusts
+  | 'wrong_origin' // a checkpoint of another log
+  | 'fork' // two signed heads of one log that contradict each other
+  // The world's fault: trying later may help.
+  | 'rate_limited' // this caller holds more than its share of the queue; nothing was logged
+  | 'overloaded' // the queue is full for everyone; nothing was logged
+  | 'shutting_down' // the server is stopping; nothing was logged
+  | 'log_halted' // this log takes no writes until an operator, or the space it lacks, comes back
+  | 'outcome_unknown' // the write may or may not be on disk; repeating it is safe
+  | 'unreachable' // a server did not answer, or not with HTTP
+  | 'unexpected_answer' // a server answered something the protocol has no place for
+  | 'io_error' // reading or writing a file failed
+  // A data folder that will not be opened, and why.
+  | 'not_initialised' // nothing there, or only half of it
+  | 'foreign_format' // a newer version of ours, or somebody else's folder
+  | 'locked' // another process has it open
+  | 'key_missing' // a log without its private key
+  | 'key_permissions' // a private key that others than its owner can read
+  | 'wrong_key' // a private key that is not this log's
+  | 'corrupt' // stored bytes contradict a signed head
+  | 'rolled_back' // the database is older than the last head that was signed
+  | 'head_missing' // the second copy of the last signed head is gone
+  | 'stale_size' // a commit that grows from another size than the stored one
+  | 'internal' // a bug in this program
+
+/** A failure that a program can tell apart by its `code`, and a person understands by its message. */
+export class SteleError extends Error {
+  override readonly name = 'SteleError'
+  readonly code: ErrorCode
+  /** For 429 and 503: after how many seconds trying again makes sense. */
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions & { retryAfterSeconds?: number } = {}) {
+    super(message, options)
+    this.code = code
+    this.retryAfterSeconds = options.retryAfterSeconds
+  }
+}
+
+/** States a fact that only a bug in this program can make false. */
+export function invariant(fact: boolean, message: string): asserts fact {
+  if (!fact) throw new SteleError('internal', `internal error: ${message}`)
+}
+
+/** True for a `SteleError` with one of the given codes. */
+export function hasCode(error: unknown, ...codes: ErrorCode[]): error is SteleError {
+  return error instanceof SteleError && codes.includes(error.code)
+}

@@ -1,0 +1,90 @@
+import { SteleError } from '../errors.ts'
+import { EMPTY_ROOT, nodeHash, type Hash } from '../merkle/hash.ts'
+import {
+  consistencyRanges,
+  coveringNodes,
+  inclusionRanges,
+  isSubtree,
+  subtreeRanges,
+  type LeafRange,
+} from '../merkle/range.ts'
+import type { TileHashes } from './hashes.ts'
+import { placeOf, widthAt } from './layout.ts'
+import type { TileId } from './path.ts'
+
+/** Where tiles come from: a store, a server, a folder. Whether they are verified is the source's to say. */
+export interface TileSource {
+  /** The tiles asked for, in that order, each at least as wide as asked. */
+  readTiles(tiles: readonly TileId[]): Promise<TileHashes[]>
+}
+
+/**
+ * PATH(index, size) of RFC 6962, leaf side first.
+ *
+ * @throws SteleError `out_of_range` unless 0 <= index < size; whatever the source throws
+ */
+export async function proveInclusion(source: TileSource, index: number, size: number): Promise<Hash[]> {
+  if (!(index >= 0 && index < size)) throw outOfRange(`index ${index} is not below tree size ${size}`)
+  return hashRanges(source, inclusionRanges(index, size), size)
+}
+
+/**
+ * PROOF(oldSize, newSize) of RFC 6962; empty for equal sizes.
+ *
+ * @throws SteleError `out_of_range` unless 0 < oldSize <= newSize; whatever the source throws
+ */
+export async function proveConsistency(
+  source: TileSource,
+  oldSize: number,
+  newSize: number,
+): Promise<Hash[]> {
+  if (!(oldSize > 0 && oldSize <= newSize)) {
+    throw outOfRange(`old size ${oldSize} is not between 1 and the new size ${newSize}`)
+  }
+  return hashRanges(source, consistencyRanges(oldSize, newSize), newSize)
+}
+
+/**
+ * SUBTREE_PROOF(start, end, size) of the MTC draft.
+ *
+ * @throws SteleError `out_of_range` unless [start, end) is a subtree within the size; whatever the source throws
+ */
+export async function proveSubtree(
+  source: TileSource,
+  start: number,
+  end: number,
+  size: number,
+): Promise<Hash[]> {
+  if (!isSubtree({ begin: start, end }) || end > size) {
+    throw outOfRange(`[${start}, ${end}) is no subtree of ${size} leaves`)
+  }
+  return hashRanges(source, subtreeRanges({ begin: start, end }, size), size)
+}
+
+/** The root hash of the first `size` leaves. */
+export async function rootAt(source: TileSource, size: number): Promise<Hash> {
+  if (size === 0) return EMPTY_ROOT
+  const [root] = await hashRanges(source, [{ begin: 0, end: size }], size)
+  return root!
+}
+
+/** Plan which nodes make up the ranges, fetch their tiles in one read, fold. */
+async function hashRanges(source: TileSource, ranges: readonly LeafRange[], size: number): Promise<Hash[]> {
+  const plan = ranges.map((range) => coveringNodes(range).map(placeOf))
+  const wanted = new Map<string, TileId>()
+  for (const { level, index } of plan.flat()) {
+    wanted.set(`${level}/${index}`, { level, index, width: widthAt(level, index, size) })
+  }
+  if (wanted.size === 0) return []
+  const tiles = await source.readTiles([...wanted.values()])
+  const found = new Map([...wanted.keys()].map((key, i) => [key, tiles[i]!]))
+  return plan.map((places) =>
+    places
+      .map(({ level, index, height, position }) => found.get(`${level}/${index}`)!.node(height, position))
+      .reduceRight((right, left) => nodeHash(left, right)),
+  )
+}
+
+function outOfRange(message: string): SteleError {
+  return new SteleError('out_of_range', `proof: ${message}`)
+}
