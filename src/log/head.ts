@@ -1,0 +1,63 @@
+import { decodeUtf8, encodeUtf8 } from '../bytes/text.ts'
+import { concatBytes } from '../bytes/bytes.ts'
+import { getUint64, putUint64 } from '../bytes/integer.ts'
+import { SteleError } from '../errors.ts'
+import { HASH_BYTES, asHash, type Hash } from '../merkle/hash.ts'
+
+/** What a log says of itself at one moment. */
+export interface Head {
+  readonly size: number
+  readonly root: Hash
+  /** Milliseconds since 1970; grows with every head of a log, whatever the clock does. */
+  readonly timestampMs: number
+}
+
+/** A head with both signatures over it: the checkpoint and the tree head of RFC 6962. */
+export interface SignedHead extends Head {
+  /** The signed note, as served at `checkpoint`. */
+  readonly checkpoint: string
+  /** RFC 6962's `tree_head_signature`: a TLS DigitallySigned by the log's P-256 key. */
+  readonly treeHeadSignature: Uint8Array
+}
+
+/*
+ * The stored form: uint8 1 | uint64 size | uint64 timestamp | 32 bytes root | uint16 length | tree head signature |
+ * checkpoint to the end. `proto-docs/storage.md` describes it.
+ */
+const VERSION = 1
+const FIXED_BYTES = 1 + 8 + 8 + HASH_BYTES + 2
+
+/** A signed head as bytes for a store and a head file. */
+export function encodeHead(head: SignedHead): Uint8Array {
+  const fixed = new Uint8Array(FIXED_BYTES)
+  fixed[0] = VERSION
+  putUint64(fixed, 1, head.size)
+  putUint64(fixed, 9, head.timestampMs)
+  fixed.set(head.root, 17)
+  new DataView(fixed.buffer).setUint16(49, head.treeHeadSignature.length)
+  return concatBytes(fixed, head.treeHeadSignature, encodeUtf8(head.checkpoint))
+}
+
+/**
+ * The inverse of `encodeHead`. Checks the form alone: signatures are the signer's to verify.
+ *
+ * @param where names the place in error messages
+ * @throws SteleError `corrupt`, `foreign_format`
+ */
+export function decodeHead(record: Uint8Array, where: string): SignedHead {
+  const view = new DataView(record.buffer, record.byteOffset, record.length)
+  if (record.length < FIXED_BYTES || record.length < FIXED_BYTES + view.getUint16(49)) {
+    throw new SteleError('corrupt', `${where}: a signed head is cut short at ${record.length} bytes`)
+  }
+  if (record[0] !== VERSION) {
+    throw new SteleError('foreign_format', `${where}: expected a head record of version 1, got ${record[0]}`)
+  }
+  const checkpointAt = FIXED_BYTES + view.getUint16(49)
+  return {
+    size: getUint64(record, 1, where),
+    timestampMs: getUint64(record, 9, where),
+    root: asHash(record.slice(17, 17 + HASH_BYTES), where),
+    treeHeadSignature: record.slice(FIXED_BYTES, checkpointAt),
+    checkpoint: decodeUtf8(record.subarray(checkpointAt), where),
+  }
+}

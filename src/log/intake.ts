@@ -1,0 +1,185 @@
+import { SteleError, invariant } from '../errors.ts'
+import { HASH_BYTES, leafHash, type Hash } from '../merkle/hash.ts'
+import type { LeafFinder } from './leaf-finder.ts'
+import type { Pool } from './pool.ts'
+import { Unit, type LiveLeaf } from './unit.ts'
+
+/** Where an entry stands in the log. */
+export interface Placement {
+  readonly index: number
+  readonly leafHash: Hash
+  /** True when these bytes were in the log, or on their way, before this submission brought them. */
+  readonly duplicate: boolean
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+/**
+ * The door of a log: hashes what comes, recognises what is already there, and queues the rest. Owner of the map of
+ * live leaves: those on their way, and those that the leaf index does not hold yet.
+ */
+export class Intake {
+  readonly #pool: Pool
+  readonly #finder: LeafFinder
+  readonly #allowDuplicates: boolean
+  readonly #live = new Map<string, LiveLeaf>()
+  /** Why new submissions are refused. */
+  #refusal: SteleError | undefined
+  /** Why nothing is queued any more, not even what was admitted before. */
+  #halted: SteleError | undefined
+
+  constructor(parts: { pool: Pool; finder: LeafFinder; allowDuplicates: boolean }) {
+    this.#pool = parts.pool
+    this.#finder = parts.finder
+    this.#allowDuplicates = parts.allowDuplicates
+  }
+
+  /**
+   * Submits entries as one unit: those that are new get consecutive indexes in one commit.
+   *
+   * @param caller whose share of the queue this counts against
+   * @returns one placement for each entry, in order, once all of them are integrated
+   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted`: nothing was logged;
+   *   `outcome_unknown`: repeating it is safe
+   */
+  async submit(entries: readonly Uint8Array[], caller: string): Promise<Placement[]> {
+    if (this.#refusal) throw this.#refusal
+    const hashes = entries.map(leafHash)
+    const keys = hashes.map(keyOf)
+    const unit = new Unit(caller)
+    // No await from here to the end of the loop: looking and claiming in one breath is the lock.
+    const fresh = entries.filter((_, i) => !this.#alive(keys[i]!))
+    if (fresh.length > 0) {
+      this.#pool.admit(
+        unit,
+        fresh.length,
+        fresh.reduce((sum, entry) => sum + entry.length, 0),
+      )
+    }
+    const leaves = hashes.map((hash, i) => {
+      return this.#alive(keys[i]!) ?? this.#claim(keys[i]!, hash, entries[i]!, unit)
+    })
+    const mine = new Set(unit.leaves)
+    if (unit.leaves.length > 0) void this.#enqueue(unit)
+    await settled(unit, leaves)
+    return leaves.map((leaf) => placementOf(leaf, mine.delete(leaf)))
+  }
+
+  /** Finds a leaf that is integrated, or undefined. Leaves on their way are not there yet. */
+  async find(hash: Hash): Promise<number | undefined> {
+    const live = this.#live.get(keyOf(hash))
+    if (live?.index !== undefined) return live.index
+    const [index] = await this.#finder.find(hash)
+    return index
+  }
+
+  /** Says what became of units that were taken from the pool. With an error, their leaves are forgotten. */
+  settle(units: readonly Unit[], error?: SteleError): void {
+    this.#pool.release(units)
+    for (const unit of units) {
+      if (error) {
+        this.forget(unit.leaves)
+        unit.reject(error)
+      } else {
+        for (const leaf of unit.leaves) leaf.entry = NO_BYTES
+        unit.resolve()
+      }
+    }
+  }
+
+  /** Leaves that look-ups find elsewhere from now on. */
+  forget(leaves: readonly LiveLeaf[]): void {
+    for (const leaf of leaves) {
+      const key = keyOf(leaf.hash)
+      if (this.#live.get(key) === leaf) this.#live.delete(key)
+    }
+  }
+
+  /** Refuses whatever comes from now on; what was admitted goes its way. */
+  refuse(reason: SteleError): void {
+    this.#refusal = reason
+  }
+
+  /** Refuses whatever comes from now on, and whatever still waits for an index. */
+  halt(reason: SteleError): void {
+    this.refuse(reason)
+    this.#halted = reason
+    this.settle(this.#pool.takeAll(), reason)
+  }
+
+  /** Leaves that are on their way or not indexed yet. */
+  get liveLeaves(): number {
+    return this.#live.size
+  }
+
+  #alive(key: string): LiveLeaf | undefined {
+    return this.#allowDuplicates ? undefined : this.#live.get(key)
+  }
+
+  #claim(key: string, hash: Hash, entry: Uint8Array, unit: Unit): LiveLeaf {
+    const leaf: LiveLeaf = { hash, entry, index: undefined, loggedBefore: false, unit }
+    unit.leaves.push(leaf)
+    // Where duplicates are allowed, the first of several stays: look-ups answer the lowest index.
+    if (!this.#live.has(key)) this.#live.set(key, leaf)
+    return leaf
+  }
+
+  async #enqueue(unit: Unit): Promise<void> {
+    try {
+      if (!this.#allowDuplicates) await this.#removeLogged(unit)
+      if (this.#halted) throw this.#halted
+      if (unit.leaves.length > 0) this.#pool.push(unit)
+      else this.settle([unit])
+    } catch (error) {
+      this.settle([unit], error instanceof SteleError ? error : ioError(error))
+    }
+  }
+
+  /** Takes out of a unit the leaves that the log holds already. */
+  async #removeLogged(unit: Unit): Promise<void> {
+    const slab = new Uint8Array(unit.leaves.length * HASH_BYTES)
+    unit.leaves.forEach((leaf, i) => slab.set(leaf.hash, i * HASH_BYTES))
+    const indexes = await this.#finder.find(slab)
+    const logged = unit.leaves.filter((leaf, i) => {
+      leaf.index = indexes[i]
+      leaf.loggedBefore = indexes[i] !== undefined
+      return leaf.loggedBefore
+    })
+    if (logged.length === 0) return
+    unit.leaves = unit.leaves.filter((leaf) => !leaf.loggedBefore)
+    this.forget(logged)
+  }
+}
+
+/** Waits for every unit that these leaves belong to. */
+async function settled(unit: Unit, leaves: readonly LiveLeaf[]): Promise<void> {
+  const others = new Set(leaves.map((leaf) => leaf.unit))
+  const brought = others.delete(unit)
+  if (brought) await unit.done
+  try {
+    for (const other of others) await other.done
+  } catch (error) {
+    if (!brought) throw error
+    throw new SteleError(
+      'outcome_unknown',
+      'batch: its new entries are in the log, the fate of entries that others had sent before is unknown; ' +
+        'repeat the request to learn it',
+      { cause: error },
+    )
+  }
+}
+
+function placementOf(leaf: LiveLeaf, firstOfMine: boolean): Placement {
+  invariant(leaf.index !== undefined, 'a settled leaf has no index')
+  return { index: leaf.index, leafHash: leaf.hash, duplicate: leaf.loggedBefore || !firstOfMine }
+}
+
+/** A map key of 32 one-byte characters: shorter and faster to hash than hex. */
+function keyOf(hash: Uint8Array): string {
+  return Buffer.from(hash.buffer, hash.byteOffset, HASH_BYTES).toString('latin1')
+}
+
+function ioError(error: unknown): SteleError {
+  const message = error instanceof Error ? error.message : String(error)
+  return new SteleError('io_error', `leaf index: ${message}`, { cause: error })
+}

@@ -1,0 +1,312 @@
+import { SteleError } from '../errors.ts'
+import type { Hash } from '../merkle/hash.ts'
+import type { HeadFile } from '../storage/head-file.ts'
+import type { LeafIndex } from '../storage/leaf-index.ts'
+import type { LogStore } from '../storage/store.ts'
+import { encodeBundle } from '../tile/bundle.ts'
+import type { Tree } from '../tile/grow.ts'
+import type { TileId } from '../tile/path.ts'
+import { proveConsistency, proveInclusion } from '../tile/prove.ts'
+import type { SignedHead } from './head.ts'
+import { Indexer } from './indexer.ts'
+import { Intake, type Placement } from './intake.ts'
+import { LeafFinder } from './leaf-finder.ts'
+import { Pool, type PoolLimits } from './pool.ts'
+import { Publisher } from './publisher.ts'
+import { TileReader } from './reader.ts'
+import { Sequencer } from './sequencer.ts'
+import type { HeadSigner } from './signer.ts'
+import type { Unit } from './unit.ts'
+
+/** What one log can be told; `proto-docs/configuration.md` has the defaults and what they cost. */
+export interface LogOptions {
+  readonly pool: PoolLimits
+  /** Every entry becomes a leaf of its own, also when the same bytes are in the log. */
+  readonly allowDuplicates: boolean
+  /** An idle log signs its head anew after this long, so that quiet can be told from dead. */
+  readonly headIntervalMs: number
+  /** Memory for tiles that proofs read again and again. */
+  readonly cacheBytes: number
+  /** The clock: milliseconds since 1970. */
+  readonly nowMs: () => number
+}
+
+/** The durable parts of a log, opened; the log closes them. */
+export interface LogParts {
+  readonly origin: string
+  readonly store: LogStore
+  readonly headFile: HeadFile
+  readonly index: LeafIndex
+  readonly signer: HeadSigner
+}
+
+/** Where entries went, and the size of a signed tree that covers them. */
+export interface Appended {
+  readonly placements: readonly Placement[]
+  readonly treeSize: number
+}
+
+/** What a log is doing, for health and metrics. */
+export interface LogStatus {
+  readonly state: 'serving' | 'halted' | 'closing' | 'closed'
+  /** Why it is halted. */
+  readonly reason: string | undefined
+  readonly queuedEntries: number
+  readonly queuedBytes: number
+  readonly indexLag: number
+  readonly liveLeaves: number
+  readonly commits: number
+}
+
+/**
+ * One log: the write path from bytes to a signed head, and the read path back. Made by `openLog`, which verifies
+ * what is stored first.
+ */
+export class Log {
+  readonly origin: string
+  readonly #parts: LogParts
+  readonly #options: LogOptions
+  readonly #pool: Pool
+  readonly #intake: Intake
+  readonly #sequencer: Sequencer
+  readonly #indexer: Indexer
+  readonly #publisher: Publisher
+  readonly #reader: TileReader
+  readonly #running: Promise<void>
+  #state: LogStatus['state'] = 'serving'
+  #failure: SteleError | undefined
+  #commits = 0
+  #signAgain = false
+  readonly #idleTimer: NodeJS.Timeout
+  /** Resolves with the reason if this log ever stops taking entries; reads go on until it is closed. */
+  readonly halted: Promise<SteleError>
+  #sayHalted!: (failure: SteleError) => void
+
+  constructor(parts: LogParts, options: LogOptions, verified: { tree: Tree; head: SignedHead }) {
+    this.origin = parts.origin
+    this.#parts = parts
+    this.#options = options
+    this.#pool = new Pool(options.pool, options.nowMs)
+    this.#sequencer = new Sequencer({ ...parts, ...verified, nowMs: options.nowMs })
+    this.#reader = new TileReader(parts.store, () => this.#sequencer.tree, options.cacheBytes)
+    this.#intake = new Intake({
+      pool: this.#pool,
+      finder: new LeafFinder(parts.index, (indexes) => this.#reader.leafHashes(indexes)),
+      allowDuplicates: options.allowDuplicates,
+    })
+    this.#indexer = new Indexer({
+      index: parts.index,
+      next: verified.tree.size,
+      mayRepeat: options.allowDuplicates,
+      forget: (leaves) => this.#intake.forget(leaves),
+    })
+    this.#publisher = new Publisher(verified.head)
+    this.halted = new Promise((resolve) => (this.#sayHalted = resolve))
+    this.#idleTimer = setTimeout(() => this.#signIdleHead(), this.#idleForMs()).unref()
+    this.#running = this.#run()
+  }
+
+  /**
+   * Appends entries: those that are not in the log yet get consecutive indexes in one atomic commit.
+   *
+   * @param entries each of 0 to 65,535 bytes, which the caller has checked
+   * @param caller whose share of the queue they count against
+   * @returns once all of them are integrated: on disk, and covered by a signed head
+   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted` when nothing was logged;
+   *   `outcome_unknown` when that cannot be said, and repeating is safe
+   */
+  async append(entries: readonly Uint8Array[], caller = ''): Promise<Appended> {
+    const placements = await this.#intake.submit(entries, caller)
+    return { placements, treeSize: this.#sequencer.head.size }
+  }
+
+  /** The newest head that is on disk. */
+  get integrated(): SignedHead {
+    return this.#sequencer.head
+  }
+
+  /** The head that readers are shown; everything below its size can be read. */
+  get published(): SignedHead {
+    return this.#publisher.published
+  }
+
+  /** True once the published size is past `size`, false when the signal was aborted first. */
+  whenPublishedPast(size: number, signal: AbortSignal): Promise<boolean> {
+    return this.#publisher.whenPast(size, signal)
+  }
+
+  /** The index of a published leaf, the lowest if there are several; undefined when there is none. */
+  async findLeaf(hash: Hash): Promise<number | undefined> {
+    const index = await this.#intake.find(hash)
+    return index !== undefined && index < this.published.size ? index : undefined
+  }
+
+  /**
+   * The hashes of a tile, exactly as wide as asked.
+   *
+   * @throws SteleError `not_found` beyond the published size
+   */
+  async readTile(tile: TileId): Promise<Uint8Array> {
+    this.#checkPublished(
+      (tile.index * 256 + tile.width) * 256 ** tile.level,
+      `tile ${tile.level}/${tile.index}`,
+    )
+    const [hashes] = await this.#reader.readTiles([tile])
+    return hashes!.bytes.subarray(0, tile.width * 32)
+  }
+
+  /**
+   * An entry bundle: entries index * 256 up to index * 256 + width.
+   *
+   * @throws SteleError `not_found` beyond the published size
+   */
+  async readBundle(index: number, width: number): Promise<Uint8Array> {
+    this.#checkPublished(index * 256 + width, `entry bundle ${index}`)
+    return encodeBundle(await this.#parts.store.readEntries(index * 256, index * 256 + width))
+  }
+
+  /**
+   * Entries [begin, end), fewer if `maxBytes` is used up, at least one.
+   *
+   * @throws SteleError `not_found` beyond the published size
+   */
+  readEntries(begin: number, end: number, maxBytes?: number): Promise<Uint8Array[]> {
+    this.#checkPublished(end, `entries ${begin} to ${end}`)
+    return this.#parts.store.readEntries(begin, end, maxBytes)
+  }
+
+  /** Leaf hashes by index, for indexes below the published size. */
+  async readLeafHashes(indexes: readonly number[]): Promise<Hash[]> {
+    for (const index of indexes) this.#checkPublished(index + 1, `leaf ${index}`)
+    return (await this.#reader.leafHashes(indexes)) as Hash[]
+  }
+
+  /**
+   * The inclusion proof of a leaf in the tree of `size` leaves.
+   *
+   * @throws SteleError `out_of_range`
+   */
+  proveInclusion(index: number, size: number): Promise<Hash[]> {
+    this.#checkSize(size)
+    return proveInclusion(this.#reader, index, size)
+  }
+
+  /**
+   * The proof that the tree of `newSize` leaves extends the one of `oldSize`; empty for equal sizes and for 0.
+   *
+   * @throws SteleError `out_of_range`
+   */
+  async proveConsistency(oldSize: number, newSize: number): Promise<Hash[]> {
+    this.#checkSize(newSize)
+    // Any tree extends the empty one; RFC 6962 defines no proof for it.
+    if (oldSize === 0) return []
+    return proveConsistency(this.#reader, oldSize, newSize)
+  }
+
+  get status(): LogStatus {
+    return {
+      state: this.#state,
+      reason: this.#failure?.message,
+      queuedEntries: this.#pool.depth,
+      queuedBytes: this.#pool.bytes,
+      indexLag: this.#indexer.lag,
+      liveLeaves: this.#intake.liveLeaves,
+      commits: this.#commits,
+    }
+  }
+
+  /** Why this log takes no writes, or undefined while it does. */
+  get failure(): SteleError | undefined {
+    return this.#failure
+  }
+
+  /** Refuses new entries, commits and answers what was admitted, brings the index up to date, closes the files. */
+  async close(): Promise<void> {
+    if (this.#state === 'closing' || this.#state === 'closed') return this.#running
+    if (this.#state === 'serving') this.#state = 'closing'
+    this.#intake.refuse(
+      new SteleError('shutting_down', 'the log is stopping; nothing was logged', { retryAfterSeconds: 5 }),
+    )
+    this.#pool.poke()
+    await this.#running
+    clearTimeout(this.#idleTimer)
+    this.#publisher.close()
+    await this.#indexer.drained()
+    await Promise.allSettled([
+      this.#parts.store.close(),
+      this.#parts.index.close(),
+      this.#parts.headFile.close(),
+    ])
+    this.#state = 'closed'
+  }
+
+  /** The write loop: while one commit is on its way to the disk, the next one gathers in the pool. */
+  async #run(): Promise<void> {
+    for (;;) {
+      await this.#pool.whenFilled()
+      const units = this.#pool.take()
+      if (units.length > 0 || this.#signAgain) {
+        if (!(await this.#commit(units))) return
+      }
+      if (this.#state === 'closing' && this.#pool.depth === 0) return
+    }
+  }
+
+  async #commit(units: readonly Unit[]): Promise<boolean> {
+    const leaves = units.flatMap((unit) => unit.leaves)
+    try {
+      await this.#indexer.room()
+      await this.#sequencer.step(leaves)
+    } catch (error) {
+      this.#halt(units, error)
+      return false
+    }
+    this.#commits++
+    this.#signAgain = false
+    this.#idleTimer.refresh()
+    this.#publisher.publish(this.#sequencer.head)
+    this.#indexer.follow(leaves)
+    this.#intake.settle(units)
+    return true
+  }
+
+  /** No step follows one that failed: what is on disk has to be read back first. Reads go on. */
+  #halt(units: readonly Unit[], error: unknown): void {
+    const cause = error instanceof SteleError ? error : internalError(error)
+    this.#state = 'halted'
+    this.#failure = new SteleError('log_halted', `the log takes no entries: ${cause.message}`, { cause })
+    this.#intake.settle(units, cause)
+    this.#intake.halt(this.#failure)
+    clearTimeout(this.#idleTimer)
+    this.#sayHalted(this.#failure)
+  }
+
+  #signIdleHead(): void {
+    this.#signAgain = true
+    this.#pool.poke()
+  }
+
+  #idleForMs(): number {
+    // setTimeout takes at most 2^31-1 ms and would fire at once for more.
+    return Math.min(this.#options.headIntervalMs, 2 ** 31 - 1)
+  }
+
+  #checkPublished(end: number, what: string): void {
+    const { size } = this.published
+    if (end > size) throw new SteleError('not_found', `${what}: beyond the published tree size ${size}`)
+  }
+
+  #checkSize(size: number): void {
+    if (size > this.published.size) {
+      throw new SteleError(
+        'out_of_range',
+        `tree size ${size}: the published tree has ${this.published.size} leaves`,
+      )
+    }
+  }
+}
+
+function internalError(error: unknown): SteleError {
+  const message = error instanceof Error ? error.message : String(error)
+  return new SteleError('internal', `internal error while committing: ${message}`, { cause: error })
+}

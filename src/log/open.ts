@@ -1,0 +1,147 @@
+import { toHex } from '../bytes/hex.ts'
+import { equalBytes } from '../bytes/bytes.ts'
+import { SteleError } from '../errors.ts'
+import { EMPTY_ROOT, HASH_BYTES, leafHash, type Hash } from '../merkle/hash.ts'
+import type { LeafIndex } from '../storage/leaf-index.ts'
+import type { LogStore } from '../storage/store.ts'
+import { rebuildTree, type Tree } from '../tile/grow.ts'
+import { TileHashes } from '../tile/hashes.ts'
+import { rootAt } from '../tile/prove.ts'
+import { decodeHead, encodeHead, type SignedHead } from './head.ts'
+import { writeLeaves } from './indexer.ts'
+import { Log, type LogOptions, type LogParts } from './log.ts'
+import { TileReader } from './reader.ts'
+
+/** Tiles of one step when the leaf index catches up. */
+const CATCH_UP_TILES = 64
+
+/**
+ * Opens a log and trusts nothing that it finds: signatures, the root recomputed from what is stored, and the head
+ * file must all agree. What it costs does not grow with the log: at most 255 entries and 255 tiles a level.
+ *
+ * On failure the parts are left open, for the caller opened them.
+ *
+ * @throws SteleError `not_initialised`, `corrupt`, `rolled_back`, `fork`, `bad_signature`, `untrusted_signer`,
+ *   `wrong_origin`: which fact contradicts which
+ */
+export async function openLog(parts: LogParts, options: LogOptions): Promise<Log> {
+  const head = await storedHead(parts)
+  const kept = keptHeads(parts)
+  checkNotRolledBack(parts.origin, head, kept)
+  const tree = await storedTree(parts.store, head, parts.origin)
+  const reader = new TileReader(parts.store, () => tree, options.cacheBytes)
+  for (const other of kept) await checkSameHistory(parts.origin, reader, head, other)
+  const newest = kept[0]!
+  // A crash between commit and head file leaves the head file one step behind.
+  if (newest.size < head.size || newest.timestampMs < head.timestampMs)
+    await parts.headFile.write(encodeHead(head))
+  await catchUp(parts.index, reader, head.size)
+  const timestampMs = Math.max(head.timestampMs, newest.timestampMs)
+  return new Log(parts, options, { tree, head: { ...head, timestampMs } })
+}
+
+async function storedHead({ store, signer, origin }: LogParts): Promise<SignedHead> {
+  const stored = await store.readHead()
+  if (!stored) throw new SteleError('not_initialised', `log ${origin}: the database holds no signed head`)
+  const head = decodeHead(stored.record, `log ${origin}: database`)
+  if (head.size !== stored.size) {
+    throw new SteleError(
+      'corrupt',
+      `log ${origin}: a head of size ${head.size} is filed under ${stored.size}`,
+    )
+  }
+  signer.verify(head)
+  return head
+}
+
+/** The heads of the head file, newest first. */
+function keptHeads({ headFile, signer, origin }: LogParts): SignedHead[] {
+  return headFile.records.map((record) => {
+    const head = decodeHead(record, `log ${origin}: head file`)
+    signer.verify(head)
+    return head
+  })
+}
+
+function checkNotRolledBack(origin: string, head: SignedHead, kept: readonly SignedHead[]): void {
+  const newest = kept[0]
+  if (newest && newest.size > head.size) {
+    throw new SteleError(
+      'rolled_back',
+      `log ${origin}: the database ends at size ${head.size}, but a head of size ${newest.size} was signed and ` +
+        `kept in the head file. Entries ${head.size} to ${newest.size - 1} were acknowledged and are gone, so ` +
+        `nothing is signed. Restore the newer database; never copy an older head file over this one`,
+    )
+  }
+}
+
+/** The tree as the stored entries and tiles make it; its root must be the one that was signed. */
+async function storedTree(store: LogStore, head: SignedHead, origin: string): Promise<Tree> {
+  const tree = rebuildTree(head.size, await partialTiles(store, head.size))
+  if (!equalBytes(tree.root, head.root)) {
+    throw new SteleError(
+      'corrupt',
+      `log ${origin}: at size ${head.size} the stored entries and tiles have root ${toHex(tree.root)}, but ` +
+        `${toHex(head.root)} was signed. "stele fsck" names the first damaged index or tile`,
+    )
+  }
+  return tree
+}
+
+/** For each tile level the hashes of its partial tile: of the newest entries, then of the newest full tiles. */
+async function partialTiles(store: LogStore, size: number): Promise<Uint8Array[]> {
+  const begin = size - (size % 256)
+  const levels = [joined((await store.readEntries(begin, size)).map(leafHash))]
+  for (let count = Math.floor(size / 256), level = 0; count > 0; count = Math.floor(count / 256), level++) {
+    const width = count % 256
+    const ids = Array.from({ length: width }, (_, i) => ({ level, index: count - width + i }))
+    const tiles = await store.readTiles(ids)
+    levels.push(joined(tiles.map((bytes, i) => tileRoot(bytes, ids[i]!))))
+  }
+  return levels
+}
+
+function tileRoot(bytes: Uint8Array | undefined, { level, index }: { level: number; index: number }): Hash {
+  if (bytes?.length !== 256 * HASH_BYTES) {
+    throw new SteleError(
+      'corrupt',
+      `tile ${level}/${index}: expected 8192 stored bytes, found ${bytes?.length ?? 0}`,
+    )
+  }
+  return new TileHashes(bytes).node(8, 0)
+}
+
+function joined(hashes: readonly Uint8Array[]): Uint8Array {
+  const slab = new Uint8Array(hashes.length * HASH_BYTES)
+  hashes.forEach((hash, i) => slab.set(hash, i * HASH_BYTES))
+  return slab
+}
+
+/** A head that was signed earlier must be a prefix of the stored tree. */
+async function checkSameHistory(
+  origin: string,
+  reader: TileReader,
+  head: SignedHead,
+  earlier: SignedHead,
+): Promise<void> {
+  const root = earlier.size === 0 ? EMPTY_ROOT : await rootAt(reader, earlier.size)
+  if (equalBytes(root, earlier.root)) return
+  throw new SteleError(
+    'fork',
+    `log ${origin}: the database of size ${head.size} has root ${toHex(root)} at size ${earlier.size}, but the head ` +
+      `file holds a signed head of that size with root ${toHex(earlier.root)}: they are two histories`,
+  )
+}
+
+/** Writes what the leaf index lacks: a bounded tail after a crash, everything after its folder was lost. */
+async function catchUp(index: LeafIndex, reader: TileReader, size: number): Promise<void> {
+  for (let begin = Math.min(index.cursor, size); begin < size;) {
+    const end = Math.min(size, begin - (begin % 256) + CATCH_UP_TILES * 256)
+    const indexes = Array.from({ length: end - begin }, (_, i) => begin + i)
+    const hashes = await reader.leafHashes(indexes)
+    const leaves = hashes.map((hash, i) => ({ hash: hash!, index: begin + i }))
+    await writeLeaves(index, leaves, true)
+    begin = end
+  }
+  if (index.cursor !== size) await index.moveCursor(size)
+}

@@ -1,0 +1,97 @@
+import { SteleError } from '../errors.ts'
+import { HASH_BYTES } from '../merkle/hash.ts'
+import type { HeadFile } from '../storage/head-file.ts'
+import type { LogStore } from '../storage/store.ts'
+import { growTree, type Tree } from '../tile/grow.ts'
+import { encodeHead, type SignedHead } from './head.ts'
+import type { HeadSigner } from './signer.ts'
+import type { LiveLeaf } from './unit.ts'
+
+/**
+ * Gives entries their indexes. Owner of the tree and of the signed head: both grow, and only after the store has
+ * them. One step at a time; whoever calls `step` sees to that.
+ */
+export class Sequencer {
+  readonly #store: LogStore
+  readonly #headFile: HeadFile
+  readonly #signer: HeadSigner
+  readonly #nowMs: () => number
+  #tree: Tree
+  #head: SignedHead
+
+  constructor(parts: {
+    store: LogStore
+    headFile: HeadFile
+    signer: HeadSigner
+    nowMs: () => number
+    tree: Tree
+    head: SignedHead
+  }) {
+    this.#store = parts.store
+    this.#headFile = parts.headFile
+    this.#signer = parts.signer
+    this.#nowMs = parts.nowMs
+    this.#tree = parts.tree
+    this.#head = parts.head
+  }
+
+  get tree(): Tree {
+    return this.#tree
+  }
+
+  get head(): SignedHead {
+    return this.#head
+  }
+
+  /**
+   * Appends leaves, or with none of them signs the same tree anew.
+   *
+   * @throws SteleError `outcome_unknown`, and then the log must be reopened: nobody knows what is on disk
+   */
+  async step(leaves: readonly LiveLeaf[]): Promise<void> {
+    const from = this.#tree.size
+    const { tree, tiles } = growTree(this.#tree, slabOf(leaves))
+    const head = await this.#signer.sign({
+      size: tree.size,
+      root: tree.root,
+      timestampMs: this.#nextTimestamp(),
+    })
+    const record = encodeHead(head)
+    const entries = leaves.map((leaf) => leaf.entry)
+
+    // The signed head stays in this function until both places have it: one that escaped but was not kept
+    // could contradict the next one. The store comes first, so that after a crash between the two the head
+    // file is the one that is behind, and a head file that is ahead always means a rollback.
+    try {
+      await this.#store.commit({ from, entries, tiles, head: { size: tree.size, record } })
+      await this.#headFile.write(record)
+    } catch (error) {
+      throw unknownOutcome(error)
+    }
+
+    this.#tree = tree
+    this.#head = head
+    leaves.forEach((leaf, i) => (leaf.index = from + i))
+  }
+
+  /** RFC 6962 section 3.5: each timestamp is later than the one before it, even if the clock was set back. */
+  #nextTimestamp(): number {
+    return Math.max(this.#nowMs(), this.#head.timestampMs + 1)
+  }
+}
+
+function slabOf(leaves: readonly LiveLeaf[]): Uint8Array {
+  const slab = new Uint8Array(leaves.length * HASH_BYTES)
+  leaves.forEach((leaf, i) => slab.set(leaf.hash, i * HASH_BYTES))
+  return slab
+}
+
+function unknownOutcome(error: unknown): SteleError {
+  const message = error instanceof Error ? error.message : String(error)
+  return new SteleError(
+    'outcome_unknown',
+    `the write failed and what it left on disk is unknown: ${message}. The entry may or may not be logged; ` +
+      `sending it again is safe`,
+    { cause: error },
+  )
+}

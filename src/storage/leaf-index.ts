@@ -1,0 +1,123 @@
+import { rm } from 'node:fs/promises'
+import type { Level } from 'level'
+import { hasCode } from '../errors.ts'
+import { openLevel } from './level-open.ts'
+
+/**
+ * From leaf hash to index: a follower of the log, never a source of truth. Whatever it answers is a candidate that
+ * the caller compares with the stored tile, for this index may have rotted, or lag behind.
+ */
+export interface LeafIndex {
+  /** Leaves with indexes below this are in the index durably; whoever opens it writes the rest again. */
+  readonly cursor: number
+  /** For each leaf hash of the slab (32 bytes each) the lowest index known for it, or undefined. */
+  lookup(leafHashes: Uint8Array): Promise<(number | undefined)[]>
+  /** Adds leaves. The caller has made sure that none of them is in the index with a lower index. */
+  write(leaves: readonly IndexedLeaf[]): Promise<void>
+  /** Moves the cursor, durably, together with all that was written before. */
+  moveCursor(cursor: number): Promise<void>
+  close(): Promise<void>
+}
+
+export interface IndexedLeaf {
+  readonly hash: Uint8Array
+  readonly index: number
+}
+
+/*
+ * A key is the first 24 bytes of the leaf hash: half the size of key and value decides what random writes cost.
+ * Two leaves that share 24 bytes cost 2^96 hashes to find, and would cost the log one missed duplicate.
+ */
+const KEY_BYTES = 24
+const CURSOR_KEY = new TextEncoder().encode('cursor')
+
+/** The index in a LevelDB folder of its own: random keys make compactions that the log's own folder is spared. */
+export class LevelLeafIndex implements LeafIndex {
+  readonly #db: Level<Uint8Array, Uint8Array>
+  #cursor: number
+
+  private constructor(db: Level<Uint8Array, Uint8Array>, cursor: number) {
+    this.#db = db
+    this.#cursor = cursor
+  }
+
+  /**
+   * Opens the index, or starts an empty one where there is none or where it cannot be read: it can be rebuilt.
+   *
+   * @throws SteleError `locked`, `io_error`
+   */
+  static async open(folder: string): Promise<LevelLeafIndex> {
+    const db = await openLevel(folder, false).catch(async (error: unknown) => {
+      if (!hasCode(error, 'not_initialised', 'corrupt')) throw error
+      await rm(folder, { recursive: true, force: true })
+      return openLevel(folder, true)
+    })
+    const stored = await db.get(CURSOR_KEY)
+    return new LevelLeafIndex(db, stored ? getIndex(stored) : 0)
+  }
+
+  get cursor(): number {
+    return this.#cursor
+  }
+
+  async lookup(leafHashes: Uint8Array): Promise<(number | undefined)[]> {
+    const keys: Uint8Array[] = []
+    for (let at = 0; at < leafHashes.length; at += 32) keys.push(leafHashes.subarray(at, at + KEY_BYTES))
+    const values = await this.#db.getMany(keys)
+    return values.map((value) => (value ? getIndex(value) : undefined))
+  }
+
+  async write(leaves: readonly IndexedLeaf[]): Promise<void> {
+    const batch = this.#db.batch()
+    const values = Buffer.allocUnsafe(leaves.length * 8)
+    leaves.forEach(({ hash, index }, i) => {
+      batch.put(hash.subarray(0, KEY_BYTES), putIndex(values.subarray(i * 8, i * 8 + 8), index))
+    })
+    await batch.write()
+  }
+
+  async moveCursor(cursor: number): Promise<void> {
+    // The sync covers LevelDB's whole write-ahead log: all leaves that were written before are durable with it.
+    await this.#db.put(CURSOR_KEY, putIndex(Buffer.alloc(8), cursor), { sync: true })
+    this.#cursor = cursor
+  }
+
+  close(): Promise<void> {
+    return this.#db.close()
+  }
+}
+
+/** The index in memory, for tests. */
+export class MemoryLeafIndex implements LeafIndex {
+  readonly #indexes = new Map<string, number>()
+  cursor = 0
+
+  async lookup(leafHashes: Uint8Array): Promise<(number | undefined)[]> {
+    const found: (number | undefined)[] = []
+    for (let at = 0; at < leafHashes.length; at += 32) found.push(this.#indexes.get(keyText(leafHashes, at)))
+    return found
+  }
+
+  async write(leaves: readonly IndexedLeaf[]): Promise<void> {
+    for (const { hash, index } of leaves) this.#indexes.set(keyText(hash, 0), index)
+  }
+
+  async moveCursor(cursor: number): Promise<void> {
+    this.cursor = cursor
+  }
+
+  async close(): Promise<void> {}
+}
+
+function keyText(hashes: Uint8Array, at: number): string {
+  return Buffer.from(hashes.subarray(at, at + KEY_BYTES)).toString('latin1')
+}
+
+function putIndex(into: Buffer, index: number): Buffer {
+  into.writeBigUInt64BE(BigInt(index))
+  return into
+}
+
+function getIndex(bytes: Uint8Array): number {
+  return Number(Buffer.from(bytes.buffer, bytes.byteOffset, 8).readBigUInt64BE())
+}

@@ -1,0 +1,193 @@
+import type { Level } from 'level'
+import { SteleError, invariant } from '../errors.ts'
+import { openLevel } from './level-open.ts'
+import { checkStep, type Commit, type FullTileId, type LogStore, type StoredHead } from './store.ts'
+
+/**
+ * Keys are 9 bytes: a position, big-endian because LevelDB sorts keys as bytes, then a kind. Everything that one
+ * commit writes sorts behind everything that came before it:
+ *
+ *   (n, 0)        the head of size n
+ *   (i, 1)        the entry with index i
+ *   (i, 2 + L)    the tile of level L whose last leaf is i
+ *
+ * so the table files that LevelDB writes never overlap, and it moves them down its levels without merging. Head
+ * n sorts before entry n, so the newest key of a store is always a head: whatever else stands there is damage.
+ */
+const KEY_BYTES = 9
+const HEAD = 0
+const ENTRY = 1
+const FIRST_TILE = 2
+
+/** Two of LevelDB's write buffers of 4 MiB: more is never in its write-ahead logs alone. */
+const TAIL_BYTES = 8 * 1024 * 1024
+
+/** A log in LevelDB. One process at a time; a second one gets `locked`. */
+export class LevelStore implements LogStore {
+  readonly #db: Level<Uint8Array, Uint8Array>
+  /** The committed size, -1 before the first commit. Moved by `commit` alone. */
+  #size: number
+  #committing = false
+  #failure: SteleError | undefined
+
+  private constructor(db: Level<Uint8Array, Uint8Array>, size: number) {
+    this.#db = db
+    this.#size = size
+  }
+
+  /**
+   * @param folder LevelDB's own folder
+   * @param create true only when a log is being made: serving never creates anything
+   * @throws SteleError `locked`, `not_initialised`, `corrupt`, `io_error`
+   */
+  static async open(folder: string, { create = false }: { create?: boolean } = {}): Promise<LevelStore> {
+    const db = await openLevel(folder, create)
+    try {
+      const head = await newestHead(db, folder)
+      if (head) await checkTail(db, head.size)
+      return new LevelStore(db, head?.size ?? -1)
+    } catch (error) {
+      await db.close()
+      throw error
+    }
+  }
+
+  get failure(): SteleError | undefined {
+    return this.#failure
+  }
+
+  readHead(): Promise<StoredHead | undefined> {
+    return newestHead(this.#db, this.#db.location)
+  }
+
+  async commit(step: Commit): Promise<void> {
+    if (this.#failure) throw this.#failure
+    invariant(!this.#committing, 'two commits at once')
+    checkStep(step, this.#size)
+    this.#committing = true
+    try {
+      await this.#write(step)
+    } catch (error) {
+      // LevelDB refuses every later write after a failed one, and nobody knows what this one left behind.
+      this.#failure = new SteleError(
+        'outcome_unknown',
+        `writing to ${this.#db.location} failed: ${reason(error)}`,
+        {
+          cause: error,
+        },
+      )
+      throw this.#failure
+    } finally {
+      this.#committing = false
+    }
+    this.#size = step.head.size
+  }
+
+  /** The chained form of a batch is measured at four times the array form. */
+  async #write({ from, entries, tiles, head }: Commit): Promise<void> {
+    const batch = this.#db.batch()
+    const keys = Buffer.allocUnsafe((entries.length + tiles.length + 1) * KEY_BYTES)
+    let at = 0
+    const key = (position: number, kind: number): Uint8Array =>
+      writeKey(keys, KEY_BYTES * at++, position, kind)
+    entries.forEach((entry, i) => batch.put(key(from + i, ENTRY), entry))
+    for (const tile of tiles) {
+      batch.put(key(lastLeaf(tile), FIRST_TILE + tile.level), tile.hashes)
+    }
+    batch.put(key(head.size, HEAD), head.record)
+    await batch.write({ sync: true })
+  }
+
+  async readEntries(begin: number, end: number, maxBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array[]> {
+    const entries: Uint8Array[] = []
+    if (begin >= end) return entries
+    const range = { gte: keyOf(begin, ENTRY), lte: keyOf(end - 1, ENTRY), highWaterMarkBytes: 1024 * 1024 }
+    let bytes = 0
+    for await (const [key, value] of this.#db.iterator(range)) {
+      if (key[KEY_BYTES - 1] !== ENTRY) continue
+      // A damaged table file makes LevelDB skip keys without a word.
+      const index = begin + entries.length
+      if (positionOf(key) !== index) throw missingEntry(index, this.#db.location)
+      bytes += value.length
+      if (entries.length > 0 && bytes > maxBytes) return entries
+      entries.push(value)
+    }
+    if (entries.length !== end - begin) throw missingEntry(begin + entries.length, this.#db.location)
+    return entries
+  }
+
+  readTiles(tiles: readonly FullTileId[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#db.getMany(tiles.map((tile) => keyOf(lastLeaf(tile), FIRST_TILE + tile.level)))
+  }
+
+  close(): Promise<void> {
+    return this.#db.close()
+  }
+}
+
+async function newestHead(
+  db: Level<Uint8Array, Uint8Array>,
+  location: string,
+): Promise<StoredHead | undefined> {
+  for await (const [key, record] of db.iterator({ reverse: true, limit: 1 })) {
+    if (key.length !== KEY_BYTES || key[KEY_BYTES - 1] !== HEAD) {
+      throw new SteleError(
+        'corrupt',
+        `${location}: the newest record should be a signed head, found key ${Buffer.from(key).toString('hex')}: ` +
+          `the end of the database is damaged`,
+      )
+    }
+    return { size: positionOf(key), record }
+  }
+  return undefined
+}
+
+/**
+ * Walks back over all that LevelDB may have held only in its write-ahead log when it was stopped. Damage there
+ * makes it drop whole batches without a word, also from the middle; then a key is missing between two others.
+ */
+async function checkTail(db: Level<Uint8Array, Uint8Array>, size: number): Promise<void> {
+  let next = size
+  let bytes = 0
+  for await (const [key, value] of db.iterator({ reverse: true })) {
+    const position = positionOf(key)
+    const kind = key[KEY_BYTES - 1]!
+    if (kind === ENTRY) {
+      if (position !== next - 1) throw missingEntry(next - 1, db.location)
+      next = position
+    }
+    bytes += key.length + value.length
+    if (bytes > TAIL_BYTES) return
+  }
+  if (next > 0) throw missingEntry(next - 1, db.location)
+}
+
+/** The index of the last leaf below a full tile. */
+function lastLeaf({ level, index }: FullTileId): number {
+  return (index + 1) * 256 ** (level + 1) - 1
+}
+
+function keyOf(position: number, kind: number): Uint8Array {
+  return writeKey(Buffer.allocUnsafe(KEY_BYTES), 0, position, kind)
+}
+
+function writeKey(into: Buffer, offset: number, position: number, kind: number): Uint8Array {
+  // Positions are safe integers, so the two halves are exact.
+  into.writeUInt32BE(Math.floor(position / 2 ** 32), offset)
+  into.writeUInt32BE(position % 2 ** 32, offset + 4)
+  into[offset + 8] = kind
+  return into.subarray(offset, offset + KEY_BYTES)
+}
+
+function positionOf(key: Uint8Array): number {
+  const view = new DataView(key.buffer, key.byteOffset, KEY_BYTES)
+  return view.getUint32(0) * 2 ** 32 + view.getUint32(4)
+}
+
+function missingEntry(index: number, location: string): SteleError {
+  return new SteleError('corrupt', `${location}: entry ${index} should be stored and is not there`)
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

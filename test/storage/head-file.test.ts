@@ -1,0 +1,85 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { createHeadFile, openHeadFile, type HeadFile } from '../../src/storage/head-file.ts'
+import { testFolder } from '../support/folder.ts'
+
+const record = (text: string): Uint8Array => new TextEncoder().encode(text)
+const texts = (file: HeadFile): string[] => file.records.map((bytes) => Buffer.from(bytes).toString())
+
+async function withWrites(...heads: string[]): Promise<string> {
+  const path = `${testFolder()}/head`
+  await createHeadFile(path, record('first'))
+  const file = await openHeadFile(path)
+  for (const head of heads) await file.write(record(head))
+  await file.close()
+  return path
+}
+
+function flip(path: string, text: string): void {
+  const bytes = readFileSync(path)
+  bytes[bytes.indexOf(text)]! ^= 1
+  writeFileSync(path, bytes)
+}
+
+async function reopened(path: string): Promise<{ texts: string[]; intact: boolean }> {
+  const file = await openHeadFile(path)
+  await file.close()
+  return { texts: texts(file), intact: file.intact }
+}
+
+test('a new head file holds the head it was made with', async () => {
+  expect(await reopened(await withWrites())).toEqual({ texts: ['first'], intact: true })
+})
+
+test('the newest head comes first, and the one before it is kept', async () => {
+  expect(await reopened(await withWrites('second'))).toEqual({ texts: ['second', 'first'], intact: true })
+  expect(await reopened(await withWrites('b', 'c', 'd'))).toEqual({ texts: ['d', 'c'], intact: true })
+})
+
+test('a torn newest head leaves the one before it, and says so', async () => {
+  const path = await withWrites('second', 'third head')
+  flip(path, 'third head')
+  expect(await reopened(path)).toEqual({ texts: ['second'], intact: false })
+})
+
+test('writing goes on after a torn write, into the torn slot', async () => {
+  const path = await withWrites('second', 'third head')
+  flip(path, 'third head')
+  const file = await openHeadFile(path)
+  await file.write(record('fourth'))
+  await file.close()
+  expect(await reopened(path)).toEqual({ texts: ['fourth', 'second'], intact: true })
+})
+
+test('a head file of which nothing is whole is refused as corrupt', async () => {
+  const path = await withWrites('second')
+  flip(path, 'first')
+  flip(path, 'second')
+  await expect(openHeadFile(path)).rejects.toMatchObject({ code: 'corrupt' })
+})
+
+test('a missing head file is refused by that name', async () => {
+  const path = await withWrites()
+  rmSync(path)
+  await expect(openHeadFile(path)).rejects.toMatchObject({ code: 'head_missing' })
+})
+
+test("somebody else's file is refused", async () => {
+  const path = `${testFolder()}/head`
+  writeFileSync(path, 'hello')
+  await expect(openHeadFile(path)).rejects.toMatchObject({ code: 'foreign_format' })
+})
+
+test('creating never overwrites a head file', async () => {
+  const path = await withWrites('second')
+  await expect(createHeadFile(path, record('other'))).rejects.toMatchObject({ code: 'already_exists' })
+  expect((await reopened(path)).texts).toEqual(['second', 'first'])
+})
+
+test('a head that does not fit its slot is refused before anything is written', async () => {
+  const path = await withWrites('second')
+  const file = await openHeadFile(path)
+  await expect(file.write(new Uint8Array(40_000))).rejects.toMatchObject({ code: 'too_large' })
+  await file.close()
+  expect((await reopened(path)).texts).toEqual(['second', 'first'])
+})
