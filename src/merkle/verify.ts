@@ -1,171 +1,164 @@
 import { equalBytes } from '../bytes/bytes.ts'
-import { toHex } from '../bytes/hex.ts'
 import { SteleError } from '../errors.ts'
-import { EMPTY_ROOT, asHash, nodeHash, type Hash } from './hash.ts'
-import { isSubtree } from './range.ts'
+import { asHash, nodeHash, type Hash } from './hash.ts'
+import { checkSize, isSubtree } from './range.ts'
 
-/*
- * The iterative verifiers of RFC 9162 sections 2.1.3.2 and 2.1.4.2 and of the MTC draft. Positions are halved with
- * arithmetic: a shift would cut them to 32 bits.
- */
-const half = (n: number): number => Math.floor(n / 2)
-const isOdd = (n: number): boolean => n % 2 === 1
+// The hashes come from whoever wants to be believed: they are plain bytes here, and their length is checked
+// before anything else, since with hashes of another length one node's input could be read as another's.
 
-export interface InclusionProof {
+/** A leaf hash, its claimed place, and the hashes from there to the root, leaf side first. */
+export interface InclusionPath {
   readonly index: number
   readonly size: number
-  readonly leaf: Hash
-  readonly path: readonly Hash[]
+  readonly leaf: Uint8Array
+  readonly path: readonly Uint8Array[]
 }
 
-/**
- * The root hash that an inclusion proof leads to.
- *
- * @throws SteleError `out_of_range` unless index < size, both below 2^53; `malformed` for a hash of another length;
- *   `bad_proof` for a path that is too long or too short for this place
- */
-export function rootFromInclusion({ index, size, leaf, path }: InclusionProof): Hash {
-  checkSizes('inclusion proof', index, size)
-  if (index >= size) throw outOfRange(`inclusion proof: index ${index} is not below tree size ${size}`)
-  let root = asHash(leaf, 'inclusion proof: leaf hash')
-  let [node, last] = [index, size - 1]
-  for (const sibling of path) {
-    asHash(sibling, 'inclusion proof: path')
-    if (last === 0) throw tooLong('inclusion proof', path.length)
-    if (isOdd(node) || node === last) {
-      root = nodeHash(sibling, root)
-      while (!isOdd(node) && node !== 0) [node, last] = [half(node), half(last)]
-    } else {
-      root = nodeHash(root, sibling)
-    }
-    ;[node, last] = [half(node), half(last)]
-  }
-  if (last !== 0) throw tooShort('inclusion proof', path.length)
-  return root
+/** An inclusion path with the root hash that it has to lead to. */
+export interface InclusionProof extends InclusionPath {
+  readonly root: Uint8Array
 }
 
-/**
- * Verifies that a leaf stands at an index of the tree with this size and root.
- *
- * @throws SteleError `bad_proof`; as {@link rootFromInclusion}
- */
-export function verifyInclusion(proof: InclusionProof & { readonly root: Hash }): void {
-  checkRoot('inclusion proof', rootFromInclusion(proof), asHash(proof.root, 'inclusion proof: root hash'))
-}
-
+/** Two sizes with their root hashes and what shows that the older tree is a prefix of the newer. */
 export interface ConsistencyProof {
   readonly oldSize: number
   readonly newSize: number
-  readonly oldRoot: Hash
-  readonly newRoot: Hash
-  readonly path: readonly Hash[]
+  readonly oldRoot: Uint8Array
+  readonly newRoot: Uint8Array
+  readonly path: readonly Uint8Array[]
 }
 
-/**
- * Verifies that the tree of `newSize` leaves begins with the tree of `oldSize` leaves. Every tree begins with the
- * empty one, whose root is SHA-256 of nothing.
- *
- * @throws SteleError `bad_proof`; `out_of_range` unless oldSize <= newSize < 2^53; `malformed` for a hash of another
- *   length
- */
-export function verifyConsistency({ oldSize, newSize, oldRoot, newRoot, path }: ConsistencyProof): void {
-  const what = 'consistency proof'
-  checkSizes(what, oldSize, newSize)
-  if (oldSize > newSize) throw outOfRange(`${what}: old size ${oldSize} is above new size ${newSize}`)
-  asHash(newRoot, `${what}: new root hash`)
-  checkEmpty(what, newSize, newRoot)
-  if (oldSize === 0) {
-    checkRoot(what, asHash(oldRoot, `${what}: old root hash`), EMPTY_ROOT)
-    if (path.length > 0) throw tooLong(what, path.length)
-    return
-  }
-  verifySubtree({ start: 0, end: oldSize, size: newSize, nodeHash: oldRoot, path, root: newRoot }, what)
-}
-
+/** The hash of the leaves `[start, end)` and what shows that it is a part of the tree. */
 export interface SubtreeProof {
   readonly start: number
   readonly end: number
   readonly size: number
-  readonly nodeHash: Hash
-  readonly path: readonly Hash[]
-  readonly root: Hash
+  readonly nodeHash: Uint8Array
+  readonly path: readonly Uint8Array[]
+  readonly root: Uint8Array
 }
 
 /**
- * Verifies that the hash of leaves [start, end) stands in the tree of `size` leaves (MTC draft, section 4.4).
+ * The root hash that an inclusion path leads to. It says nothing until it is compared with a signed root hash of
+ * the same size (RFC 9162 section 2.1.3.2).
  *
- * @throws SteleError `bad_proof`; `out_of_range` unless [start, end) is a subtree within the size; `malformed`
+ * @throws SteleError `out_of_range` unless index < size <= 2^53 - 1; `bad_proof` for a path of another length;
+ *   `malformed` for a hash that is not 32 bytes
+ */
+export function rootFromInclusion({ index, size, leaf, path }: InclusionPath): Hash {
+  checkSize(index, 'leaf index')
+  checkSize(size, 'tree size')
+  if (index >= size) throw new SteleError('out_of_range', `leaf index ${index} is beyond tree size ${size}`)
+  return climb({ start: index, end: index + 1, size, hash: asHash(leaf, 'leaf hash'), path: hashes(path) }).whole
+}
+
+/**
+ * Checks that `leaf` is leaf number `index` of the tree of this size and root hash.
+ *
+ * @throws SteleError `bad_proof`, `out_of_range`, `malformed` as {@link rootFromInclusion}
+ */
+export function verifyInclusion(proof: InclusionProof): void {
+  const root = asHash(proof.root, 'root hash')
+  demand(equalBytes(rootFromInclusion(proof), root), 'inclusion proof: it does not lead to the root hash')
+}
+
+/**
+ * Checks that the tree of the old size is a prefix of the tree of the new size (RFC 9162 section 2.1.4.2).
+ *
+ * An old size of 0 is refused: the RFCs define no such proof, and any tree extends the empty one. Who may
+ * meet it decides that case before calling.
+ *
+ * @throws SteleError `out_of_range` unless 0 < oldSize <= newSize <= 2^53 - 1; `bad_proof`; `malformed` for a hash
+ *   that is not 32 bytes
+ */
+export function verifyConsistency({ oldSize, newSize, oldRoot, newRoot, path }: ConsistencyProof): void {
+  checkSubtree(0, oldSize, newSize)
+  climbAndCompare({ start: 0, end: oldSize, size: newSize, nodeHash: oldRoot, path, root: newRoot })
+}
+
+/**
+ * Checks that `nodeHash` is the hash of the leaves `[start, end)` of the tree of this size and root hash
+ * (Merkle Tree Certificates draft, subtree consistency).
+ *
+ * @throws SteleError `out_of_range` unless `[start, end)` is a subtree and end <= size <= 2^53 - 1; `bad_proof`;
+ *   `malformed` for a hash that is not 32 bytes
  */
 export function verifySubtreeConsistency(proof: SubtreeProof): void {
-  verifySubtree(proof, 'subtree proof')
+  checkSubtree(proof.start, proof.end, proof.size)
+  climbAndCompare(proof)
 }
 
-function verifySubtree({ start, end, size, nodeHash: known, path, root }: SubtreeProof, what: string): void {
-  checkSizes(what, start, end, size)
-  if (!isSubtree({ begin: start, end }) || end > size) {
-    throw outOfRange(`${what}: [${start}, ${end}) is no subtree of ${size} leaves`)
+function checkSubtree(start: number, end: number, size: number): void {
+  for (const value of [start, end, size]) checkSize(value, 'subtree or tree size')
+  if (end > size || !isSubtree(start, end)) {
+    throw new SteleError('out_of_range', `[${start}, ${end}) is no subtree of a tree of size ${size}`)
   }
-  asHash(known, `${what}: subtree hash`)
-  for (const hash of path) asHash(hash, `${what}: path`)
-  let at: Place = { first: start, last: end - 1, top: size - 1 }
-  // Up to the largest perfect subtree on the right edge of the range; it is the first hash of the proof, unless it
-  // is the whole range, whose hash the verifier has.
-  const wholeTree = at.last === at.top
-  while (at.first !== at.last && (wholeTree || isOdd(at.last))) at = above(at)
-  const rest = path[Symbol.iterator]()
-  let inner = known
-  if (at.first !== at.last) {
-    const next = rest.next()
-    if (next.done) throw tooShort(what, path.length)
-    inner = next.value
+}
+
+function climbAndCompare({ start, end, size, nodeHash: suspect, path, root }: SubtreeProof): void {
+  const hash = asHash(suspect, 'hash of the subtree')
+  const rootHash = asHash(root, 'root hash')
+  const { part, whole } = climb({ start, end, size, hash, path: hashes(path) })
+  demand(equalBytes(part, hash), 'consistency proof: it does not lead to the old hash')
+  demand(equalBytes(whole, rootHash), 'consistency proof: it does not lead to the new root hash')
+}
+
+interface Climb {
+  readonly start: number
+  readonly end: number
+  readonly size: number
+  readonly hash: Hash
+  readonly path: readonly Hash[]
+}
+
+/**
+ * Recomputes from one path both the hash of `[start, end)` (part) and the root hash (whole). This is the
+ * verification algorithm of the Merkle Tree Certificates draft; with `end = start + 1` it is the one for
+ * inclusion, with `start = 0` the one for consistency, of RFC 9162 sections 2.1.3.2 and 2.1.4.2.
+ */
+function climb({ start, end, size, hash, path }: Climb): { part: Hash; whole: Hash } {
+  // The subtree's first and last node and the tree's last node, all on the level that the climb has reached.
+  let first = start
+  let last = end - 1
+  let edge = size - 1
+  const rise = (): void => {
+    first = Math.floor(first / 2)
+    last = Math.floor(last / 2)
+    edge = Math.floor(edge / 2)
   }
-  let outer = inner
+
+  // Up to the largest node that is surely whole in both trees: the path begins there. A subtree that reaches the
+  // tree's edge, or that is one whole node, is such a node itself.
+  while (first !== last && (last === edge || isOdd(last))) rise()
+  const [begin, rest] = first === last ? [hash, path] : [path[0], path.slice(1)]
+  demand(begin !== undefined, 'proof: it is empty')
+
+  let part = begin
+  let whole = begin
   for (const sibling of rest) {
-    if (at.top === 0) throw tooLong(what, path.length)
-    if (isOdd(at.last) || at.last === at.top) {
-      if (at.first < at.last) inner = nodeHash(sibling, inner)
-      outer = nodeHash(sibling, outer)
-      while (!isOdd(at.last) && at.last !== 0) at = above(at)
+    demand(edge > 0, `proof: ${path.length} hashes are too many`)
+    // A lone right node is promoted: it has no sibling until it is a right child.
+    while (last === edge && !isOdd(last)) rise()
+    if (isOdd(last)) {
+      if (first < last) part = nodeHash(sibling, part)
+      whole = nodeHash(sibling, whole)
     } else {
-      outer = nodeHash(outer, sibling)
+      whole = nodeHash(whole, sibling)
     }
-    at = above(at)
+    rise()
   }
-  if (at.top !== 0) throw tooShort(what, path.length)
-  checkRoot(what, inner, known)
-  checkRoot(what, outer, asHash(root, `${what}: root hash`))
+  demand(edge === 0, `proof: ${path.length} hashes are too few`)
+  return { part, whole }
 }
 
-/** Nodes of one level of the tree: the first and last of the range, and the last of the tree. */
-interface Place {
-  readonly first: number
-  readonly last: number
-  readonly top: number
+function hashes(path: readonly Uint8Array[]): Hash[] {
+  return path.map((bytes, i) => asHash(bytes, `proof hash ${i}`))
 }
 
-function above({ first, last, top }: Place): Place {
-  return { first: half(first), last: half(last), top: half(top) }
+function isOdd(n: number): boolean {
+  return n % 2 === 1
 }
 
-function checkSizes(what: string, ...sizes: number[]): void {
-  for (const size of sizes) {
-    if (!Number.isSafeInteger(size) || size < 0)
-      throw outOfRange(`${what}: expected 0 to 2^53-1, got ${size}`)
-  }
+function demand(fact: boolean, message: string): asserts fact {
+  if (!fact) throw new SteleError('bad_proof', message)
 }
-
-function checkEmpty(what: string, size: number, root: Hash): void {
-  if (size === 0) checkRoot(what, root, EMPTY_ROOT)
-}
-
-function checkRoot(what: string, computed: Hash, expected: Hash): void {
-  if (equalBytes(computed, expected)) return
-  throw badProof(`${what}: leads to ${toHex(computed)}, expected ${toHex(expected)}`)
-}
-
-const outOfRange = (message: string): SteleError => new SteleError('out_of_range', message)
-const badProof = (message: string): SteleError => new SteleError('bad_proof', message)
-const tooLong = (what: string, hashes: number): SteleError =>
-  badProof(`${what}: ${hashes} hashes are too many`)
-const tooShort = (what: string, hashes: number): SteleError =>
-  badProof(`${what}: ${hashes} hashes are too few`)

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import type { Level } from 'level'
 import { hasCode } from '../errors.ts'
-import { openLevel } from './level-open.ts'
+import { levelError, openLevel } from './level-open.ts'
 
 /**
  * From leaf hash to index: a follower of the log, never a source of truth. Whatever it answers is a candidate that
@@ -52,8 +52,13 @@ export class LevelLeafIndex implements LeafIndex {
       await rm(folder, { recursive: true, force: true })
       return openLevel(folder, true)
     })
-    const stored = await db.get(CURSOR_KEY)
-    return new LevelLeafIndex(db, stored ? getIndex(stored) : 0)
+    try {
+      const stored = await db.get(CURSOR_KEY)
+      return new LevelLeafIndex(db, stored ? getIndex(stored) : 0)
+    } catch (error) {
+      await db.close()
+      throw levelError(folder, error)
+    }
   }
 
   get cursor(): number {

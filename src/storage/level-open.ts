@@ -31,11 +31,16 @@ export async function openLevel(folder: string, create: boolean): Promise<Level<
 
 function openingError(folder: string, error: unknown): SteleError {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-  const code = (cause as { code?: string }).code
-  const message = cause instanceof Error ? cause.message : String(cause)
-  if (code === 'LEVEL_LOCKED') {
+  if ((cause as { code?: string }).code === 'LEVEL_LOCKED') {
     return new SteleError('locked', `${folder}: another process has this log open; stop it first`, { cause })
   }
-  const kind = code === 'LEVEL_CORRUPTION' ? 'corrupt' : 'io_error'
-  return new SteleError(kind, `${folder}: LevelDB does not open it: ${message}`, { cause })
+  return levelError(folder, cause)
+}
+
+/** What LevelDB says when reading fails, in our own words. Errors that are ours already stay as they are. */
+export function levelError(folder: string, cause: unknown): SteleError {
+  if (cause instanceof SteleError) return cause
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const code = (cause as { code?: string }).code === 'LEVEL_CORRUPTION' ? 'corrupt' : 'io_error'
+  return new SteleError(code, `${folder}: LevelDB cannot read it: ${message}`, { cause })
 }

@@ -1,6 +1,6 @@
 import type { Level } from 'level'
 import { SteleError, invariant } from '../errors.ts'
-import { openLevel } from './level-open.ts'
+import { levelError, openLevel } from './level-open.ts'
 import { checkStep, type Commit, type FullTileId, type LogStore, type StoredHead } from './store.ts'
 
 /**
@@ -48,7 +48,7 @@ export class LevelStore implements LogStore {
       return new LevelStore(db, head?.size ?? -1)
     } catch (error) {
       await db.close()
-      throw error
+      throw levelError(folder, error)
     }
   }
 
@@ -57,7 +57,7 @@ export class LevelStore implements LogStore {
   }
 
   readHead(): Promise<StoredHead | undefined> {
-    return newestHead(this.#db, this.#db.location)
+    return this.#reading(newestHead(this.#db, this.#db.location))
   }
 
   async commit(step: Commit): Promise<void> {
@@ -71,7 +71,7 @@ export class LevelStore implements LogStore {
       // LevelDB refuses every later write after a failed one, and nobody knows what this one left behind.
       this.#failure = new SteleError(
         'outcome_unknown',
-        `writing to ${this.#db.location} failed: ${reason(error)}`,
+        `writing to ${this.#db.location} failed: ${(error as Error).message}`,
         {
           cause: error,
         },
@@ -98,7 +98,11 @@ export class LevelStore implements LogStore {
     await batch.write({ sync: true })
   }
 
-  async readEntries(begin: number, end: number, maxBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array[]> {
+  readEntries(begin: number, end: number, maxBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array[]> {
+    return this.#reading(this.#range(begin, end, maxBytes))
+  }
+
+  async #range(begin: number, end: number, maxBytes: number): Promise<Uint8Array[]> {
     const entries: Uint8Array[] = []
     if (begin >= end) return entries
     const range = { gte: keyOf(begin, ENTRY), lte: keyOf(end - 1, ENTRY), highWaterMarkBytes: 1024 * 1024 }
@@ -117,7 +121,16 @@ export class LevelStore implements LogStore {
   }
 
   readTiles(tiles: readonly FullTileId[]): Promise<(Uint8Array | undefined)[]> {
-    return this.#db.getMany(tiles.map((tile) => keyOf(lastLeaf(tile), FIRST_TILE + tile.level)))
+    const keys = tiles.map((tile) => keyOf(lastLeaf(tile), FIRST_TILE + tile.level))
+    return this.#reading(this.#db.getMany(keys))
+  }
+
+  async #reading<T>(read: Promise<T>): Promise<T> {
+    try {
+      return await read
+    } catch (error) {
+      throw levelError(this.#db.location, error)
+    }
   }
 
   close(): Promise<void> {
@@ -186,8 +199,4 @@ function positionOf(key: Uint8Array): number {
 
 function missingEntry(index: number, location: string): SteleError {
   return new SteleError('corrupt', `${location}: entry ${index} should be stored and is not there`)
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -55,10 +55,10 @@ export async function proveSubtree(
   end: number,
   size: number,
 ): Promise<Hash[]> {
-  if (!isSubtree({ begin: start, end }) || end > size) {
+  if (!isSubtree(start, end) || end > size) {
     throw outOfRange(`[${start}, ${end}) is no subtree of ${size} leaves`)
   }
-  return hashRanges(source, subtreeRanges({ begin: start, end }, size), size)
+  return hashRanges(source, subtreeRanges(start, end, size), size)
 }
 
 /** The root hash of the first `size` leaves. */

@@ -1,0 +1,227 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import { SteleError } from '../errors.ts'
+import { createHeadFile, syncFolder } from '../storage/head-file.ts'
+import { LevelStore } from '../storage/level.ts'
+import { EMPTY_TREE } from '../tile/grow.ts'
+import { encodeHead } from '../log/head.ts'
+import { fileError, readTextFile, writeNewFile } from './files.ts'
+import { generateLogKeys, keySigner, type LogKeys } from './keys.ts'
+
+/*
+ * A data folder:
+ *
+ *   stele.json                 format and version
+ *   logs/<name>/log.json       what the log is: origin, public keys, settings
+ *   logs/<name>/log.skey       private key of the checkpoints, mode 600
+ *   logs/<name>/tree-head.pem  private key of the RFC 6962 tree heads, mode 600
+ *   logs/<name>/database/      LevelDB: entries, tiles, heads
+ *   logs/<name>/leaf-index/    LevelDB: leaf hash to index; can be deleted, is rebuilt
+ *   logs/<name>/head           the last signed head, in its second place
+ */
+const FORMAT = 'stele data folder'
+const FORMAT_VERSION = 1
+
+/** What a log is, as `log.json` says. */
+const logInfoSchema = z.strictObject({
+  origin: z.string().min(1),
+  verifierKey: z.string(),
+  treeHeadKey: z.string(),
+  allowDuplicates: z.boolean(),
+  createdAt: z.string(),
+  /** Where the head file is, if not in this folder. */
+  headFile: z.string().optional(),
+})
+export type LogInfo = z.infer<typeof logInfoSchema>
+
+/** Names go into URLs and paths as they are. */
+const LOG_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
+
+/** The files of one log. */
+export interface LogFiles {
+  readonly folder: string
+  readonly database: string
+  readonly leafIndex: string
+  readonly checkpointKey: string
+  readonly treeHeadKey: string
+}
+
+export interface NewLog {
+  readonly name: string
+  /** First line of its checkpoints and name of its key; nobody can change it later. */
+  readonly origin: string
+  readonly allowDuplicates: boolean
+  /** A folder, best on another disk, for the head file. */
+  readonly headFolder?: string
+}
+
+/** Makes an empty data folder. @throws SteleError `already_exists`, `foreign_format`, `io_error` */
+export async function initDataFolder(folder: string): Promise<void> {
+  if (existsSync(join(folder, 'stele.json'))) {
+    throw new SteleError('already_exists', `${folder}: this is a data folder already; nothing was changed`)
+  }
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw fileError(folder, error)
+  })
+  const found = await readdir(folder)
+  if (found.length > 0) {
+    throw new SteleError(
+      'foreign_format',
+      `${folder}: expected an empty folder, found ${found.slice(0, 3).join(', ')}; nothing was changed`,
+    )
+  }
+  await mkdir(join(folder, 'logs'))
+  await writeNewFile(join(folder, 'stele.json'), json({ format: FORMAT, version: FORMAT_VERSION }))
+  await syncFolder(folder)
+}
+
+/** @throws SteleError `not_initialised`, `foreign_format`: a folder that this version must not touch */
+export async function checkDataFolder(folder: string): Promise<void> {
+  const text = await readTextFile(join(folder, 'stele.json'))
+  if (text === undefined) {
+    throw new SteleError(
+      'not_initialised',
+      `${folder}: expected a data folder with a stele.json in it, found none; "stele init" makes one`,
+    )
+  }
+  const { format, version } = parseJson(text, join(folder, 'stele.json')) as {
+    format?: unknown
+    version?: unknown
+  }
+  if (format !== FORMAT || version !== FORMAT_VERSION) {
+    throw new SteleError(
+      'foreign_format',
+      `${folder}: expected ${FORMAT} version ${FORMAT_VERSION}, found ${String(format)} version ${String(version)}` +
+        `; nothing was changed`,
+    )
+  }
+}
+
+/** The names of the logs in a data folder, sorted. */
+export async function listLogs(folder: string): Promise<string[]> {
+  await checkDataFolder(folder)
+  const names = await readdir(join(folder, 'logs'))
+  // A folder whose name begins with a dot is a log whose creation was cut short; it was never announced.
+  return names.filter((name) => !name.startsWith('.')).sort()
+}
+
+/** What a log is. @throws SteleError `not_found`, `not_initialised`, `foreign_format` */
+export async function readLogInfo(folder: string, name: string): Promise<LogInfo> {
+  checkLogName(name)
+  const { folder: logFolder } = logFiles(folder, name)
+  if (!existsSync(logFolder)) throw new SteleError('not_found', `${folder}: there is no log "${name}" in it`)
+  const path = join(logFolder, 'log.json')
+  const text = await readTextFile(path)
+  if (text === undefined) {
+    throw new SteleError('not_initialised', `${logFolder}: half a log: expected a log.json in it, found none`)
+  }
+  const info = logInfoSchema.safeParse(parseJson(text, path))
+  if (!info.success) throw new SteleError('foreign_format', `${path}: ${z.prettifyError(info.error)}`)
+  return info.data
+}
+
+/**
+ * Makes a log: keys, a database with the signed head of the empty tree, head file. It is built beside its place
+ * and renamed into it, so that a crash leaves a whole log or none.
+ *
+ * @throws SteleError `already_exists`, `usage`, `io_error`
+ */
+export async function createLog(folder: string, log: NewLog, nowMs = Date.now()): Promise<LogInfo> {
+  await checkDataFolder(folder)
+  checkLogName(log.name)
+  const place = logFiles(folder, log.name).folder
+  if (existsSync(place)) {
+    throw new SteleError(
+      'already_exists',
+      `${folder}: there is a log "${log.name}" already; nothing was changed`,
+    )
+  }
+  const building = join(folder, 'logs', `.creating-${log.name}-${randomBytes(4).toString('hex')}`)
+  await mkdir(building, { mode: 0o700 })
+  try {
+    const info = await buildLog(building, log, nowMs)
+    await rename(building, place)
+    await syncFolder(join(folder, 'logs'))
+    return info
+  } catch (error) {
+    await rm(building, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function buildLog(building: string, log: NewLog, nowMs: number): Promise<LogInfo> {
+  const files = filesIn(building)
+  const keys = await generateLogKeys(log.origin)
+  await writeNewFile(files.checkpointKey, `${keys.checkpointKey}\n`, 0o600)
+  await writeNewFile(files.treeHeadKey, keys.treeHeadKey, 0o600)
+  const headFile = log.headFolder ? resolve(log.headFolder, `${log.name}.head`) : undefined
+  const record = await firstHead(log.origin, keys, nowMs)
+  const store = await LevelStore.open(files.database, { create: true })
+  try {
+    await store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record } })
+  } finally {
+    await store.close()
+  }
+  await createHeadFile(headFile ?? join(building, 'head'), record)
+  const info: LogInfo = {
+    origin: log.origin,
+    verifierKey: keys.verifierKey,
+    treeHeadKey: keys.treeHeadPublicKey,
+    allowDuplicates: log.allowDuplicates,
+    createdAt: new Date(nowMs).toISOString(),
+    ...(headFile ? { headFile } : {}),
+  }
+  await writeNewFile(join(building, 'log.json'), json(info))
+  await syncFolder(building)
+  return info
+}
+
+async function firstHead(origin: string, keys: LogKeys, timestampMs: number): Promise<Uint8Array> {
+  const { size, root } = EMPTY_TREE
+  return encodeHead(await keySigner(origin, keys).sign({ size, root, timestampMs }))
+}
+
+/** Where the files of a log are. */
+export function logFiles(folder: string, name: string): LogFiles {
+  return filesIn(join(folder, 'logs', name))
+}
+
+/** Where the head file of a log is. */
+export function headFilePath(folder: string, name: string, info: LogInfo): string {
+  return info.headFile ?? join(logFiles(folder, name).folder, 'head')
+}
+
+function filesIn(folder: string): LogFiles {
+  return {
+    folder,
+    database: join(folder, 'database'),
+    leafIndex: join(folder, 'leaf-index'),
+    checkpointKey: join(folder, 'log.skey'),
+    treeHeadKey: join(folder, 'tree-head.pem'),
+  }
+}
+
+function checkLogName(name: string): void {
+  if (LOG_NAME.test(name)) return
+  throw new SteleError(
+    'usage',
+    `log name: expected 1 to 63 of a-z, 0-9, ".", "_", "-", beginning with a letter or digit, got "${name}"`,
+  )
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch (error) {
+    throw new SteleError('foreign_format', `${path}: expected JSON: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`
+}

@@ -1,0 +1,160 @@
+import { statfs } from 'node:fs/promises'
+import { parseBase64 } from '../bytes/base64.ts'
+import { SteleError } from '../errors.ts'
+import type { HostedLog, LogDirectory } from '../http/directory.ts'
+import type { Log } from '../log/log.ts'
+import { listLogs, readLogInfo, type LogInfo } from './data-folder.ts'
+import { mayHeal, openStoredLog, type LogSettings } from './open-log.ts'
+
+/** What happens to logs, for whoever writes the server's own log. */
+export interface HostEvents {
+  opened(name: string, log: Log, tookMs: number): void
+  failed(name: string, failure: SteleError): void
+}
+
+export interface HostOptions {
+  readonly folder: string
+  readonly settings: LogSettings
+  /** First and longest wait before a log that stopped for want of space is opened again. */
+  readonly reopenAfterMs: number
+  readonly reopenAtMostMs: number
+  readonly events: HostEvents
+}
+
+/** LevelDB writes new files when it opens: with less room than this, opening would only lose the readers too. */
+const ROOM_TO_REOPEN_BYTES = 64 * 1024 * 1024
+
+/**
+ * The logs of one data folder, each on its own: one that fails leaves the others serving. Owner of which logs are
+ * open.
+ */
+export class Host implements LogDirectory {
+  readonly #logs: ReadonlyMap<string, Hosted>
+
+  private constructor(logs: ReadonlyMap<string, Hosted>) {
+    this.#logs = logs
+  }
+
+  /** Opens every log of the folder. Logs that cannot be opened are listed with the reason. */
+  static async open(options: HostOptions): Promise<Host> {
+    const logs = new Map<string, Hosted>()
+    for (const name of await listLogs(options.folder)) logs.set(name, await Hosted.open(name, options))
+    return new Host(logs)
+  }
+
+  get(name: string): HostedLog | undefined {
+    return this.#logs.get(name)
+  }
+
+  list(): readonly HostedLog[] {
+    return [...this.#logs.values()]
+  }
+
+  /** Stops all logs: each refuses new entries, commits what it admitted, and closes. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#logs.values()].map((hosted) => hosted.close()))
+  }
+}
+
+/** One log and the watch over it: opened again after a failure that may pass, left alone after any other. */
+class Hosted implements HostedLog {
+  readonly name: string
+  readonly #options: HostOptions
+  #info: LogInfo | undefined
+  #log: Log | undefined
+  #failure: SteleError | undefined
+  #stopped = false
+  #timer: NodeJS.Timeout | undefined
+  #opening: Promise<void> = Promise.resolve()
+
+  private constructor(name: string, options: HostOptions) {
+    this.name = name
+    this.#options = options
+  }
+
+  static async open(name: string, options: HostOptions): Promise<Hosted> {
+    const hosted = new Hosted(name, options)
+    await hosted.#open(options.reopenAfterMs)
+    return hosted
+  }
+
+  get origin(): string {
+    return this.#info?.origin ?? ''
+  }
+
+  get verifierKey(): string {
+    return this.#info?.verifierKey ?? ''
+  }
+
+  get treeHeadKey(): Uint8Array {
+    return parseBase64(this.#info?.treeHeadKey ?? '', 'tree head key')
+  }
+
+  get allowDuplicates(): boolean {
+    return this.#info?.allowDuplicates ?? false
+  }
+
+  get log(): Log | undefined {
+    return this.#log
+  }
+
+  get failure(): SteleError | undefined {
+    return this.#failure ?? this.#log?.failure
+  }
+
+  async close(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    await this.#opening
+    await this.#log?.close()
+  }
+
+  async #open(waitMs: number): Promise<void> {
+    const { folder, settings, events } = this.#options
+    const startedMs = performance.now()
+    try {
+      this.#info = await readLogInfo(folder, this.name)
+      const log = await openStoredLog(folder, this.name, settings)
+      this.#log = log
+      this.#failure = undefined
+      events.opened(this.name, log, performance.now() - startedMs)
+      void log.halted.then((failure) => this.#onFailure(failure, this.#options.reopenAfterMs))
+    } catch (error) {
+      this.#log = undefined
+      this.#failure = error instanceof SteleError ? error : unexpected(error)
+      this.#onFailure(this.#failure, waitMs)
+    }
+  }
+
+  #onFailure(failure: SteleError, waitMs: number): void {
+    this.#options.events.failed(this.name, failure)
+    if (mayHeal(failure)) this.#openLater(waitMs)
+  }
+
+  #openLater(waitMs: number): void {
+    if (this.#stopped) return
+    this.#timer = setTimeout(() => {
+      this.#opening = this.#reopen(Math.min(waitMs * 2, this.#options.reopenAtMostMs))
+    }, waitMs).unref()
+  }
+
+  /** Opening verifies everything, so a log comes back only if what is on disk is what was signed. */
+  async #reopen(nextWaitMs: number): Promise<void> {
+    if (!(await this.#hasRoom())) return this.#openLater(nextWaitMs)
+    const halted = this.#log
+    this.#failure = this.failure
+    this.#log = undefined
+    await halted?.close()
+    await this.#open(nextWaitMs)
+  }
+
+  async #hasRoom(): Promise<boolean> {
+    const { bavail, bsize } = await statfs(this.#options.folder)
+    return bavail * bsize >= ROOM_TO_REOPEN_BYTES
+  }
+}
+
+function unexpected(error: unknown): SteleError {
+  const message = error instanceof Error ? error.message : String(error)
+  return new SteleError('internal', `opening the log failed unexpectedly: ${message}`, { cause: error })
+}

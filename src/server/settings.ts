@@ -1,0 +1,32 @@
+import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
+import type { Config } from './config.ts'
+import type { LogSettings } from './open-log.ts'
+
+/** What each log is told of the configuration. */
+export function logSettings(config: Config): LogSettings {
+  return {
+    pool: {
+      maxEntries: config['queue-entries'],
+      maxBytes: config['queue-bytes'],
+      maxCommitEntries: config['commit-entries'],
+      maxCommitBytes: config['commit-bytes'],
+    },
+    headIntervalMs: config['head-interval-seconds'] * 1000,
+    cacheBytes: config['cache-bytes'],
+    nowMs: Date.now,
+  }
+}
+
+/** What the HTTP layer is told of the configuration. */
+export function httpLimits(config: Config): HttpLimits {
+  return {
+    ...DEFAULT_HTTP_LIMITS,
+    maxBatchEntries: config['batch-entries'],
+    maxBatchBytes: config['batch-bytes'],
+    bodyTimeoutMs: config['body-timeout-seconds'] * 1000,
+    headersTimeoutMs: config['headers-timeout-seconds'] * 1000,
+    maxBodyBytesInFlight: config['bodies-in-flight-bytes'],
+    maxConnections: config['max-connections'],
+    maxHeadAgeMs: config['stale-head-seconds'] * 1000,
+  }
+}

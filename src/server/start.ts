@@ -1,0 +1,87 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Logger } from 'pino'
+import { SteleError } from '../errors.ts'
+import { createHttpServer } from '../http/server.ts'
+import type { Config } from './config.ts'
+import { Host } from './host.ts'
+import { httpLimits, logSettings } from './settings.ts'
+
+export interface RunningServer {
+  /** Where it listens, without a trailing slash. */
+  readonly url: string
+  readonly host: Host
+  /** Stops: refuses new entries, commits and answers what was admitted, closes connections and logs. */
+  close(): Promise<void>
+}
+
+const REOPEN_AFTER_MS = 2000
+const REOPEN_AT_MOST_MS = 60_000
+/** How long a reader may take over an answer that was on its way when the server was told to stop. */
+const LAST_ANSWERS_MS = 3000
+
+/**
+ * Opens the logs of a data folder and serves them.
+ *
+ * @throws SteleError the reason of the first log if none could be opened; `io_error` if the port is taken
+ */
+export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
+  const host = await Host.open({
+    folder: config.data,
+    settings: logSettings(config),
+    reopenAfterMs: REOPEN_AFTER_MS,
+    reopenAtMostMs: REOPEN_AT_MOST_MS,
+    events: {
+      opened: (name, log, tookMs) =>
+        logger.info({ log: name, origin: log.origin, treeSize: log.integrated.size, tookMs }, 'log opened'),
+      failed: (name, failure) => logger.error({ log: name, code: failure.code }, failure.message),
+    },
+  })
+  try {
+    checkServable(host, config.data)
+    const server = createHttpServer({ logs: host, limits: httpLimits(config), logger, nowMs: Date.now })
+    const url = await listen(server, config)
+    logger.info({ url }, 'listening')
+    return { url, host, close: () => stop(server, host, logger) }
+  } catch (error) {
+    await host.close()
+    throw error
+  }
+}
+
+/** With some logs open, the rest can wait for its operator; with none there is nothing to serve. */
+function checkServable(host: Host, folder: string): void {
+  const logs = host.list()
+  if (logs.length === 0) {
+    throw new SteleError(
+      'not_initialised',
+      `${folder}: there is no log in it; "stele log create <name>" makes one`,
+    )
+  }
+  const [first] = logs
+  if (first?.failure && logs.every((hosted) => !hosted.log)) throw first.failure
+}
+
+async function listen(server: Server, config: Config): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => {
+      const where = `${config.host}:${config.port}`
+      reject(new SteleError('io_error', `cannot listen on ${where}: ${error.message}`, { cause: error }))
+    })
+    server.listen(config.port, config.host, resolve)
+  })
+  const { address, port, family } = server.address() as AddressInfo
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+}
+
+/** First the logs, so that requests on their way get their answers; then the connections, as they fall idle. */
+async function stop(server: Server, host: Host, logger: Logger): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  await host.close()
+  const idle = setInterval(() => server.closeIdleConnections(), 20)
+  const last = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS)
+  await closed
+  clearInterval(idle)
+  clearTimeout(last)
+  logger.info('stopped')
+}
