@@ -1,0 +1,36 @@
+/**
+ * How much a caller wants something, by a header of RFC 9110 section 12.5.
+ *
+ * @param header `Accept` or `Accept-Encoding`
+ * @param names what it may be called there, most specific first: a media type, then its ranges
+ * @returns 0 to 1, undefined when the header does not speak of it
+ */
+export function qualityOf(header: string | undefined, names: readonly string[]): number | undefined {
+  if (header === undefined) return undefined
+  const qualities = new Map(header.split(',').map(parseItem))
+  const name = names.find((candidate) => qualities.has(candidate))
+  return name === undefined ? undefined : qualities.get(name)
+}
+
+/** True when a caller wants the second media type rather than the first, which is what they get by default. */
+export function prefersOver(accept: string | undefined, standard: string, other: string): boolean {
+  if (accept === undefined || accept === '*/*') return false
+  return (qualityOf(accept, rangesOf(other)) ?? 0) > (qualityOf(accept, rangesOf(standard)) ?? 0)
+}
+
+/** True when a caller said that gzip is welcome. */
+export function acceptsGzip(acceptEncoding: string | undefined): boolean {
+  return (qualityOf(acceptEncoding, ['gzip', 'x-gzip', '*']) ?? 0) > 0
+}
+
+function rangesOf(mediaType: string): string[] {
+  return [mediaType, `${mediaType.slice(0, mediaType.indexOf('/'))}/*`, '*/*']
+}
+
+function parseItem(item: string): [name: string, quality: number] {
+  const [name, ...parameters] = item.toLowerCase().split(';')
+  const weight = parameters
+    .map((parameter) => /^\s*q=([01](?:\.\d{0,3})?)\s*$/.exec(parameter)?.[1])
+    .find(Boolean)
+  return [name!.trim(), weight === undefined ? 1 : Math.min(1, Number(weight))]
+}

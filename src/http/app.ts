@@ -1,0 +1,136 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import Router from '@koa/router'
+import Koa from 'koa'
+import { appendRoutes } from './append-routes.ts'
+import { BodyReader } from './body.ts'
+import { ctRoutes } from './ct-routes.ts'
+import type { HttpDeps } from './deps.ts'
+import { entryRoutes } from './entry-routes.ts'
+import { notFound, withoutMethod } from './fallbacks.ts'
+import { instanceRoutes } from './instance-routes.ts'
+import { SILENT, type Logger } from './logger.ts'
+import { openApiDocument, type OpenApiDocument } from './openapi.ts'
+import { proofRoutes } from './proof-routes.ts'
+import type { Route } from './route.ts'
+import { server, type Serve } from './serve.ts'
+import { staticRoutes } from './static-routes.ts'
+
+/** Answers requests of a node:http server, for its events `request` and, with true, `checkContinue`. */
+export type Handler = (req: IncomingMessage, res: ServerResponse, heldBack?: boolean) => void
+
+/** The HTTP layer, and what it is made of. */
+export interface App {
+  readonly handler: Handler
+  /** To be told of a request behind whose body came what is not HTTP: its entry is not stored. */
+  breakOff(req: IncomingMessage): void
+  /** All routes, those of the router and those ahead of it. */
+  readonly routes: readonly Route[]
+  /** The router that Koa runs, for whoever wants to know what is really there. */
+  readonly router: Router
+  readonly document: OpenApiDocument
+}
+
+/** Makes a listener for node:http out of logs and limits. */
+export function createHandler(deps: HttpDeps): Handler {
+  return createApp(deps).handler
+}
+
+/** As `createHandler`, with its parts to look at. */
+export function createApp(deps: HttpDeps): App {
+  const bodies = new BodyReader(deps.limits)
+  const fixed = staticRoutes(deps)
+  let document: OpenApiDocument | undefined
+  const describe = (): OpenApiDocument => (document ??= openApiDocument(routes))
+  const routed = [
+    ...appendRoutes(deps, bodies),
+    ...entryRoutes(deps),
+    ...proofRoutes(deps),
+    ...ctRoutes(deps),
+    ...instanceRoutes(deps, describe),
+  ]
+  const routes = [...routed, ...fixed.routes]
+  const serve = server(deps)
+  const { router, callback } = koaOf(routed, serve, deps.logger)
+
+  // Ahead of Koa: what is static, and the two routes that take one entry at a time.
+  const direct = new Map(routed.filter(takesOneEntry).map((route) => [restOf(route), route]))
+  const handler: Handler = (req, res, heldBack = false) => {
+    if (heldBack) bodies.holdBack(req)
+    const target = logTarget(req.url ?? '')
+    if (target) {
+      const route = fixed.match(target.rest)
+      if (route) return void serve(readOnly(route, req), { req, res, search: '', path: target })
+      const at = queryAt(target.rest)
+      const hot = req.method === 'POST' ? direct.get(target.rest.slice(0, at)) : undefined
+      if (hot) return void serve(hot, { req, res, search: target.rest.slice(at + 1), path: target })
+    }
+    callback(req, res)
+  }
+  return {
+    handler,
+    breakOff: (req) => bodies.breakOff(req),
+    routes,
+    router,
+    get document() {
+      return describe()
+    },
+  }
+}
+
+/** Name and rest of a raw URL below `/logs/`: neither decoded nor normalised, for no name needs either. */
+function logTarget(url: string): { log: string; rest: string } | undefined {
+  if (!url.startsWith(LOGS)) return undefined
+  const slash = url.indexOf('/', LOGS.length)
+  return slash < 0 ? undefined : { log: url.slice(LOGS.length, slash), rest: url.slice(slash + 1) }
+}
+
+const LOGS = '/logs/'
+const LOG_PREFIX = '/logs/{log}/'
+
+function restOf(route: Route): string {
+  return route.path.slice(LOG_PREFIX.length)
+}
+
+function takesOneEntry(route: Route): boolean {
+  return route.method === 'post' && ['add', 'v1/entries'].includes(restOf(route))
+}
+
+function queryAt(url: string): number {
+  const at = url.indexOf('?')
+  return at < 0 ? url.length : at
+}
+
+/** A static route for the methods it has, and for others the route that says so. */
+function readOnly(route: Route, { method }: IncomingMessage): Route {
+  if (method === 'GET' || method === 'HEAD') return route
+  return withoutMethod(method ?? '', route.path, ['GET', 'HEAD'])
+}
+
+/** Koa with nothing but the router, and an end for whatever it has no route for. */
+function koaOf(
+  routes: readonly Route[],
+  serve: Serve,
+  logger: Logger = SILENT,
+): { router: Router; callback: Handler } {
+  const router = new Router({ strict: true, sensitive: true })
+  for (const route of routes) {
+    router.register(route.path.replaceAll(/\{(\w+)\}/g, ':$1'), [route.method.toUpperCase()], async (ctx) => {
+      ctx.respond = false
+      await serve(route, { req: ctx.req, res: ctx.res, search: ctx.querystring, path: ctx['params'] ?? {} })
+    })
+  }
+  const app = new Koa()
+  // Answers are written by `serve`: what Koa hears of beside it is connections that broke, and bugs.
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.syscall === undefined) logger.error({ err: error }, `koa: ${error.message}`)
+  })
+  app.use(router.routes())
+  app.use(async (ctx) => {
+    ctx.respond = false
+    const methods = new Set(ctx['matched']?.flatMap((layer: { methods: string[] }) => layer.methods))
+    const route =
+      methods.size > 0 ? withoutMethod(ctx.method, ctx.path, [...methods] as string[]) : notFound(ctx.path)
+    await serve(route, { req: ctx.req, res: ctx.res, search: '', path: {} })
+  })
+  return { router, callback: app.callback() as Handler }
+}

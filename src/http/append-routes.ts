@@ -1,0 +1,175 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import * as z from 'zod'
+import { SteleError } from '../errors.ts'
+import type { Placement } from '../log/intake.ts'
+import type { Appended, Log } from '../log/log.ts'
+import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
+import { prefersOver } from './accept.ts'
+import { json, text, type Answer } from './answer.ts'
+import { batchParser, ENTRY_BUNDLE, isBatchType, NDJSON } from './batch.ts'
+import { callerOf, type BodyReader } from './body.ts'
+import type { HttpDeps } from './deps.ts'
+import { hexOf } from './encoding.ts'
+import { NO_STORE, PLAIN_TEXT } from './headers.ts'
+import { timeoutParam } from './params.ts'
+import { proofFile } from './proofs.ts'
+import { publishedPast } from './published.ts'
+import { logRoute, type Route } from './route.ts'
+import { BatchReceipt, Bytes, Receipt, Text } from './schemas.ts'
+
+const WRITE_ERRORS = [
+  'not_found',
+  'too_large',
+  'too_slow',
+  'unsupported_media_type',
+  'rate_limited',
+  'overloaded',
+  'shutting_down',
+  'log_halted',
+  'outcome_unknown',
+] as const
+
+const wait = z.enum(['integrated', 'published']).default('integrated').meta({
+  description:
+    'integrated: answer once a signed tree head on disk covers it. published: once the checkpoint that readers see does.',
+})
+const proof = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform((value) => value === 'true')
+  .meta({
+    description: 'Add the c2sp.org/tlog-proof file; implies wait=published.',
+    override: { type: 'boolean' },
+  })
+
+/** The routes that append. */
+export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyReader): Route[] {
+  const timeout = timeoutParam(limits.longPollMaxMs, 10)
+
+  /** True when the answer may go out: nobody waits for publication, or it has happened in time. */
+  const inTime = async (
+    log: Log,
+    size: number,
+    asked: { timeout: number },
+    res: ServerResponse,
+  ): Promise<boolean> => publishedPast(log, size - 1, { timeoutMs: asked.timeout, res, stopping })
+
+  return [
+    logRoute(logs, {
+      method: 'post',
+      path: 'add',
+      tag: 'Append',
+      summary: 'Append one entry, get its index',
+      description: 'The body is the entry, byte for byte. Answers when the entry is integrated.',
+      body: { 'application/octet-stream': Bytes },
+      answers: {
+        200: { description: 'The index in decimal and nothing else.', content: { [PLAIN_TEXT]: Text } },
+      },
+      errors: WRITE_ERRORS,
+      async handle({ req, res, log }) {
+        const { placement } = await appendOne(bodies, log, req, res)
+        return text(String(placement.index), NO_STORE)
+      },
+    }),
+
+    logRoute(logs, {
+      method: 'post',
+      path: 'v1/entries',
+      tag: 'Append',
+      summary: 'Append one entry, get a receipt',
+      description:
+        'The body is the entry, byte for byte, of any content type but the two of batches. With "Accept: text/plain" ' +
+        'the answer is the c2sp.org/tlog-proof file itself. Bytes that are in the log already get the same receipt ' +
+        'with "duplicate": true, so that repeating a request is safe.',
+      query: { wait, timeout, proof },
+      body: { 'application/octet-stream': Bytes },
+      answers: {
+        200: { description: 'The receipt.', content: { 'application/json': Receipt, [PLAIN_TEXT]: Text } },
+        202: {
+          description:
+            'Integrated, though not published in time: the receipt, without proof. Ask again later.',
+          content: { 'application/json': Receipt },
+        },
+      },
+      errors: WRITE_ERRORS,
+      async handle({ req, res, log, query }) {
+        if (isBatchType(req.headers['content-type'])) {
+          throw new SteleError('unsupported_media_type', 'entry: this content type is for v1/batches')
+        }
+        const { placement, treeSize } = await appendOne(bodies, log, req, res)
+        const asFile = prefersOver(req.headers.accept, 'application/json', 'text/plain')
+        if (query.wait === 'integrated' && !query.proof && !asFile) return receipt(placement, treeSize)
+        if (!(await inTime(log, treeSize, query, res))) return receipt(placement, treeSize, 202)
+        if (!query.proof && !asFile) return receipt(placement, treeSize)
+        const file = await proofFile(log, placement.index, placement.leafHash)
+        return asFile ? text(file, NO_STORE) : receipt(placement, treeSize, 200, file)
+      },
+    }),
+
+    logRoute(logs, {
+      method: 'post',
+      path: 'v1/batches',
+      tag: 'Append',
+      summary: 'Append many entries at once, all or none',
+      description:
+        `${NDJSON}: each line, without its line feed, is an entry; empty lines are refused. ${ENTRY_BUNDLE}: uint16 ` +
+        `length and bytes of each entry. At most ${limits.maxBatchEntries} entries and ${limits.maxBatchBytes} bytes. ` +
+        'New entries get consecutive indexes.',
+      query: { wait, timeout },
+      body: { [NDJSON]: Text, [ENTRY_BUNDLE]: Bytes },
+      answers: {
+        200: { description: 'The receipt.', content: { 'application/json': BatchReceipt } },
+        202: {
+          description: 'Integrated, though not published in time: the same receipt.',
+          content: { 'application/json': BatchReceipt },
+        },
+      },
+      errors: ['malformed', ...WRITE_ERRORS],
+      async handle({ req, res, log, query }) {
+        const parser = batchParser(req.headers['content-type'], limits.maxBatchEntries)
+        const request = { req, res, maxBytes: limits.maxBatchBytes, what: 'batch' }
+        await bodies.stream(request, (chunk) => parser.push(chunk))
+        const appended = await log.append(parser.end(), callerOf(req))
+        const late = query.wait === 'published' && !(await inTime(log, appended.treeSize, query, res))
+        return batchReceipt(appended, late ? 202 : 200)
+      },
+    }),
+  ]
+}
+
+async function appendOne(
+  bodies: BodyReader,
+  log: Log,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<{ placement: Placement; treeSize: number }> {
+  const entry = await bodies.read({ req, res, maxBytes: MAX_ENTRY_BYTES, what: 'entry' })
+  const { placements, treeSize } = await log.append([entry], callerOf(req))
+  return { placement: placements[0]!, treeSize }
+}
+
+function receipt(
+  { index, leafHash, duplicate }: Placement,
+  treeSize: number,
+  status = 200,
+  file?: string,
+): Answer {
+  const fields = { index, leafHash: hexOf(leafHash), treeSize, duplicate }
+  return json(Receipt, file === undefined ? fields : { ...fields, proof: file }, NO_STORE, status)
+}
+
+function batchReceipt({ placements, treeSize }: Appended, status: number): Answer {
+  const duplicates: { position: number; index: number }[] = []
+  let begin: number | undefined
+  let end = treeSize
+  placements.forEach(({ index, duplicate }, position) => {
+    if (duplicate) {
+      duplicates.push({ position, index })
+    } else {
+      begin ??= index
+      end = index + 1
+    }
+  })
+  const fields = { begin: begin ?? end, end, treeSize, count: placements.length, duplicates }
+  return json(BatchReceipt, fields, NO_STORE, status)
+}

@@ -1,0 +1,121 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { excerpt } from '../bytes/excerpt.ts'
+import { SteleError } from '../errors.ts'
+import { BodyBudget } from './body-budget.ts'
+
+/** One request with a body, and how much of it is welcome. */
+export interface BodyRequest {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly maxBytes: number
+  /** Names the body in error messages. */
+  readonly what: string
+}
+
+/** Who sends a request, for shares of queues: its address, empty when the connection is gone. */
+export function callerOf(req: IncomingMessage): string {
+  return req.socket.remoteAddress ?? ''
+}
+
+/** Reads bodies, each within a number of bytes and a time, all of them within one budget. */
+export class BodyReader {
+  readonly #budget: BodyBudget
+  readonly #timeoutMs: number
+  /** Requests whose sender holds the body back until it is asked for (RFC 9110 section 10.1.1). */
+  readonly #heldBack = new WeakSet<IncomingMessage>()
+  /** Requests behind whose body came something that is no request: their announced length was wrong. */
+  readonly #broken = new WeakSet<IncomingMessage>()
+
+  constructor(limits: { maxBodyBytesInFlight: number; bodyTimeoutMs: number }) {
+    this.#budget = new BodyBudget(limits.maxBodyBytesInFlight)
+    this.#timeoutMs = limits.bodyTimeoutMs
+  }
+
+  /** Bytes of bodies that are being read now. */
+  get bytesInFlight(): number {
+    return this.#budget.bytes
+  }
+
+  /** Notes that the sender waits for `100 Continue`. */
+  holdBack(req: IncomingMessage): void {
+    this.#heldBack.add(req)
+  }
+
+  /** Notes that what followed the body on its connection was not HTTP. */
+  breakOff(req: IncomingMessage): void {
+    this.#broken.add(req)
+  }
+
+  /** A whole body. Throws as `stream` does. */
+  async read(request: BodyRequest): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = []
+    await this.stream(request, (chunk) => chunks.push(chunk))
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+  }
+
+  /**
+   * Hands over a body piece by piece. What `take` throws ends the reading.
+   *
+   * @returns once the body has come whole, exactly as long as announced
+   * @throws SteleError `unsupported_media_type`, `too_large`, `too_slow`, `overloaded`, `rate_limited`;
+   *   `malformed` for one that was cut off
+   */
+  async stream(request: BodyRequest, take: (chunk: Uint8Array) => void): Promise<void> {
+    const { req, res, maxBytes, what } = request
+    checkUncompressed(req, what)
+    const announced = Number(req.headers['content-length'] ?? 0)
+    if (announced > maxBytes) throw tooLarge(what, maxBytes, `${announced} announced`)
+    if (this.#heldBack.delete(req)) res.writeContinue()
+    const caller = callerOf(req)
+    let bytes = 0
+    try {
+      await this.#chunks(req, what, (chunk) => {
+        if (bytes + chunk.length > maxBytes) throw tooLarge(what, maxBytes, 'more')
+        this.#budget.take(caller, chunk.length)
+        bytes += chunk.length
+        take(chunk)
+      })
+    } finally {
+      this.#budget.release(caller, bytes)
+    }
+  }
+
+  #chunks(req: IncomingMessage, what: string, take: (chunk: Uint8Array) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: unknown): void => {
+        clearTimeout(timer)
+        req.off('data', onData).off('end', onEnd).off('close', onClose)
+        if (error === undefined) resolve()
+        else reject(error)
+      }
+      const onData = (chunk: Uint8Array): void => {
+        try {
+          take(chunk)
+        } catch (error) {
+          settle(error)
+        }
+      }
+      const onClose = (): void => settle(new SteleError('malformed', `${what}: cut off before its end`))
+      const onEnd = (): void => (this.#broken.has(req) ? onClose() : settle())
+      const onTimeout = (): void =>
+        settle(new SteleError('too_slow', `${what}: expected all of it within ${this.#timeoutMs} ms`))
+      const timer = setTimeout(onTimeout, this.#timeoutMs)
+      // A connection that breaks says 'error', then 'close'; unheard, the first would end the process.
+      req.on('error', () => {})
+      req.on('data', onData).on('end', onEnd).on('close', onClose)
+    })
+  }
+}
+
+function checkUncompressed(req: IncomingMessage, what: string): void {
+  const encoding = req.headers['content-encoding']
+  if (encoding === undefined || encoding === 'identity') return
+  throw new SteleError(
+    'unsupported_media_type',
+    `${what}: expected no Content-Encoding, got ${excerpt(encoding)}`,
+  )
+}
+
+function tooLarge(what: string, maxBytes: number, came: string): SteleError {
+  return new SteleError('too_large', `${what}: expected at most ${maxBytes} bytes, got ${came}`)
+}

@@ -1,0 +1,19 @@
+import { encodeUtf8 } from '../bytes/text.ts'
+import type { SignedHead } from '../log/head.ts'
+import { sha256 } from '../merkle/hash.ts'
+import type { Answer } from './answer.ts'
+import { hexOf } from './encoding.ts'
+import { CORS_HEADERS, NO_CACHE, PLAIN_TEXT } from './headers.ts'
+
+/** The checkpoint of a head, or 304 for a caller who has it. Its ETag is cheap beside its signature. */
+export function checkpointAnswer({ checkpoint }: SignedHead, ifNoneMatch: string | undefined): Answer {
+  const etag = `"${hexOf(sha256(encodeUtf8(checkpoint)).subarray(0, 16))}"`
+  const headers = { 'content-type': PLAIN_TEXT, etag, ...CORS_HEADERS, ...NO_CACHE }
+  return matches(ifNoneMatch, etag) ? { status: 304, headers } : { status: 200, headers, body: checkpoint }
+}
+
+/** RFC 9110 section 13.1.2; a proxy that compressed the answer made the tag a weak one. */
+function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false
+  return ifNoneMatch.split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag)
+}

@@ -1,0 +1,17 @@
+import type { LogDirectory } from './directory.ts'
+import type { HttpLimits } from './limits.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
+
+/** What the HTTP layer is given. */
+export interface HttpDeps {
+  readonly logs: LogDirectory
+  readonly limits: HttpLimits
+  /** The clock: milliseconds since 1970. */
+  readonly nowMs: () => number
+  /** Without it nothing is counted, and `metrics` is not found. */
+  readonly metrics?: Metrics
+  readonly logger?: Logger
+  /** Aborted when the server begins to stop: long polls end, and connections close behind their answers. */
+  readonly stopping?: AbortSignal
+}

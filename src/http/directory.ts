@@ -1,0 +1,41 @@
+import { excerpt } from '../bytes/excerpt.ts'
+import { SteleError } from '../errors.ts'
+import type { Log } from '../log/log.ts'
+
+/** One log of this instance, opened or not. */
+export interface HostedLog {
+  /** Its place in the URL: `[a-z0-9][a-z0-9._-]{0,62}`. */
+  readonly name: string
+  /** First line of its checkpoints. */
+  readonly origin: string
+  /** `vkey` of the Ed25519 key that signs its checkpoints. */
+  readonly verifierKey: string
+  /** SubjectPublicKeyInfo, DER, of the P-256 key that signs its RFC 6962 tree heads. */
+  readonly treeHeadKey: Uint8Array
+  readonly allowDuplicates: boolean
+  /** Undefined while it is not open. */
+  readonly log: Log | undefined
+  /** Why it is not open. */
+  readonly failure: SteleError | undefined
+}
+
+/** The logs of an instance. Asked anew at each request, so that a log can be reopened meanwhile. */
+export interface LogDirectory {
+  get(name: string): HostedLog | undefined
+  list(): readonly HostedLog[]
+}
+
+/**
+ * The log behind a name of a URL.
+ *
+ * @throws SteleError `not_found`; `log_halted` with the reason for one that is not open
+ */
+export function openedLog(logs: LogDirectory, name: string): { hosted: HostedLog; log: Log } {
+  const hosted = logs.get(name)
+  if (!hosted) throw new SteleError('not_found', `log: expected one that v1/logs lists, got ${excerpt(name)}`)
+  if (!hosted.log) {
+    const reason = hosted.failure?.message ?? 'it is not open'
+    throw new SteleError('log_halted', `log ${name}: ${reason}`, { retryAfterSeconds: 30 })
+  }
+  return { hosted, log: hosted.log }
+}

@@ -1,0 +1,115 @@
+import { STATUS_CODES } from 'node:http'
+import { SteleError, type ErrorCode } from '../errors.ts'
+import type { Answer } from './answer.ts'
+import { CORS_HEADERS, NO_STORE } from './headers.ts'
+import type { ProblemDetails } from './schemas.ts'
+
+/** The HTTP status of every error code. A new code does not compile until it has one. */
+export const STATUS: Readonly<Record<ErrorCode, number>> = {
+  malformed: 400,
+  out_of_range: 400,
+  not_found: 404,
+  method_not_allowed: 405,
+  unsupported_media_type: 415,
+  too_large: 413,
+  too_slow: 408,
+  usage: 400,
+  already_exists: 409,
+  rate_limited: 429,
+  overloaded: 503,
+  shutting_down: 503,
+  log_halted: 503,
+  outcome_unknown: 503,
+  // What follows is never the caller's fault where a server answers it.
+  bad_proof: 500,
+  bad_signature: 500,
+  untrusted_signer: 500,
+  wrong_origin: 500,
+  fork: 500,
+  unreachable: 500,
+  unexpected_answer: 500,
+  io_error: 500,
+  not_initialised: 500,
+  foreign_format: 500,
+  locked: 500,
+  key_missing: 500,
+  key_permissions: 500,
+  wrong_key: 500,
+  corrupt: 500,
+  rolled_back: 500,
+  head_missing: 500,
+  stale_size: 500,
+  internal: 500,
+}
+
+/** Seconds for a 429 or 503 whose thrower knew nothing better. */
+const RETRY_AFTER_SECONDS = 5
+
+/** The tokens of RFC 9162 section 5 that fit a route of RFC 6962. */
+export type CtToken =
+  | 'malformed'
+  | 'firstUnknown'
+  | 'secondUnknown'
+  | 'secondBeforeFirst'
+  | 'hashUnknown'
+  | 'treeSizeUnknown'
+  | 'startUnknown'
+  | 'endBeforeStart'
+
+/** An error of a `ct/v1` route that RFC 9162 has a token for. */
+export class CtError extends SteleError {
+  readonly token: CtToken
+
+  constructor(code: ErrorCode, token: CtToken, message: string) {
+    super(code, message)
+    this.token = token
+  }
+}
+
+/** Whatever was thrown, as an error with a code: anything unexpected is a bug of this program. */
+export function asSteleError(error: unknown): SteleError {
+  if (error instanceof SteleError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new SteleError('internal', message, { cause: error })
+}
+
+/**
+ * Problem details (RFC 9457) for an error. What lies behind a 500 is for the operator's log: it may name files.
+ *
+ * @param ct true on the routes of RFC 6962, whose problems have types
+ */
+export function problemOf(error: SteleError, ct = false): ProblemDetails {
+  const status = STATUS[error.code]
+  const token =
+    error instanceof CtError ? error.token : ct && error.code === 'malformed' ? 'malformed' : undefined
+  return {
+    type: token === undefined ? 'about:blank' : `urn:ietf:params:trans:error:${token}`,
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail: status === 500 ? 'the server failed at this request; its log says why' : error.message,
+    code: error.code,
+  }
+}
+
+/** The answer that tells a caller what went wrong. */
+export function problemAnswer(error: SteleError, ct = false): Answer {
+  const problem = problemOf(error, ct)
+  return {
+    status: problem.status,
+    headers: {
+      'content-type': 'application/problem+json',
+      ...NO_STORE,
+      ...CORS_HEADERS,
+      ...retryAfter(error),
+    },
+    body: JSON.stringify(problem),
+    // Whoever is too slow for one body would be too slow for draining it.
+    ...(error.code === 'too_slow' ? { hangUp: true } : {}),
+  }
+}
+
+function retryAfter(error: SteleError): { 'retry-after'?: string } {
+  const status = STATUS[error.code]
+  if (status !== 429 && status !== 503) return {}
+  return { 'retry-after': String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS) }
+}

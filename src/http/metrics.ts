@@ -1,0 +1,102 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Log } from '../log/log.ts'
+import type { LogDirectory } from './directory.ts'
+
+/** Counts requests, and tells Prometheus about them and about the logs. */
+export interface Metrics {
+  /** Notes an answered request. `route` is a route's path, never what a caller wrote. */
+  observe(route: string, method: string, status: number, seconds: number): void
+  readonly contentType: string
+  text(): Promise<string>
+}
+
+/** From a cached tile to a long poll. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
+
+/** Metrics with a registry of their own: two servers can live in one process. */
+export function createMetrics(logs: LogDirectory, nowMs: () => number): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const requests = new Counter({
+    name: 'stele_http_requests_total',
+    help: 'Answered requests.',
+    labelNames: ['route', 'method', 'status'],
+    registers: [registry],
+  })
+  const durations = new Histogram({
+    name: 'stele_http_request_duration_seconds',
+    help: 'From the head of a request to its answer.',
+    labelNames: ['route'],
+    buckets: SECONDS,
+    registers: [registry],
+  })
+  registerLogGauges(registry, logs, nowMs)
+  // Finding a series by its labels costs more than counting.
+  const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()
+  return {
+    observe(route, method, status, seconds) {
+      const key = `${route} ${method} ${status}`
+      let found = series.get(key)
+      if (!found) {
+        found = { requests: requests.labels(route, method, String(status)), durations: durations.labels(route) }
+        series.set(key, found)
+      }
+      found.requests.inc()
+      found.durations.observe(seconds)
+    },
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+  }
+}
+
+/** What is read off each open log when Prometheus asks. */
+const LOG_GAUGES: readonly [name: string, help: string, read: (log: Log, atMs: number) => number][] = [
+  ['stele_log_serving', '1 while the log takes entries.', (log) => (log.status.state === 'serving' ? 1 : 0)],
+  ['stele_tree_size', 'Published tree size.', (log) => log.published.size],
+  [
+    'stele_integrated_tree_size',
+    'Tree size of the newest signed head on disk.',
+    (log) => log.integrated.size,
+  ],
+  [
+    'stele_head_age_seconds',
+    'Age of the published head.',
+    (log, atMs) => Math.max(0, atMs - log.published.timestampMs) / 1000,
+  ],
+  ['stele_queue_entries', 'Entries that wait for an index.', (log) => log.status.queuedEntries],
+  ['stele_queue_bytes', 'Bytes they hold.', (log) => log.status.queuedBytes],
+  [
+    'stele_index_lag',
+    'Committed leaves that the leaf index does not hold yet.',
+    (log) => log.status.indexLag,
+  ],
+  ['stele_commits_total', 'Commits since the log was opened.', (log) => log.status.commits],
+]
+
+function registerLogGauges(registry: Registry, logs: LogDirectory, nowMs: () => number): void {
+  new Gauge({
+    name: 'stele_log_open',
+    help: '1 for a log that is open, 0 for one that could not be opened.',
+    labelNames: ['log'],
+    registers: [registry],
+    collect() {
+      for (const { name, log } of logs.list()) this.set({ log: name }, log ? 1 : 0)
+    },
+  })
+  for (const [name, help, read] of LOG_GAUGES) {
+    const Kind = name.endsWith('_total') ? Counter : Gauge
+    new Kind({
+      name,
+      help,
+      labelNames: ['log'],
+      registers: [registry],
+      collect() {
+        // Read anew each time: a log that was closed meanwhile must not keep its last values.
+        this.reset()
+        for (const hosted of logs.list()) {
+          if (hosted.log) this.inc({ log: hosted.name }, read(hosted.log, nowMs()))
+        }
+      },
+    })
+  }
+}

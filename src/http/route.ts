@@ -1,0 +1,135 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import * as z from 'zod'
+import type { ErrorCode } from '../errors.ts'
+import type { Log } from '../log/log.ts'
+import type { Answer } from './answer.ts'
+import { openedLog, type HostedLog, type LogDirectory } from './directory.ts'
+import { parseParams, parseQuery } from './params.ts'
+
+/** A request that found its route. */
+export interface RawCall {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  /** What follows the "?" of the URL, or nothing. */
+  readonly search: string
+  /** What stood in the braces of the route's path. */
+  readonly path: Readonly<Record<string, string>>
+}
+
+/** A request with its parameters parsed. */
+export interface Call<Query, Path> {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly query: Query
+  readonly path: Path
+}
+
+/** A call that concerns one log. */
+export interface LogCall<Query, Path> extends Call<Query, Path> {
+  readonly hosted: HostedLog
+  readonly log: Log
+}
+
+/** Media types of a body, each with the schema of what it holds. */
+export type Content = Readonly<Record<string, z.ZodType>>
+
+interface Description {
+  readonly method: 'get' | 'post'
+  /** As OpenAPI writes it: `/logs/{log}/v1/entries/{index}`. */
+  readonly path: string
+  /** The group it is shown in. */
+  readonly tag: string
+  readonly summary: string
+  readonly description?: string
+  /** What a caller sends. */
+  readonly body?: Content
+  /** By status; an answer without content has an empty body. */
+  readonly answers: Readonly<Record<number, { description: string; content?: Content }>>
+  /** Why it may refuse, beside what every route may answer. */
+  readonly errors: readonly ErrorCode[]
+  /** Answered ahead of Koa. */
+  readonly raw?: boolean
+}
+
+/** One route: what it is, and what it does. Both the router and the API's description are made from a list of these. */
+export interface Route extends Description {
+  readonly querySchema: z.ZodObject
+  readonly pathSchema: z.ZodObject
+  /** RFC 6962: problems have types, and unknown parameters are ignored. */
+  readonly ct: boolean
+  handle(call: RawCall): Promise<Answer>
+}
+
+interface Spec<Q extends z.ZodRawShape, P extends z.ZodRawShape, C> extends Description {
+  readonly query?: Q
+  readonly params?: P
+  handle(call: C): Answer | Promise<Answer>
+}
+
+type Parsed<S extends z.ZodRawShape> = z.output<z.ZodObject<S>>
+
+/**
+ * A route at the root of the server. A misspelt parameter is refused: ignoring `wiat=published` would break a promise
+ * silently. Only RFC 6962 demands the opposite, for its own routes.
+ */
+export function rootRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape = {}>(
+  spec: Spec<Q, P, Call<Parsed<Q>, Parsed<P>>>,
+): Route {
+  const { handle, ...description } = spec
+  const { parse, ...schemas } = schemasOf(spec)
+  return {
+    ...description,
+    ...schemas,
+    async handle(raw) {
+      return handle({ req: raw.req, res: raw.res, ...parse(raw) })
+    },
+  }
+}
+
+/** A route below `/logs/{log}/`; the rest of its path is `spec.path`. */
+export function logRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape = {}>(
+  logs: LogDirectory,
+  spec: Spec<Q, P, LogCall<Parsed<Q>, Parsed<P>>>,
+): Route {
+  const { handle, ...description } = spec
+  const { parse, pathSchema, ...schemas } = schemasOf(spec)
+  return {
+    ...description,
+    ...schemas,
+    path: `/logs/{log}/${spec.path}`,
+    pathSchema: pathSchema.extend({ log: LogName }),
+    async handle(raw) {
+      const { hosted, log } = openedLog(logs, raw.path['log'] ?? '')
+      const { query, path } = parse(raw)
+      return handle({ req: raw.req, res: raw.res, query, path, hosted, log })
+    },
+  }
+}
+
+const LogName = z.string().meta({ description: 'Name of a log, as v1/logs lists it.' })
+
+/** What a route takes, and how it is read. What nothing comes for is read once: the defaults never change. */
+function schemasOf<Q extends z.ZodRawShape, P extends z.ZodRawShape>(
+  spec: Spec<Q, P, never>,
+): Pick<Route, 'ct' | 'querySchema' | 'pathSchema'> & {
+  parse(raw: RawCall): { query: Parsed<Q>; path: Parsed<P> }
+} {
+  const ct = spec.path.startsWith('ct/v1/')
+  const shape = spec.query ?? ({} as Q)
+  const known = new Set(Object.keys(shape))
+  const querySchema = ct ? z.object(shape) : z.strictObject(shape)
+  const pathSchema = z.object(spec.params ?? ({} as P))
+  let defaults: Parsed<Q> | undefined
+  return {
+    ct,
+    querySchema,
+    pathSchema,
+    parse({ search, path }) {
+      const read = (): Parsed<Q> => parseQuery(querySchema, search, known) as Parsed<Q>
+      return {
+        query: search === '' ? (defaults ??= read()) : read(),
+        path: (spec.params ? parseParams(pathSchema, path) : {}) as Parsed<P>,
+      }
+    },
+  }
+}

@@ -1,0 +1,147 @@
+import * as z from 'zod'
+
+/*
+ * What the API answers. The documents at `openapi.json` and `docs` are made from these schemas, the compiler holds
+ * the handlers to them, and tests parse every answer with them.
+ */
+
+const size = (description: string) => z.int().min(0).meta({ description })
+const hex = (description: string) =>
+  z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .meta({ description })
+const base64 = (description: string) =>
+  z.base64().meta({ description, override: { contentEncoding: 'base64' } })
+
+const index = size('0-based place of the leaf.')
+const leafHash = hex('SHA-256(0x00 || entry), lower-case hex.')
+const treeSize = size('Size of a signed tree that covers it.')
+const path = z
+  .array(hex('A hash of the proof.'))
+  .meta({ description: 'Hashes of the proof, leaf side first.' })
+
+/** RFC 9457. */
+export const Problem = z
+  .object({
+    type: z.string().meta({ description: 'about:blank, or on ct/v1 routes a URN with a token of RFC 9162.' }),
+    title: z.string().meta({ description: "The status's phrase." }),
+    status: z.int().meta({ description: 'The HTTP status.' }),
+    detail: z.string().meta({ description: 'What was expected, and what came.' }),
+    code: z.string().meta({ description: 'For programs: codes are added, never renamed.' }),
+  })
+  .meta({ id: 'Problem', description: 'Why a request was refused.' })
+export type ProblemDetails = z.output<typeof Problem>
+
+export const Receipt = z
+  .object({
+    index,
+    leafHash,
+    treeSize,
+    duplicate: z
+      .boolean()
+      .meta({ description: 'True when these bytes were in the log, or on their way, before.' }),
+    proof: z.string().optional().meta({ description: 'With proof=true: the c2sp.org/tlog-proof file.' }),
+  })
+  .meta({ id: 'Receipt', description: 'The entry is on disk, and a signed tree head covers it.' })
+
+export const BatchReceipt = z
+  .object({
+    begin: size('Index of the first new entry.'),
+    end: size('One past the index of the last new entry; equal to begin when none was new.'),
+    treeSize,
+    count: size('Entries of the batch, duplicates included.'),
+    duplicates: z
+      .array(
+        z.object({
+          position: size('0-based place in the batch.'),
+          index: size('Where the log has had these bytes, or the batch had them first.'),
+        }),
+      )
+      .meta({
+        description: 'What was not new. All others have the indexes begin to end - 1, in their order.',
+      }),
+  })
+  .meta({ id: 'BatchReceipt', description: 'All entries are on disk, and a signed tree head covers them.' })
+
+export const Leaf = z.object({ index, leafHash, treeSize }).meta({ id: 'Leaf' })
+
+const entry = base64('The bytes as submitted.')
+export const Entry = z.object({ index, leafHash, entry, treeSize }).meta({ id: 'Entry' })
+export const EntryPage = z
+  .object({
+    begin: index,
+    end: size('One past the last index that came: ask from here on for more.'),
+    treeSize: size('The published tree size.'),
+    entries: z.array(z.object({ index, leafHash, entry })).min(1),
+  })
+  .meta({ id: 'EntryPage', description: 'At least one entry, not necessarily all that were asked for.' })
+
+export const InclusionProof = z
+  .object({ index, leafHash, treeSize: size('The tree size that the proof is for.'), path })
+  .meta({ id: 'InclusionProof' })
+export const ConsistencyProof = z
+  .object({ oldSize: size('The smaller size.'), newSize: size('The larger size.'), path })
+  .meta({ id: 'ConsistencyProof' })
+
+/** RFC 6962 section 4. */
+const base64Hashes = z.array(base64('A hash of the proof.'))
+const leafInput = base64('The bytes as submitted: what the leaf hash is made of.')
+const extraData = z.literal('').meta({ description: 'Always empty: entries are not certificates.' })
+export const SignedTreeHead = z
+  .object({
+    tree_size: size('Number of leaves.'),
+    timestamp: size('Milliseconds since 1970.'),
+    sha256_root_hash: base64('Root hash.'),
+    tree_head_signature: base64('DigitallySigned, by the P-256 key of the log.'),
+  })
+  .meta({ id: 'CtSignedTreeHead' })
+export const CtConsistency = z.object({ consistency: base64Hashes }).meta({ id: 'CtConsistency' })
+export const CtProofByHash = z
+  .object({ leaf_index: index, audit_path: base64Hashes })
+  .meta({ id: 'CtProofByHash' })
+export const CtEntries = z
+  .object({ entries: z.array(z.object({ leaf_input: leafInput, extra_data: extraData })).min(1) })
+  .meta({ id: 'CtEntries' })
+export const CtEntryAndProof = z
+  .object({ leaf_input: leafInput, extra_data: extraData, audit_path: base64Hashes })
+  .meta({ id: 'CtEntryAndProof' })
+
+export const LogDescription = z
+  .object({
+    name: z.string().meta({ description: 'Its place in the URL.' }),
+    origin: z.string().meta({ description: 'First line of its checkpoints.' }),
+    path: z.string().meta({ description: 'Prefix of its URLs, from the root of this server.' }),
+    verifierKey: z.string().meta({ description: 'vkey of the Ed25519 key that signs its checkpoints.' }),
+    treeHeadKey: base64('SubjectPublicKeyInfo of the P-256 key that signs its RFC 6962 tree heads.'),
+    treeSize: size('Published tree size.').optional(),
+    rootHash: hex('Root hash at that size.').optional(),
+    timestampMs: size('When that head was signed, milliseconds since 1970.').optional(),
+    state: z.enum(['serving', 'halted', 'closing', 'closed', 'failed']).meta({
+      description: 'halted: reads only. failed: it could not be opened, and has neither size nor root here.',
+    }),
+    reason: z.string().optional().meta({ description: 'Why it is halted or failed.' }),
+    allowDuplicates: z.boolean().meta({ description: 'Whether the same bytes become a new leaf each time.' }),
+  })
+  .meta({ id: 'Log' })
+export const LogList = z.object({ logs: z.array(LogDescription) }).meta({ id: 'LogList' })
+
+export const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' })
+export const Readiness = z
+  .object({
+    status: z.enum(['ready', 'not ready']),
+    logs: z.array(
+      z.object({
+        name: z.string(),
+        ready: z.boolean(),
+        state: z.string(),
+        reason: z.string().optional(),
+        headAgeMs: z.int().optional().meta({ description: 'Age of the published head.' }),
+      }),
+    ),
+  })
+  .meta({ id: 'Readiness' })
+
+/** Bodies that are bytes or text rather than JSON. */
+export const Bytes = z.string().meta({ override: { type: 'string', format: 'binary' } })
+export const Text = z.string()

@@ -1,0 +1,126 @@
+import type { IncomingMessage } from 'node:http'
+import * as z from 'zod'
+import type { Log } from '../log/log.ts'
+import { parseTilePath } from '../tile/path.ts'
+import { acceptsGzip } from './accept.ts'
+import type { Answer } from './answer.ts'
+import { Bundles, type BundleRequest } from './bundles.ts'
+import { checkpointAnswer } from './checkpoint.ts'
+import type { HttpDeps } from './deps.ts'
+import { openedLog } from './directory.ts'
+import { CORS_HEADERS, IMMUTABLE, INERT_CONTENT, PLAIN_TEXT } from './headers.ts'
+import type { Content, Route } from './route.ts'
+import { Bytes, Text } from './schemas.ts'
+
+const OCTETS = 'application/octet-stream'
+const TILE_HEADERS = { 'content-type': OCTETS, ...CORS_HEADERS, ...IMMUTABLE }
+const BUNDLE_HEADERS = { ...TILE_HEADERS, ...INERT_CONTENT, vary: 'accept-encoding' }
+const GZIP_HEADERS = { ...BUNDLE_HEADERS, 'content-encoding': 'gzip' }
+
+/** The read path of c2sp.org/tlog-tiles: answered ahead of Koa, which would cost more than the answers do. */
+export interface StaticRoutes {
+  readonly routes: readonly Route[]
+  /** The route for what stands behind `/logs/<name>/` in a raw URL; undefined for whatever is none of this. */
+  match(rest: string): Route | undefined
+}
+
+/** Makes the static routes. */
+export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
+  const bundles = new Bundles(limits.bundleCacheBytes)
+
+  const route = (path: string, spec: StaticSpec): Route => ({
+    method: 'get',
+    path: `/logs/{log}/${path}`,
+    tag: 'Tiles',
+    summary: spec.summary,
+    description: spec.description,
+    answers: { 200: { description: 'The resource.', content: spec.content } },
+    errors: ['not_found', 'malformed'],
+    raw: true,
+    ct: false,
+    querySchema: z.object({}),
+    pathSchema: z.object(Object.fromEntries(namesIn(path).map((name) => [name, PARAMETERS[name]!]))),
+    async handle({ req, path: { log: name = '', rest = '' } }) {
+      return spec.serve({ name, log: openedLog(logs, name).log, rest, req })
+    },
+  })
+
+  const serveTile = async ({ log, rest }: StaticCall): Promise<Answer> => {
+    return { status: 200, headers: TILE_HEADERS, body: await log.readTile(parseTilePath(rest)) }
+  }
+  const serveBundle = async ({ name, log, rest, req }: StaticCall): Promise<Answer> => {
+    const request: BundleRequest = { name, log, ...parseTilePath(rest) }
+    if (!acceptsGzip(req.headers['accept-encoding'])) {
+      return { status: 200, headers: BUNDLE_HEADERS, body: await bundles.plain(request) }
+    }
+    return { status: 200, headers: GZIP_HEADERS, body: await bundles.gzipped(request) }
+  }
+
+  const tile = {
+    summary: 'A tile of hashes',
+    description: TILES,
+    content: { [OCTETS]: Bytes },
+    serve: serveTile,
+  }
+  const bundle = {
+    summary: 'An entry bundle',
+    description: BUNDLES,
+    content: { [OCTETS]: Bytes },
+    serve: serveBundle,
+  }
+  const checkpoint = route('checkpoint', {
+    summary: 'The published checkpoint',
+    description: 'The signed note of c2sp.org/tlog-checkpoint. Has an ETag.',
+    content: { [PLAIN_TEXT]: Text },
+    serve: async ({ log, req }) => checkpointAnswer(log.published, req.headers['if-none-match']),
+  })
+  const tiles = [route('tile/{level}/{tile}', tile), route('tile/{level}/{tile}.p/{width}', tile)] as const
+  const entries = [
+    route('tile/entries/{tile}', bundle),
+    route('tile/entries/{tile}.p/{width}', bundle),
+  ] as const
+
+  return {
+    routes: [checkpoint, ...tiles, ...entries],
+    match(rest) {
+      if (rest === 'checkpoint' || rest.startsWith('checkpoint?')) return checkpoint
+      if (!rest.startsWith('tile/')) return undefined
+      return (rest.startsWith('tile/entries/') ? entries : tiles)[rest.includes('.p/') ? 1 : 0]
+    },
+  }
+}
+
+interface StaticCall {
+  readonly name: string
+  readonly log: Log
+  readonly rest: string
+  readonly req: IncomingMessage
+}
+
+interface StaticSpec {
+  readonly summary: string
+  readonly description: string
+  readonly content: Content
+  serve(call: StaticCall): Promise<Answer>
+}
+
+const TILES =
+  'c2sp.org/tlog-tiles: 256 hashes of 32 bytes, or as many as the width says. Served up to the published size and ' +
+  'immutable; any width of a tile that is full by now is still there.'
+const BUNDLES =
+  'c2sp.org/tlog-tiles: uint16 length and bytes of each of 256 entries, or of as many as the width says. Immutable; ' +
+  'compressed with gzip for those who accept it.'
+
+const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
+  log: z.string().meta({ description: 'Name of a log, as v1/logs lists it.' }),
+  level: z.string().meta({ description: '0 to 63.', example: '0' }),
+  tile: z.string().meta({
+    description: 'Groups of three digits, all but the last behind an "x": 1234067 is x001/x234/067.',
+    example: '000',
+  }),
+  width: z.string().meta({ description: '1 to 255.', example: '7' }),
+}
+
+function namesIn(path: string): string[] {
+  return ['log', ...[...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!)]
+}
