@@ -1,0 +1,136 @@
+import { parseHex } from '../bytes/hex.ts'
+import { decodeUtf8 } from '../bytes/text.ts'
+import { hasCode, SteleError } from '../errors.ts'
+import { asHash, type Hash } from '../merkle/hash.ts'
+
+/** What a log answers to an appended entry. Nothing of it is verified. */
+export interface EntryAnswer {
+  readonly index: number
+  readonly leafHash: Hash
+  readonly duplicate: boolean
+  /** A `.tlog-proof`, where it was asked for. */
+  readonly proof: string | undefined
+}
+
+/** What a log answers to a batch. Nothing of it is verified, but the numbers fit the batch that was sent. */
+export interface BatchAnswer {
+  /** The index of every entry of the batch, in its order. */
+  readonly indexes: readonly number[]
+  /** Which entries the log says it had already, by their place in the batch. */
+  readonly duplicates: readonly number[]
+}
+
+/** Most bytes in an answer to one entry: a checkpoint with many signatures, escaped as JSON, and numbers. */
+export const MAX_RECEIPT_BYTES = 4 * 1024 * 1024
+
+/** Most bytes in an answer to a batch: up to 64 for every entry that was there already. */
+export function maxBatchAnswerBytes(entries: number): number {
+  return 4096 + 64 * entries
+}
+
+/** @throws SteleError `unexpected_answer` */
+export function parseEntryAnswer(body: Uint8Array): EntryAnswer {
+  const answer = parseObject(body, 'answer to an entry')
+  const proof = answer['proof']
+  return {
+    index: sizeIn(answer, 'index'),
+    leafHash: hashIn(answer, 'leafHash'),
+    duplicate: answer['duplicate'] === true,
+    proof: typeof proof === 'string' ? proof : undefined,
+  }
+}
+
+/**
+ * @param sent number of entries in the batch
+ * @throws SteleError `unexpected_answer` also if the numbers do not add up
+ */
+export function parseBatchAnswer(body: Uint8Array, sent: number): BatchAnswer {
+  const answer = parseObject(body, 'answer to a batch')
+  const begin = sizeIn(answer, 'begin')
+  const fresh = sizeIn(answer, 'end') - begin
+  const known = new Map(
+    listIn(answer, 'duplicates').map((item) => [sizeIn(item, 'position'), sizeIn(item, 'index')]),
+  )
+  const duplicates = [...known.keys()].sort((a, b) => a - b)
+  if (
+    fresh + known.size !== sent ||
+    sizeIn(answer, 'count') !== sent ||
+    duplicates.some((place) => place >= sent)
+  ) {
+    throw unexpected(
+      `answer to a batch: expected ${sent} entries, got ${fresh} new ones and ${known.size} known ones`,
+    )
+  }
+  let next = begin
+  const indexes = Array.from({ length: sent }, (_, place) => known.get(place) ?? next++)
+  return { indexes, duplicates }
+}
+
+/** Where a log says that a leaf hash is. @throws SteleError `unexpected_answer` */
+export function parseLeafAnswer(body: Uint8Array): number {
+  return sizeIn(parseObject(body, 'answer about a leaf'), 'index')
+}
+
+/**
+ * Whether the log of this origin says that it takes the same bytes twice.
+ *
+ * @returns undefined if it is not listed
+ * @throws SteleError `unexpected_answer`
+ */
+export function parseAllowsDuplicates(body: Uint8Array, origin: string): boolean | undefined {
+  const logs = listIn(parseObject(body, 'list of logs'), 'logs')
+  const allows = logs.find((log) => log['origin'] === origin)?.['allowDuplicates']
+  return typeof allows === 'boolean' ? allows : undefined
+}
+
+/** What cannot be read of an answer is the log's fault: the code `malformed` would blame the caller's entry. */
+export function fromLog<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (!hasCode(cause, 'malformed', 'out_of_range')) throw cause
+    throw new SteleError('unexpected_answer', cause.message, { cause })
+  }
+}
+
+type JsonObject = Readonly<Record<string, unknown>>
+
+function parseObject(body: Uint8Array, what: string): JsonObject {
+  try {
+    return asObject(JSON.parse(decodeUtf8(body, what)), what)
+  } catch (cause) {
+    if (cause instanceof SteleError && cause.code !== 'malformed') throw cause
+    throw new SteleError('unexpected_answer', `${what}: expected JSON`, { cause })
+  }
+}
+
+function asObject(value: unknown, what: string): JsonObject {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw unexpected(`${what}: expected an object`)
+  return value as JsonObject
+}
+
+function sizeIn(object: JsonObject, name: string): number {
+  const value = object[name]
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw unexpected(`"${name}": expected a number from 0 to 2^53-1`)
+  }
+  return value
+}
+
+function hashIn(object: JsonObject, name: string): Hash {
+  const value = object[name]
+  if (typeof value !== 'string' || !/^[0-9a-f]{64}$/.test(value))
+    throw unexpected(`"${name}": expected 64 digits of hex`)
+  return asHash(parseHex(value, name), name)
+}
+
+function listIn(object: JsonObject, name: string): JsonObject[] {
+  const value = object[name]
+  if (!Array.isArray(value)) throw unexpected(`"${name}": expected a list`)
+  return value.map((item) => asObject(item, name))
+}
+
+function unexpected(message: string): SteleError {
+  return new SteleError('unexpected_answer', message)
+}

@@ -1,0 +1,24 @@
+import type { Hash } from '../merkle/hash.ts'
+import type { VerifierKey } from '../note/note.ts'
+import type { Tree } from '../tile/grow.ts'
+
+/** How to audit, and against whose signature. */
+export interface AuditOptions {
+  readonly origin: string
+  readonly verifierKeys: readonly (string | VerifierKey)[]
+  /** The tree of an earlier report: what it covers is taken as checked. Default: the empty tree. */
+  readonly from?: Tree | undefined
+  /** `derived` for a source that keeps full tiles only, so that there are no partial ones to compare. Default `stored`. */
+  readonly partialTiles?: 'stored' | 'derived' | undefined
+  /** Told after every bundle; throwing in it ends the audit. */
+  readonly onProgress?: ((progress: { readonly entries: number; readonly size: number }) => void) | undefined
+  /**
+   * Another implementation's look at every full level-0 tile; throws if it gets another root.
+   *
+   * @param tileIndex of the level-0 tile
+   * @param leafHashes 8,192 bytes, valid during the call
+   * @param expectedRoot what this program makes of them; the level above is compared with it afterwards
+   */
+  readonly secondOpinion?:
+    ((tileIndex: number, leafHashes: Uint8Array, expectedRoot: Hash) => void | Promise<void>) | undefined
+}

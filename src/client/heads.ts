@@ -1,0 +1,157 @@
+import { equalBytes } from '../bytes/bytes.ts'
+import { toHex } from '../bytes/hex.ts'
+import { SteleError } from '../errors.ts'
+import { openCheckpoint, type Checkpoint } from '../note/checkpoint.ts'
+import type { VerifierKey } from '../note/note.ts'
+import { rootAt } from '../tile/prove.ts'
+import type { LogFiles } from './log-files.ts'
+import { VerifiedTiles, type TileCache } from './verified-tiles.ts'
+
+/** A checkpoint of the right log with a good signature by one of its keys. */
+export interface VerifiedCheckpoint extends Checkpoint {
+  /** The signed checkpoint, verbatim: what to keep, and what convinces others. */
+  readonly note: string
+}
+
+/**
+ * Two signed heads that cannot both be true of an append-only log (`fork`), or of which the later one is the
+ * smaller (`rolled_back`). Both notes are evidence: keep them.
+ */
+export class HeadConflict extends SteleError {
+  /** The head that was verified earlier. */
+  readonly known: VerifiedCheckpoint
+  /** The head that does not go with it; its signature is good. */
+  readonly suspect: VerifiedCheckpoint
+
+  constructor(
+    code: 'fork' | 'rolled_back',
+    message: string,
+    known: VerifiedCheckpoint,
+    suspect: VerifiedCheckpoint,
+  ) {
+    super(code, message)
+    this.known = known
+    this.suspect = suspect
+  }
+}
+
+/**
+ * Owner of the newest verified head of one log: it only grows, and only to heads that extend it. So whatever one
+ * client is shown is one history.
+ */
+export class Heads {
+  readonly #files: LogFiles
+  readonly #log: { readonly origin: string; readonly verifiers: readonly VerifierKey[] }
+  readonly #cache: TileCache | undefined
+  #newest: { readonly head: VerifiedCheckpoint; readonly tiles: VerifiedTiles } | undefined
+  /** The note opened last: receipts of entries that were committed together all hold the same one. */
+  #opened: VerifiedCheckpoint | undefined
+  /** Heads to be judged. One at a time, or two forks could be judged against the same past. */
+  #waiting: Waiting[] = []
+  #judging = false
+
+  constructor(
+    files: LogFiles,
+    log: { readonly origin: string; readonly verifiers: readonly VerifierKey[] },
+    cache?: TileCache,
+  ) {
+    this.#files = files
+    this.#log = log
+    this.#cache = cache
+  }
+
+  /** The newest head; undefined before the first one. */
+  get newest(): VerifiedCheckpoint | undefined {
+    return this.#newest?.head
+  }
+
+  /** Tiles at a verified head. */
+  tilesOf(head: VerifiedCheckpoint): VerifiedTiles {
+    const newest = this.#newest
+    // The tiles of the newest head are kept, with what was checked already.
+    return newest?.head.size === head.size ? newest.tiles : new VerifiedTiles(this.#files, head, this.#cache)
+  }
+
+  /** Opens a signed checkpoint. How it relates to others, {@link accept} says. @throws SteleError as `openCheckpoint` */
+  open(note: string): VerifiedCheckpoint {
+    if (this.#opened?.note !== note) this.#opened = { ...openCheckpoint(note, this.#log).checkpoint, note }
+    return this.#opened
+  }
+
+  /**
+   * Proves from tiles that a head and the newest one are of one history, and remembers it if it is newer.
+   *
+   * @param atLeast the head that was known when the log was asked for its newest one. Leave it out for a head that
+   *   may be an older one, for example of a receipt
+   * @returns the head
+   * @throws HeadConflict `rolled_back` for a head below `atLeast`; `fork`
+   * @throws SteleError as `VerifiedTiles`; then nothing is known of how the two relate
+   */
+  async accept(head: VerifiedCheckpoint, atLeast?: VerifiedCheckpoint): Promise<VerifiedCheckpoint> {
+    if (atLeast && head.size < atLeast.size) {
+      throw new HeadConflict(
+        'rolled_back',
+        `log ${head.origin}: its head is of size ${head.size}, but one of size ${atLeast.size} was verified before`,
+        atLeast,
+        head,
+      )
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ head, resolve, reject })
+      if (!this.#judging) void this.#judgeAll()
+    })
+  }
+
+  async #judgeAll(): Promise<void> {
+    this.#judging = true
+    while (this.#waiting.length > 0) {
+      // The largest first: its tiles then judge all the others, without asking the log again.
+      const heads = this.#waiting.splice(0).sort((a, b) => b.head.size - a.head.size)
+      for (const { head, resolve, reject } of heads) {
+        await this.#judge(head).then(() => resolve(head), reject)
+      }
+    }
+    this.#judging = false
+  }
+
+  async #judge(head: VerifiedCheckpoint): Promise<void> {
+    const known = this.#newest
+    if (known && head.size <= known.head.size) {
+      await checkPrefix(known.tiles, head, known.head, head)
+      // The same tree again: the later note may carry more signatures.
+      if (head.size === known.head.size) this.#newest = { head, tiles: known.tiles }
+      return
+    }
+    const tiles = new VerifiedTiles(this.#files, head, this.#cache)
+    if (known) await checkPrefix(tiles, known.head, known.head, head)
+    this.#newest = { head, tiles }
+  }
+}
+
+interface Waiting {
+  readonly head: VerifiedCheckpoint
+  readonly resolve: (head: VerifiedCheckpoint) => void
+  readonly reject: (reason: unknown) => void
+}
+
+/** The tree of `tiles` must have the root hash of `older` at that size. */
+async function checkPrefix(
+  tiles: VerifiedTiles,
+  older: VerifiedCheckpoint,
+  known: VerifiedCheckpoint,
+  suspect: VerifiedCheckpoint,
+): Promise<void> {
+  // For size 0 opening has checked the root hash, and any tree extends the empty one.
+  if (older.size === 0) return
+  // Computed from tiles that were checked against the larger head: if it differs, the signatures contradict
+  // each other, whatever the server made up.
+  const root = older.size === tiles.head.size ? tiles.head.root : await rootAt(tiles, older.size)
+  if (equalBytes(root, older.root)) return
+  throw new HeadConflict(
+    'fork',
+    `log ${known.origin}: two signed heads contradict each other. At size ${older.size} one has root hash ` +
+      `${toHex(older.root)}, the one of size ${tiles.head.size} has ${toHex(root)}`,
+    known,
+    suspect,
+  )
+}

@@ -1,0 +1,34 @@
+import type { VerifierKey } from '../note/note.ts'
+import type { TransportOptions } from './transport.ts'
+import type { TileCache } from './verified-tiles.ts'
+
+/** Which log, and how to talk to it. */
+export interface LogClientOptions extends TransportOptions {
+  /** The log's prefix, for example `http://127.0.0.1:6962/logs/demo/`. */
+  readonly url: string
+  /** The log's key, or its keys if it has several: got from somebody you trust, not from the log itself. */
+  readonly verifierKey: string | VerifierKey | readonly (string | VerifierKey)[]
+  /** First line of the log's checkpoints. Default: the name of its (first) key. */
+  readonly origin?: string | undefined
+  /** A signed checkpoint that was verified in an earlier run: what the log shows now must extend it. */
+  readonly known?: string | undefined
+  readonly cache?: TileCache | undefined
+  /** How long one call goes on trying while the log cannot be reached or asks for patience, in ms. Default 60,000. */
+  readonly deadlineMs?: number | undefined
+}
+
+/** What a single call may be told. */
+export interface CallOptions {
+  /** Instead of the client's. */
+  readonly deadlineMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a call that appends may be told. */
+export interface AppendOptions extends CallOptions {
+  /**
+   * Whether to send again after a failure that leaves open if the entry was logged. Default: only if the log says
+   * that it keeps no duplicates, since otherwise the entry could end up in it twice.
+   */
+  readonly repeatInDoubt?: boolean | undefined
+}

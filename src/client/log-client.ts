@@ -1,0 +1,218 @@
+import { equalBytes } from '../bytes/bytes.ts'
+import { toHex } from '../bytes/hex.ts'
+import { SteleError } from '../errors.ts'
+import { asHash } from '../merkle/hash.ts'
+import { parseVerifierKey } from '../note/key.ts'
+import { parseLeafAnswer } from './answers.ts'
+import { appendBatch, appendEntry, type AppendLimits, type BatchReceipt, type Receipt } from './append.ts'
+import { followLog, type FollowEvent, type FollowOptions } from './follow.ts'
+import { Heads, type VerifiedCheckpoint } from './heads.ts'
+import { HttpFiles, logPrefix } from './http-files.ts'
+import { proveLeaf, proveSizes, readLeaves, type ProvenConsistency, type ProvenLeaf } from './prover.ts'
+import { isPassing, retrying, type RetryLimits } from './retry.ts'
+import { Sender } from './sender.ts'
+import type { AppendOptions, LogClientOptions } from './log-client-options.ts'
+import { Transport } from './transport.ts'
+import { readEntries, type VerifiedEntry } from './verified-entries.ts'
+
+const DEFAULT_DEADLINE_MS = 60_000
+const MAX_LEAF_ANSWER_BYTES = 4096
+
+/**
+ * A client of one log that believes nothing it has not verified: what it returns was checked against a signed
+ * checkpoint, and every checkpoint against the ones before, or its name begins with `unverified`.
+ *
+ * Reading works with any tlog-tiles log; `append`, `appendBatch` and `prove` by leaf hash need a Stele log.
+ *
+ * @throws SteleError `usage`, `malformed` for a URL or a key that is none
+ */
+export function openLogClient(options: LogClientOptions): LogClient {
+  return new LogClient(options)
+}
+
+/** See {@link openLogClient}. Owner of nothing but the newest verified head, which {@link Heads} keeps. */
+export class LogClient {
+  readonly origin: string
+  readonly #prefix: string
+  readonly #transport: Transport
+  readonly #deadlineMs: number
+  readonly #files: HttpFiles
+  readonly #heads: Heads
+  readonly #sender: Sender
+  /** Handed in by the caller and not accepted yet. */
+  #known: string | undefined
+
+  constructor(options: LogClientOptions) {
+    const verifiers = [options.verifierKey]
+      .flat()
+      .map((key) => (typeof key === 'string' ? parseVerifierKey(key) : key))
+    if (verifiers.length === 0) throw new SteleError('usage', 'verifierKey: expected at least one')
+    this.origin = options.origin ?? verifiers[0]!.name
+    this.#prefix = logPrefix(options.url)
+    this.#transport = new Transport(options)
+    this.#deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS
+    this.#files = new HttpFiles(options.url, this.#transport, { deadlineMs: this.#deadlineMs })
+    this.#heads = new Heads(this.#files, { origin: this.origin, verifiers }, options.cache)
+    this.#sender = new Sender(this.#transport, this.#prefix, this.origin)
+    this.#known = options.known
+  }
+
+  /** The newest head that this client has verified; undefined before the first one. */
+  get newest(): VerifiedCheckpoint | undefined {
+    return this.#heads.newest
+  }
+
+  /** Whatever the log serves as its checkpoint. */
+  unverifiedCheckpoint(): Promise<string> {
+    return this.#files.checkpoint()
+  }
+
+  /**
+   * Asks for the log's newest checkpoint.
+   *
+   * @returns it, once its signature is good and tiles prove that it extends the newest one verified before
+   * @throws HeadConflict `fork`, `rolled_back`, with both checkpoints
+   * @throws SteleError as `openCheckpoint`; `bad_proof`, `not_found` when the tiles do not prove anything
+   */
+  async checkpoint(): Promise<VerifiedCheckpoint> {
+    await this.#acceptKnown()
+    const before = this.#heads.newest
+    return this.#heads.accept(this.#heads.open(await this.#files.checkpoint()), before)
+  }
+
+  /**
+   * Appends an entry of 0 to 65,535 bytes. Tries again, after a pause that is at least the one the log asks for.
+   *
+   * @returns once the entry is durable and published, and its proof is verified
+   * @throws SteleError `too_large`; the log's refusal; `outcome_unknown`, `unreachable` if it may have been logged;
+   *   `bad_proof`, `fork` and the like if what came back does not hold
+   */
+  async append(entry: Uint8Array, options: AppendOptions = {}): Promise<Receipt> {
+    await this.#acceptKnown()
+    return appendEntry(this.#appending(), entry, this.#limits(options))
+  }
+
+  /**
+   * Appends many entries in one atomic step: all of them or none.
+   *
+   * @returns once they are durable and published, and each was seen in the log's tree where the answer says it is
+   * @throws SteleError as {@link append}
+   */
+  async appendBatch(entries: readonly Uint8Array[], options: AppendOptions = {}): Promise<BatchReceipt> {
+    await this.#acceptKnown()
+    return appendBatch(this.#appending(), entries, this.#limits(options))
+  }
+
+  /** The bytes of one entry. @throws SteleError as {@link entries} */
+  async entry(index: number): Promise<Uint8Array> {
+    for await (const { entry } of this.entries(index, index + 1)) return entry.slice()
+    throw new SteleError('out_of_range', `index ${index}: there is no such entry`)
+  }
+
+  /**
+   * Entries [begin, end) in order, each verified before it is given. Their bytes are views of a larger piece.
+   *
+   * @param end default: the size of the newest checkpoint
+   * @throws SteleError `out_of_range` beyond the published tree; `bad_proof` naming the first index that is wrong
+   */
+  async *entries(begin: number, end?: number): AsyncGenerator<VerifiedEntry, void, undefined> {
+    const head = await this.#headCovering(end)
+    yield* readEntries(this.#files, this.#heads.tilesOf(head), begin, end ?? head.size)
+  }
+
+  /**
+   * Proves that a leaf is in the log.
+   *
+   * @param leaf its index, or its leaf hash, which is then looked up in the log
+   * @throws SteleError `not_found` if the log says that it has no such leaf, which nothing proves; `out_of_range`;
+   *   `bad_proof` if the leaf is not where the log says
+   */
+  async prove(leaf: number | Uint8Array): Promise<ProvenLeaf> {
+    const index = typeof leaf === 'number' ? leaf : await this.#unverifiedIndexOf(leaf)
+    const head = await this.#headCovering(index + 1)
+    const tiles = this.#heads.tilesOf(head)
+    const [hash] = await readLeaves(tiles, [index])
+    if (typeof leaf !== 'number' && !equalBytes(hash!, leaf)) {
+      throw new SteleError(
+        'bad_proof',
+        `the log says that leaf hash ${toHex(leaf)} is at index ${index}: it is not`,
+      )
+    }
+    return proveLeaf(tiles, head, index)
+  }
+
+  /**
+   * Proves that the log's tree of one size is a prefix of its tree of another.
+   *
+   * @param newSize default: the size of the newest checkpoint
+   * @throws SteleError `out_of_range` unless old <= new <= the published size
+   */
+  async consistency(oldSize: number, newSize?: number): Promise<ProvenConsistency> {
+    const head = await this.#headCovering(newSize)
+    return proveSizes(this.#heads.tilesOf(head), oldSize, newSize ?? head.size)
+  }
+
+  /**
+   * Follows the log: gives each new checkpoint, then the entries it adds, for as long as the caller wants. Waits by
+   * long polling where the log offers it.
+   *
+   * @throws HeadConflict `fork`, `rolled_back`, as soon as the log shows it
+   * @throws SteleError `unreachable` and the like once the deadline has passed; the last state is good to go on from
+   */
+  async *follow(options: FollowOptions = {}): AsyncGenerator<FollowEvent, void, undefined> {
+    await this.#acceptKnown()
+    yield* followLog(
+      {
+        heads: this.#heads,
+        files: new HttpFiles(this.#prefix, this.#transport, this.#limits({ signal: options.signal })),
+        transport: this.#transport,
+        prefix: this.#prefix,
+        deadlineMs: this.#deadlineMs,
+      },
+      options,
+    )
+  }
+
+  async #acceptKnown(): Promise<void> {
+    if (this.#known === undefined) return
+    await this.#heads.accept(this.#heads.open(this.#known))
+    this.#known = undefined
+  }
+
+  /** The newest verified head if it will do, else the log's newest. */
+  async #headCovering(size: number | undefined): Promise<VerifiedCheckpoint> {
+    const newest = this.#heads.newest
+    return size !== undefined && newest && newest.size >= size ? newest : this.checkpoint()
+  }
+
+  #headOfSize(size: number, limits: RetryLimits): Promise<VerifiedCheckpoint> {
+    return retrying(this.#transport.clock, limits, isPassing, async () => {
+      const head = await this.#headCovering(size)
+      if (head.size >= size) return head
+      throw new SteleError(
+        'unreachable',
+        `log ${this.origin}: waited for a head of size ${size}, got ${head.size}`,
+      )
+    })
+  }
+
+  async #unverifiedIndexOf(leaf: Uint8Array): Promise<number> {
+    const url = `${this.#prefix}v1/leaves/${toHex(asHash(leaf, 'leaf hash'))}`
+    const { body } = await retrying(this.#transport.clock, this.#limits({}), isPassing, (timeoutMs) =>
+      this.#transport.ask(url, { maxBytes: MAX_LEAF_ANSWER_BYTES, timeoutMs }),
+    )
+    return parseLeafAnswer(body)
+  }
+
+  #limits({ deadlineMs = this.#deadlineMs, ...rest }: AppendOptions): AppendLimits {
+    return { deadlineMs, ...rest }
+  }
+
+  #appending() {
+    return {
+      sender: this.#sender,
+      heads: this.#heads,
+      headOfSize: (size: number, limits: RetryLimits) => this.#headOfSize(size, limits),
+    }
+  }
+}

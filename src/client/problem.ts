@@ -1,0 +1,89 @@
+import { excerpt } from '../bytes/excerpt.ts'
+import { SteleError, type ErrorCode } from '../errors.ts'
+
+// The codes that a log can speak of itself. The others are verdicts of whoever checks (`fork`, `bad_proof`) or
+// say something of this program (`internal`): a server must not be able to put those into a caller's mouth.
+const SPOKEN: readonly ErrorCode[] = [
+  'malformed',
+  'out_of_range',
+  'not_found',
+  'method_not_allowed',
+  'unsupported_media_type',
+  'too_large',
+  'too_slow',
+  'rate_limited',
+  'overloaded',
+  'shutting_down',
+  'log_halted',
+  'outcome_unknown',
+]
+
+// What a status says when no code comes with it: from a static host, or from something in front of the log.
+// Without the log's own word 503 does not promise that nothing was logged, so it is not `overloaded`.
+const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  404: 'not_found',
+  410: 'not_found',
+  413: 'too_large',
+  415: 'unsupported_media_type',
+  429: 'rate_limited',
+  502: 'unreachable',
+  503: 'unreachable',
+  504: 'unreachable',
+}
+
+/**
+ * An answer that is not what was asked for, as the failure it stands for.
+ *
+ * @param where begins the message
+ * @param body the text of the answer; a problem document (RFC 9457) with a `code` is believed about the log itself
+ * @param nowMs for `Retry-After` given as a date
+ */
+export function problemOf(
+  where: string,
+  status: number,
+  headers: Headers,
+  body: string,
+  nowMs: number,
+): SteleError {
+  const problem = isProblem(headers) ? parseObject(body) : {}
+  const code = SPOKEN.find((spoken) => spoken === problem['code']) ?? BY_STATUS[status] ?? 'unexpected_answer'
+  const detail = [problem['detail'], problem['title']].find((text) => typeof text === 'string')
+  const retryAfterSeconds = parseRetryAfter(headers.get('retry-after'), nowMs)
+  return new SteleError(
+    code,
+    `${where}: status ${status}${detail === undefined ? '' : `: ${shortened(detail)}`}`,
+    retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
+  )
+}
+
+/**
+ * `Retry-After` (RFC 9110 section 10.2.3), in seconds from now.
+ *
+ * @returns undefined for none, or one that cannot be read
+ */
+export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
+  if (value === null) return undefined
+  if (/^[0-9]{1,9}$/.test(value)) return Number(value)
+  // Date.parse reads much else, "-5" for example; an HTTP date begins with the name of a day.
+  const atMs = /^[A-Z][a-z]+,? /.test(value) ? Date.parse(value) : Number.NaN
+  return Number.isNaN(atMs) ? undefined : Math.max(0, (atMs - nowMs) / 1000)
+}
+
+function isProblem(headers: Headers): boolean {
+  return /^application\/problem\+json\b/i.test(headers.get('content-type') ?? '')
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? { ...value } : {}
+  } catch {
+    // A broken problem document says no more than its status does.
+    return {}
+  }
+}
+
+// A server's sentence is shown, since it says what to do; but neither at any length nor with control characters.
+function shortened(detail: string): string {
+  return detail.length <= 300 && !/\p{Cc}/u.test(detail) ? detail : excerpt(detail)
+}

@@ -1,0 +1,60 @@
+import { hasCode, SteleError } from '../errors.ts'
+import type { Clock } from './clock.ts'
+
+/** How long one call goes on trying. */
+export interface RetryLimits {
+  /** From the first attempt on, for all of them together. 0 means a single one, in its own time. */
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+// The first pause is short since most trouble is a restart or one lost connection; doubled each time, it is
+// past ten seconds after six attempts, and a log that is down for longer does not come back any faster for it.
+const FIRST_PAUSE_MS = 200
+const LONGEST_PAUSE_MS = 10_000
+
+/** Failures after which reading again may work. */
+export function isPassing(error: unknown): boolean {
+  return hasCode(error, 'unreachable') || wasRefusedForNow(error)
+}
+
+/** Failures by which the log promises that it took nothing: sending the entry again cannot store it twice. */
+export function wasRefusedForNow(error: unknown): boolean {
+  return hasCode(error, 'rate_limited', 'overloaded', 'shutting_down')
+}
+
+/**
+ * Tries until it works, until a failure is final, or until the deadline.
+ *
+ * @param attempt is told how many milliseconds are left for it
+ * @param mayRetry says whether trying again after this failure can help and can do no harm
+ * @returns what the first attempt that worked gave
+ * @throws what the last attempt threw; the signal's reason when it is aborted during a pause
+ */
+export async function retrying<T>(
+  clock: Clock,
+  { deadlineMs, signal }: RetryLimits,
+  mayRetry: (error: unknown) => boolean | Promise<boolean>,
+  attempt: (leftMs: number) => Promise<T>,
+): Promise<T> {
+  const endMs = clock.nowMs() + deadlineMs
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await attempt(deadlineMs === 0 ? Infinity : Math.max(1, endMs - clock.nowMs()))
+    } catch (error) {
+      const pause = pauseMs(clock, attempts, error)
+      const tooLate = (): boolean => clock.nowMs() + pause > endMs
+      // Once more afterwards, since finding out may have taken a while.
+      if (tooLate() || !(await mayRetry(error)) || tooLate()) throw error
+      await clock.sleep(pause, signal)
+    }
+  }
+}
+
+/** Never less than the log asked for; chance on top, so that callers refused together do not return together. */
+function pauseMs(clock: Clock, attempts: number, error: unknown): number {
+  const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempts - 1))
+  const own = longest * (0.5 + clock.random() / 2)
+  const asked = error instanceof SteleError ? (error.retryAfterSeconds ?? 0) * 1000 : 0
+  return asked > 0 ? asked + own : own
+}

@@ -1,0 +1,122 @@
+import { equalBytes } from '../bytes/bytes.ts'
+import { toHex } from '../bytes/hex.ts'
+import { SteleError, type ErrorCode } from '../errors.ts'
+import { asHash, leafHash, type Hash } from '../merkle/hash.ts'
+import { rootFromInclusion } from '../merkle/verify.ts'
+import { openCheckpoint } from '../note/checkpoint.ts'
+import { parseVerifierKey } from '../note/key.ts'
+import type { VerifierKey } from '../note/note.ts'
+import { parseProofFile } from '../note/proof-file.ts'
+
+/** What is to be verified, and whom the caller trusts. */
+export interface ProofCheck {
+  /** A `.tlog-proof` file. */
+  readonly proof: string | Uint8Array
+  /** The entry, or its leaf hash, from the caller's own records: one of the two. */
+  readonly entry?: Uint8Array
+  readonly leafHash?: Uint8Array
+  /** The log that the proof must be of. */
+  readonly origin: string
+  /** The log's keys; one good signature suffices, and one bad one by any of them is too many. */
+  readonly verifierKeys: readonly (string | VerifierKey)[]
+}
+
+/** The entry is in the log. */
+export interface ProofVerified {
+  readonly verdict: 'verified'
+  readonly origin: string
+  readonly index: number
+  readonly leafHash: Hash
+  /** Size of the signed tree that the proof leads to. */
+  readonly treeSize: number
+  /** Names of the keys that signed that tree. */
+  readonly signedBy: readonly string[]
+}
+
+/** Why a proof shows nothing. The list is closed. */
+export type ProofFault =
+  /** The file, or the checkpoint in it, does not follow its format. */
+  | 'malformed'
+  /** The checkpoint is of another log. */
+  | 'wrong_log'
+  /** No trusted key has signed the checkpoint. */
+  | 'untrusted_signer'
+  /** A line by a trusted key does not verify. */
+  | 'bad_signature'
+  /** No entry could have this proof: an index outside the tree, or a path of another length than it has there. */
+  | 'bad_proof'
+  /** The proof does not lead from this entry to the signed root hash: it is another entry's, or a hash in it was changed. */
+  | 'wrong_entry'
+
+/** A proof that shows nothing. */
+export interface ProofRefused {
+  readonly verdict: ProofFault
+  /** What was expected and what came. */
+  readonly message: string
+}
+
+// By default nothing is verified: a code that is not listed is no verdict on the proof, and is thrown on.
+const FAULTS: Partial<Readonly<Record<ErrorCode, ProofFault>>> = {
+  malformed: 'malformed',
+  out_of_range: 'malformed', // an index or size that no number here can hold
+  wrong_origin: 'wrong_log',
+  untrusted_signer: 'untrusted_signer',
+  bad_signature: 'bad_signature',
+  bad_proof: 'bad_proof',
+}
+
+/**
+ * Verifies a proof file offline: with nothing but the entry and the log's key, years later if need be.
+ *
+ * @throws SteleError `usage` unless exactly one of entry and leaf hash is given; `malformed` for a leaf hash that
+ *   is not 32 bytes or a verifier key that is none: these are the caller's, not the proof's
+ */
+export function verifyProofFile(check: ProofCheck): ProofVerified | ProofRefused {
+  const leaf = leafOf(check)
+  const verifiers = check.verifierKeys.map((key) => (typeof key === 'string' ? parseVerifierKey(key) : key))
+  try {
+    return verify(check, leaf, verifiers)
+  } catch (error) {
+    const verdict = error instanceof SteleError ? FAULTS[error.code] : undefined
+    if (verdict === undefined) throw error
+    return { verdict, message: (error as SteleError).message }
+  }
+}
+
+function verify(
+  { proof, origin }: ProofCheck,
+  leaf: Hash,
+  verifiers: readonly VerifierKey[],
+): ProofVerified | ProofRefused {
+  const { index, path, checkpoint: note } = parseProofFile(proof)
+  const { checkpoint, verifiedBy } = openCheckpoint(note, { origin, verifiers })
+  const treeSize = checkpoint.size
+  if (index >= treeSize) {
+    return {
+      verdict: 'bad_proof',
+      message: `proof: expected an index below tree size ${treeSize}, got ${index}`,
+    }
+  }
+  const root = rootFromInclusion({ index, size: treeSize, leaf, path })
+  if (!equalBytes(root, checkpoint.root)) {
+    const message =
+      `proof: for the leaf hash ${toHex(leaf)} at index ${index} it leads to ${toHex(root)}, but the log signed ` +
+      `${toHex(checkpoint.root)} at size ${treeSize}. It is the proof of another entry, or was changed`
+    return { verdict: 'wrong_entry', message }
+  }
+  return {
+    verdict: 'verified',
+    origin,
+    index,
+    leafHash: leaf,
+    treeSize,
+    signedBy: verifiedBy.map(({ name }) => name),
+  }
+}
+
+function leafOf(check: ProofCheck): Hash {
+  if ((check.entry === undefined) === (check.leafHash === undefined)) {
+    throw new SteleError('usage', 'verifyProofFile: expected either an entry or a leaf hash')
+  }
+  return check.entry === undefined ? asHash(check.leafHash!, 'leaf hash') : leafHash(check.entry)
+}
