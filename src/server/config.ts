@@ -5,12 +5,27 @@ import { SteleError } from '../errors.ts'
 
 const MIB = 1024 * 1024
 
-const bytes = (fallback: number, max = 4096 * MIB): z.ZodDefault<z.ZodCoercedNumber> =>
-  z.coerce.number().int().min(1).max(max).default(fallback)
-const count = (fallback: number, max = 10_000_000): z.ZodDefault<z.ZodCoercedNumber> =>
-  z.coerce.number().int().min(1).max(max).default(fallback)
-const seconds = (fallback: number, max = 86_400): z.ZodDefault<z.ZodCoercedNumber> =>
-  z.coerce.number().positive().max(max).default(fallback)
+/** A number as YAML has it, or as text in plain decimal: Number("") is 0 and Number("0x10") is 16. */
+const number = (schema: z.ZodNumber, fallback: number): z.ZodDefault<z.ZodType<number>> =>
+  z
+    .preprocess(
+      (value) => (typeof value === 'string' && /^[0-9]+(\.[0-9]+)?$/.test(value) ? Number(value) : value),
+      schema,
+    )
+    .default(fallback)
+
+const bytes = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
+  number(
+    z
+      .int()
+      .min(1)
+      .max(4096 * MIB),
+    fallback,
+  )
+const count = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
+  number(z.int().min(1).max(10_000_000), fallback)
+const seconds = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
+  number(z.number().positive().max(86_400), fallback)
 
 /**
  * Every option of the server, under the name that the file uses; the flag is `--name`, the variable `STELE_NAME` in
@@ -25,7 +40,7 @@ const options = {
     .describe(
       'Address to listen on. Anything but loopback is reachable by others; there is no access control yet.',
     ),
-  port: z.coerce.number().int().min(0).max(65_535).default(6962).describe('TCP port; 0 takes a free one.'),
+  port: number(z.int().min(0).max(65_535), 6962).describe('TCP port; 0 takes a free one.'),
   'head-interval-seconds': seconds(300).describe(
     'An idle log signs its head anew after this long. Longer: monitors learn later that a log is dead.',
   ),
@@ -47,7 +62,7 @@ const options = {
   'bodies-in-flight-bytes': bytes(128 * MIB).describe(
     'Bytes of request bodies in memory at once, over all requests; more get 503.',
   ),
-  'max-connections': count(10_000, 1_000_000).describe('Open connections; further ones are closed at once.'),
+  'max-connections': count(10_000).describe('Open connections; further ones are closed at once.'),
   'cache-bytes': bytes(64 * MIB).describe('Memory of each log for tiles that proofs read again and again.'),
   'log-level': z
     .enum(['silent', 'error', 'warn', 'info', 'debug'])

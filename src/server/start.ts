@@ -39,10 +39,26 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   })
   try {
     checkServable(host, config.data)
-    const server = createHttpServer({ logs: host, limits: httpLimits(config), logger, nowMs: Date.now })
+    const stopping = new AbortController()
+    const limits = httpLimits(config)
+    const server = createHttpServer({
+      logs: host,
+      limits,
+      logger,
+      nowMs: Date.now,
+      stopping: stopping.signal,
+    })
     const url = await listen(server, config)
     logger.info({ url }, 'listening')
-    return { url, host, close: () => stop(server, host, logger) }
+    return {
+      url,
+      host,
+      close: async () => {
+        stopping.abort()
+        await stop(server, host)
+        logger.info('stopped')
+      },
+    }
   } catch (error) {
     await host.close()
     throw error
@@ -75,7 +91,7 @@ async function listen(server: Server, config: Config): Promise<string> {
 }
 
 /** First the logs, so that requests on their way get their answers; then the connections, as they fall idle. */
-async function stop(server: Server, host: Host, logger: Logger): Promise<void> {
+async function stop(server: Server, host: Host): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   await host.close()
   const idle = setInterval(() => server.closeIdleConnections(), 20)
@@ -83,5 +99,4 @@ async function stop(server: Server, host: Host, logger: Logger): Promise<void> {
   await closed
   clearInterval(idle)
   clearTimeout(last)
-  logger.info('stopped')
 }

@@ -1,0 +1,32 @@
+import type { Command } from 'commander'
+import { toHex } from '../../bytes/hex.ts'
+import type { VerifiedCheckpoint } from '../../client/heads.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { examples } from '../help.ts'
+
+/** `stele checkpoint`: the newest signed tree head, verified. */
+export function checkpointCommand(program: Command, actions: Actions): void {
+  program
+    .command('checkpoint')
+    .description("write the log's newest checkpoint, after verifying its signature")
+    .addHelpText(
+      'after',
+      examples([
+        'stele checkpoint > $(date +%F).checkpoint',
+        'keep one now and then: "stele consistency" proves later that nothing before it was changed',
+      ]),
+    )
+    .action(actions.of(checkpoint))
+}
+
+async function checkpoint(context: Context): Promise<void> {
+  const { terminal } = context
+  const head = await (await context.openLog()).checkpoint()
+  await (terminal.json ? terminal.jsonLine(checkpointJson(head)) : terminal.data(head.note))
+}
+
+/** A checkpoint for programs. */
+export function checkpointJson({ origin, size, root, note }: VerifiedCheckpoint): object {
+  return { origin, treeSize: size, rootHash: toHex(root), checkpoint: note }
+}

@@ -1,0 +1,77 @@
+import type { Command } from 'commander'
+import { equalBytes } from '../../bytes/bytes.ts'
+import { toHex } from '../../bytes/hex.ts'
+import { SteleError } from '../../errors.ts'
+import { openCheckpoint, type Checkpoint } from '../../note/checkpoint.ts'
+import type { Hash } from '../../merkle/hash.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { readInput } from '../files/input.ts'
+import { examples } from '../help.ts'
+import { formatCount } from '../output/units.ts'
+
+/** `stele consistency`: that history was not rewritten. */
+export function consistencyCommand(program: Command, actions: Actions): void {
+  program
+    .command('consistency <old-checkpoint> [new-checkpoint]')
+    .description(
+      "prove that the log's checkpoint of now, or the given one, extends an older one that you kept",
+    )
+    .addHelpText(
+      'after',
+      examples(
+        ['stele consistency last-week.checkpoint', 'nothing that it covered was changed or removed'],
+        ['stele consistency monday.checkpoint friday.checkpoint', 'the same between two that you kept'],
+      ),
+    )
+    .action(actions.of(consistency))
+}
+
+async function consistency(context: Context, _: object, oldFile: string, newFile?: string): Promise<void> {
+  const { terminal } = context
+  const verifiers = [await context.keyFor(context.url)]
+  const origin = verifiers[0]!.name
+  const read = async (file: string): Promise<Checkpoint> =>
+    openCheckpoint(await readInput(file, context.io), { origin, verifiers }).checkpoint
+  const older = await read(oldFile)
+  const log = await context.openLog()
+  const now = await log.checkpoint()
+  const newer = newFile === undefined ? now : await read(newFile)
+  checkOrder(older, newer)
+  checkOrder(newer, now)
+  // Both must be what the log's tree of now has at their sizes; the path between them is verified on the way.
+  const proven = await log.consistency(older.size, newer.size)
+  checkRoot(older, proven.oldRoot)
+  checkRoot(newer, proven.newRoot)
+  await terminal.result(
+    {
+      verdict: 'consistent',
+      origin,
+      oldSize: older.size,
+      newSize: newer.size,
+      oldRoot: toHex(older.root),
+      newRoot: toHex(newer.root),
+      path: proven.path.map(toHex),
+    },
+    `${terminal.paintData.green('consistent')}: the tree of size ${formatCount(newer.size)} extends the one of ` +
+      `size ${formatCount(older.size)} (${origin})`,
+  )
+}
+
+function checkOrder(older: Checkpoint, newer: Checkpoint): void {
+  if (older.size <= newer.size) return
+  throw new SteleError(
+    'rolled_back',
+    `the older checkpoint is of size ${older.size}, the newer one of size ${newer.size}. If they are in the right ` +
+      `order, the log went back: keep both, they are evidence`,
+  )
+}
+
+function checkRoot({ size, root, origin }: Checkpoint, found: Hash): void {
+  if (equalBytes(root, found)) return
+  throw new SteleError(
+    'fork',
+    `${origin}: at size ${size} a root hash ${toHex(root)} was signed, but the log's tree has ${toHex(found)} there. ` +
+      `The log has two histories: keep both checkpoints, they are evidence`,
+  )
+}

@@ -1,0 +1,80 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { toHex } from '../../bytes/hex.ts'
+import { SteleError } from '../../errors.ts'
+import type { LogFiles } from '../../client/log-files.ts'
+import type { VerifierKey } from '../../note/note.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { exportLog } from '../export/exporter.ts'
+import { examples } from '../help.ts'
+import { counted, formatCount } from '../output/units.ts'
+
+interface ExportCommandOptions {
+  readonly log: string
+  readonly origin?: string
+}
+
+/** `stele export`: a log as static files. */
+export function exportCommand(program: Command, actions: Actions): void {
+  program
+    .command('export <folder>')
+    .description('write a log as a folder of static tlog-tiles files, which any web server can serve')
+    .option('--log <name>', 'which log of the data folder', 'main')
+    .option('--origin <text>', 'with --url: the log it must be of (default: the name of the key)')
+    .addHelpText(
+      'after',
+      `
+From the data folder (the server must be stopped), or with --url from any tlog-tiles log. Run it again to bring the
+folder up to date, or after an interruption: what is there is kept.
+${examples(
+  ['stele export ./public --url http://127.0.0.1:6962/logs/main', 'from a log that is being served'],
+  ['stele fsck ./public --key log.example.com/logs/main+a3b1+AZ…', 'check the result'],
+)}`,
+    )
+    .action(actions.of(exportTo))
+}
+
+interface Source {
+  readonly files: LogFiles
+  readonly origin: string
+  readonly verifierKey: VerifierKey
+  close(): Promise<void>
+}
+
+async function exportTo(context: Context, options: ExportCommandOptions, folder: string): Promise<void> {
+  const { terminal } = context
+  if (existsSync(join(folder, 'stele.json'))) {
+    throw new SteleError('usage', `${folder}: this is a data folder; expected one for static files`)
+  }
+  const source = await openSource(context, options)
+  const bar = terminal.progress('files')
+  try {
+    const onProgress = (done: number, total: number): void => bar.at(done, '', total)
+    const { checkpoint, written, kept } = await exportLog({ ...source, folder, onProgress })
+    bar.end()
+    await terminal.result(
+      { folder, origin: source.origin, treeSize: checkpoint.size, rootHash: toHex(checkpoint.root), written, kept },
+      `${folder}: ${source.origin} at size ${formatCount(checkpoint.size)}, ${counted(written, 'file')} written, ` +
+        `${formatCount(kept)} kept`,
+    )
+  } finally {
+    bar.end()
+    await source.close()
+  }
+}
+
+async function openSource(context: Context, { log, origin }: ExportCommandOptions): Promise<Source> {
+  const { explicitUrl } = context
+  if (explicitUrl !== undefined) {
+    const { HttpFiles } = await import('../../client/http-files.ts')
+    const verifierKey = await context.keyFor(explicitUrl)
+    const files = new HttpFiles(explicitUrl)
+    return { files, origin: origin ?? verifierKey.name, verifierKey, close: async () => {} }
+  }
+  const { StoredLog } = await import('../files/stored-log.ts')
+  const stored = await StoredLog.open(context.data, log)
+  const { files, info, verifier } = stored
+  return { files, origin: info.origin, verifierKey: verifier, close: () => stored.close() }
+}

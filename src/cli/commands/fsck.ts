@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { SteleError } from '../../errors.ts'
+import type { VerifierKey } from '../../note/note.ts'
+import type { LogFiles } from '../../client/log-files.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
+import { FolderFiles } from '../files/folder-files.ts'
+import { auditInto } from '../fsck/audit.ts'
+import { Findings, printReport, type FsckReport } from '../fsck/report.ts'
+import { examples } from '../help.ts'
+
+interface FsckOptions {
+  readonly secondOpinion?: boolean
+  readonly rebuildIndex?: boolean
+  readonly origin?: string
+}
+
+/** `stele fsck`: rehashes everything. */
+export function fsckCommand(program: Command, actions: Actions): void {
+  program
+    .command('fsck [target]')
+    .description('rehash everything of a log and compare it with what was signed; names the first damage')
+    .option('--second-opinion', 'have every full tile hashed again by merkletreejs and @noble/hashes')
+    .option('--rebuild-index', 'make the leaf index of a data folder anew')
+    .option('--origin <text>', 'the log that a URL or an exported folder must be of (default: the name of the key)')
+    .addHelpText(
+      'after',
+      `
+The target is a data folder (all its logs), the name of a log in --data, the URL of any tlog-tiles log, or a folder
+that "stele export" wrote. Without one: --url if it is given, else the data folder.
+${examples(
+  ['stele fsck', 'all logs of ./data; the server must be stopped'],
+  ['stele fsck --url http://127.0.0.1:6962/logs/main', 'a log that is being served'],
+  ['stele fsck ./public --key log.example.com/logs/main+a3b1+AZ…', 'an exported folder'],
+)}
+Exit codes: 0 all that was checked is intact (warnings may be printed); 1 damage was found; any other: not checked.
+`,
+    )
+    .action(actions.of(fsck))
+}
+
+async function fsck(context: Context, options: FsckOptions, target?: string): Promise<number> {
+  let damaged = false
+  for await (const report of reportsOf(context, options, target ?? context.explicitUrl ?? context.data)) {
+    await printReport(context.terminal, report)
+    damaged ||= report.verdict === 'damaged'
+  }
+  return damaged ? EXIT_DAMAGED : EXIT_OK
+}
+
+async function* reportsOf(context: Context, options: FsckOptions, target: string): AsyncGenerator<FsckReport> {
+  if (/^https?:\/\//.test(target)) {
+    const { HttpFiles } = await import('../../client/http-files.ts')
+    yield fsckFiles(context, options, target, new HttpFiles(target), await context.keyFor(target))
+  } else if (existsSync(join(target, 'stele.json'))) {
+    yield* fsckDataFolder(context, options, target)
+  } else if (existsSync(join(target, 'checkpoint'))) {
+    yield fsckFiles(context, options, target, new FolderFiles(target), context.givenKey())
+  } else if (existsSync(join(context.data, 'logs', target))) {
+    yield fsckLog(context, options, context.data, target)
+  } else {
+    throw new SteleError(
+      'not_found',
+      `fsck: expected a data folder, an exported folder, a URL or the name of a log in ${context.data}, got "${target}"`,
+    )
+  }
+}
+
+async function* fsckDataFolder(context: Context, options: FsckOptions, folder: string): AsyncGenerator<FsckReport> {
+  const { listLogs } = await import('../../server/data-folder.ts')
+  const names = await listLogs(folder)
+  if (names.length === 0) throw new SteleError('not_initialised', `${folder}: there is no log in it`)
+  for (const name of names) yield fsckLog(context, options, folder, name)
+}
+
+async function fsckLog({ terminal }: Context, options: FsckOptions, folder: string, name: string): Promise<FsckReport> {
+  const { fsckStored } = await import('../fsck/stored.ts')
+  const { secondOpinion = false, rebuildIndex = false } = options
+  return fsckStored(terminal, folder, name, { secondOpinion, rebuildIndex })
+}
+
+async function fsckFiles(
+  { terminal }: Context,
+  { origin, secondOpinion = false, rebuildIndex }: FsckOptions,
+  target: string,
+  files: LogFiles,
+  key: VerifierKey,
+): Promise<FsckReport> {
+  if (rebuildIndex) throw new SteleError('usage', '--rebuild-index: only a data folder has a leaf index')
+  const findings = new Findings(target)
+  const audited = { files, origin: origin ?? key.name, verifierKeys: [key], partialTiles: 'stored' as const }
+  await auditInto(findings, terminal, audited, secondOpinion)
+  return findings.report()
+}

@@ -1,0 +1,81 @@
+import { toHex } from '../../bytes/hex.ts'
+import { hasCode } from '../../errors.ts'
+import { decodeHead } from '../../log/head.ts'
+import type { LogInfo } from '../../server/data-folder.ts'
+import type { Context } from '../context.ts'
+import type { NewLogOptions } from '../files/initialise.ts'
+import { formatCount } from '../output/units.ts'
+
+/** `stele log create`. */
+export async function createLogCommand(
+  context: Context,
+  options: Omit<NewLogOptions, 'name'>,
+  name: string,
+): Promise<void> {
+  const { addLog } = await import('../files/initialise.ts')
+  const { data, terminal } = context
+  const made = await addLog(data, { ...options, name, publicUrl: options.publicUrl ?? context.flagUrl })
+  const { origin, verifierKey } = made
+  await terminal.result({ data, name, origin, verifierKey }, verifierKey)
+  terminal.note(
+    `Made the log "${name}" (origin ${origin}) in ${data}; a server must be started again to see it.`,
+  )
+}
+
+/** `stele log list`. */
+export async function listLogsCommand({ data, terminal }: Context): Promise<void> {
+  const { listLogs, readLogInfo } = await import('../../server/data-folder.ts')
+  const logs: Shown[] = []
+  for (const name of await listLogs(data)) logs.push(await shown(data, name, await readLogInfo(data, name)))
+  if (terminal.json) return terminal.jsonLine(logs)
+  for (const { name, origin, treeSize } of logs) {
+    const size = treeSize === undefined ? 'no head file' : `size ${formatCount(treeSize)}`
+    await terminal.line(`${name}\t${origin}\t${size}`)
+  }
+}
+
+/** `stele log show`. */
+export async function showLogCommand({ data, terminal }: Context, _: object, name: string): Promise<void> {
+  const { logFiles, readLogInfo } = await import('../../server/data-folder.ts')
+  const log = await shown(data, name, await readLogInfo(data, name))
+  if (terminal.json) return terminal.jsonLine(log)
+  const rows: [string, string][] = [
+    ['name', log.name],
+    ['origin', log.origin],
+    ['verifier key', log.verifierKey],
+    ['tree head key', log.treeHeadKey],
+    ['duplicates', log.allowDuplicates ? 'allowed' : 'recognised'],
+    ['created', log.createdAt],
+    ['folder', logFiles(data, name).folder],
+    ['head file', log.headFile],
+    ['tree size', log.treeSize === undefined ? 'unknown: no head file' : formatCount(log.treeSize)],
+    ['root hash', log.rootHash ?? 'unknown'],
+    ['signed at', log.timestampMs === undefined ? 'unknown' : new Date(log.timestampMs).toISOString()],
+  ]
+  for (const [label, value] of rows) await terminal.line(`${label.padEnd(14)} ${value}`)
+}
+
+interface Shown extends LogInfo {
+  readonly name: string
+  readonly headFile: string
+  /** Of the last signed head, as the head file has it; its signature is not verified here. */
+  readonly treeSize?: number
+  readonly rootHash?: string
+  readonly timestampMs?: number
+}
+
+/** The head file tells the size also while a server holds the database. */
+async function shown(data: string, name: string, info: LogInfo): Promise<Shown> {
+  const { headFilePath } = await import('../../server/data-folder.ts')
+  const { openHeadFile } = await import('../../storage/head-file.ts')
+  const headFile = headFilePath(data, name, info)
+  try {
+    const file = await openHeadFile(headFile)
+    await file.close()
+    const { size, root, timestampMs } = decodeHead(file.records[0]!, headFile)
+    return { ...info, name, headFile, treeSize: size, rootHash: toHex(root), timestampMs }
+  } catch (error) {
+    if (!hasCode(error, 'head_missing', 'corrupt')) throw error
+    return { ...info, name, headFile }
+  }
+}

@@ -1,0 +1,67 @@
+import type { Command } from 'commander'
+import { loadConfig, optionList, variableOf, type Config, type OptionName } from '../../server/config.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { examples } from '../help.ts'
+import { serveUntilStopped } from '../serving.ts'
+
+/** What `serve` and `start` are told: the server's options, as commander names them, and a file with more. */
+export interface ServeOptions {
+  readonly config?: string
+  readonly [option: string]: string | boolean | undefined
+}
+
+/** `stele serve`: serves the logs of a data folder until it is told to stop. */
+export function serveCommand(program: Command, actions: Actions): void {
+  const command = program
+    .command('serve')
+    .description(
+      'serve the logs of a data folder; SIGTERM or SIGINT stops it, and every admitted entry is kept',
+    )
+  addServerOptions(command)
+  command
+    .addHelpText(
+      'after',
+      examples(
+        ['stele serve', 'serve ./data on http://127.0.0.1:6962'],
+        [
+          'stele serve --config /etc/stele.yaml --log-level warn',
+          'flags win over variables, variables over the file',
+        ],
+      ),
+    )
+    .action(actions.of(serve))
+}
+
+/** Every option of the server as a flag. */
+export function addServerOptions(command: Command): void {
+  command.option('--config <file>', 'YAML file with any of the options below')
+  for (const { name, description, fallback } of optionList) {
+    if (name === 'data') continue
+    command.option(`--${name} <value>`, `${description} (${variableOf(name)}, default ${fallback})`)
+  }
+}
+
+async function serve(context: Context, options: ServeOptions): Promise<number> {
+  const config = configOf(context, options)
+  return serveUntilStopped(context, config, async ({ url, host }) => {
+    const logs = host.list().map(({ name }) => name)
+    if (context.terminal.json) await context.terminal.jsonLine({ url, data: config.data, logs })
+    else context.terminal.note(`stele: serving ${config.data} on ${url}, logs: ${logs.join(', ')}`)
+  })
+}
+
+/** The server's configuration out of flags, environment and file. @throws SteleError `usage`, `io_error` */
+export function configOf(
+  { command, io }: Context,
+  options: ServeOptions,
+  overrides: Partial<Record<OptionName, unknown>> = {},
+): Config {
+  const all = command.optsWithGlobals<ServeOptions>()
+  const flags = Object.fromEntries(optionList.map(({ name }) => [name, all[camelCase(name)]]))
+  return loadConfig({ flags: { ...flags, ...overrides }, env: io.env, file: options.config })
+}
+
+function camelCase(name: string): string {
+  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+}

@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import type { RunningServer } from '../../server/start.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { examples } from '../help.ts'
+import { serveUntilStopped } from '../serving.ts'
+import { addServerOptions, configOf, type ServeOptions } from './serve.ts'
+
+/** `stele start`: from nothing to a log that answers. */
+export function startCommand(program: Command, actions: Actions): void {
+  const command = program
+    .command('start')
+    .description('"init" if there is no data folder yet, then "serve", and say what to do next')
+    .option('--memory', 'on a temporary folder that is removed at the end: for trying things out')
+  addServerOptions(command)
+  command
+    .addHelpText(
+      'after',
+      examples(
+        ['stele start', 'what "npm start" runs'],
+        ['stele start --memory --port 0', 'throw-away log on a free port'],
+      ),
+    )
+    .action(actions.of(start))
+}
+
+async function start(context: Context, options: ServeOptions): Promise<number> {
+  if (options['memory'] !== true) return startOn(context, options, context.data)
+  const folder = await mkdtemp(join(tmpdir(), 'stele-'))
+  try {
+    return await startOn(context, options, join(folder, 'data'))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function startOn(context: Context, options: ServeOptions, data: string): Promise<number> {
+  // Read before anything is made: a mistake in an option must not leave a folder behind.
+  const asked = configOf(context, options, { data })
+  // People read this screen: the server's own log lines would bury what they are to do next.
+  const quieter = options['logLevel'] === undefined && context.io.env['STELE_LOG_LEVEL'] === undefined
+  const config =
+    quieter && !options.config ? configOf(context, options, { data, 'log-level': 'warn' }) : asked
+  if (!existsSync(join(data, 'stele.json'))) {
+    const { initialise } = await import('../files/initialise.ts')
+    const port = config.port === 0 ? 6962 : config.port
+    await initialise(data, { name: 'main', publicUrl: context.flagUrl ?? `http://localhost:${port}` })
+  }
+  return serveUntilStopped(context, config, (server) => sayNext(context, data, server))
+}
+
+async function sayNext({ terminal, io }: Context, data: string, { url, host }: RunningServer): Promise<void> {
+  const logs = host.list().map(({ name, origin, verifierKey }) => ({
+    name,
+    origin,
+    verifierKey,
+    url: `${url}/logs/${name}`,
+  }))
+  if (terminal.json) return terminal.jsonLine({ url, data, logs })
+  const log = logs[0]!
+  await terminal.line(`Serving ${logs.map((each) => each.url).join(', ')} from ${data}
+
+Append an entry, and keep the proof that comes back:
+  printf 'hello' > hello.txt
+  curl -sS --data-binary @hello.txt -H 'Accept: text/plain' -o hello.tlog-proof ${log.url}/v1/entries
+
+Verify it, offline, with nothing but the log's public key:
+  ${io.calledAs} verify hello.tlog-proof --entry hello.txt --key '${log.verifierKey}'
+
+More: ${url}/docs, ${io.calledAs} --help. Ctrl-C stops the server; nothing that was acknowledged is lost.`)
+}

@@ -1,0 +1,112 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { hasCode, SteleError } from '../errors.ts'
+import type { LogClient, LogClientOptions } from '../client/index.ts'
+import { parseVerifierKey } from '../note/key.ts'
+import type { VerifierKey } from '../note/note.ts'
+import type { Io } from './io.ts'
+import { Terminal } from './output/terminal.ts'
+
+/** The options that every command has, as they were written. */
+export interface GlobalOptions {
+  readonly data?: string
+  readonly url?: string
+  readonly key?: string
+  readonly json?: boolean
+  readonly quiet?: boolean
+  readonly color?: boolean
+}
+
+export const DEFAULT_DATA = 'data'
+export const DEFAULT_URL = 'http://127.0.0.1:6962/logs/main'
+
+/** What a command works with: the world, how to speak, and which log is meant. */
+export class Context {
+  readonly io: Io
+  readonly terminal: Terminal
+  readonly command: Command
+  readonly #options: GlobalOptions
+
+  constructor(io: Io, command: Command) {
+    this.io = io
+    this.command = command
+    this.#options = command.optsWithGlobals()
+    const { json = false, quiet = false, color = true } = this.#options
+    this.terminal = new Terminal(io, { json, quiet, color })
+  }
+
+  /** The data folder: flag, environment, default. */
+  get data(): string {
+    return this.#options.data ?? this.io.env['STELE_DATA'] ?? DEFAULT_DATA
+  }
+
+  /** The log's URL: flag, environment, default. */
+  get url(): string {
+    return this.explicitUrl ?? DEFAULT_URL
+  }
+
+  /** The log's URL if somebody gave one. */
+  get explicitUrl(): string | undefined {
+    return this.#options.url ?? this.io.env['STELE_URL']
+  }
+
+  /** The URL as a flag of this very command. */
+  get flagUrl(): string | undefined {
+    return this.#options.url
+  }
+
+  /** The verifier key if somebody gave one. */
+  get explicitKey(): string | undefined {
+    return this.#options.key ?? this.io.env['STELE_KEY']
+  }
+
+  /**
+   * The key that the log of a URL is believed by: the one given, or for a log on this machine the one of its data
+   * folder. Never one that the log itself announces.
+   *
+   * @throws SteleError `usage` when there is none, or for one that is none
+   */
+  async keyFor(url: string): Promise<VerifierKey> {
+    const key = this.explicitKey ?? (await localKey(this.data, url))
+    if (key !== undefined) return parseKey(key)
+    throw new SteleError(
+      'usage',
+      `${url}: expected the log's verifier key, with --key or STELE_KEY. Get it from the log's operator ` +
+        `("stele log show <name>" prints it), not from the log itself`,
+    )
+  }
+
+  /** The key that was given. @throws SteleError `usage` when there is none, or for one that is none */
+  givenKey(): VerifierKey {
+    if (this.explicitKey !== undefined) return parseKey(this.explicitKey)
+    throw new SteleError('usage', "expected the log's verifier key, with --key or STELE_KEY")
+  }
+
+  /** A verifying client of the log that the options name. @throws SteleError as {@link keyFor} */
+  async openLog(more: Partial<LogClientOptions> = {}): Promise<LogClient> {
+    const { openLogClient } = await import('../client/index.ts')
+    return openLogClient({ url: this.url, verifierKey: await this.keyFor(this.url), ...more })
+  }
+}
+
+/** A key that cannot be read is a mistake of the caller's, unlike a proof that cannot be read. */
+function parseKey(text: string): VerifierKey {
+  try {
+    return parseVerifierKey(text.trim())
+  } catch (error) {
+    if (!hasCode(error, 'malformed')) throw error
+    throw new SteleError('usage', `--key: ${error.message}`, { cause: error })
+  }
+}
+
+/** A log on this machine is served from a folder of this machine; its public key stands there. */
+async function localKey(data: string, url: string): Promise<string | undefined> {
+  const { hostname, pathname } = URL.canParse(url) ? new URL(url) : { hostname: '', pathname: '' }
+  const name = /\/logs\/([^/]+)\/?$/.exec(pathname)?.[1]
+  if (name === undefined || !['127.0.0.1', 'localhost', '[::1]'].includes(hostname)) return undefined
+  if (!existsSync(join(data, 'stele.json'))) return undefined
+  // Not at the top: it brings LevelDB and more, and most commands do without.
+  const { readLogInfo } = await import('../server/data-folder.ts')
+  return (await readLogInfo(data, name)).verifierKey
+}

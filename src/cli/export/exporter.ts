@@ -1,0 +1,179 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { equalBytes } from '../../bytes/bytes.ts'
+import { readEntries, VerifiedTiles, type LogFiles, type VerifierKey } from '../../client/index.ts'
+import { inOrder } from '../../client/ordered.ts'
+import { hasCode, SteleError } from '../../errors.ts'
+import { HASH_BYTES, hashLeafInto } from '../../merkle/hash.ts'
+import { openCheckpoint, type Checkpoint } from '../../note/checkpoint.ts'
+import { decodeBundle, encodeBundle } from '../../tile/bundle.ts'
+import { tilesAt } from '../../tile/layout.ts'
+import { formatBundlePath, formatTilePath, type TileId } from '../../tile/path.ts'
+import { rootAt } from '../../tile/prove.ts'
+import { DurableFiles } from '../files/durable.ts'
+import { FolderFiles } from '../files/folder-files.ts'
+
+const FULL = 256
+const AT_A_TIME = 8
+
+/** From where, by whose key, to where. */
+export interface ExportOptions {
+  readonly files: LogFiles
+  readonly origin: string
+  readonly verifierKey: VerifierKey
+  readonly folder: string
+  readonly onProgress: (done: number, total: number) => void
+}
+
+/** What an export did. */
+export interface Exported {
+  readonly checkpoint: Checkpoint
+  /** Files that were written, the checkpoint not counted. */
+  readonly written: number
+  /** Files of an earlier export that were kept. */
+  readonly kept: number
+}
+
+/**
+ * Writes a log as static files (c2sp.org/tlog-tiles): bundles, then tiles, all durable before the checkpoint that
+ * covers them. Everything is verified before it is written. What an earlier or an interrupted export left is kept,
+ * after a check unless the folder's own checkpoint covers it.
+ *
+ * @throws SteleError `rolled_back`, `fork` if the folder's checkpoint and the log's contradict each other; as
+ *   `VerifiedTiles`; `io_error`
+ */
+export async function exportLog(options: ExportOptions): Promise<Exported> {
+  const { files, origin, verifierKey, folder } = options
+  const log = { origin, verifiers: [verifierKey] }
+  const note = await files.checkpoint()
+  const { checkpoint } = openCheckpoint(note, log)
+  const before = await earlierCheckpoint(folder, log)
+  const exporter = new Exporter(options, checkpoint, before?.size ?? 0)
+  if (before) await exporter.checkExtends(before)
+  await exporter.run()
+  await exporter.write('checkpoint', note)
+  await exporter.sync()
+  return { checkpoint, written: exporter.written - 1, kept: exporter.kept }
+}
+
+async function earlierCheckpoint(
+  folder: string,
+  log: { origin: string; verifiers: VerifierKey[] },
+): Promise<Checkpoint | undefined> {
+  try {
+    return openCheckpoint(await new FolderFiles(folder).checkpoint(), log).checkpoint
+  } catch (error) {
+    if (hasCode(error, 'not_found')) return undefined
+    if (!(error instanceof SteleError)) throw error
+    throw new SteleError(error.code, `${folder}: it holds another export: ${error.message}`, { cause: error })
+  }
+}
+
+/** Owner of the files of one export. */
+class Exporter {
+  written = 0
+  kept = 0
+  readonly #options: ExportOptions
+  readonly #head: Checkpoint
+  readonly #tiles: VerifiedTiles
+  /** Leaves below it are covered by the folder's own checkpoint. */
+  readonly #covered: number
+  readonly #durable = new DurableFiles()
+
+  constructor(options: ExportOptions, head: Checkpoint, covered: number) {
+    this.#options = options
+    this.#head = head
+    this.#covered = covered
+    this.#tiles = new VerifiedTiles(options.files, head, {
+      // Tiles of an earlier, interrupted run: whoever asks checks them.
+      get: (path) => readFile(this.#place(path)).catch(() => undefined),
+      set: (path, bytes) => this.write(path, bytes),
+    })
+  }
+
+  async checkExtends(before: Checkpoint): Promise<void> {
+    const { size } = this.#head
+    const { folder } = this.#options
+    if (before.size > size) {
+      throw new SteleError(
+        'rolled_back',
+        `${folder}: its checkpoint is of size ${before.size}, the log's of size ${size}; nothing was changed`,
+      )
+    }
+    const root = before.size === size ? this.#head.root : await rootAt(this.#tiles, before.size)
+    if (equalBytes(root, before.root)) return
+    throw new SteleError(
+      'fork',
+      `${folder}: the log does not extend what was exported at size ${before.size}: keep both, they are evidence`,
+    )
+  }
+
+  async run(): Promise<void> {
+    const bundles = Array.from({ length: Math.ceil(this.#head.size / FULL) }, (_, index) => index)
+    const tiles = [...tilesAt(this.#head.size)]
+    const total = bundles.length + tiles.length
+    let done = 0
+    for await (const _ of inOrder(bundles, AT_A_TIME, (index) => this.#exportBundle(index))) {
+      this.#options.onProgress(++done, total)
+    }
+    for await (const _ of inOrder(tiles, AT_A_TIME, (tile) => this.#exportTile(tile))) {
+      this.#options.onProgress(++done, total)
+    }
+    await this.sync()
+  }
+
+  async write(path: string, bytes: string | Uint8Array): Promise<void> {
+    await this.#durable.write(this.#place(path), bytes)
+    this.written++
+  }
+
+  sync(): Promise<void> {
+    return this.#durable.sync()
+  }
+
+  async #exportBundle(index: number): Promise<void> {
+    const { files } = this.#options
+    const begin = index * FULL
+    const end = Math.min(begin + FULL, this.#head.size)
+    const path = formatBundlePath(index, end - begin)
+    if (this.#isCovered(path, end) || (await this.#isWhole(path, index, end - begin))) return void this.kept++
+    const entries: Uint8Array[] = []
+    for await (const { entry } of readEntries(files, this.#tiles, begin, end)) entries.push(entry)
+    await this.write(path, encodeBundle(entries))
+  }
+
+  async #exportTile(tile: TileId): Promise<void> {
+    const path = formatTilePath(tile)
+    const end = (tile.index * FULL + tile.width) * FULL ** tile.level
+    if (this.#isCovered(path, end)) return void this.kept++
+    const before = this.written
+    const [hashes] = await this.#tiles.readTiles([tile])
+    // A full tile is written when it is read, see the cache above, or was there.
+    if (tile.width < FULL) await this.write(path, hashes!.bytes.subarray(0, tile.width * HASH_BYTES))
+    else if (!existsSync(this.#place(path))) await this.write(path, hashes!.bytes)
+    else if (this.written === before) this.kept++
+  }
+
+  #isCovered(path: string, end: number): boolean {
+    return end <= this.#covered && existsSync(this.#place(path))
+  }
+
+  /** True for a bundle that an interrupted run left, if its entries are those of the log. */
+  async #isWhole(path: string, index: number, width: number): Promise<boolean> {
+    const bytes = await readFile(this.#place(path)).catch(() => undefined)
+    if (!bytes) return false
+    try {
+      const slab = new Uint8Array(width * HASH_BYTES)
+      decodeBundle(bytes, width).forEach((entry, i) => hashLeafInto(slab, i * HASH_BYTES, entry))
+      return await this.#tiles.holdsLeaves(index, slab)
+    } catch (error) {
+      if (hasCode(error, 'malformed')) return false
+      throw error
+    }
+  }
+
+  #place(path: string): string {
+    return join(this.#options.folder, path)
+  }
+}

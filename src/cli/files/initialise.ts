@@ -1,0 +1,74 @@
+import { hasCode, SteleError } from '../../errors.ts'
+import { checkKeyName } from '../../note/key-id.ts'
+import { createLog, initDataFolder, readLogInfo, type LogInfo } from '../../server/data-folder.ts'
+
+/** What a new log is to be. */
+export interface NewLogOptions {
+  readonly name: string
+  /** Where others reach the server. */
+  readonly publicUrl?: string | undefined
+  readonly origin?: string | undefined
+  readonly allowDuplicates?: boolean | undefined
+  readonly headFolder?: string | undefined
+}
+
+const DEFAULT_PUBLIC_URL = 'http://localhost:6962'
+
+/**
+ * Makes a data folder and its first log.
+ *
+ * @throws SteleError `already_exists`, `foreign_format`, `usage`, `io_error`; after the first two and `usage`
+ *   nothing was changed
+ */
+export async function initialise(
+  folder: string,
+  options: NewLogOptions,
+): Promise<LogInfo & { name: string }> {
+  // A folder with half of what was asked for would be in the way of the next attempt.
+  await checkName(folder, options.name)
+  originOf(options)
+  await initDataFolder(folder)
+  return addLog(folder, options)
+}
+
+/** Makes one more log in a data folder. @throws SteleError as `createLog` */
+export async function addLog(folder: string, options: NewLogOptions): Promise<LogInfo & { name: string }> {
+  const { name, allowDuplicates = false, headFolder } = options
+  const origin = originOf(options)
+  const info = await createLog(folder, {
+    name,
+    origin,
+    allowDuplicates,
+    ...(headFolder ? { headFolder } : {}),
+  })
+  return { ...info, name }
+}
+
+/** The origin is the log's URL without its scheme, unless somebody wants another one. */
+function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
+  const chosen = origin ?? `${withoutScheme(publicUrl)}/logs/${name}`
+  try {
+    checkKeyName(chosen, '--origin')
+  } catch (error) {
+    if (!hasCode(error, 'malformed')) throw error
+    throw new SteleError('usage', error.message, { cause: error })
+  }
+  return chosen
+}
+
+function withoutScheme(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.search || parsed.hash || parsed.username) {
+    throw new SteleError('usage', '--public-url: expected http(s)://<host>, and a path if there is one')
+  }
+  return parsed.host + parsed.pathname.replace(/\/+$/, '')
+}
+
+/** Reading what is not there yet refuses a bad name before anything else. */
+async function checkName(folder: string, name: string): Promise<void> {
+  try {
+    await readLogInfo(folder, name)
+  } catch (error) {
+    if (!hasCode(error, 'not_found', 'not_initialised', 'foreign_format')) throw error
+  }
+}

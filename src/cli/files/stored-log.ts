@@ -1,0 +1,134 @@
+import { concatBytes, equalBytes } from '../../bytes/bytes.ts'
+import { parseBase64 } from '../../bytes/base64.ts'
+import type { LogFiles } from '../../client/log-files.ts'
+import { hasCode, SteleError } from '../../errors.ts'
+import { decodeHead, type SignedHead } from '../../log/head.ts'
+import { HASH_BYTES, leafHash, type Hash } from '../../merkle/hash.ts'
+import { openCheckpoint } from '../../note/checkpoint.ts'
+import { parseVerifierKey } from '../../note/key.ts'
+import type { VerifierKey } from '../../note/note.ts'
+import { treeHeadVerifier } from '../../note/tree-head.ts'
+import { logFiles, readLogInfo, type LogInfo } from '../../server/data-folder.ts'
+import { LevelStore } from '../../storage/level.ts'
+import type { LogStore } from '../../storage/store.ts'
+import { encodeBundle } from '../../tile/bundle.ts'
+import { TileHashes } from '../../tile/hashes.ts'
+
+/**
+ * A log of a data folder, opened to be looked at: no private key is read, nothing is signed, nothing is committed.
+ * LevelDB's lock keeps a server from opening it meanwhile.
+ */
+export class StoredLog {
+  readonly info: LogInfo
+  readonly name: string
+  readonly verifier: VerifierKey
+  readonly store: LogStore
+  /** The newest signed head of the database; its form is checked, its signatures are not. */
+  readonly unverifiedHead: SignedHead
+  /** The same log as tiles and bundles. */
+  readonly files: LogFiles
+
+  private constructor(name: string, info: LogInfo, store: LogStore, head: SignedHead) {
+    this.name = name
+    this.info = info
+    this.verifier = parseVerifierKey(info.verifierKey)
+    this.store = store
+    this.unverifiedHead = head
+    this.files = storedFiles(store, head)
+  }
+
+  /** @throws SteleError `locked` with advice; `not_found`, `not_initialised`, `corrupt`, `io_error` */
+  static async open(folder: string, name: string): Promise<StoredLog> {
+    const info = await readLogInfo(folder, name)
+    const { database } = logFiles(folder, name)
+    const store = await LevelStore.open(database).catch((error: unknown) => {
+      throw hasCode(error, 'locked') ? lockedError(name, error) : error
+    })
+    try {
+      const stored = await store.readHead()
+      if (!stored) throw new SteleError('not_initialised', `${database}: the database holds no signed head`)
+      return new StoredLog(name, info, store, decodeHead(stored.record, database))
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  }
+
+  /**
+   * Checks that a head was signed by this log's keys, and that both signatures speak of the same tree.
+   *
+   * @throws SteleError `bad_signature`, `untrusted_signer`, `wrong_origin`, `malformed`, `corrupt`
+   */
+  verifyHead(head: SignedHead): void {
+    const { origin, treeHeadKey } = this.info
+    const { checkpoint } = openCheckpoint(head.checkpoint, { origin, verifiers: [this.verifier] })
+    if (checkpoint.size !== head.size || !equalBytes(checkpoint.root, head.root)) {
+      throw new SteleError(
+        'corrupt',
+        `log ${origin}: a stored head and its checkpoint speak of different trees`,
+      )
+    }
+    treeHeadVerifier(parseBase64(treeHeadKey, 'tree head key'))({
+      ...head,
+      signature: head.treeHeadSignature,
+    })
+  }
+
+  close(): Promise<void> {
+    return this.store.close()
+  }
+}
+
+function storedFiles(store: LogStore, head: SignedHead): LogFiles {
+  return {
+    checkpoint: async () => head.checkpoint,
+    tile: (level, index, width) =>
+      readable(async () => {
+        if (width === 256) return (await store.readTiles([{ level, index }]))[0]
+        return partialTile(store, level, index * 256, width)
+      }),
+    bundle: (index, width) =>
+      readable(async () => encodeBundle(await store.readEntries(index * 256, index * 256 + width))),
+  }
+}
+
+/** What LevelDB cannot read of its own files is damage, too. */
+async function readable<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof SteleError) throw error
+    throw new SteleError('corrupt', `database: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** Partial tiles are not stored: they follow from the newest entries, or from the newest full tiles below. */
+async function partialTile(
+  store: LogStore,
+  level: number,
+  begin: number,
+  width: number,
+): Promise<Uint8Array | undefined> {
+  if (level === 0) return concatBytes(...(await store.readEntries(begin, begin + width)).map(leafHash))
+  const below = Array.from({ length: width }, (_, i) => ({ level: level - 1, index: begin + i }))
+  const tiles = await store.readTiles(below)
+  // A tile of another length is damage; without it there is nothing to roll up.
+  return tiles.every(isWhole) ? concatBytes(...tiles.map(rootOf)) : undefined
+}
+
+function isWhole(tile: Uint8Array | undefined): tile is Uint8Array {
+  return tile?.length === 256 * HASH_BYTES
+}
+
+function rootOf(tile: Uint8Array): Hash {
+  return new TileHashes(tile).node(8, 0)
+}
+
+function lockedError(name: string, cause: SteleError): SteleError {
+  return new SteleError(
+    'locked',
+    `log ${name}: another process has it open, most likely the server. Stop it, or ask it over HTTP: ` +
+      `--url http://127.0.0.1:6962/logs/${name}`,
+    { cause },
+  )
+}

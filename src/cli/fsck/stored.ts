@@ -1,0 +1,122 @@
+import { existsSync } from 'node:fs'
+import { toHex } from '../../bytes/hex.ts'
+import { equalBytes } from '../../bytes/bytes.ts'
+import { VerifiedTiles } from '../../client/index.ts'
+import { hasCode, SteleError } from '../../errors.ts'
+import { decodeHead, type SignedHead } from '../../log/head.ts'
+import { headFilePath, logFiles } from '../../server/data-folder.ts'
+import { openHeadFile } from '../../storage/head-file.ts'
+import { rootAt } from '../../tile/prove.ts'
+import { StoredLog } from '../files/stored-log.ts'
+import { counted, formatCount } from '../output/units.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { auditInto } from './audit.ts'
+import { checkLeafIndex, rebuildLeafIndex } from './leaf-index.ts'
+import { Findings, type FsckReport } from './report.ts'
+
+export interface StoredOptions {
+  readonly secondOpinion: boolean
+  readonly rebuildIndex: boolean
+}
+
+/**
+ * Checks everything of one log of a data folder. Whatever is damaged becomes a finding.
+ *
+ * @throws SteleError what keeps it from being looked at: `locked`, `not_found`, `foreign_format`, `io_error`
+ */
+export async function fsckStored(
+  terminal: Terminal,
+  folder: string,
+  name: string,
+  options: StoredOptions,
+): Promise<FsckReport> {
+  const findings = new Findings(name)
+  const log = await asFinding(findings, 'database', () => StoredLog.open(folder, name))
+  if (!log) {
+    findings.notChecked.push('entries, tiles, head file and leaf index: the database cannot be opened')
+    return findings.report()
+  }
+  try {
+    const signed = await asFinding(findings, 'head', async () => {
+      log.verifyHead(log.unverifiedHead)
+      findings.checked.push('both signatures of the stored head')
+      return true
+    })
+    if (signed) await auditInto(findings, terminal, auditTarget(log), options.secondOpinion)
+    else findings.notChecked.push('entries and tiles: there is no signed head to compare them with')
+    await asFinding(findings, 'head_file', () => checkHeadFile(findings, folder, log))
+    await checkIndex(findings, terminal, folder, log, options)
+    return findings.report()
+  } finally {
+    await log.close()
+  }
+}
+
+function auditTarget(log: StoredLog) {
+  const { files, info, verifier } = log
+  return { files, origin: info.origin, verifierKeys: [verifier], partialTiles: 'derived' as const }
+}
+
+/** Failures that mean damage, and not that nothing could be looked at. */
+async function asFinding<T>(findings: Findings, kind: string, check: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await check()
+  } catch (error) {
+    const damage = ['corrupt', 'bad_signature', 'untrusted_signer', 'wrong_origin', 'malformed'] as const
+    const more = ['rolled_back', 'fork', 'head_missing', 'bad_proof', 'out_of_range'] as const
+    if (!hasCode(error, ...damage, ...more)) throw error
+    findings.findings.push({ kind, code: error.code, message: error.message })
+    return undefined
+  }
+}
+
+/** The second place must hold heads that were signed, that the database extends, and none that is ahead of it. */
+async function checkHeadFile(findings: Findings, folder: string, log: StoredLog): Promise<void> {
+  const path = headFilePath(folder, log.name, log.info)
+  const file = await openHeadFile(path)
+  await file.close()
+  if (!file.intact) findings.warnings.push(`${path}: one of its two copies is torn; the next commit writes it anew`)
+  for (const record of file.records) {
+    const kept = decodeHead(record, path)
+    log.verifyHead(kept)
+    await checkExtends(log, kept, path)
+  }
+  const { size } = decodeHead(file.records[0]!, path)
+  findings.checked.push(`head file: ${counted(file.records.length, 'signed head')}, the newest of size ${formatCount(size)}`)
+}
+
+async function checkExtends({ files, unverifiedHead: head }: StoredLog, kept: SignedHead, path: string): Promise<void> {
+  if (kept.size > head.size) {
+    throw new SteleError(
+      'rolled_back',
+      `${path}: a head of size ${kept.size} was signed and kept, but the database ends at ${head.size}`,
+    )
+  }
+  const root = kept.size === head.size ? head.root : await rootAt(new VerifiedTiles(files, head), kept.size)
+  if (equalBytes(root, kept.root)) return
+  throw new SteleError(
+    'fork',
+    `${path}: at size ${kept.size} root hash ${toHex(kept.root)} was signed, the database has ${toHex(root)}`,
+  )
+}
+
+/** The leaf index can be rebuilt, so what it lacks is a warning. */
+async function checkIndex(
+  findings: Findings,
+  terminal: Terminal,
+  folder: string,
+  log: StoredLog,
+  { rebuildIndex }: StoredOptions,
+): Promise<void> {
+  const { leafIndex } = logFiles(folder, log.name)
+  if (findings.findings.length > 0) {
+    findings.notChecked.push('the leaf index: it is compared with the tree, which is damaged')
+  } else if (rebuildIndex) {
+    await rebuildLeafIndex(terminal, leafIndex, log)
+    findings.checked.push('the leaf index: rebuilt')
+  } else if (existsSync(leafIndex)) {
+    await checkLeafIndex(findings, terminal, leafIndex, log)
+  } else {
+    findings.warnings.push(`${leafIndex}: it is not there; the server rebuilds it when it opens the log`)
+  }
+}

@@ -1,0 +1,45 @@
+import type { Readable, Writable } from 'node:stream'
+
+/** A stream to write to, which may be a terminal. */
+export type Sink = Writable & { readonly isTTY?: boolean; readonly columns?: number }
+
+/** What the process has around it; a test puts its own in its place. */
+export interface Io {
+  /** Data: what was asked for, and nothing else. */
+  readonly stdout: Sink
+  /** Everything else: messages, progress, warnings. */
+  readonly stderr: Sink
+  readonly stdin: Readable
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** How the program was called, for commands that a reader is to type next. */
+  readonly calledAs: string
+  /** Calls back at each SIGINT or SIGTERM until the function that it gives is called. */
+  onStopSignal(stop: () => void): () => void
+  /** Ends the process at once. */
+  exit(code: number): never
+}
+
+/** The process itself. */
+export function processIo(): Io {
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    stdin: process.stdin,
+    env: process.env,
+    calledAs: calledAs(process.argv[1] ?? ''),
+    onStopSignal(stop) {
+      process.on('SIGINT', stop)
+      process.on('SIGTERM', stop)
+      return () => {
+        process.off('SIGINT', stop)
+        process.off('SIGTERM', stop)
+      }
+    },
+    exit: (code) => process.exit(code),
+  }
+}
+
+/** From a clone there is no `stele` on the path; `npx` finds the one of the package that it stands in. */
+function calledAs(script: string): string {
+  return /[/\\]main\.(js|ts)$/.test(script) ? 'npx stele' : 'stele'
+}

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs'
+import { Command, Option } from 'commander'
+import type { Actions } from './action.ts'
+import { addCommand } from './commands/add.ts'
+import { benchCommand } from './commands/bench.ts'
+import { checkpointCommand } from './commands/checkpoint.ts'
+import { consistencyCommand } from './commands/consistency.ts'
+import { exportCommand } from './commands/export.ts'
+import { fsckCommand } from './commands/fsck.ts'
+import { getCommand } from './commands/get.ts'
+import { initCommand } from './commands/init.ts'
+import { keygenCommand } from './commands/keygen.ts'
+import { logCommand } from './commands/log.ts'
+import { proveCommand } from './commands/prove.ts'
+import { serveCommand } from './commands/serve.ts'
+import { startCommand } from './commands/start.ts'
+import { verifyCommand } from './commands/verify.ts'
+import { DEFAULT_DATA, DEFAULT_URL } from './context.ts'
+import { examples } from './help.ts'
+import type { Io } from './io.ts'
+
+/** Puts the command line together. It writes only to `io` and throws instead of ending the process. */
+export function createProgram(actions: Actions, io: Io): Command {
+  const program = new Command('stele')
+    .description('A transparency log: an append-only record that nobody can change without being caught.')
+    .version(packageVersion())
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'stele: ')),
+    })
+    .configureHelp({ showGlobalOptions: true })
+    .helpCommand(false)
+    .showHelpAfterError('Run it with --help to see what it expects.')
+  addGlobalOptions(program)
+  const add = [initCommand, startCommand, serveCommand, logCommand, keygenCommand, addCommand, getCommand]
+  const check = [
+    checkpointCommand,
+    proveCommand,
+    verifyCommand,
+    consistencyCommand,
+    fsckCommand,
+    exportCommand,
+  ]
+  for (const command of [...add, ...check, benchCommand]) command(program, actions)
+  return program.addHelpText(
+    'after',
+    examples(
+      ['stele start', 'set up ./data if there is nothing yet, and serve it'],
+      ['stele add --lines /var/log/auth.log', 'append every line'],
+      ['stele prove 1234 -o line.tlog-proof', 'keep the proof of entry 1234'],
+      ['stele verify line.tlog-proof --entry line.txt --key <vkey>', 'verify it, offline'],
+    ) + EXIT_SUMMARY,
+  )
+}
+
+function addGlobalOptions(program: Command): void {
+  program
+    .addOption(new Option('--data <folder>', `data folder (STELE_DATA, default ./${DEFAULT_DATA})`))
+    .addOption(new Option('--url <log prefix>', `the log's URL (STELE_URL, default ${DEFAULT_URL})`))
+    .addOption(
+      new Option(
+        '--key <vkey>',
+        "the log's verifier key (STELE_KEY; a log on this machine: its data folder's)",
+      ),
+    )
+    .option('--json', 'write results as JSON')
+    .option('--quiet', 'no remarks, no progress')
+    .option('--no-color', 'no colours (also NO_COLOR=1)')
+}
+
+const EXIT_SUMMARY = `
+Exit codes:
+  0 done, and all that was checked holds   10-17 a verification failed   30-39 a data folder is not opened
+  1 fsck found damage                      20-29 a log over the network  40    a file cannot be read or written
+  2-6 how it was called                    70    a bug in stele          proto-docs/cli.md lists each one
+`
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}

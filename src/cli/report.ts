@@ -1,0 +1,34 @@
+import { CommanderError } from 'commander'
+import { SteleError } from '../errors.ts'
+import { EXIT_CODES, EXIT_OK } from './exit-codes.ts'
+import type { Io } from './io.ts'
+
+/**
+ * Says on standard error what went wrong, in one line or a few, and never with a stack trace unless STELE_DEBUG=1.
+ *
+ * @returns the exit code
+ */
+export function reportError(error: unknown, io: Io): number {
+  if (error instanceof CommanderError) return commanderCode(error)
+  const known = error instanceof SteleError && error.code !== 'internal'
+  io.stderr.write(`stele: ${known ? error.message : describeBug(error)}\n`)
+  if (io.env['STELE_DEBUG'] === '1') io.stderr.write(`${stacksOf(error)}\n`)
+  return EXIT_CODES[known ? error.code : 'internal']
+}
+
+/** Commander has written its message already; asking for help or for the version is no mistake. */
+function commanderCode({ code, exitCode }: CommanderError): number {
+  const asked = exitCode === 0 || code === 'commander.helpDisplayed' || code === 'commander.version'
+  return asked ? EXIT_OK : EXIT_CODES.usage
+}
+
+function describeBug(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  return `${message}\nstele: this is a bug in stele. With STELE_DEBUG=1 it says where it happened; please report that`
+}
+
+function stacksOf(error: unknown): string {
+  const stacks: string[] = []
+  for (let at = error; at instanceof Error; at = at.cause) stacks.push(at.stack ?? at.message)
+  return stacks.join('\ncaused by: ')
+}

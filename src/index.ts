@@ -1,0 +1,27 @@
+/**
+ * The parts of a server, for whoever runs a log inside a program of their own. What talks to a log, and everything that
+ * verifies, is in `stele/client`.
+ */
+export { hasCode, SteleError, type ErrorCode } from './errors.ts'
+export type { Head, SignedHead } from './log/head.ts'
+export type { Placement } from './log/intake.ts'
+export { Log, type Appended, type LogOptions, type LogParts, type LogStatus } from './log/log.ts'
+export { openLog } from './log/open.ts'
+export type { PoolLimits } from './log/pool.ts'
+export type { HeadSigner } from './log/signer.ts'
+export { createHandler, type Handler } from './http/app.ts'
+export type { HttpDeps } from './http/deps.ts'
+export type { HostedLog, LogDirectory } from './http/directory.ts'
+export { DEFAULT_HTTP_LIMITS, type HttpLimits } from './http/limits.ts'
+export { createHttpServer } from './http/server.ts'
+export { loadConfig, type Config } from './server/config.ts'
+export { createLog, initDataFolder, listLogs, readLogInfo, type LogInfo } from './server/data-folder.ts'
+export { Host, type HostEvents, type HostOptions } from './server/host.ts'
+export { keySigner, type LogKeys } from './server/keys.ts'
+export { openStoredLog, type LogSettings } from './server/open-log.ts'
+export { startServer, type RunningServer } from './server/start.ts'
+export { createHeadFile, openHeadFile, type HeadFile } from './storage/head-file.ts'
+export { LevelLeafIndex, MemoryLeafIndex, type LeafIndex } from './storage/leaf-index.ts'
+export { LevelStore } from './storage/level.ts'
+export { MemoryStore } from './storage/memory.ts'
+export type { Commit, LogStore, StoredHead } from './storage/store.ts'
