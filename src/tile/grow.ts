@@ -1,6 +1,6 @@
 import { invariant } from '../errors.ts'
 import { EMPTY_ROOT, HASH_BYTES, hashNodeInto, type Hash } from '../merkle/hash.ts'
-import { coveringNodes } from '../merkle/range.ts'
+import { checkSize, coveringNodes } from '../merkle/range.ts'
 import { TileHashes } from './hashes.ts'
 import { hashesAt, placeOf } from './layout.ts'
 import { TILE_WIDTH } from './path.ts'
@@ -44,11 +44,12 @@ const MAX_SUBTREES = 54
  *
  * @param leafHashes 32 bytes for each new leaf
  * @returns the new tree, and the tiles that became full, in the order in which they did, lower levels first
+ * @throws SteleError `out_of_range` when the tree would have more than 2^53 - 1 leaves
  */
 export function growTree(tree: Tree, leafHashes: Uint8Array): { tree: Tree; tiles: FullTile[] } {
   const count = leafHashes.length / HASH_BYTES
   invariant(Number.isInteger(count), 'leaf hashes have 32 bytes each')
-  invariant(Number.isSafeInteger(tree.size + count), 'a tree has at most 2^53-1 leaves')
+  checkSize(tree.size + count, 'tree size')
   if (count === 0) return { tree, tiles: [] }
   const edge = new GrowingEdge(tree)
   for (let i = 0; i < count; i++) edge.push(leafHashes, i * HASH_BYTES)
@@ -65,14 +66,16 @@ export function edgeTile(tree: Tree, level: number): Uint8Array {
  *
  * @param partials for each tile level the size % 256^(level+1) / 256^level hashes of its partial tile; levels above
  *   the last one that has any may be left out
+ * @throws SteleError `out_of_range` unless size is an integer from 0 to 2^53 - 1
  */
 export function rebuildTree(size: number, partials: readonly Uint8Array[]): Tree {
-  if (size === 0) return EMPTY_TREE
-  for (let level = 0; hashesAt(level, size) > 0; level++) {
+  checkSize(size, 'tree size')
+  for (let level = 0; level < partials.length || hashesAt(level, size) > 0; level++) {
     const width = hashesAt(level, size) % TILE_WIDTH
     const given = (partials[level]?.length ?? 0) / HASH_BYTES
     invariant(given === width, `partial tile of level ${level}: expected ${width} hashes, got ${given}`)
   }
+  if (size === 0) return EMPTY_TREE
   const tiles = partials.map((bytes) => (bytes.length > 0 ? new TileHashes(bytes) : undefined))
   const nodes = coveringNodes({ begin: 0, end: size }).map((node) => {
     const { level, height, position } = placeOf(node)

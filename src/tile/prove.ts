@@ -1,6 +1,7 @@
 import { SteleError } from '../errors.ts'
 import { EMPTY_ROOT, nodeHash, type Hash } from '../merkle/hash.ts'
 import {
+  checkSize,
   consistencyRanges,
   coveringNodes,
   inclusionRanges,
@@ -24,7 +25,9 @@ export interface TileSource {
  * @throws SteleError `out_of_range` unless 0 <= index < size; whatever the source throws
  */
 export async function proveInclusion(source: TileSource, index: number, size: number): Promise<Hash[]> {
-  if (!(index >= 0 && index < size)) throw outOfRange(`index ${index} is not below tree size ${size}`)
+  checkSize(index, 'leaf index')
+  checkSize(size, 'tree size')
+  if (index >= size) throw outOfRange(`index ${index} is not below tree size ${size}`)
   return hashRanges(source, inclusionRanges(index, size), size)
 }
 
@@ -38,7 +41,9 @@ export async function proveConsistency(
   oldSize: number,
   newSize: number,
 ): Promise<Hash[]> {
-  if (!(oldSize > 0 && oldSize <= newSize)) {
+  checkSize(oldSize, 'old size')
+  checkSize(newSize, 'new size')
+  if (oldSize === 0 || oldSize > newSize) {
     throw outOfRange(`old size ${oldSize} is not between 1 and the new size ${newSize}`)
   }
   return hashRanges(source, consistencyRanges(oldSize, newSize), newSize)
@@ -55,14 +60,20 @@ export async function proveSubtree(
   end: number,
   size: number,
 ): Promise<Hash[]> {
+  for (const value of [start, end, size]) checkSize(value, 'subtree or tree size')
   if (!isSubtree(start, end) || end > size) {
     throw outOfRange(`[${start}, ${end}) is no subtree of ${size} leaves`)
   }
   return hashRanges(source, subtreeRanges(start, end, size), size)
 }
 
-/** The root hash of the first `size` leaves. */
+/**
+ * The root hash of the first `size` leaves.
+ *
+ * @throws SteleError `out_of_range` unless size is an integer from 0 to 2^53 - 1; whatever the source throws
+ */
 export async function rootAt(source: TileSource, size: number): Promise<Hash> {
+  checkSize(size, 'tree size')
   if (size === 0) return EMPTY_ROOT
   const [root] = await hashRanges(source, [{ begin: 0, end: size }], size)
   return root!
