@@ -77,6 +77,7 @@ export class Log {
   #failure: SteleError | undefined
   #commits = 0
   #signAgain = false
+  #closing: Promise<void> | undefined
   readonly #idleTimer: NodeJS.Timeout
   /** Resolves with the reason if this log ever stops taking entries; reads go on until it is closed. */
   readonly halted: Promise<SteleError>
@@ -221,8 +222,11 @@ export class Log {
   }
 
   /** Refuses new entries, commits and answers what was admitted, brings the index up to date, closes the files. */
-  async close(): Promise<void> {
-    if (this.#state === 'closing' || this.#state === 'closed') return this.#running
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
     if (this.#state === 'serving') this.#state = 'closing'
     this.#intake.refuse(
       new SteleError('shutting_down', 'the log is stopping; nothing was logged', { retryAfterSeconds: 5 }),

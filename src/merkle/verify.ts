@@ -49,7 +49,8 @@ export function rootFromInclusion({ index, size, leaf, path }: InclusionPath): H
   checkSize(index, 'leaf index')
   checkSize(size, 'tree size')
   if (index >= size) throw new SteleError('out_of_range', `leaf index ${index} is beyond tree size ${size}`)
-  return climb({ start: index, end: index + 1, size, hash: asHash(leaf, 'leaf hash'), path: hashes(path) }).whole
+  return climb({ start: index, end: index + 1, size, hash: asHash(leaf, 'leaf hash'), path: hashes(path) })
+    .whole
 }
 
 /**

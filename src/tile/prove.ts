@@ -1,16 +1,17 @@
 import { SteleError } from '../errors.ts'
-import { EMPTY_ROOT, nodeHash, type Hash } from '../merkle/hash.ts'
+import { EMPTY_ROOT, type Hash } from '../merkle/hash.ts'
 import {
   checkSize,
   consistencyRanges,
   coveringNodes,
+  foldNodes,
   inclusionRanges,
   isSubtree,
   subtreeRanges,
   type LeafRange,
 } from '../merkle/range.ts'
 import type { TileHashes } from './hashes.ts'
-import { placeOf, widthAt } from './layout.ts'
+import { placeOf, widthAt, type NodePlace } from './layout.ts'
 import type { TileId } from './path.ts'
 
 /** Where tiles come from: a store, a server, a folder. Whether they are verified is the source's to say. */
@@ -89,11 +90,9 @@ async function hashRanges(source: TileSource, ranges: readonly LeafRange[], size
   if (wanted.size === 0) return []
   const tiles = await source.readTiles([...wanted.values()])
   const found = new Map([...wanted.keys()].map((key, i) => [key, tiles[i]!]))
-  return plan.map((places) =>
-    places
-      .map(({ level, index, height, position }) => found.get(`${level}/${index}`)!.node(height, position))
-      .reduceRight((right, left) => nodeHash(left, right)),
-  )
+  const hashOf = ({ level, index, height, position }: NodePlace): Hash =>
+    found.get(`${level}/${index}`)!.node(height, position)
+  return plan.map((places) => foldNodes(places.map(hashOf)))
 }
 
 function outOfRange(message: string): SteleError {

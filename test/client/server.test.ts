@@ -21,7 +21,7 @@ async function stage(options: TestLogOptions = {}): Promise<Stage> {
   const hosted = await openTestLog(options)
   const { port } = await serve([hosted])
   const url = `http://127.0.0.1:${port}/logs/demo/`
-  return { hosted, url, client: openLogClient({ url, verifierKey: hosted.verifierKey, deadlineMs: 5_000 }) }
+  return { hosted, url, client: openLogClient({ url, verifierKey: hosted.verifierKey, deadlineMs: 15_000 }) }
 }
 
 const entries = (begin: number, end: number): Uint8Array[] => texts(begin, end).map(encodeUtf8)
