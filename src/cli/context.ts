@@ -18,8 +18,13 @@ export interface GlobalOptions {
   readonly color?: boolean
 }
 
+/** The data folder if nobody names one, from the working folder on. */
 export const DEFAULT_DATA = 'data'
+/** The log if nobody names one: that of "stele start" on this machine. */
 export const DEFAULT_URL = 'http://127.0.0.1:6962/logs/main'
+
+/** How long a command goes on while the log cannot be reached: somebody sits before it and waits. */
+export const PATIENCE_MS = 15_000
 
 /** What a command works with: the world, how to speak, and which log is meant. */
 export class Context {
@@ -38,7 +43,7 @@ export class Context {
 
   /** The data folder: flag, environment, default. */
   get data(): string {
-    return this.#options.data ?? this.io.env['STELE_DATA'] ?? DEFAULT_DATA
+    return this.#options.data ?? this.#variable('STELE_DATA') ?? DEFAULT_DATA
   }
 
   /** The log's URL: flag, environment, default. */
@@ -48,7 +53,7 @@ export class Context {
 
   /** The log's URL if somebody gave one. */
   get explicitUrl(): string | undefined {
-    return this.#options.url ?? this.io.env['STELE_URL']
+    return this.#options.url ?? this.#variable('STELE_URL')
   }
 
   /** The URL as a flag of this very command. */
@@ -58,7 +63,7 @@ export class Context {
 
   /** The verifier key if somebody gave one. */
   get explicitKey(): string | undefined {
-    return this.#options.key ?? this.io.env['STELE_KEY']
+    return this.#options.key ?? this.#variable('STELE_KEY')
   }
 
   /**
@@ -83,10 +88,20 @@ export class Context {
     throw new SteleError('usage', "expected the log's verifier key, with --key or STELE_KEY")
   }
 
+  /** An environment variable that is set to nothing counts as not set. */
+  #variable(name: string): string | undefined {
+    return this.io.env[name] || undefined
+  }
+
   /** A verifying client of the log that the options name. @throws SteleError as {@link keyFor} */
   async openLog(more: Partial<LogClientOptions> = {}): Promise<LogClient> {
     const { openLogClient } = await import('../client/index.ts')
-    return openLogClient({ url: this.url, verifierKey: await this.keyFor(this.url), ...more })
+    return openLogClient({
+      url: this.url,
+      verifierKey: await this.keyFor(this.url),
+      deadlineMs: PATIENCE_MS,
+      ...more,
+    })
   }
 }
 

@@ -30,6 +30,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   bad_proof: 14,
   fork: 16,
   rolled_back: 17,
+  quorum_not_met: 18,
   // A log over the network.
   unreachable: 20,
   unexpected_answer: 21,

@@ -20,7 +20,10 @@ export async function serveUntilStopped(
     import('../server/start.ts'),
   ])
   // Listened to before anything is opened: a signal that comes meanwhile must not cut an opening short.
-  const stop = stopSignal((stop) => io.onStopSignal(stop), () => io.exit(EXIT_INTERRUPTED))
+  const stop = stopSignal(
+    (listener) => io.onStopSignal(listener),
+    () => io.exit(EXIT_INTERRUPTED),
+  )
   try {
     const logger = pino({ level: config['log-level'] }, destination({ fd: 2, sync: true }))
     const server = await startServer(config, logger)

@@ -1,18 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import Router from '@koa/router'
-import Koa from 'koa'
+import type Router from '@koa/router'
 import { appendRoutes } from './append-routes.ts'
 import { BodyReader } from './body.ts'
 import { ctRoutes } from './ct-routes.ts'
 import type { HttpDeps } from './deps.ts'
 import { entryRoutes } from './entry-routes.ts'
-import { notFound, withoutMethod } from './fallbacks.ts'
+import { withoutMethod } from './fallbacks.ts'
 import { instanceRoutes } from './instance-routes.ts'
-import { SILENT, type Logger } from './logger.ts'
+import { koaOf } from './koa.ts'
+import { SILENT } from './logger.ts'
 import { openApiDocument, type OpenApiDocument } from './openapi.ts'
 import { proofRoutes } from './proof-routes.ts'
 import type { Route } from './route.ts'
-import { server, type Serve } from './serve.ts'
+import { server } from './serve.ts'
 import { staticRoutes } from './static-routes.ts'
 
 /** Answers requests of a node:http server, for its events `request` and, with true, `checkContinue`. */
@@ -22,7 +22,7 @@ export type Handler = (req: IncomingMessage, res: ServerResponse, heldBack?: boo
 export interface App {
   readonly handler: Handler
   /** To be told of a request behind whose body came what is not HTTP: its entry is not stored. */
-  breakOff(req: IncomingMessage): void
+  readonly breakOff: (req: IncomingMessage) => void
   /** All routes, those of the router and those ahead of it. */
   readonly routes: readonly Route[]
   /** The router that Koa runs, for whoever wants to know what is really there. */
@@ -50,7 +50,7 @@ export function createApp(deps: HttpDeps): App {
   ]
   const routes = [...routed, ...fixed.routes]
   const serve = server(deps)
-  const { router, callback } = koaOf(routed, serve, deps.logger)
+  const { router, callback } = koaOf(routed, serve, deps.logger ?? SILENT)
 
   // Ahead of Koa: what is static, and the two routes that take one entry at a time.
   const direct = new Map(routed.filter(takesOneEntry).map((route) => [restOf(route), route]))
@@ -64,7 +64,7 @@ export function createApp(deps: HttpDeps): App {
       const hot = req.method === 'POST' ? direct.get(target.rest.slice(0, at)) : undefined
       if (hot) return void serve(hot, { req, res, search: target.rest.slice(at + 1), path: target })
     }
-    callback(req, res)
+    void callback(req, res)
   }
   return {
     handler,
@@ -104,33 +104,4 @@ function queryAt(url: string): number {
 function readOnly(route: Route, { method }: IncomingMessage): Route {
   if (method === 'GET' || method === 'HEAD') return route
   return withoutMethod(method ?? '', route.path, ['GET', 'HEAD'])
-}
-
-/** Koa with nothing but the router, and an end for whatever it has no route for. */
-function koaOf(
-  routes: readonly Route[],
-  serve: Serve,
-  logger: Logger = SILENT,
-): { router: Router; callback: Handler } {
-  const router = new Router({ strict: true, sensitive: true })
-  for (const route of routes) {
-    router.register(route.path.replaceAll(/\{(\w+)\}/g, ':$1'), [route.method.toUpperCase()], async (ctx) => {
-      ctx.respond = false
-      await serve(route, { req: ctx.req, res: ctx.res, search: ctx.querystring, path: ctx['params'] ?? {} })
-    })
-  }
-  const app = new Koa()
-  // Answers are written by `serve`: what Koa hears of beside it is connections that broke, and bugs.
-  app.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.syscall === undefined) logger.error({ err: error }, `koa: ${error.message}`)
-  })
-  app.use(router.routes())
-  app.use(async (ctx) => {
-    ctx.respond = false
-    const methods = new Set(ctx['matched']?.flatMap((layer: { methods: string[] }) => layer.methods))
-    const route =
-      methods.size > 0 ? withoutMethod(ctx.method, ctx.path, [...methods] as string[]) : notFound(ctx.path)
-    await serve(route, { req: ctx.req, res: ctx.res, search: '', path: {} })
-  })
-  return { router, callback: app.callback() as Handler }
 }

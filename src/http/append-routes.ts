@@ -18,6 +18,7 @@ import { logRoute, type Route } from './route.ts'
 import { BatchReceipt, Bytes, Receipt, Text } from './schemas.ts'
 
 const WRITE_ERRORS = [
+  'malformed',
   'not_found',
   'too_large',
   'too_slow',
@@ -124,7 +125,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
           content: { 'application/json': BatchReceipt },
         },
       },
-      errors: ['malformed', ...WRITE_ERRORS],
+      errors: WRITE_ERRORS,
       async handle({ req, res, log, query }) {
         const parser = batchParser(req.headers['content-type'], limits.maxBatchEntries)
         const request = { req, res, maxBytes: limits.maxBatchBytes, what: 'batch' }

@@ -16,7 +16,7 @@ export function docsPage(document: OpenApiDocument): Html {
     `${document.info.title} API`,
     html`<header>
         <h1>${document.info.title} API</h1>
-        <p>${document.info.description}</p>
+        <p>${prose(document.info.description)}</p>
         <p><a href="/">Logs of this server</a> · <a href="/openapi.json">the same as OpenAPI 3.1</a></p>
       </header>
       <nav class="card">
@@ -33,6 +33,11 @@ export function docsPage(document: OpenApiDocument): Html {
       <h2>Answers in JSON</h2>
       ${Object.entries(document.components?.schemas ?? {}).map(([name, schema]) => component(name, schema))}`,
   )
+}
+
+/** Text in which backticks mark code. */
+function prose(text = ''): Html[] {
+  return text.split('`').map((part, i) => (i % 2 === 0 ? html`${part}` : html`<code>${part}</code>`))
 }
 
 function operationsOf({ paths = {} }: OpenApiDocument): Operation[] {
@@ -71,7 +76,7 @@ function card(operation: Operation): Html {
   const { is } = operation
   return html`<section class="card" id="${idOf(operation)}">
     <p class="route">${verb(operation)} <code>${operation.path}</code></p>
-    <p>${is.summary}. <span class="soft">${is.description}</span></p>
+    <p>${is.summary}. <span class="soft">${prose(is.description)}</span></p>
     ${parameters((is.parameters ?? []) as oas31.ParameterObject[])} ${body(is.requestBody)}
     <h3>Answers</h3>
     ${table(Object.entries(is.responses ?? {}).map(([status, response]) => answerRow(status, response)))}
@@ -155,7 +160,7 @@ function typeName(schema: unknown): string | Html {
   if (is.$ref !== undefined) return schemaName(schema)
   if (is.items !== undefined) return html`list of ${typeName(is.items)}`
   const type = is.enum ? is.enum.join(' | ') : (is.type ?? '')
-  return is.default === undefined ? type : `${type}, default ${String(is.default)}`
+  return is.default === undefined ? type : `${type}, default ${JSON.stringify(is.default)}`
 }
 
 function schemaName(schema: unknown): Html {

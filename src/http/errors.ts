@@ -24,6 +24,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   bad_proof: 500,
   bad_signature: 500,
   untrusted_signer: 500,
+  quorum_not_met: 500,
   wrong_origin: 500,
   fork: 500,
   unreachable: 500,

@@ -9,7 +9,7 @@ import { htmlAnswer } from './html.ts'
 import { indexPage } from './index-page.ts'
 import type { OpenApiDocument } from './openapi.ts'
 import { rootRoute, type Route } from './route.ts'
-import { Health, LogList, Readiness, Text } from './schemas.ts'
+import { Document, Health, LogList, Readiness, Text } from './schemas.ts'
 import type * as z from 'zod'
 
 const READ = { ...CORS_HEADERS, ...NO_CACHE }
@@ -21,6 +21,9 @@ const READ = { ...CORS_HEADERS, ...NO_CACHE }
  */
 export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument): Route[] {
   const { logs, metrics } = deps
+  // Neither changes while the server runs.
+  let documentText: string | undefined
+  let docs: Answer | undefined
   return [
     rootRoute({
       method: 'get',
@@ -73,12 +76,12 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       path: '/openapi.json',
       tag: 'Instance',
       summary: 'This API as OpenAPI 3.1',
-      answers: { 200: { description: 'The document.', content: { 'application/json': Text } } },
+      answers: { 200: { description: 'The document.', content: { 'application/json': Document } } },
       errors: [],
       handle: () => ({
         status: 200,
         headers: { 'content-type': 'application/json', ...READ },
-        body: JSON.stringify(describe(), null, 2),
+        body: (documentText ??= JSON.stringify(describe(), null, 2)),
       }),
     }),
     rootRoute({
@@ -88,7 +91,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       summary: 'This API as a page to read',
       answers: { 200: { description: 'The page.', content: { 'text/html; charset=utf-8': Text } } },
       errors: [],
-      handle: () => htmlAnswer(docsPage(describe())),
+      handle: () => (docs ??= htmlAnswer(docsPage(describe()))),
     }),
     rootRoute({
       method: 'get',

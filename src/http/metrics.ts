@@ -38,7 +38,10 @@ export function createMetrics(logs: LogDirectory, nowMs: () => number): Metrics 
       const key = `${route} ${method} ${status}`
       let found = series.get(key)
       if (!found) {
-        found = { requests: requests.labels(route, method, String(status)), durations: durations.labels(route) }
+        found = {
+          requests: requests.labels(route, method, String(status)),
+          durations: durations.labels(route),
+        }
         series.set(key, found)
       }
       found.requests.inc()

@@ -12,7 +12,7 @@ const DESCRIPTION =
   'Hashes are lower-case hex in native answers and base64 on `ct/v1` routes. Indexes and sizes are numbers up to ' +
   '2^53-1, entries are 0 to 65,535 bytes. Errors are problem details (RFC 9457) with a stable `code`; 429 and 503 ' +
   'carry `Retry-After`, and then nothing was logged, unless the code is `outcome_unknown`: repeating is always safe. ' +
-  'Unknown query parameters are refused, except on `ct/v1` routes, where RFC 6962 wants them ignored.'
+  'Unknown query parameters are refused below `v1`, and ignored on `ct/v1` routes, as RFC 6962 wants it.'
 
 /** The description of the API, made from the routes that serve it. */
 export function openApiDocument(routes: readonly Route[]): OpenApiDocument {
@@ -51,7 +51,7 @@ function responsesOf(route: Route): ZodOpenApiResponsesObject {
   for (const [status, { description, content }] of Object.entries(route.answers)) {
     responses[status] = { description, ...(content ? { content: contentOf(content) } : {}) }
   }
-  return responses as ZodOpenApiResponsesObject
+  return responses
 }
 
 /** The codes of a route under their statuses; a log that is not open answers `log_halted` on all of its routes. */

@@ -68,20 +68,16 @@ interface Spec<Q extends z.ZodRawShape, P extends z.ZodRawShape, C> extends Desc
 
 type Parsed<S extends z.ZodRawShape> = z.output<z.ZodObject<S>>
 
-/**
- * A route at the root of the server. A misspelt parameter is refused: ignoring `wiat=published` would break a promise
- * silently. Only RFC 6962 demands the opposite, for its own routes.
- */
+/** A route at the root of the server. */
 export function rootRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape = {}>(
   spec: Spec<Q, P, Call<Parsed<Q>, Parsed<P>>>,
 ): Route {
-  const { handle, ...description } = spec
-  const { parse, ...schemas } = schemasOf(spec)
+  const { read, ...schemas } = schemasOf(spec)
   return {
-    ...description,
+    ...spec,
     ...schemas,
     async handle(raw) {
-      return handle({ req: raw.req, res: raw.res, ...parse(raw) })
+      return spec.handle({ req: raw.req, res: raw.res, ...read(raw) })
     },
   }
 }
@@ -91,17 +87,16 @@ export function logRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape =
   logs: LogDirectory,
   spec: Spec<Q, P, LogCall<Parsed<Q>, Parsed<P>>>,
 ): Route {
-  const { handle, ...description } = spec
-  const { parse, pathSchema, ...schemas } = schemasOf(spec)
+  const { read, pathSchema, ...schemas } = schemasOf(spec)
   return {
-    ...description,
+    ...spec,
     ...schemas,
     path: `/logs/{log}/${spec.path}`,
     pathSchema: pathSchema.extend({ log: LogName }),
     async handle(raw) {
       const { hosted, log } = openedLog(logs, raw.path['log'] ?? '')
-      const { query, path } = parse(raw)
-      return handle({ req: raw.req, res: raw.res, query, path, hosted, log })
+      const { query, path } = read(raw)
+      return spec.handle({ req: raw.req, res: raw.res, query, path, hosted, log })
     },
   }
 }
@@ -112,22 +107,25 @@ const LogName = z.string().meta({ description: 'Name of a log, as v1/logs lists 
 function schemasOf<Q extends z.ZodRawShape, P extends z.ZodRawShape>(
   spec: Spec<Q, P, never>,
 ): Pick<Route, 'ct' | 'querySchema' | 'pathSchema'> & {
-  parse(raw: RawCall): { query: Parsed<Q>; path: Parsed<P> }
+  readonly read: (raw: RawCall) => { query: Parsed<Q>; path: Parsed<P> }
 } {
   const ct = spec.path.startsWith('ct/v1/')
   const shape = spec.query ?? ({} as Q)
   const known = new Set(Object.keys(shape))
-  const querySchema = ct ? z.object(shape) : z.strictObject(shape)
+  // A misspelt parameter is refused, for ignoring `wiat=published` would break a promise silently. RFC 6962 demands the
+  // opposite for its routes, and whoever loads a page or asks for health promises and expects nothing by it.
+  const strict = spec.path.startsWith('/') ? spec.path.startsWith('/v1/') : !ct
+  const querySchema = strict ? z.strictObject(shape) : z.object(shape)
   const pathSchema = z.object(spec.params ?? ({} as P))
   let defaults: Parsed<Q> | undefined
   return {
     ct,
     querySchema,
     pathSchema,
-    parse({ search, path }) {
-      const read = (): Parsed<Q> => parseQuery(querySchema, search, known) as Parsed<Q>
+    read({ search, path }) {
+      const readQuery = (): Parsed<Q> => parseQuery(querySchema, search, known)
       return {
-        query: search === '' ? (defaults ??= read()) : read(),
+        query: search === '' ? (defaults ??= readQuery()) : readQuery(),
         path: (spec.params ? parseParams(pathSchema, path) : {}) as Parsed<P>,
       }
     },

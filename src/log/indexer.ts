@@ -7,12 +7,14 @@ import type { LiveLeaf } from './unit.ts'
 const CURSOR_STEP = 32_768
 /** Leaves of one write to the index. */
 const WRITE_STEP = 4096
+/** An index that has nothing to write for this long is synced. */
+const IDLE_MS = 1000
 /** The sequencer waits while the index is this far behind: the bound on live leaves in memory. */
 const MAX_LAG = 65_536
 
 /**
  * Writes the leaf index behind the commits: a follower. Owner of the index's cursor. An idle log's index is
- * brought up to date and synced at once.
+ * synced within a second.
  */
 export class Indexer {
   readonly #index: LeafIndex
@@ -24,6 +26,7 @@ export class Indexer {
   #lag = 0
   #next: number
   #running: Promise<void> | undefined
+  #idle: NodeJS.Timeout | undefined
   #room: (() => void) | undefined
   #failure: SteleError | undefined
 
@@ -67,20 +70,20 @@ export class Indexer {
   /** Resolves when all that was handed over is in the index, durably, or cannot be written any more. */
   async drained(): Promise<void> {
     while (this.#running) await this.#running
+    clearTimeout(this.#idle)
+    await this.#moveCursor()
   }
 
   async #run(): Promise<void> {
+    clearTimeout(this.#idle)
     try {
       while (this.#queue.length > 0) await this.#writeSome()
-      await this.#index.moveCursor(this.#next)
     } catch (error) {
-      this.#failure = asIoError(error)
-    } finally {
-      this.#running = undefined
-      this.#room?.()
+      this.#fail(error)
     }
-    // What came while the cursor was being synced.
-    if (this.#queue.length > 0 && !this.#failure) this.#running = this.#run()
+    this.#running = undefined
+    // Under load the queue runs dry after nearly every commit: a sync each time would double the log's own.
+    this.#idle = setTimeout(() => void this.#moveCursor(), IDLE_MS).unref()
   }
 
   async #writeSome(): Promise<void> {
@@ -91,6 +94,19 @@ export class Indexer {
     this.#forget(leaves)
     this.#room?.()
     if (this.#next - this.#index.cursor >= CURSOR_STEP) await this.#index.moveCursor(this.#next)
+  }
+
+  async #moveCursor(): Promise<void> {
+    try {
+      if (!this.#failure && this.#next !== this.#index.cursor) await this.#index.moveCursor(this.#next)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = asIoError(error)
+    this.#room?.()
   }
 }
 

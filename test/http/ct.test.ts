@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
-import { CtConsistency, CtEntries, CtEntryAndProof, CtProofByHash, SignedTreeHead } from '../../src/http/schemas.ts'
+import {
+  CtConsistency,
+  CtEntries,
+  CtEntryAndProof,
+  CtProofByHash,
+  SignedTreeHead,
+} from '../../src/http/schemas.ts'
 import { asHash, leafHash, type Hash } from '../../src/merkle/hash.ts'
 import { verifyConsistency, verifyInclusion } from '../../src/merkle/verify.ts'
 import { parseGetSth } from '../../src/note/get-sth.ts'
@@ -116,7 +122,13 @@ test('get-entry-and-proof gives an entry with a proof that verifies', async () =
   const reply = await server.get(`${CT}/get-entry-and-proof?leaf_index=6&tree_size=25`)
   const { leaf_input, extra_data, audit_path } = CtEntryAndProof.strict().parse(reply.json())
   expect([Buffer.from(leaf_input, 'base64').toString(), extra_data]).toEqual(['entry 6', ''])
-  verifyInclusion({ index: 6, size: 25, leaf: leafHash(encodeUtf8('entry 6')), path: hashes(audit_path), root })
+  verifyInclusion({
+    index: 6,
+    size: 25,
+    leaf: leafHash(encodeUtf8('entry 6')),
+    path: hashes(audit_path),
+    root,
+  })
 })
 
 test('parameters that RFC 6962 does not know are ignored, even repeated', async () => {

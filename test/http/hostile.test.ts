@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { LogStore } from '../../src/storage/store.ts'
+import { instead } from '../support/instead.ts'
 import { openTestLog } from '../support/log.ts'
 import { serve } from './server.ts'
 
@@ -110,16 +111,10 @@ test('a log that stops while entries wait answers every one of them', async () =
 /** A store whose commits wait for something, after the one that makes the log. */
 function committingAfter(store: LogStore, gate: Promise<void>): LogStore {
   gate.catch(() => {})
-  return new Proxy(store, {
-    get(target, name) {
-      if (name === 'commit') {
-        return async (...step: Parameters<LogStore['commit']>) => {
-          await gate
-          return target.commit(...step)
-        }
-      }
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+  return instead(store, {
+    async commit(step) {
+      await gate
+      return store.commit(step)
     },
   })
 }

@@ -68,14 +68,17 @@ describe('a log that could not be opened', () => {
       ['POST', 'v1/entries'],
       ['POST', 'v1/batches'],
     ] as const) {
-      const reply = await server.ask(`/logs/broken/${path}`, { method, body: 'x' })
-      expect([path, reply.status, reply.json()['code'], reply.json()['detail'], reply.headers['retry-after']]).toEqual([
+      const reply = await server.ask(`/logs/broken/${path}`, {
+        method,
+        ...(method === 'POST' ? { body: 'x' } : {}),
+      })
+      expect([
         path,
-        503,
-        'log_halted',
-        `log broken: ${broken.failure!.message}`,
-        '30',
-      ])
+        reply.status,
+        reply.json()['code'],
+        reply.json()['detail'],
+        reply.headers['retry-after'],
+      ]).toEqual([path, 503, 'log_halted', `log broken: ${broken.failure!.message}`, '30'])
     }
     expect((await server.post('/logs/demo/add', 'x')).status).toBe(200)
   })
@@ -85,7 +88,17 @@ describe('health', () => {
   test('healthz says that the process is up, whatever its logs are', async () => {
     const server = await serve([broken])
     const reply = await server.get('/healthz')
-    expect([reply.status, reply.text, reply.headers['cache-control']]).toEqual([200, '{"status":"ok"}', 'no-store'])
+    expect([reply.status, reply.text, reply.headers['cache-control']]).toEqual([
+      200,
+      '{"status":"ok"}',
+      'no-store',
+    ])
+  })
+
+  test('parameters that a probe adds do no harm', async () => {
+    const server = await serve([await openTestLog()])
+    for (const path of ['/healthz', '/readyz', '/'])
+      expect((await server.get(`${path}?t=1&t=2`)).status).toBe(200)
   })
 
   test('readyz says yes while every log serves with a fresh head', async () => {
@@ -104,7 +117,10 @@ describe('health', () => {
     expect(reply.status).toBe(503)
     expect(Readiness.parse(reply.json())).toMatchObject({
       status: 'not ready',
-      logs: [{ ready: true }, { name: 'broken', ready: false, state: 'failed', reason: broken.failure!.message }],
+      logs: [
+        { ready: true },
+        { name: 'broken', ready: false, state: 'failed', reason: broken.failure!.message },
+      ],
     })
   })
 
@@ -114,7 +130,9 @@ describe('health', () => {
     const reply = await server.get('/readyz')
     expect([reply.status, reply.json()]).toMatchObject([
       503,
-      { logs: [{ ready: false, state: 'serving', reason: 'the published head is too old', headAgeMs: 5001 }] },
+      {
+        logs: [{ ready: false, state: 'serving', reason: 'the published head is too old', headAgeMs: 5001 }],
+      },
     ])
   })
 })
@@ -158,18 +176,21 @@ describe('metrics', () => {
 })
 
 describe('pages', () => {
-  test.each(['/', '/docs'])('%s loads nothing, runs nothing, and its style is named by its hash', async (path) => {
-    const server = await serve([await openTestLog(), broken])
-    const { text, headers } = await server.get(path)
-    expect(headers['content-type']).toBe('text/html; charset=utf-8')
-    expect(text).not.toMatch(/<script|<link|<img|@import|url\(|style=|on\w+=|https?:\/\//)
-    const [, style] = /<style>([^]*?)<\/style>/.exec(text)!
-    const hash = createHash('sha256').update(style!).digest('base64')
-    expect(headers['content-security-policy']).toMatch(/^default-src 'none'; /)
-    expect(headers['content-security-policy']).toContain(`style-src 'sha256-${hash}'`)
-    expect(headers['content-security-policy']).toContain("frame-ancestors 'none'")
-    expect(headers).toMatchObject({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
-  })
+  test.each(['/', '/docs'])(
+    '%s loads nothing, runs nothing, and its style is named by its hash',
+    async (path) => {
+      const server = await serve([await openTestLog(), broken])
+      const { text, headers } = await server.get(path)
+      expect(headers['content-type']).toBe('text/html; charset=utf-8')
+      expect(text).not.toMatch(/<script|<link|<img|@import|url\(|\sstyle=|\son\w+=|https?:\/\//)
+      const [, style] = /<style>([^]*?)<\/style>/.exec(text)!
+      const hash = createHash('sha256').update(style!).digest('base64')
+      expect(headers['content-security-policy']).toMatch(/^default-src 'none'; /)
+      expect(headers['content-security-policy']).toContain(`style-src 'sha256-${hash}'`)
+      expect(headers['content-security-policy']).toContain("frame-ancestors 'none'")
+      expect(headers).toMatchObject({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
+    },
+  )
 
   test('the page at the root escapes whatever it shows of a log', async () => {
     const server = await serve([broken])

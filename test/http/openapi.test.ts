@@ -17,7 +17,9 @@ test('every live route is in the document, and nothing else is', async () => {
       .filter((method) => method !== 'HEAD')
       .map((method) => `${method} ${String(layer.path).replaceAll(/:(\w+)/g, '{$1}')}`),
   )
-  const raw = routes.filter((route) => route.raw).map((route) => `${route.method.toUpperCase()} ${route.path}`)
+  const raw = routes
+    .filter((route) => route.raw)
+    .map((route) => `${route.method.toUpperCase()} ${route.path}`)
   const documented = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
   )
@@ -29,13 +31,24 @@ test('every route answers where the document says it is', async () => {
   const hosted = await openTestLog()
   await hosted.add(...Array.from({ length: 260 }, (_, i) => `entry ${i}`))
   const server = await serve([hosted])
-  const values: Record<string, string> = { log: 'demo', index: '0', level: '0', tile: '000', width: '4', hash: '00'.repeat(32) }
+  const values: Record<string, string> = {
+    log: 'demo',
+    index: '0',
+    level: '0',
+    tile: '000',
+    width: '4',
+    hash: '00'.repeat(32),
+  }
   const { document } = await testApp()
   for (const [path, item] of Object.entries(document.paths ?? {})) {
     const target = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name]!)
     for (const method of Object.keys(item)) {
-      const reply = await server.ask(target, { method: method.toUpperCase(), body: 'x' })
-      expect([target, reply.text.includes('no such route'), reply.status === 405]).toEqual([target, false, false])
+      const reply = await (method === 'post' ? server.post(target, 'x') : server.get(target))
+      expect([target, reply.text.includes('no such route'), reply.status === 405]).toEqual([
+        target,
+        false,
+        false,
+      ])
       const patched = await server.ask(target, { method: 'PATCH' })
       expect([target, patched.status]).toEqual([target, 405])
     }

@@ -2,10 +2,10 @@ import { expect, test } from 'vitest'
 import { parseHex, toHex } from '../../src/bytes/hex.ts'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
 import { ConsistencyProof, InclusionProof } from '../../src/http/schemas.ts'
-import type { Log } from '../../src/log/log.ts'
 import { asHash, leafHash, type Hash } from '../../src/merkle/hash.ts'
 import { verifyConsistency, verifyInclusion } from '../../src/merkle/verify.ts'
 import { parseProofFile } from '../../src/note/proof-file.ts'
+import { instead } from '../support/instead.ts'
 import { openTestLog, type TestLog } from '../support/log.ts'
 import { publishingLate } from './late.ts'
 import { serve } from './server.ts'
@@ -53,7 +53,13 @@ test('inclusion by leaf hash is the same proof, at the published size unless ano
 test('consistency between any two sizes verifies', async () => {
   const { hosted, roots } = await grown(20)
   const server = await serve([hosted])
-  for (const [oldSize, newSize] of [[1, 20], [7, 13], [8, 20], [19, 20], [16, 16]] as const) {
+  for (const [oldSize, newSize] of [
+    [1, 20],
+    [7, 13],
+    [8, 20],
+    [19, 20],
+    [16, 16],
+  ] as const) {
     const reply = await server.get(`${PROOFS}/consistency?old=${oldSize}&new=${newSize}`)
     const proof = ConsistencyProof.strict().parse(reply.json())
     expect(reply.headers['cache-control']).toBe('public, max-age=86400')
@@ -70,7 +76,10 @@ test('the proof file of an entry holds its index and the published checkpoint', 
   const { hosted } = await grown(9)
   const server = await serve([hosted])
   const reply = await server.get('/logs/demo/v1/entries/4/proof')
-  expect(reply.headers).toMatchObject({ 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache' })
+  expect(reply.headers).toMatchObject({
+    'content-type': 'text/plain; charset=utf-8',
+    'cache-control': 'no-cache',
+  })
   const { index, path, checkpoint } = parseProofFile(reply.text)
   expect([index, checkpoint]).toEqual([4, hosted.log.published.checkpoint])
   verifyInclusion({ index, size: 9, leaf: leafOf(4), path, root: hosted.log.published.root })
@@ -78,15 +87,9 @@ test('the proof file of an entry holds its index and the published checkpoint', 
 
 test('a proof that does not lead to the signed root is never sent', async () => {
   const { hosted } = await grown(9)
-  const log = new Proxy(hosted.log, {
-    get(target, name) {
-      if (name === 'proveInclusion') {
-        return async (index: number, size: number) => (await target.proveInclusion(index, size)).toReversed()
-      }
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  }) as Log
+  const log = instead(hosted.log, {
+    proveInclusion: async (index, size) => (await hosted.log.proveInclusion(index, size)).toReversed(),
+  })
   const server = await serve([{ ...hosted, log }])
   for (const path of [
     'v1/proofs/inclusion?index=3',
@@ -135,16 +138,12 @@ test('a server that stops ends long polls at once, and closes connections behind
 test('a caller who goes away while waiting is forgotten', async () => {
   const hosted = await openTestLog()
   const signals: AbortSignal[] = []
-  const log = new Proxy(hosted.log, {
-    get(target, name) {
-      const value: unknown = Reflect.get(target, name, target)
-      if (name !== 'whenPublishedPast') return typeof value === 'function' ? (value.bind(target) as unknown) : value
-      return (size: number, signal: AbortSignal) => {
-        signals.push(signal)
-        return target.whenPublishedPast(size, signal)
-      }
+  const log = instead(hosted.log, {
+    whenPublishedPast(size, signal) {
+      signals.push(signal)
+      return hosted.log.whenPublishedPast(size, signal)
     },
-  }) as Log
+  })
   const server = await serve([{ ...hosted, log }])
   const connection = await server.connect()
   connection.send(['GET /logs/demo/v1/checkpoint?after=0&timeout=60 HTTP/1.1'])

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { decodeBundle } from '../../src/tile/bundle.ts'
+import { instead } from '../support/instead.ts'
 import { openTestLog } from '../support/log.ts'
 import { serve, type TestServer } from './server.ts'
 
@@ -99,14 +100,10 @@ describe('entry bundles', () => {
   test('one whose entries rotted on disk is never served', async () => {
     const hosted = await openTestLog({
       wrapStore: (store) =>
-        Object.assign(Object.create(store) as typeof store, {
-          readHead: () => store.readHead(),
-          readTiles: (...args: Parameters<typeof store.readTiles>) => store.readTiles(...args),
-          commit: (...args: Parameters<typeof store.commit>) => store.commit(...args),
-          close: () => store.close(),
-          async readEntries(...args: Parameters<typeof store.readEntries>) {
-            const entries = await store.readEntries(...args)
-            return entries.map((entry, i) => (i === 5 ? Buffer.from('rotten') : entry))
+        instead(store, {
+          async readEntries(begin, end) {
+            const entries = await store.readEntries(begin, end)
+            return entries.map((entry, i) => (i === 5 ? encodeUtf8('rotten') : entry))
           },
         }),
     })

@@ -172,7 +172,9 @@ describe('the tree of this project’s own vectors', () => {
       const [index, treeSize] = [size(c.leaf_index!), size(c.tree_size!)]
       expect(toBase64(leaves[index]!)).toBe(c.leaf_hash)
       expect(base64(await proveInclusion(tiles, index, treeSize))).toEqual(c.path)
-      expect(base64(inclusionRanges(index, treeSize).map(({ begin, end }) => mth(begin, end)))).toEqual(c.path)
+      expect(base64(inclusionRanges(index, treeSize).map(({ begin, end }) => mth(begin, end)))).toEqual(
+        c.path,
+      )
       verifyInclusion({
         index,
         size: treeSize,
@@ -187,7 +189,9 @@ describe('the tree of this project’s own vectors', () => {
     for (const c of genTree.cases.filter(({ op }) => op === 'consistency')) {
       const [oldSize, newSize] = [size(c.first!), size(c.second!)]
       expect(base64(await proveConsistency(tiles, oldSize, newSize))).toEqual(c.path)
-      expect(base64(consistencyRanges(oldSize, newSize).map(({ begin, end }) => mth(begin, end)))).toEqual(c.path)
+      expect(base64(consistencyRanges(oldSize, newSize).map(({ begin, end }) => mth(begin, end)))).toEqual(
+        c.path,
+      )
       const [oldRoot, newRoot] = [mth(0, oldSize), mth(0, newSize)]
       verifyConsistency({ oldSize, newSize, oldRoot, newRoot, path: all(c.path) })
     }
@@ -198,14 +202,18 @@ describe('the tree of this project’s own vectors', () => {
       const [start, end, treeSize] = [size(c.start!), size(c.end!), size(c.tree_size!)]
       expect(toBase64(mth(start, end))).toBe(c.subtree_hash)
       expect(base64(await proveSubtree(tiles, start, end, treeSize))).toEqual(c.path)
-      expect(base64(subtreeRanges(start, end, treeSize).map(({ begin, end }) => mth(begin, end)))).toEqual(c.path)
+      expect(base64(subtreeRanges(start, end, treeSize).map(({ begin, end }) => mth(begin, end)))).toEqual(
+        c.path,
+      )
       const [nodeHash, root] = [bytes(c.subtree_hash!), mth(0, treeSize)]
       verifySubtreeConsistency({ start, end, size: treeSize, nodeHash, path: all(c.path), root })
     }
   })
 
   test('every case is of one of these three kinds', () => {
-    expect(new Set(genTree.cases.map(({ op }) => op))).toEqual(new Set(['inclusion', 'consistency', 'subtree']))
+    expect(new Set(genTree.cases.map(({ op }) => op))).toEqual(
+      new Set(['inclusion', 'consistency', 'subtree']),
+    )
   })
 })
 

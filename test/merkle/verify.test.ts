@@ -60,7 +60,8 @@ describe('good proofs', () => {
 
   test('of every subtree verify, at every size to 64', () => {
     for (const size of sizes) {
-      for (const { start, end } of referenceSubtrees(size)) verifySubtreeConsistency(subtree(start, end, size))
+      for (const { start, end } of referenceSubtrees(size))
+        verifySubtreeConsistency(subtree(start, end, size))
     }
   })
 
@@ -109,7 +110,11 @@ function* spoil(path: readonly Uint8Array[]): Generator<Spoilt> {
     yield { how: `hash ${i} missing`, path: path.toSpliced(i, 1), code: 'bad_proof' }
     yield { how: `another hash at ${i}`, path: path.with(i, stranger), code: 'bad_proof' }
     for (const bit of [0, 7, 128, 255]) {
-      yield { how: `bit ${bit} of hash ${i} flipped`, path: path.with(i, flip(path[i]!, bit)), code: 'bad_proof' }
+      yield {
+        how: `bit ${bit} of hash ${i} flipped`,
+        path: path.with(i, flip(path[i]!, bit)),
+        code: 'bad_proof',
+      }
     }
     for (const length of [0, 31, 33, 64]) {
       const hash = new Uint8Array(length)
@@ -158,8 +163,10 @@ describe('spoilt proofs of inclusion', () => {
     for (const size of [1, 2, 7, 8]) {
       for (let index = 0; index < size; index++) {
         const proof = inclusion(index, size)
-        for (const [root, code] of spoilHash(proof.root)) expectCode(() => verifyInclusion({ ...proof, root }), code)
-        for (const [leaf, code] of spoilHash(proof.leaf)) expectCode(() => verifyInclusion({ ...proof, leaf }), code)
+        for (const [root, code] of spoilHash(proof.root))
+          expectCode(() => verifyInclusion({ ...proof, root }), code)
+        for (const [leaf, code] of spoilHash(proof.leaf))
+          expectCode(() => verifyInclusion({ ...proof, leaf }), code)
       }
     }
   })
@@ -168,7 +175,8 @@ describe('spoilt proofs of inclusion', () => {
     for (const size of someSizes) {
       for (let index = 0; index < size; index++) {
         for (let other = 0; other < size; other++) {
-          if (other !== index) expectCode(() => verifyInclusion({ ...inclusion(index, size), index: other }), 'bad_proof')
+          if (other !== index)
+            expectCode(() => verifyInclusion({ ...inclusion(index, size), index: other }), 'bad_proof')
         }
       }
     }
@@ -290,7 +298,9 @@ describe('spoilt proofs of a subtree', () => {
       for (const { start, end } of referenceSubtrees(size)) {
         const proof = subtree(start, end, size)
         for (const { how, path, code } of spoil(proof.path)) {
-          expect(`${how}: ${codeOf(() => verifySubtreeConsistency({ ...proof, path }))}`).toBe(`${how}: ${code}`)
+          expect(`${how}: ${codeOf(() => verifySubtreeConsistency({ ...proof, path }))}`).toBe(
+            `${how}: ${code}`,
+          )
         }
       }
     }

@@ -45,11 +45,32 @@ function text({ tree, tiles }: Grown): string {
 function referenceTile(level: number, index: number, width: number): Uint8Array {
   const leavesOf = 256 ** level
   const first = index * 256
-  return slab(Array.from({ length: width }, (_, i) => mth((first + i) * leavesOf, (first + i + 1) * leavesOf)))
+  return slab(
+    Array.from({ length: width }, (_, i) => mth((first + i) * leavesOf, (first + i + 1) * leavesOf)),
+  )
 }
 
 const whole = grow(MOST)
-const edges = [0, 1, 2, 3, 254, 255, 256, 257, 511, 512, 513, 65_535, 65_536, 65_537, 131_071, 131_072, 131_073, MOST]
+const edges = [
+  0,
+  1,
+  2,
+  3,
+  254,
+  255,
+  256,
+  257,
+  511,
+  512,
+  513,
+  65_535,
+  65_536,
+  65_537,
+  131_071,
+  131_072,
+  131_073,
+  MOST,
+]
 
 describe('growTree', () => {
   test('has the root of the slow twin at every size to 64, leaf by leaf', () => {
@@ -81,7 +102,9 @@ describe('growTree', () => {
   test('gives a tile when its last leaf comes, lower levels first', () => {
     const expected = [...tilesAt(MOST)]
       .filter(({ width }) => width === 256)
-      .toSorted((a, b) => (a.index + 1) * 256 ** a.level - (b.index + 1) * 256 ** b.level || a.level - b.level)
+      .toSorted(
+        (a, b) => (a.index + 1) * 256 ** a.level - (b.index + 1) * 256 ** b.level || a.level - b.level,
+      )
     expect(whole.tiles.map(({ level, index }) => `${level}/${index}`)).toEqual(
       expected.map(({ level, index }) => `${level}/${index}`),
     )
@@ -108,7 +131,9 @@ describe('growTree', () => {
     const other = growTree(tree, all.subarray(0, 350 * 32))
     input.fill(0)
     expect(toHex(one.tree.root)).toBe(toHex(mth(0, 600)))
-    expect(toHex(other.tree.root)).toBe(toHex(referenceRoot([...leaves.slice(0, 250), ...leaves.slice(0, 350)])))
+    expect(toHex(other.tree.root)).toBe(
+      toHex(referenceRoot([...leaves.slice(0, 250), ...leaves.slice(0, 350)])),
+    )
   })
 
   test('appending nothing gives the same tree', () => {
@@ -168,7 +193,8 @@ describe('tiles', () => {
       const bundle = encodeBundle(entries.slice(index * 256, index * 256 + width))
       if (level === 0) files.set(formatTilePath(tile).replace('tile/0', 'tile/entries'), bundle)
     }
-    const expected: Record<string, { bytes: number; sha256_hex: string; base64?: string } | undefined> = c.files
+    const expected: Record<string, { bytes: number; sha256_hex: string; base64?: string } | undefined> =
+      c.files
     expect([...files.keys()].toSorted()).toEqual(Object.keys(expected).toSorted())
     for (const [path, bytes] of files) {
       expect(bytes).toHaveLength(expected[path]!.bytes)

@@ -11,7 +11,10 @@ const mth = rangeHash(leaves)
 function nodesOf(width: number): [height: number, position: number][] {
   const heights = [0, 1, 2, 3, 4, 5, 6, 7, 8]
   return heights.flatMap((height) =>
-    Array.from({ length: Math.floor(width / 2 ** height) }, (_, position): [number, number] => [height, position]),
+    Array.from({ length: Math.floor(width / 2 ** height) }, (_, position): [number, number] => [
+      height,
+      position,
+    ]),
   )
 }
 

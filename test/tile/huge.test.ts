@@ -1,18 +1,25 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { toHex } from '../../src/bytes/hex.ts'
-import {
-  verifyConsistency,
-  verifyInclusion,
-  verifySubtreeConsistency,
-} from '../../src/merkle/verify.ts'
+import { verifyConsistency, verifyInclusion, verifySubtreeConsistency } from '../../src/merkle/verify.ts'
 import { growTree, rebuildTree, type Tree } from '../../src/tile/grow.ts'
 import { TileHashes } from '../../src/tile/hashes.ts'
 import { hashesAt, widthAt } from '../../src/tile/layout.ts'
-import { proveConsistency, proveInclusion, proveSubtree, rootAt, type TileSource } from '../../src/tile/prove.ts'
+import {
+  proveConsistency,
+  proveInclusion,
+  proveSubtree,
+  rootAt,
+  type TileSource,
+} from '../../src/tile/prove.ts'
 import { expectCode } from '../note/expect-code.ts'
 import { sparseRangeHash } from '../reference/sparse.ts'
-import { referenceConsistency, referenceInclusion, referenceLeaf, referenceSubtree } from '../reference/tree.ts'
+import {
+  referenceConsistency,
+  referenceInclusion,
+  referenceLeaf,
+  referenceSubtree,
+} from '../reference/tree.ts'
 import { slab } from '../support/tiles.ts'
 
 /*
@@ -20,7 +27,20 @@ import { slab } from '../support/tiles.ts'
  * another leaf.
  */
 const LARGEST = 2 ** 53 - 1
-const places = [0, 5, 255, 256, 65_536, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 5, 2 ** 40 + 3, 2 ** 52 - 1, 2 ** 52]
+const places = [
+  0,
+  5,
+  255,
+  256,
+  65_536,
+  2 ** 31,
+  2 ** 32 - 1,
+  2 ** 32,
+  2 ** 32 + 5,
+  2 ** 40 + 3,
+  2 ** 52 - 1,
+  2 ** 52,
+]
 const special = [...places, 2 ** 52 + 2 ** 32 + 5, LARGEST - 300, LARGEST - 256, LARGEST - 2, LARGEST - 1]
 const common = referenceLeaf(Uint8Array.of(0))
 const leaves = new Map(special.map((index, i) => [index, referenceLeaf(Uint8Array.of(1, i))]))
@@ -30,7 +50,9 @@ const mth = sparseRangeHash(common, leaves)
 /** Hashes [begin, end) of a tile level. */
 function hashesOf(level: number, begin: number, end: number): Uint8Array {
   const width = 256 ** level
-  return slab(Array.from({ length: end - begin }, (_, i) => mth((begin + i) * width, (begin + i + 1) * width)))
+  return slab(
+    Array.from({ length: end - begin }, (_, i) => mth((begin + i) * width, (begin + i + 1) * width)),
+  )
 }
 
 const tiles: TileSource = {
@@ -50,7 +72,17 @@ function treeAt(size: number): Tree {
 }
 
 const text = (hashes: readonly Uint8Array[]): string => hashes.map(toHex).join(' ')
-const sizes = [2 ** 31 + 1, 2 ** 32, 2 ** 32 + 6, 2 ** 40 + 4, 2 ** 52, 2 ** 52 + 1, LARGEST - 255, LARGEST - 1, LARGEST]
+const sizes = [
+  2 ** 31 + 1,
+  2 ** 32,
+  2 ** 32 + 6,
+  2 ** 40 + 4,
+  2 ** 52,
+  2 ** 52 + 1,
+  LARGEST - 255,
+  LARGEST - 1,
+  LARGEST,
+]
 const size = fc.oneof(fc.constantFrom(...sizes), fc.integer({ min: 2 ** 31, max: LARGEST }))
 const place = fc.oneof(fc.constantFrom(...special), fc.maxSafeNat())
 
@@ -73,7 +105,13 @@ describe('trees beyond 2^32 leaves', () => {
         const old = index + 1
         const consistency = await proveConsistency(tiles, old, size)
         expect(text(consistency)).toBe(text(referenceConsistency(mth, old, size)))
-        verifyConsistency({ oldSize: old, newSize: size, oldRoot: mth(0, old), newRoot: root, path: consistency })
+        verifyConsistency({
+          oldSize: old,
+          newSize: size,
+          oldRoot: mth(0, old),
+          newRoot: root,
+          path: consistency,
+        })
 
         const start = index - (index % 2 ** level)
         const end = Math.min(start + 2 ** level, size)

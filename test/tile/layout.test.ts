@@ -7,7 +7,11 @@ import tiles from '../vectors/gen-tiles.json' with { type: 'json' }
 import tessera from '../vectors/tile-paths-tessera.json' with { type: 'json' }
 import tlog from '../vectors/tlog-golang.json' with { type: 'json' }
 
-const size = fc.oneof(fc.nat({ max: 70_000 }), fc.maxSafeNat(), fc.integer({ min: 2 ** 53 - 999, max: 2 ** 53 - 1 }))
+const size = fc.oneof(
+  fc.nat({ max: 70_000 }),
+  fc.maxSafeNat(),
+  fc.integer({ min: 2 ** 53 - 999, max: 2 ** 53 - 1 }),
+)
 const safe = (n: bigint): number => {
   expect(n).toBeLessThanOrEqual(BigInt(Number.MAX_SAFE_INTEGER))
   return Number(n)
@@ -24,14 +28,19 @@ describe('layout', () => {
 
   test('a tile is full below the last hash of its level, partial around it, and not there behind it', () => {
     fc.assert(
-      fc.property(size, fc.integer({ min: 0, max: 7 }), fc.integer({ min: -2, max: 2 }), (size, level, step) => {
-        const hashes = BigInt(size) / 256n ** BigInt(level)
-        const index = hashes / 256n + BigInt(step)
-        fc.pre(index >= 0n)
-        const left = hashes - index * 256n
-        const expected = left < 0n ? 0n : left > 256n ? 256n : left
-        expect(widthAt(level, safe(index), size)).toBe(safe(expected))
-      }),
+      fc.property(
+        size,
+        fc.integer({ min: 0, max: 7 }),
+        fc.integer({ min: -2, max: 2 }),
+        (size, level, step) => {
+          const hashes = BigInt(size) / 256n ** BigInt(level)
+          const index = hashes / 256n + BigInt(step)
+          fc.pre(index >= 0n)
+          const left = hashes - index * 256n
+          const expected = left < 0n ? 0n : left > 256n ? 256n : left
+          expect(widthAt(level, safe(index), size)).toBe(safe(expected))
+        },
+      ),
     )
     expect(widthAt(0, 2 ** 53 - 1, 2 ** 53 - 1)).toBe(0)
   })
@@ -75,7 +84,8 @@ describe('vectors', () => {
     const partial = []
     for (let level = 0; level < levels; level++) {
       const full = Number(c.full_tiles_per_level[level])
-      const last = full > 0 ? formatTilePath({ level, index: full - 1, width: widthAt(level, full - 1, size) }) : null
+      const last =
+        full > 0 ? formatTilePath({ level, index: full - 1, width: widthAt(level, full - 1, size) }) : null
       expect(last).toBe(c.last_full_tile_per_level[level])
       const width = widthAt(level, full, size)
       if (width > 0) partial.push(formatTilePath({ level, index: full, width }))

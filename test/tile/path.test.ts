@@ -83,8 +83,26 @@ describe('tile paths', () => {
   })
 
   test('random text is refused, or is written again as it was', () => {
-    const piece = fc.constantFrom('tile', 'entries', '/', '0', '63', '000', 'x001', 'x', '.p/', '1', '255', '9', '.', '')
-    const text = fc.oneof(fc.string(), fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join('')))
+    const piece = fc.constantFrom(
+      'tile',
+      'entries',
+      '/',
+      '0',
+      '63',
+      '000',
+      'x001',
+      'x',
+      '.p/',
+      '1',
+      '255',
+      '9',
+      '.',
+      '',
+    )
+    const text = fc.oneof(
+      fc.string(),
+      fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join('')),
+    )
     const groups = fc.array(fc.constantFrom('x000/', 'x001/', 'x999/'), { maxLength: 8 })
     const near = groups.map((groups) => `tile/0/${groups.join('')}007`)
     fc.assert(
@@ -98,10 +116,13 @@ describe('tile paths', () => {
 })
 
 describe('vectors', () => {
-  test.each(paths.cases.filter((c) => c.expect !== 'either'))('$path: $expect', ({ path, expect: verdict }) => {
-    if (verdict === 'accept') expect(format(parseTilePath(path))).toBe(path)
-    else expectCode(() => parseTilePath(path), 'malformed')
-  })
+  test.each(paths.cases.filter((c) => c.expect !== 'either'))(
+    '$path: $expect',
+    ({ path, expect: verdict }) => {
+      if (verdict === 'accept') expect(format(parseTilePath(path))).toBe(path)
+      else expectCode(() => parseTilePath(path), 'malformed')
+    },
+  )
 
   // A tile has one path, or caches and mirrors hold it twice: what we would not write, we do not read.
   test.each(paths.cases.filter((c) => c.expect === 'either'))('$path is refused: $why', ({ path }) => {

@@ -2,14 +2,16 @@ import * as fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { toHex } from '../../src/bytes/hex.ts'
 import { SteleError } from '../../src/errors.ts'
-import {
-  verifyConsistency,
-  verifyInclusion,
-  verifySubtreeConsistency,
-} from '../../src/merkle/verify.ts'
+import { verifyConsistency, verifyInclusion, verifySubtreeConsistency } from '../../src/merkle/verify.ts'
 import { TileHashes } from '../../src/tile/hashes.ts'
 import { widthAt } from '../../src/tile/layout.ts'
-import { proveConsistency, proveInclusion, proveSubtree, rootAt, type TileSource } from '../../src/tile/prove.ts'
+import {
+  proveConsistency,
+  proveInclusion,
+  proveSubtree,
+  rootAt,
+  type TileSource,
+} from '../../src/tile/prove.ts'
 import {
   rangeHash,
   referenceConsistency,
@@ -143,7 +145,9 @@ describe('out of range', () => {
       [n, 5],
       [0, n],
     ]),
-  ])('is the inclusion of leaf %d in size %d', (index, size) => expectRefused(proveInclusion(big, index!, size!)))
+  ])('is the inclusion of leaf %d in size %d', (index, size) =>
+    expectRefused(proveInclusion(big, index, size)),
+  )
 
   test.each([
     [0, 5],
@@ -153,7 +157,9 @@ describe('out of range', () => {
       [n, 5],
       [3, n],
     ]),
-  ])('is the consistency of size %d with size %d', (old, size) => expectRefused(proveConsistency(big, old!, size!)))
+  ])('is the consistency of size %d with size %d', (old, size) =>
+    expectRefused(proveConsistency(big, old, size)),
+  )
 
   test.each([
     [1, 3, 5],
@@ -166,7 +172,7 @@ describe('out of range', () => {
       [0, 4, n],
     ]),
   ])('is the subtree [%d, %d) of size %d', (start, end, size) =>
-    expectRefused(proveSubtree(big, start!, end!, size!)),
+    expectRefused(proveSubtree(big, start, end, size)),
   )
 
   test.each(noNumbers)('is the root hash at size %d', (size) => expectRefused(rootAt(big, size)))

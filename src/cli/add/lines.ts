@@ -23,7 +23,8 @@ export async function* splitLines(
   let number = 1
   let rest: Buffer = Buffer.alloc(0)
   for await (const part of source) {
-    rest = rest.length > 0 ? Buffer.concat([rest, part]) : Buffer.from(part.buffer, part.byteOffset, part.length)
+    rest =
+      rest.length > 0 ? Buffer.concat([rest, part]) : Buffer.from(part.buffer, part.byteOffset, part.length)
     let begin = 0
     for (let end = rest.indexOf(LF); end >= 0; end = rest.indexOf(LF, begin)) {
       yield lineOf(rest.subarray(begin, end), number++, what)
@@ -37,5 +38,8 @@ export async function* splitLines(
 
 function lineOf(bytes: Uint8Array, number: number, what: string): Line {
   if (bytes.length <= MAX_ENTRY_BYTES) return { number, bytes }
-  throw new SteleError('too_large', `${what}, line ${number}: expected at most ${MAX_ENTRY_BYTES} bytes, got more`)
+  throw new SteleError(
+    'too_large',
+    `${what}, line ${number}: expected at most ${MAX_ENTRY_BYTES} bytes, got more`,
+  )
 }

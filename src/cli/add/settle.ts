@@ -20,7 +20,8 @@ export async function findBatch(
   if (size - before < batch.length) return undefined
   for await (const entry of log.entries(before, size)) found.push(entry.leafHash.slice() as Hash)
   for (let at = 0; at + wanted.length <= found.length; at++) {
-    if (wanted.every((hash, i) => equalBytes(hash, found[at + i]!))) return { begin: before + at, treeSize: size }
+    if (wanted.every((hash, i) => equalBytes(hash, found[at + i]!)))
+      return { begin: before + at, treeSize: size }
   }
   return undefined
 }

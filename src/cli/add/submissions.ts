@@ -14,7 +14,10 @@ export interface Submission {
 }
 
 /** Each file as one entry. @throws SteleError `too_large`, `io_error` */
-export async function* wholeFiles(files: readonly string[], io: Io): AsyncGenerator<Submission, void, undefined> {
+export async function* wholeFiles(
+  files: readonly string[],
+  io: Io,
+): AsyncGenerator<Submission, void, undefined> {
   for (const file of files) {
     const entry = await readInput(file, io)
     if (entry.length > MAX_ENTRY_BYTES) {
@@ -44,7 +47,10 @@ export async function* linesOf(
 
 function emptyLine(file: string, number: number): SteleError {
   // An empty entry is legal, an empty line nearly always an accident; the API refuses it in batches, too.
-  return new SteleError('malformed', `${nameOf(file)}, line ${number}: it is empty; --skip-empty leaves such lines out`)
+  return new SteleError(
+    'malformed',
+    `${nameOf(file)}, line ${number}: it is empty; --skip-empty leaves such lines out`,
+  )
 }
 
 function nameOf(file: string): string {

@@ -57,7 +57,9 @@ async function bench(context: Context, options: BenchCommandOptions): Promise<nu
   const result = await runBench({ url: context.url, verifierKey, ...sizes, onTick }).finally(() => bar.end())
   if (terminal.json) await terminal.jsonLine(result)
   else for (const line of describe(result)) await terminal.line(line)
-  const failed = [result.writes, result.reads, result.integrated].some(({ failures }) => Object.keys(failures).length > 0)
+  const failed = [result.writes, result.reads, result.integrated].some(
+    ({ failures }) => Object.keys(failures).length > 0,
+  )
   return failed ? EXIT_CODES.unexpected_answer : EXIT_OK
 }
 
@@ -81,11 +83,13 @@ function parseOptions(options: BenchCommandOptions) {
 }
 
 function describeState(state: BenchState, durationMs: number): string {
-  const { seconds, entriesPerSecond, proofsPerSecond, writes, reads } = state
+  const { seconds, entries, writes, reads } = state
   const parts = [`${formatSeconds(seconds)} of ${formatSeconds(durationMs / 1000)}`]
   const p99 = (meter: typeof writes): string => `p99 ${formatMs(meter.latency.quantileMs(0.99))}`
-  if (writes.answered > 0) parts.push(`${formatCount(Math.round(entriesPerSecond))} entries/s  ${p99(writes)}`)
-  if (reads.answered > 0) parts.push(`${formatCount(Math.round(proofsPerSecond))} proofs/s  ${p99(reads)}`)
+  if (writes.answered > 0)
+    parts.push(`${formatCount(Math.round(entries / seconds))} entries/s  ${p99(writes)}`)
+  if (reads.answered > 0)
+    parts.push(`${formatCount(Math.round(reads.answered / seconds))} proofs/s  ${p99(reads)}`)
   const failed = writes.failed + reads.failed
   if (failed > 0) parts.push(`${formatCount(failed)} failed`)
   return parts.join('  |  ')
@@ -93,24 +97,38 @@ function describeState(state: BenchState, durationMs: number): string {
 
 function describe(result: BenchResult): string[] {
   const { url, seconds, writes, reads, integrated, treeSize, verified } = result
-  const lines = [`${url}: ${formatSeconds(seconds)}, tree size ${formatCount(treeSize.before)} to ${formatCount(treeSize.after)}`]
+  const lines = [
+    `${url}: ${formatSeconds(seconds)}, tree size ${formatCount(treeSize.before)} to ${formatCount(treeSize.after)}`,
+  ]
   if (writes.connections > 0) {
     const rate = formatCount(Math.round(result.entriesPerSecond))
     lines.push(`append       ${rate} entries/s of ${result.entryBytes} bytes, ${result.batch} a request`)
-    lines.push(...describeMeasured(writes), 'integrated   one entry, from sending it to a checkpoint that covers it')
+    lines.push(
+      ...describeMeasured(writes),
+      'integrated   one entry, from sending it to a checkpoint that covers it',
+    )
     lines.push(...describeMeasured(integrated))
   }
   if (reads.connections > 0) lines.push('proofs       inclusion, each verified', ...describeMeasured(reads))
-  lines.push(`verified     ${verified.receipts} receipts and ${verified.reads} read leaves against the signed tree`)
+  lines.push(
+    `verified     ${verified.receipts} receipts and ${verified.reads} read leaves against the signed tree`,
+  )
   return lines
 }
 
-function describeMeasured({ connections, requestsPerSecond, latencyMs, refused, failures }: Measured): string[] {
+function describeMeasured({
+  connections,
+  requestsPerSecond,
+  latencyMs,
+  refused,
+  failures,
+}: Measured): string[] {
   const { p50, p99, p999, max } = latencyMs
   const times = `p50 ${formatMs(p50)}  p99 ${formatMs(p99)}  p99.9 ${formatMs(p999)}  max ${formatMs(max)}`
   const rate = `${formatCount(Math.round(requestsPerSecond))} requests/s on ${connections} connections`
   const lines = [`             ${rate}`, `             ${times}`]
   if (refused > 0) lines.push(`             ${formatCount(refused)} refused with 429 or 503`)
-  for (const [reason, count] of Object.entries(failures)) lines.push(`             FAILED ${formatCount(count)}: ${reason}`)
+  for (const [reason, count] of Object.entries(failures))
+    lines.push(`             FAILED ${formatCount(count)}: ${reason}`)
   return lines
 }

@@ -6,7 +6,7 @@ import { SteleError } from '../../errors.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { PATIENCE_MS, type Context } from '../context.ts'
 import { exportLog } from '../export/exporter.ts'
 import { examples } from '../help.ts'
 import { counted, formatCount } from '../output/units.ts'
@@ -55,7 +55,14 @@ async function exportTo(context: Context, options: ExportCommandOptions, folder:
     const { checkpoint, written, kept } = await exportLog({ ...source, folder, onProgress })
     bar.end()
     await terminal.result(
-      { folder, origin: source.origin, treeSize: checkpoint.size, rootHash: toHex(checkpoint.root), written, kept },
+      {
+        folder,
+        origin: source.origin,
+        treeSize: checkpoint.size,
+        rootHash: toHex(checkpoint.root),
+        written,
+        kept,
+      },
       `${folder}: ${source.origin} at size ${formatCount(checkpoint.size)}, ${counted(written, 'file')} written, ` +
         `${formatCount(kept)} kept`,
     )
@@ -70,7 +77,7 @@ async function openSource(context: Context, { log, origin }: ExportCommandOption
   if (explicitUrl !== undefined) {
     const { HttpFiles } = await import('../../client/http-files.ts')
     const verifierKey = await context.keyFor(explicitUrl)
-    const files = new HttpFiles(explicitUrl)
+    const files = new HttpFiles(explicitUrl, {}, { deadlineMs: PATIENCE_MS })
     return { files, origin: origin ?? verifierKey.name, verifierKey, close: async () => {} }
   }
   const { StoredLog } = await import('../files/stored-log.ts')

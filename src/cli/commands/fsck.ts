@@ -5,7 +5,7 @@ import { SteleError } from '../../errors.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { PATIENCE_MS, type Context } from '../context.ts'
 import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import { auditInto } from '../fsck/audit.ts'
@@ -25,7 +25,10 @@ export function fsckCommand(program: Command, actions: Actions): void {
     .description('rehash everything of a log and compare it with what was signed; names the first damage')
     .option('--second-opinion', 'have every full tile hashed again by merkletreejs and @noble/hashes')
     .option('--rebuild-index', 'make the leaf index of a data folder anew')
-    .option('--origin <text>', 'the log that a URL or an exported folder must be of (default: the name of the key)')
+    .option(
+      '--origin <text>',
+      'the log that a URL or an exported folder must be of (default: the name of the key)',
+    )
     .addHelpText(
       'after',
       `
@@ -51,10 +54,20 @@ async function fsck(context: Context, options: FsckOptions, target?: string): Pr
   return damaged ? EXIT_DAMAGED : EXIT_OK
 }
 
-async function* reportsOf(context: Context, options: FsckOptions, target: string): AsyncGenerator<FsckReport> {
+async function* reportsOf(
+  context: Context,
+  options: FsckOptions,
+  target: string,
+): AsyncGenerator<FsckReport> {
   if (/^https?:\/\//.test(target)) {
     const { HttpFiles } = await import('../../client/http-files.ts')
-    yield fsckFiles(context, options, target, new HttpFiles(target), await context.keyFor(target))
+    yield fsckFiles(
+      context,
+      options,
+      target,
+      new HttpFiles(target, {}, { deadlineMs: PATIENCE_MS }),
+      await context.keyFor(target),
+    )
   } else if (existsSync(join(target, 'stele.json'))) {
     yield* fsckDataFolder(context, options, target)
   } else if (existsSync(join(target, 'checkpoint'))) {
@@ -69,14 +82,23 @@ async function* reportsOf(context: Context, options: FsckOptions, target: string
   }
 }
 
-async function* fsckDataFolder(context: Context, options: FsckOptions, folder: string): AsyncGenerator<FsckReport> {
+async function* fsckDataFolder(
+  context: Context,
+  options: FsckOptions,
+  folder: string,
+): AsyncGenerator<FsckReport> {
   const { listLogs } = await import('../../server/data-folder.ts')
   const names = await listLogs(folder)
   if (names.length === 0) throw new SteleError('not_initialised', `${folder}: there is no log in it`)
   for (const name of names) yield fsckLog(context, options, folder, name)
 }
 
-async function fsckLog({ terminal }: Context, options: FsckOptions, folder: string, name: string): Promise<FsckReport> {
+async function fsckLog(
+  { terminal }: Context,
+  options: FsckOptions,
+  folder: string,
+  name: string,
+): Promise<FsckReport> {
   const { fsckStored } = await import('../fsck/stored.ts')
   const { secondOpinion = false, rebuildIndex = false } = options
   return fsckStored(terminal, folder, name, { secondOpinion, rebuildIndex })

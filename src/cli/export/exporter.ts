@@ -72,8 +72,8 @@ async function earlierCheckpoint(
 
 /** Owner of the files of one export. */
 class Exporter {
-  written = 0
   kept = 0
+  readonly #written = new Set<string>()
   readonly #options: ExportOptions
   readonly #head: Checkpoint
   readonly #tiles: VerifiedTiles
@@ -125,7 +125,11 @@ class Exporter {
 
   async write(path: string, bytes: string | Uint8Array): Promise<void> {
     await this.#durable.write(this.#place(path), bytes)
-    this.written++
+    this.#written.add(path)
+  }
+
+  get written(): number {
+    return this.#written.size
   }
 
   sync(): Promise<void> {
@@ -147,12 +151,10 @@ class Exporter {
     const path = formatTilePath(tile)
     const end = (tile.index * FULL + tile.width) * FULL ** tile.level
     if (this.#isCovered(path, end)) return void this.kept++
-    const before = this.written
     const [hashes] = await this.#tiles.readTiles([tile])
-    // A full tile is written when it is read, see the cache above, or was there.
+    // A full tile was written when it was first read, see the cache above, unless the folder had it.
     if (tile.width < FULL) await this.write(path, hashes!.bytes.subarray(0, tile.width * HASH_BYTES))
-    else if (!existsSync(this.#place(path))) await this.write(path, hashes!.bytes)
-    else if (this.written === before) this.kept++
+    else if (!this.#written.has(path)) this.kept++
   }
 
   #isCovered(path: string, end: number): boolean {

@@ -32,7 +32,10 @@ export async function auditInto(
   } catch (error) {
     // An entry or a file that the database has lost, or a second opinion: found, not failed.
     if (!hasCode(error, 'corrupt')) throw error
-    findings.findings.push({ kind: error.name === 'SteleError' ? 'database' : 'second_opinion', message: error.message })
+    findings.findings.push({
+      kind: error.name === 'SteleError' ? 'database' : 'second_opinion',
+      message: error.message,
+    })
     findings.notChecked.push('what lies behind it')
   } finally {
     bar.end()

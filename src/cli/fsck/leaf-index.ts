@@ -29,7 +29,8 @@ export async function checkLeafIndex(
       for (const [i, at] of found.entries()) {
         // What lies behind the cursor is written when the log is opened next.
         if (at === begin + i || (at === undefined && begin + i >= index.cursor)) continue
-        if (at !== undefined && info.allowDuplicates && (await isLowerTwin(store, at, begin + i, slab, i))) continue
+        if (at !== undefined && info.allowDuplicates && (await isLowerTwin(store, at, begin + i, slab, i)))
+          continue
         missing++
         first ??= begin + i
       }
@@ -41,7 +42,8 @@ export async function checkLeafIndex(
   }
   const { size } = unverifiedHead
   findings.checked.push(`the leaf index: ${formatCount(Math.min(size, index.cursor) - missing)} leaves`)
-  if (index.cursor < size) findings.notChecked.push(`leaves from ${index.cursor} on in the leaf index: not written yet`)
+  if (index.cursor < size)
+    findings.notChecked.push(`leaves from ${index.cursor} on in the leaf index: not written yet`)
   if (missing === 0) return
   findings.warnings.push(
     `leaf index: ${counted(missing, 'leaf is', 'leaves are')} not found, the first one ${first}. Nothing is lost, but look-ups ` +
@@ -83,7 +85,13 @@ async function fullTile(store: LogStore, index: number): Promise<Uint8Array | un
 }
 
 /** Where duplicates are allowed, look-ups answer the lowest index of equal leaves. */
-async function isLowerTwin(store: LogStore, at: number, own: number, slab: Uint8Array, i: number): Promise<boolean> {
+async function isLowerTwin(
+  store: LogStore,
+  at: number,
+  own: number,
+  slab: Uint8Array,
+  i: number,
+): Promise<boolean> {
   if (at > own) return false
   const [entry] = await store.readEntries(at, at + 1)
   return equalBytes(leafHash(entry!), hashAt(slab, i))

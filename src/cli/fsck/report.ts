@@ -46,7 +46,8 @@ export class Findings {
     this.rootHash = toHex(checkpoint.root)
     const { entries, tiles, secondOpinions, root } = checked
     this.checked.push(`${formatCount(entries.end - entries.begin)} entries, ${formatCount(tiles)} tiles`)
-    if (secondOpinions > 0) this.checked.push(`${formatCount(secondOpinions)} full tiles by a second implementation`)
+    if (secondOpinions > 0)
+      this.checked.push(`${formatCount(secondOpinions)} full tiles by a second implementation`)
     if (root) this.checked.push(`the signed root hash at size ${formatCount(checkpoint.size)}`)
     this.notChecked.push(...notChecked)
     if (finding) this.findings.push(asFinding(finding))
@@ -66,8 +67,10 @@ export async function printReport(terminal: Terminal, report: FsckReport): Promi
   const { paintData } = terminal
   const verdict = report.verdict === 'intact' ? paintData.green('intact') : paintData.red('DAMAGED')
   await terminal.line(`${report.target}: ${verdict}`)
-  for (const { message } of report.findings) await terminal.line(`  ${paintData.red('damage')}       ${message}`)
-  for (const warning of report.warnings) await terminal.line(`  ${paintData.yellow('warning')}      ${warning}`)
+  for (const { message } of report.findings)
+    await terminal.line(`  ${paintData.red('damage')}       ${message}`)
+  for (const warning of report.warnings)
+    await terminal.line(`  ${paintData.yellow('warning')}      ${warning}`)
   for (const text of report.checked) await terminal.line(`  checked      ${text}`)
   for (const text of report.notChecked) await terminal.line(`  not checked  ${text}`)
 }

@@ -56,7 +56,10 @@ export class SecondOpinion implements LogFiles {
 /** Two implementations get different hashes of the same bytes: one of them, or the machine, is broken. */
 export class SecondOpinionDiffers extends SteleError {
   constructor(where: string, theirs: Uint8Array, ours: Uint8Array) {
-    super('corrupt', `${where}: the second implementation gets ${toHex(theirs)}, the first one ${toHex(ours)}`)
+    super(
+      'corrupt',
+      `${where}: the second implementation gets ${toHex(theirs)}, the first one ${toHex(ours)}`,
+    )
   }
 }
 

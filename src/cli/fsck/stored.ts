@@ -14,6 +14,7 @@ import { auditInto } from './audit.ts'
 import { checkLeafIndex, rebuildLeafIndex } from './leaf-index.ts'
 import { Findings, type FsckReport } from './report.ts'
 
+/** What to do beside the audit. */
 export interface StoredOptions {
   readonly secondOpinion: boolean
   readonly rebuildIndex: boolean
@@ -58,7 +59,11 @@ function auditTarget(log: StoredLog) {
 }
 
 /** Failures that mean damage, and not that nothing could be looked at. */
-async function asFinding<T>(findings: Findings, kind: string, check: () => Promise<T>): Promise<T | undefined> {
+async function asFinding<T>(
+  findings: Findings,
+  kind: string,
+  check: () => Promise<T>,
+): Promise<T | undefined> {
   try {
     return await check()
   } catch (error) {
@@ -75,17 +80,24 @@ async function checkHeadFile(findings: Findings, folder: string, log: StoredLog)
   const path = headFilePath(folder, log.name, log.info)
   const file = await openHeadFile(path)
   await file.close()
-  if (!file.intact) findings.warnings.push(`${path}: one of its two copies is torn; the next commit writes it anew`)
+  if (!file.intact)
+    findings.warnings.push(`${path}: one of its two copies is torn; the next commit writes it anew`)
   for (const record of file.records) {
     const kept = decodeHead(record, path)
     log.verifyHead(kept)
     await checkExtends(log, kept, path)
   }
   const { size } = decodeHead(file.records[0]!, path)
-  findings.checked.push(`head file: ${counted(file.records.length, 'signed head')}, the newest of size ${formatCount(size)}`)
+  findings.checked.push(
+    `head file: ${counted(file.records.length, 'signed head')}, the newest of size ${formatCount(size)}`,
+  )
 }
 
-async function checkExtends({ files, unverifiedHead: head }: StoredLog, kept: SignedHead, path: string): Promise<void> {
+async function checkExtends(
+  { files, unverifiedHead: head }: StoredLog,
+  kept: SignedHead,
+  path: string,
+): Promise<void> {
   if (kept.size > head.size) {
     throw new SteleError(
       'rolled_back',

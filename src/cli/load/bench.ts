@@ -1,8 +1,8 @@
-import { equalBytes } from '../../bytes/bytes.ts'
 import { toHex } from '../../bytes/hex.ts'
 import { openLogClient, type LogClient, type VerifierKey } from '../../client/index.ts'
 import { SteleError } from '../../errors.ts'
-import { leafHash } from '../../merkle/hash.ts'
+import { checkGrowth, checkReads, checkReceipts } from './bench-check.ts'
+import { measured, type BenchResult } from './bench-result.ts'
 import { EntrySource } from './entries.ts'
 import { Load } from './load.ts'
 import type { Meter } from './meter.ts'
@@ -36,48 +36,10 @@ export interface BenchOptions {
 /** How far a bench is. */
 export interface BenchState {
   readonly seconds: number
-  readonly entriesPerSecond: number
-  readonly proofsPerSecond: number
+  /** Acknowledged since measuring began. */
+  readonly entries: number
   readonly writes: Meter
   readonly reads: Meter
-}
-
-/** Times in milliseconds. */
-export interface Latency {
-  readonly p50: number
-  readonly p99: number
-  readonly p999: number
-  readonly max: number
-  readonly mean: number
-}
-
-/** What came of one kind of request. */
-export interface Measured {
-  readonly connections: number
-  /** Answers that were as they should be. */
-  readonly requests: number
-  readonly requestsPerSecond: number
-  readonly latencyMs: Latency
-  /** 429 and 503. */
-  readonly refused: number
-  readonly failures: Readonly<Record<string, number>>
-}
-
-/** The figures of a run. */
-export interface BenchResult {
-  readonly url: string
-  readonly seconds: number
-  readonly batch: number
-  readonly entryBytes: number
-  readonly entries: number
-  readonly entriesPerSecond: number
-  readonly writes: Measured
-  readonly reads: Measured
-  /** From sending a lone entry to a published checkpoint that covers it, beside the load. */
-  readonly integrated: Measured
-  readonly treeSize: { readonly before: number; readonly after: number }
-  /** Acknowledged entries and read leaves, chosen at random, that were looked up in the verified tree afterwards. */
-  readonly verified: { readonly receipts: number; readonly reads: number }
 }
 
 const SAMPLE = 256
@@ -94,134 +56,107 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
   const target = parseTarget(options.url)
   const log = openLogClient({ url: options.url, verifierKey: options.verifierKey })
   const before = (await log.checkpoint()).size
-  const run = await Run.prepare(options, target, log)
-  const seconds = await run.run()
+  if (options.readers > 0 && before === 0) {
+    throw new SteleError(
+      'usage',
+      'bench: readers need entries, and the log has none; run it with --readers 0 first',
+    )
+  }
+  const byHash = options.readers > 0 && options.readBy === 'hash'
+  const run = new Run(options, target, log, byHash ? await someLeaves(log, before) : undefined)
+  const figures = await run.measure()
   const after = (await log.checkpoint()).size
-  return run.result(seconds, { before, after })
+  checkGrowth({ before, after }, run.writers.entries)
+  const { url, batch, entryBytes } = options
+  return {
+    url,
+    batch,
+    entryBytes,
+    ...figures,
+    treeSize: { before, after },
+    verified: {
+      receipts: await checkReceipts(log, run.writers),
+      reads: await checkReads(log, run.reads.kept),
+    },
+  }
 }
+
+type Figures = Pick<
+  BenchResult,
+  'seconds' | 'entries' | 'entriesPerSecond' | 'writes' | 'reads' | 'integrated'
+>
 
 /** One run. Owner of its loads. */
 class Run {
+  readonly writers: Writers
+  readonly reads = new Sample<ReadLeaf>(SAMPLE)
   readonly #options: BenchOptions
-  readonly #log: LogClient
-  readonly #writers: Writers
-  readonly #reads = new Sample<ReadLeaf>(SAMPLE)
   readonly #writeLoad: Load
   readonly #readLoad: Load
   readonly #probe: IntegrationProbe
-  /** Entries that were acknowledged before measuring began. */
-  #warmupEntries = 0
 
-  static async prepare(options: BenchOptions, target: Target, log: LogClient): Promise<Run> {
-    const size = log.newest!.size
-    if (options.readers > 0 && size === 0) {
-      throw new SteleError('usage', 'bench: readers need entries, and the log has none; run it with --readers 0 first')
-    }
-    const byHash = options.readers > 0 && options.readBy === 'hash'
-    return new Run(options, target, log, byHash ? await someLeaves(log, size) : undefined)
-  }
-
-  private constructor(options: BenchOptions, target: Target, log: LogClient, leafHashes: string[] | undefined) {
+  constructor(options: BenchOptions, target: Target, log: LogClient, leafHashes: string[] | undefined) {
     this.#options = options
-    this.#log = log
-    this.#writers = new Writers(target, new EntrySource(options.entryBytes), new Sample<Acknowledged>(SAMPLE))
+    this.writers = new Writers(target, new EntrySource(options.entryBytes), new Sample<Acknowledged>(SAMPLE))
     this.#writeLoad = new Load({
       target,
       connections: options.writers,
-      exchange: () => this.#writers.exchange(options.batch),
+      exchange: () => this.writers.exchange(options.batch),
       ratePerSecond: options.ratePerSecond,
     })
-    const reading = { target, head: () => log.newest!, sample: this.#reads, leafHashes }
-    this.#readLoad = new Load({ target, connections: options.readers, exchange: () => new ProofReader(reading) })
-    this.#probe = new IntegrationProbe(`http://${target.authority}${target.prefix}`, this.#writers.source)
+    const reading = { target, head: () => log.newest!, sample: this.reads, leafHashes }
+    this.#readLoad = new Load({
+      target,
+      connections: options.readers,
+      exchange: () => new ProofReader(reading),
+    })
+    this.#probe = new IntegrationProbe(`http://${target.authority}${target.prefix}`, this.writers.source)
   }
 
-  /** @returns how many seconds were measured */
-  async run(): Promise<number> {
+  async measure(): Promise<Figures> {
     const { warmupMs, durationMs, writers } = this.#options
     this.#writeLoad.start()
     this.#readLoad.start()
     await sleep(warmupMs)
     this.#writeLoad.meter.reset()
     this.#readLoad.meter.reset()
-    this.#warmupEntries = this.#writers.entries
     const startedMs = performance.now()
+    const entriesBefore = this.writers.entries
+    const state = (): BenchState => this.#state((performance.now() - startedMs) / 1000, entriesBefore)
     if (writers > 0) this.#probe.start()
-    const timer = setInterval(() => this.#tick((performance.now() - startedMs) / 1000), TICK_MS)
+    const timer = setInterval(() => this.#options.onTick?.(state()), TICK_MS)
     await sleep(durationMs)
-    const seconds = (performance.now() - startedMs) / 1000
     clearInterval(timer)
-    this.#measuredEntries = this.#writers.entries - this.#warmupEntries
-    this.#measured = {
-      writes: measured(this.#writeLoad.meter, this.#options.writers, seconds),
-      reads: measured(this.#readLoad.meter, this.#options.readers, seconds),
-    }
+    const figures = this.#figures(state())
     await Promise.all([this.#probe.stop(), this.#writeLoad.stop(), this.#readLoad.stop()])
-    return seconds
+    return this.#withLateFailures(figures)
   }
 
-  async result(seconds: number, treeSize: { before: number; after: number }): Promise<BenchResult> {
-    const { url, batch, entryBytes } = this.#options
-    const entries = this.#measuredEntries
-    checkGrowth(treeSize, this.#writers.entries)
+  #state(seconds: number, entriesBefore: number): BenchState {
+    const entries = this.writers.entries - entriesBefore
+    return { seconds, entries, writes: this.#writeLoad.meter, reads: this.#readLoad.meter }
+  }
+
+  #figures({ seconds, entries, writes, reads }: BenchState): Omit<Figures, 'integrated'> {
+    const { writers, readers } = this.#options
     return {
-      url,
       seconds,
-      batch,
-      entryBytes,
       entries,
       entriesPerSecond: entries / seconds,
-      ...this.#measured!,
-      // Requests that were under way at the end may have failed after it.
-      ...this.#lateFailures(),
-      integrated: measured(this.#probe.meter, this.#options.writers > 0 ? 1 : 0, seconds),
-      treeSize,
-      verified: { receipts: await this.#verifyReceipts(), reads: await this.#verifyReads() },
+      writes: measured(writes, writers, seconds),
+      reads: measured(reads, readers, seconds),
     }
   }
 
-  #measuredEntries = 0
-  #measured: { writes: Measured; reads: Measured } | undefined
-
-  #lateFailures(): { writes: Measured; reads: Measured } {
-    const { writes, reads } = this.#measured!
+  /** Requests that were under way when the time was up count no more, but may not fail unseen. */
+  #withLateFailures(figures: Omit<Figures, 'integrated'>): Figures {
+    const { writes, reads, seconds } = figures
     return {
-      writes: { ...writes, failures: failuresOf(this.#writeLoad.meter) },
-      reads: { ...reads, failures: failuresOf(this.#readLoad.meter) },
+      ...figures,
+      writes: { ...writes, failures: Object.fromEntries(this.#writeLoad.meter.failures) },
+      reads: { ...reads, failures: Object.fromEntries(this.#readLoad.meter.failures) },
+      integrated: measured(this.#probe.meter, this.#options.writers > 0 ? 1 : 0, seconds),
     }
-  }
-
-  #tick(seconds: number): void {
-    this.#options.onTick?.({
-      seconds,
-      entriesPerSecond: (this.#writers.entries - this.#warmupEntries) / seconds,
-      proofsPerSecond: this.#readLoad.meter.answered / seconds,
-      writes: this.#writeLoad.meter,
-      reads: this.#readLoad.meter,
-    })
-  }
-
-  /** Every one of the sample must be in the signed tree, with the bytes that were sent. */
-  async #verifyReceipts(): Promise<number> {
-    const { source, sample } = this.#writers
-    for (const { number, index } of sample.kept) {
-      await this.#checkLeaf(index, leafHash(source.entry(number)), 'acknowledged')
-    }
-    return sample.kept.length
-  }
-
-  async #verifyReads(): Promise<number> {
-    for (const { index, leafHash: hash } of this.#reads.kept) await this.#checkLeaf(index, hash, 'read')
-    return this.#reads.kept.length
-  }
-
-  async #checkLeaf(index: number, expected: Uint8Array, what: string): Promise<void> {
-    const found = await this.#log.prove(index)
-    if (equalBytes(found.leafHash, expected)) return
-    throw new SteleError(
-      'bad_proof',
-      `bench: leaf hash ${toHex(expected)} was ${what} at index ${index}, the tree has ${toHex(found.leafHash)} there`,
-    )
   }
 }
 
@@ -231,39 +166,10 @@ async function someLeaves(log: LogClient, size: number): Promise<string[]> {
   const tiles = Math.min(LEAVES / 256, Math.ceil(size / 256))
   for (let i = 0; i < tiles; i++) {
     const begin = Math.floor(Math.random() * Math.ceil(size / 256)) * 256
-    for await (const { leafHash: hash } of log.entries(begin, Math.min(begin + 256, size))) leaves.push(toHex(hash))
+    for await (const { leafHash: hash } of log.entries(begin, Math.min(begin + 256, size)))
+      leaves.push(toHex(hash))
   }
   return leaves
-}
-
-function checkGrowth({ before, after }: { before: number; after: number }, acknowledged: number): void {
-  if (after - before >= acknowledged) return
-  throw new SteleError(
-    'bad_proof',
-    `bench: ${acknowledged} new entries were acknowledged, but the tree grew from ${before} to ${after} only`,
-  )
-}
-
-function measured(meter: Meter, connections: number, seconds: number): Measured {
-  const { latency, answered, refused } = meter
-  return {
-    connections,
-    requests: answered,
-    requestsPerSecond: answered / seconds,
-    latencyMs: {
-      p50: latency.quantileMs(0.5),
-      p99: latency.quantileMs(0.99),
-      p999: latency.quantileMs(0.999),
-      max: latency.maxMs,
-      mean: latency.meanMs,
-    },
-    refused,
-    failures: failuresOf(meter),
-  }
-}
-
-function failuresOf({ failures }: Meter): Readonly<Record<string, number>> {
-  return Object.fromEntries(failures)
 }
 
 function sleep(ms: number): Promise<void> {

@@ -48,6 +48,11 @@ export class LoadConnection {
     this.#onIdle = onIdle
   }
 
+  /** True while it is open and nothing is under way on it. */
+  get ready(): boolean {
+    return this.#socket?.readyState === 'open' && this.#dueMs === undefined
+  }
+
   /** Connects. */
   start(): void {
     const socket = connect(this.#target)
@@ -98,7 +103,8 @@ export class LoadConnection {
   }
 
   #answered(answer: RawAnswer, received: number): void {
-    if (this.#dueMs === undefined || received > answer.length) return this.#lost('more than one answer to a request')
+    if (this.#dueMs === undefined || received > answer.length)
+      return this.#lost('more than one answer to a request')
     const tookMs = performance.now() - this.#dueMs
     this.#dueMs = undefined
     const { retryAfterSeconds } = answer
@@ -107,7 +113,13 @@ export class LoadConnection {
     // An answer that overtook its request: the rest of that request must not mix with the next one.
     if (answer.last || this.#socket!.writableLength > 0) return this.#reconnect()
     if (retryAfterSeconds === undefined || this.#stopped) this.#idle()
-    else setTimeout(() => this.#idle(), Math.min(LONGEST_REFUSAL_MS, retryAfterSeconds * 1000))
+    else this.#idleAfter(Math.min(LONGEST_REFUSAL_MS, retryAfterSeconds * 1000))
+  }
+
+  #idleAfter(ms: number): void {
+    const socket = this.#socket
+    // One that was closed meanwhile is idle when it has been made again.
+    setTimeout(() => this.#socket === socket && this.#idle(), ms)
   }
 
   #idle(): void {

@@ -22,7 +22,10 @@ export class EntrySource {
   /** @throws SteleError `usage` for a length that no unique entry can have */
   constructor(bytes: number) {
     if (!(bytes >= MIN_ENTRY_BYTES && bytes <= MAX_ENTRY_BYTES)) {
-      throw new SteleError('usage', `entries of ${bytes} bytes: expected ${MIN_ENTRY_BYTES} to ${MAX_ENTRY_BYTES}`)
+      throw new SteleError(
+        'usage',
+        `entries of ${bytes} bytes: expected ${MIN_ENTRY_BYTES} to ${MAX_ENTRY_BYTES}`,
+      )
     }
     this.bytes = bytes
     this.#run = Buffer.from(randomBytes(RUN_DIGITS / 2).toString('hex'))

@@ -1,6 +1,8 @@
 /** The load generator, for `stele bench` and for benchmark scripts. */
 export { runBench } from './bench.ts'
-export type { BenchOptions, BenchResult, BenchState, Latency, Measured } from './bench.ts'
+export type { BenchOptions, BenchState } from './bench.ts'
+export { measured } from './bench-result.ts'
+export type { BenchResult, Latency, Measured } from './bench-result.ts'
 export { Load } from './load.ts'
 export type { LoadOptions } from './load.ts'
 export type { Exchange } from './connection.ts'

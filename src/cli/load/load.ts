@@ -22,7 +22,8 @@ export class Load {
   readonly meter = new Meter()
   readonly #connections: readonly LoadConnection[]
   readonly #intervalMs: number | undefined
-  readonly #idle: LoadConnection[] = []
+  /** Those that wait for their turn, the longest first; one that was closed meanwhile is not ready. */
+  readonly #idle = new Set<LoadConnection>()
   #nextDueMs = 0
   #timer: NodeJS.Timeout | undefined
 
@@ -49,15 +50,18 @@ export class Load {
 
   #onIdle(connection: LoadConnection): void {
     if (this.#intervalMs === undefined) return connection.send(performance.now())
-    this.#idle.push(connection)
+    this.#idle.add(connection)
     this.#pace()
   }
 
   #pace(): void {
     if (!this.#timer) return
     const nowMs = performance.now()
-    while (this.#nextDueMs <= nowMs && this.#idle.length > 0) {
-      this.#idle.pop()!.send(this.#nextDueMs)
+    for (const connection of this.#idle) {
+      if (this.#nextDueMs > nowMs) return
+      this.#idle.delete(connection)
+      if (!connection.ready) continue
+      connection.send(this.#nextDueMs)
       this.#nextDueMs += this.#intervalMs!
     }
   }

@@ -45,7 +45,8 @@ export class IntegrationProbe {
     try {
       const answer = await this.#ask('add', { method: 'POST', body })
       if (answer === undefined) return void this.meter.refused++
-      while ((await this.#checkpointSize()) <= Number(answer)) if (performance.now() - startedMs > TIMEOUT_MS) throw late()
+      while ((await this.#checkpointSize()) <= Number(answer))
+        if (performance.now() - startedMs > TIMEOUT_MS) throw late()
       this.meter.record(performance.now() - startedMs, undefined)
     } catch (error) {
       this.meter.fail(error instanceof SteleError ? error.message : 'a probe got no answer')
@@ -67,5 +68,8 @@ export class IntegrationProbe {
 }
 
 function late(): SteleError {
-  return new SteleError('unexpected_answer', 'an acknowledged entry is not covered by the checkpoint after 30 s')
+  return new SteleError(
+    'unexpected_answer',
+    'an acknowledged entry is not covered by the checkpoint after 30 s',
+  )
 }

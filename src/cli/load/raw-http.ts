@@ -39,6 +39,16 @@ export function parseAnswer(bytes: Buffer): RawAnswer | undefined {
   }
 }
 
+/** The members of a JSON object; none for anything else. */
+export function jsonOf(body: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(body.toString('latin1'))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}
+
 function bodyLength(head: string, status: number): number {
   const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
   if (length !== undefined) return Number(length)

@@ -3,7 +3,7 @@ import { hasCode } from '../../errors.ts'
 import { asHash, type Hash } from '../../merkle/hash.ts'
 import { verifyInclusion } from '../../merkle/verify.ts'
 import type { Exchange } from './connection.ts'
-import type { RawAnswer } from './raw-http.ts'
+import { jsonOf, type RawAnswer } from './raw-http.ts'
 import type { Sample } from './sample.ts'
 import { requestHead, type Target } from './target.ts'
 
@@ -47,9 +47,15 @@ export class ProofReader implements Exchange {
 
   check({ status, body }: RawAnswer): string | undefined {
     if (status !== 200) return `status ${status}`
-    const { index, leafHash, path } = JSON.parse(body.toString('latin1')) as InclusionAnswer
+    const { index, leafHash, path } = jsonOf(body)
+    if (typeof index !== 'number' || typeof leafHash !== 'string' || !Array.isArray(path))
+      return 'no inclusion proof'
     if (this.#index !== undefined && index !== this.#index) return 'a proof of another index'
     if (this.#leafHash !== undefined && leafHash !== this.#leafHash) return 'a proof of another leaf hash'
+    return this.#verify(index, leafHash, path)
+  }
+
+  #verify(index: number, leafHash: string, path: readonly unknown[]): string | undefined {
     try {
       const leaf = hashOf(leafHash)
       verifyInclusion({ ...this.#head, index, leaf, path: path.map(hashOf) })
@@ -62,14 +68,8 @@ export class ProofReader implements Exchange {
   }
 }
 
-interface InclusionAnswer {
-  readonly index: number
-  readonly leafHash: string
-  readonly path: readonly string[]
-}
-
-function hashOf(hex: string): Hash {
-  return asHash(parseHex(hex, 'answer'), 'answer')
+function hashOf(hex: unknown): Hash {
+  return asHash(parseHex(String(hex), 'answer'), 'answer')
 }
 
 /** Asks for paths in turns and looks at status and length only: for tiles, whose content somebody else verifies. */

@@ -14,7 +14,10 @@ export interface Target {
 export function parseTarget(url: string): Target {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (parsed?.protocol !== 'http:') {
-    throw new SteleError('usage', `bench: expected an http:// URL, got "${url}"; the generator does not speak TLS`)
+    throw new SteleError(
+      'usage',
+      `bench: expected an http:// URL, got "${url}"; the generator does not speak TLS`,
+    )
   }
   const { hostname, port, host, pathname } = parsed
   return {

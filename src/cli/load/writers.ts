@@ -2,7 +2,7 @@ import { leafHash } from '../../merkle/hash.ts'
 import { toHex } from '../../bytes/hex.ts'
 import type { Exchange } from './connection.ts'
 import type { EntrySource } from './entries.ts'
-import type { RawAnswer } from './raw-http.ts'
+import { jsonOf, type RawAnswer } from './raw-http.ts'
 import type { Sample } from './sample.ts'
 import { requestHead, type Target } from './target.ts'
 
@@ -45,7 +45,10 @@ class EntryWriter implements Exchange {
   constructor(writers: Writers) {
     this.#writers = writers
     const length = writers.source.bytes
-    const head = requestHead(writers.target, 'POST', 'v1/entries', { type: 'application/octet-stream', length })
+    const head = requestHead(writers.target, 'POST', 'v1/entries', {
+      type: 'application/octet-stream',
+      length,
+    })
     this.#bodyAt = head.length
     this.#request = Buffer.concat([head, Buffer.alloc(length)])
   }
@@ -66,7 +69,8 @@ class EntryWriter implements Exchange {
     let fault: string | undefined
     writers.sample.offer(() => {
       // Of the sample the leaf hash is checked at once, the place in the tree at the end.
-      if (!body.includes(toHex(leafHash(writers.source.entry(number))))) fault = 'a receipt for another leaf hash'
+      if (!body.includes(toHex(leafHash(writers.source.entry(number)))))
+        fault = 'a receipt for another leaf hash'
       return { number, index }
     })
     return fault
@@ -112,8 +116,9 @@ class BatchWriter implements Exchange {
 
   check({ status, body }: RawAnswer): string | undefined {
     if (status !== 200) return `status ${status}`
-    const { begin, end, count } = JSON.parse(body.toString('latin1')) as Record<string, unknown>
-    if (typeof begin !== 'number' || typeof end !== 'number' || count !== this.#count) return 'a batch of another size'
+    const { begin, end, count } = jsonOf(body)
+    if (typeof begin !== 'number' || typeof end !== 'number' || count !== this.#count)
+      return 'a batch of another size'
     if (end - begin !== this.#count) return 'entries that were never sent before are called duplicates'
     this.#writers.entries += this.#count
     const place = Math.floor(Math.random() * this.#count)

@@ -1,0 +1,45 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import Router, { type RouterContext } from '@koa/router'
+import Koa from 'koa'
+import { notFound, withoutMethod } from './fallbacks.ts'
+import type { Logger } from './logger.ts'
+import type { Route } from './route.ts'
+import type { Serve } from './serve.ts'
+
+/** Koa with nothing but a router, and an end for whatever the router has no route for. */
+export function koaOf(
+  routes: readonly Route[],
+  serve: Serve,
+  logger: Logger,
+): { router: Router; callback: (req: IncomingMessage, res: ServerResponse) => Promise<void> } {
+  const router = new Router({ strict: true, sensitive: true })
+  for (const route of routes) {
+    router.register(koaPath(route), [route.method.toUpperCase()], async (ctx) => {
+      await answer(ctx, route, ctx.params)
+    })
+  }
+  const app = new Koa()
+  app.use(router.routes())
+  app.use(async (ctx) => answer(ctx, absentRoute(ctx as RouterContext), {}))
+  // Answers are written by `serve`: what Koa hears of beside it is connections that broke, and bugs.
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.syscall === undefined) logger.error({ err: error }, `koa: ${error.message}`)
+  })
+  return { router, callback: app.callback() }
+
+  async function answer(ctx: Koa.Context, route: Route, path: Record<string, string>): Promise<void> {
+    ctx.respond = false
+    await serve(route, { req: ctx.req, res: ctx.res, search: ctx.querystring, path })
+  }
+}
+
+/** The path of a route as the router writes it: `:log` for `{log}`. */
+function koaPath({ path }: Route): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1')
+}
+
+/** What the router found under this path decides whether the path or the method is wrong. */
+function absentRoute({ path, method, matched = [] }: RouterContext): Route {
+  const methods = new Set(matched.flatMap((layer) => layer.methods))
+  return methods.size === 0 ? notFound(path) : withoutMethod(method, path, [...methods])
+}
