@@ -17,6 +17,7 @@ const ROWS = [
   ['bytes'],
   ['merkle'],
   ['tile', 'note'],
+  ['policy'],
   ['client'],
   ['storage'],
   ['log', 'witness', 'monitor'],

@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'bad_proof' // a proof does not lead to the expected root hash
   | 'bad_signature' // a signature by a known key does not verify
   | 'untrusted_signer' // no signature by a key the caller trusts
+  | 'quorum_not_met' // signed by the log, but not by the witnesses that a policy asks for
   | 'wrong_origin' // a checkpoint of another log
   | 'fork' // two signed heads of one log that contradict each other
   // The world's fault: trying later may help.

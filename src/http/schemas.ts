@@ -117,7 +117,7 @@ export const LogDescription = z
     treeSize: size('Published tree size.').optional(),
     rootHash: hex('Root hash at that size.').optional(),
     timestampMs: size('When that head was signed, milliseconds since 1970.').optional(),
-    state: z.enum(['serving', 'halted', 'closing', 'closed', 'failed']).meta({
+    state: z.enum(['confirming', 'serving', 'halted', 'closing', 'closed', 'failed']).meta({
       description: 'halted: reads only. failed: it could not be opened, and has neither size nor root here.',
     }),
     reason: z.string().optional().meta({ description: 'Why it is halted or failed.' }),

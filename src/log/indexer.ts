@@ -50,6 +50,8 @@ export class Indexer {
 
   /** Takes over leaves that were just committed, in the order of their indexes. Never waits. */
   follow(leaves: readonly LiveLeaf[]): void {
+    // With nothing to write, `#run` would end before it is known to run.
+    if (leaves.length === 0) return
     for (const leaf of leaves) this.#queue.push(leaf)
     this.#lag += leaves.length
     this.#running ??= this.#run()

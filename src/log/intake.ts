@@ -100,6 +100,11 @@ export class Intake {
     this.#refusal = reason
   }
 
+  /** Takes entries again after `refuse`. */
+  accept(): void {
+    this.#refusal = undefined
+  }
+
   /** Refuses whatever comes from now on, and whatever still waits for an index. */
   halt(reason: SteleError): void {
     this.refuse(reason)

@@ -12,7 +12,7 @@ import { Indexer } from './indexer.ts'
 import { Intake, type Placement } from './intake.ts'
 import { LeafFinder } from './leaf-finder.ts'
 import { Pool, type PoolLimits } from './pool.ts'
-import { Publisher } from './publisher.ts'
+import { Publisher, type HeadCosigner, type Publication, type PublishedStore } from './publisher.ts'
 import { TileReader } from './reader.ts'
 import { Sequencer } from './sequencer.ts'
 import type { HeadSigner } from './signer.ts'
@@ -38,6 +38,18 @@ export interface LogParts {
   readonly headFile: HeadFile
   readonly index: LeafIndex
   readonly signer: HeadSigner
+  /** For a log whose heads are cosigned before readers see them. */
+  readonly witnessing?: Witnessing
+}
+
+/** Who cosigns the heads of a log, and what of that outlives a restart. */
+export interface Witnessing {
+  readonly cosigner: HeadCosigner
+  readonly store: PublishedStore
+  /** What was published when the log was closed, not verified; undefined the first time. */
+  readonly suspect: Uint8Array | undefined
+  /** How long to wait before asking again after too few cosigned. */
+  readonly retryMs: number
 }
 
 /** Where entries went, and the size of a signed tree that covers them. */
@@ -48,7 +60,8 @@ export interface Appended {
 
 /** What a log is doing, for health and metrics. */
 export interface LogStatus {
-  readonly state: 'serving' | 'halted' | 'closing' | 'closed'
+  /** `confirming`: with witnesses, no entries are taken until they have cosigned the head it was opened with. */
+  readonly state: 'confirming' | 'serving' | 'halted' | 'closing' | 'closed'
   /** Why it is halted. */
   readonly reason: string | undefined
   readonly queuedEntries: number
@@ -56,6 +69,8 @@ export interface LogStatus {
   readonly indexLag: number
   readonly liveLeaves: number
   readonly commits: number
+  /** Why the newest head is not published yet. */
+  readonly unpublished: string | undefined
 }
 
 /**
@@ -78,12 +93,18 @@ export class Log {
   #commits = 0
   #signAgain = false
   #closing: Promise<void> | undefined
+  /** Somebody has cosigned a larger tree of this log: nothing is signed any more. */
+  #contradiction: SteleError | undefined
   readonly #idleTimer: NodeJS.Timeout
   /** Resolves with the reason if this log ever stops taking entries; reads go on until it is closed. */
   readonly halted: Promise<SteleError>
   #sayHalted!: (failure: SteleError) => void
 
-  constructor(parts: LogParts, options: LogOptions, verified: { tree: Tree; head: SignedHead }) {
+  constructor(
+    parts: LogParts,
+    options: LogOptions,
+    verified: { tree: Tree; head: SignedHead; published: SignedHead; signedUntilMs: number },
+  ) {
     this.origin = parts.origin
     this.#parts = parts
     this.#options = options
@@ -101,7 +122,9 @@ export class Log {
       mayRepeat: options.allowDuplicates,
       forget: (leaves) => this.#intake.forget(leaves),
     })
-    this.#publisher = new Publisher(verified.head)
+    this.#publisher = new Publisher(verified.published, this.#publication())
+    if (parts.witnessing) this.#confirmFirst()
+    this.#publisher.publish(verified.head)
     this.halted = new Promise((resolve) => (this.#sayHalted = resolve))
     this.#idleTimer = setTimeout(() => this.#signIdleHead(), this.#idleForMs()).unref()
     this.#running = this.#run()
@@ -213,6 +236,7 @@ export class Log {
       indexLag: this.#indexer.lag,
       liveLeaves: this.#intake.liveLeaves,
       commits: this.#commits,
+      unpublished: this.#publisher.failure?.message,
     }
   }
 
@@ -227,14 +251,14 @@ export class Log {
   }
 
   async #close(): Promise<void> {
-    if (this.#state === 'serving') this.#state = 'closing'
+    if (this.#state !== 'halted') this.#state = 'closing'
     this.#intake.refuse(
       new SteleError('shutting_down', 'the log is stopping; nothing was logged', { retryAfterSeconds: 5 }),
     )
     this.#pool.poke()
     await this.#running
     clearTimeout(this.#idleTimer)
-    this.#publisher.close()
+    await this.#publisher.close()
     await this.#indexer.drained()
     await Promise.allSettled([
       this.#parts.store.close(),
@@ -247,8 +271,9 @@ export class Log {
   /** The write loop: while one commit is on its way to the disk, the next one gathers in the pool. */
   async #run(): Promise<void> {
     for (;;) {
-      await this.#pool.whenFilled()
+      if (!this.#signAgain && !this.#contradiction) await this.#pool.whenFilled()
       const units = this.#pool.take()
+      if (this.#contradiction) return this.#halt(units, this.#contradiction)
       if (units.length > 0 || this.#signAgain) {
         if (!(await this.#commit(units))) return
       }
@@ -285,7 +310,41 @@ export class Log {
     this.#sayHalted(this.#failure)
   }
 
+  #publication(): Publication | undefined {
+    const { witnessing } = this.#parts
+    return (
+      witnessing && {
+        ...witnessing,
+        proveConsistency: (oldSize, newSize) =>
+          oldSize === 0 ? Promise.resolve([]) : proveConsistency(this.#reader, oldSize, newSize),
+        onConfirmed: () => {
+          if (this.#state !== 'confirming') return
+          this.#state = 'serving'
+          this.#intake.accept()
+        },
+        onContradiction: (error) => {
+          this.#contradiction = error
+          this.#pool.poke()
+        },
+      }
+    )
+  }
+
+  /**
+   * A backup that was restored is consistent in itself. Witnesses that saw a newer head are the ones who can tell, so
+   * nothing is signed before they were asked.
+   */
+  #confirmFirst(): void {
+    this.#state = 'confirming'
+    this.#intake.refuse(
+      new SteleError('log_halted', 'the log takes no entries until its witnesses have confirmed its head', {
+        retryAfterSeconds: 2,
+      }),
+    )
+  }
+
   #signIdleHead(): void {
+    if (this.#state !== 'serving') return void this.#idleTimer.refresh()
     this.#signAgain = true
     this.#pool.poke()
   }

@@ -36,8 +36,26 @@ export async function openLog(parts: LogParts, options: LogOptions): Promise<Log
   if (newest.size < head.size || newest.timestampMs < head.timestampMs)
     await parts.headFile.write(encodeHead(head))
   await catchUp(parts.index, reader, head.size)
-  const timestampMs = Math.max(head.timestampMs, newest.timestampMs)
-  return new Log(parts, options, { tree, head: { ...head, timestampMs } })
+  const published = await publishedHead(parts, reader, head)
+  return new Log(parts, options, { tree, head, published, signedUntilMs: newest.timestampMs })
+}
+
+/**
+ * The head that readers saw last. A log that is witnessed for the first time was published as it stands until now;
+ * from then on what was published is kept, so that no restart shows readers a head that was not cosigned.
+ */
+async function publishedHead(parts: LogParts, reader: TileReader, head: SignedHead): Promise<SignedHead> {
+  const { witnessing, signer, origin } = parts
+  if (!witnessing) return head
+  if (witnessing.suspect === undefined) {
+    await witnessing.store.write(head)
+    return head
+  }
+  const published = decodeHead(witnessing.suspect, `log ${origin}: published head`)
+  signer.verify(published)
+  if (published.size > head.size) checkNotRolledBack(origin, head, [published])
+  await checkSameHistory(origin, reader, head, published)
+  return published
 }
 
 async function storedHead({ store, signer, origin }: LogParts): Promise<SignedHead> {
@@ -69,7 +87,7 @@ function checkNotRolledBack(origin: string, head: SignedHead, kept: readonly Sig
     throw new SteleError(
       'rolled_back',
       `log ${origin}: the database ends at size ${head.size}, but a head of size ${newest.size} was signed and ` +
-        `kept in the head file. Entries ${head.size} to ${newest.size - 1} were acknowledged and are gone, so ` +
+        `kept beside the database. Entries ${head.size} to ${newest.size - 1} were acknowledged and are gone, so ` +
         `nothing is signed. Restore the newer database; never copy an older head file over this one`,
     )
   }

@@ -18,6 +18,7 @@ export class Sequencer {
   readonly #nowMs: () => number
   #tree: Tree
   #head: SignedHead
+  #signedUntilMs: number
 
   constructor(parts: {
     store: LogStore
@@ -26,6 +27,8 @@ export class Sequencer {
     nowMs: () => number
     tree: Tree
     head: SignedHead
+    /** The latest timestamp that is known to have been signed: later than the head's after some crashes. */
+    signedUntilMs: number
   }) {
     this.#store = parts.store
     this.#headFile = parts.headFile
@@ -33,6 +36,7 @@ export class Sequencer {
     this.#nowMs = parts.nowMs
     this.#tree = parts.tree
     this.#head = parts.head
+    this.#signedUntilMs = parts.signedUntilMs
   }
 
   get tree(): Tree {
@@ -76,7 +80,8 @@ export class Sequencer {
 
   /** RFC 6962 section 3.5: each timestamp is later than the one before it, even if the clock was set back. */
   #nextTimestamp(): number {
-    return Math.max(this.#nowMs(), this.#head.timestampMs + 1)
+    this.#signedUntilMs = Math.max(this.#nowMs(), this.#head.timestampMs + 1, this.#signedUntilMs + 1)
+    return this.#signedUntilMs
   }
 }
 

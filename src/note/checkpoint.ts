@@ -5,6 +5,7 @@ import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
 import { asHash, EMPTY_ROOT } from '../merkle/hash.ts'
 import type { Hash } from '../merkle/hash.ts'
+import { isLogKeyType, KEY_TYPE } from './key-id.ts'
 import { checkNoteText, openNote, parseNote } from './note.ts'
 import type { VerifiedNote, VerifierKey } from './note.ts'
 
@@ -18,6 +19,13 @@ export interface Checkpoint {
   readonly root: Hash
   /** Further lines, without LF, none of them empty. This log writes none. */
   readonly extensions: readonly string[]
+}
+
+/** The log that a checkpoint is wanted of. */
+export interface LogIdentity {
+  readonly origin: string
+  /** Its own keys, of types that sign checkpoints: not 0x04. */
+  readonly verifiers: readonly VerifierKey[]
 }
 
 /** A checkpoint that a trusted key has signed. */
@@ -76,32 +84,62 @@ export function formatCheckpoint(
  * Nothing is known yet of how it relates to other checkpoints of that log.
  *
  * @param log.origin the one that is wanted
- * @param log.verifiers the log's own keys. A witness's key does not belong here: its signature would count as
+ * @param log.verifiers the log's own keys. A witness's ML-DSA key does not belong here: its signature would count as
  *   the log's
  * @throws SteleError `malformed`; `out_of_range` for a size above 2^53 - 1; `wrong_origin`; `untrusted_signer` and
- *   `bad_signature` as `openNote`; `bad_proof` for a signed size of 0 with a root other than the empty tree's
+ *   `bad_signature` as `openNote`, and as {@link checkLogStatement}; `bad_proof` likewise; `usage` for a verifier key of
+ *   type 0x04
  */
-export function openCheckpoint(
-  note: string | Uint8Array,
-  log: { readonly origin: string; readonly verifiers: readonly VerifierKey[] },
-): OpenedCheckpoint {
+export function openCheckpoint(note: string | Uint8Array, log: LogIdentity): OpenedCheckpoint {
+  checkLogKeys(log.verifiers)
   const unverified = parseNote(note)
   // In the order in which c2sp.org/tlog-witness has its answers: malformed, unknown origin, bad signature.
   const checkpoint = parseCheckpoint(unverified.text)
-  if (checkpoint.origin !== log.origin) {
-    throw new SteleError(
-      'wrong_origin',
-      `checkpoint: expected origin ${excerpt(log.origin)}, got ${excerpt(checkpoint.origin)}`,
-    )
-  }
+  checkOriginOf(checkpoint, log.origin)
   const verified = openNote(unverified, log.verifiers)
+  checkLogStatement(checkpoint, verified.verifiedBy)
+  return { checkpoint, note: verified, verifiedBy: verified.verifiedBy }
+}
+
+/**
+ * Refuses keys of type 0x04 as a log's. Now that their lines verify, one given by mistake would let a witness speak for
+ * the log.
+ *
+ * @throws SteleError `usage`
+ */
+export function checkLogKeys(verifiers: readonly VerifierKey[]): void {
+  const cosigner = verifiers.find(({ type }) => !isLogKeyType(type))
+  if (cosigner === undefined) return
+  throw new SteleError('usage', `checkpoint: expected a log's key, got the cosigner key of ${cosigner.name}`)
+}
+
+/** @throws SteleError `wrong_origin` */
+export function checkOriginOf(checkpoint: Checkpoint, origin: string): void {
+  if (checkpoint.origin === origin) return
+  throw new SteleError(
+    'wrong_origin',
+    `checkpoint: expected origin ${excerpt(origin)}, got ${excerpt(checkpoint.origin)}`,
+  )
+}
+
+/**
+ * Refuses what a log's signatures do not make a statement of that log.
+ *
+ * @param verifiedBy the log's keys that signed
+ * @throws SteleError `bad_proof` for a size of 0 with a root other than the empty tree's; `bad_signature` for extension
+ *   lines where only ML-DSA-44 signed: those do not cover them, so anybody could have put them there
+ */
+export function checkLogStatement(checkpoint: Checkpoint, verifiedBy: readonly VerifierKey[]): void {
   if (checkpoint.size === 0 && !equalBytes(checkpoint.root, EMPTY_ROOT)) {
     throw new SteleError(
       'bad_proof',
       'checkpoint: size 0 is signed with another root than the empty tree has',
     )
   }
-  return { checkpoint, note: verified, verifiedBy: verified.verifiedBy }
+  const isCovered = verifiedBy.some(({ type }) => type !== KEY_TYPE.mlDsa44Cosignature)
+  if (checkpoint.extensions.length > 0 && !isCovered) {
+    throw new SteleError('bad_signature', 'checkpoint: no signature of the log covers the extension lines')
+  }
 }
 
 function checkOrigin(origin: string): void {

@@ -22,6 +22,22 @@ export function isKeyType(byte: number | undefined): byte is KeyType {
   return Object.values<number | undefined>(KEY_TYPE).includes(byte)
 }
 
+/** The types of a cosigner's keys (c2sp.org/tlog-cosignature). */
+export type CosignerKeyType = typeof KEY_TYPE.ed25519Cosignature | typeof KEY_TYPE.mlDsa44Cosignature
+
+/** True for a type that witnesses and mirrors cosign with. */
+export function isCosignerKeyType(type: KeyType): type is CosignerKeyType {
+  return type === KEY_TYPE.ed25519Cosignature || type === KEY_TYPE.mlDsa44Cosignature
+}
+
+/**
+ * True for a type that a log signs its checkpoints with: all but 0x04, which always is somebody else's statement.
+ * ML-DSA-44 (0x06) is for both (c2sp.org/tlog-checkpoint, c2sp.org/tlog-cosignature).
+ */
+export function isLogKeyType(type: KeyType): boolean {
+  return type !== KEY_TYPE.ed25519Cosignature
+}
+
 /**
  * Key ID: a hint that tells keys of one name apart. It is short and proves nothing.
  *

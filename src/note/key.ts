@@ -5,24 +5,28 @@ import { concatBytes } from '../bytes/bytes.ts'
 import { excerpt } from '../bytes/excerpt.ts'
 import { encodeUtf8 } from '../bytes/text.ts'
 import { SteleError } from '../errors.ts'
+import { cosignatureLineVerifier, subtreeLineVerifier } from './cosignature.ts'
 import { ED25519_KEY_BYTES, isUsablePublicKey } from './ed25519-rule.ts'
 import { checkKeyName, formatKeyId, isKeyType, KEY_TYPE, keyId } from './key-id.ts'
 import type { KeyType } from './key-id.ts'
+import { ML_DSA_44_KEY_BYTES } from './mldsa44-sizes.ts'
 import type { NoteSigner, VerifierKey } from './note.ts'
+import { checkSkeyId, formatSkey, isSkey, parseSkey, SEED_BYTES, splitKey } from './skey.ts'
+import { MAX_NAME_BYTES } from './subtree.ts'
 import { treeHeadLineVerifier } from './tree-head.ts'
-
-const SKEY_PREFIX = 'PRIVATE+KEY+'
-const ML_DSA_44_KEY_BYTES = 1312 // FIPS 204, table 2
 
 /**
  * Reads a verifier key, `name+hash+base64` (c2sp.org/signed-note). Its ID is computed again and must be the one given.
  *
- * Ed25519 (0x01), ECDSA on P-256 (0x02) and RFC 6962 tree heads signed with P-256 (0x05) verify. Cosigner keys (0x04,
- * 0x06) are read, so that they can be named and compared; asked to verify, they throw `untrusted_signer`.
+ * Every assigned type verifies: Ed25519 (0x01), ECDSA on P-256 (0x02), Ed25519 cosignatures (0x04), RFC 6962 tree heads
+ * signed with P-256 (0x05) and ML-DSA-44 cosignatures (0x06). What a line of theirs states differs; `isLogKeyType` and
+ * `isCosignerKeyType` tell who may use which.
  *
  * @throws SteleError `malformed`, also for Ed25519 keys that are not canonical or of small order
  */
 export function parseVerifierKey(vkey: string): VerifierKey {
+  // Told apart before anything is quoted: what follows would show a part of the secret.
+  if (isSkey(vkey)) throw malformed('verifier key: expected a public key, got a private one')
   const { name, hash, base64 } = splitKey(vkey, 'verifier key')
   const bytes = parseBase64(base64, 'verifier key')
   const [type] = bytes
@@ -48,7 +52,7 @@ export function formatVerifierKey({ name, id, type, publicKey }: VerifierKey): s
 export function verifierKey(name: string, type: KeyType, publicKey: Uint8Array): VerifierKey {
   checkKeyName(name, 'verifier key')
   const kind = KINDS[type]
-  kind.check(publicKey)
+  kind.check(publicKey, name)
   return { name, type, publicKey, id: keyId(name, type, publicKey), verify: kind.verifier(name, publicKey) }
 }
 
@@ -62,7 +66,7 @@ export class SigningKey implements NoteSigner {
 
   /** Use {@link generateSigningKey} or {@link parseSigningKey}. */
   constructor(name: string, seed: Uint8Array) {
-    if (seed.length !== ED25519_KEY_BYTES) throw malformed('signing key: expected a seed of 32 bytes')
+    if (seed.length !== SEED_BYTES) throw malformed('signing key: expected a seed of 32 bytes')
     this.verifier = verifierKey(name, KEY_TYPE.ed25519, ed25519.publicKey(seed))
     this.name = name
     this.id = this.verifier.id
@@ -77,8 +81,7 @@ export class SigningKey implements NoteSigner {
 
   /** The private key as text. It belongs in a file that its owner alone can read, and nowhere else. */
   formatSecret(): string {
-    const secret = toBase64(concatBytes(Uint8Array.of(KEY_TYPE.ed25519), this.#seed))
-    return `${SKEY_PREFIX}${this.name}+${formatKeyId(this.id)}+${secret}`
+    return formatSkey(this.verifier, this.#seed)
   }
 }
 
@@ -89,7 +92,7 @@ export class SigningKey implements NoteSigner {
  * @throws SteleError `malformed` for what is not a key name, or a seed of another length
  */
 export function generateSigningKey(name: string, seed?: Uint8Array): SigningKey {
-  return new SigningKey(name, seed ?? crypto.getRandomValues(new Uint8Array(ED25519_KEY_BYTES)))
+  return new SigningKey(name, seed ?? crypto.getRandomValues(new Uint8Array(SEED_BYTES)))
 }
 
 /**
@@ -99,12 +102,9 @@ export function generateSigningKey(name: string, seed?: Uint8Array): SigningKey 
  * @throws SteleError `malformed`; the message never repeats any of the secret
  */
 export function parseSigningKey(skey: string): SigningKey {
-  if (!skey.startsWith(SKEY_PREFIX))
-    throw malformed(`signing key: expected "${SKEY_PREFIX}" at the beginning`)
-  const { name, hash, base64 } = splitKey(skey.slice(SKEY_PREFIX.length), 'signing key')
-  const key = generateSigningKey(name, parseSeed(base64))
-  if (hash !== formatKeyId(key.id))
-    throw malformed('signing key: the key ID is not the one of this name and key')
+  const parts = parseSkey(skey, [KEY_TYPE.ed25519])
+  const key = generateSigningKey(parts.name, parts.seed)
+  checkSkeyId(parts, key.verifier)
   return key
 }
 
@@ -113,34 +113,9 @@ export function formatSigningKey(key: SigningKey): string {
   return key.formatSecret()
 }
 
-function splitKey(text: string, what: string): { name: string; hash: string; base64: string } {
-  // At the first two only: base64 has plus signs of its own.
-  const nameEnd = text.indexOf('+')
-  const hashEnd = text.indexOf('+', nameEnd + 1)
-  if (nameEnd < 0 || hashEnd < 0) throw malformed(`${what}: expected <name>+<hash>+<base64>`)
-  return {
-    name: text.slice(0, nameEnd),
-    hash: text.slice(nameEnd + 1, hashEnd),
-    base64: text.slice(hashEnd + 1),
-  }
-}
-
-function parseSeed(base64: string): Uint8Array {
-  let bytes: Uint8Array | undefined
-  try {
-    bytes = parseBase64(base64, 'signing key')
-  } catch {
-    // Not handed on, as cause or otherwise: that message quotes its input, which is the secret.
-  }
-  if (bytes?.length !== 1 + ED25519_KEY_BYTES || bytes[0] !== KEY_TYPE.ed25519) {
-    throw malformed('signing key: expected the type byte 0x01 and a 32-byte Ed25519 seed in base64')
-  }
-  return bytes.subarray(1)
-}
-
 interface Kind {
-  /** Throws for a public key that is none of this kind. */
-  check(publicKey: Uint8Array): void
+  /** Throws for a public key that is none of this kind, or a name that it cannot sign under. */
+  check(publicKey: Uint8Array, name: string): void
   verifier(name: string, publicKey: Uint8Array): VerifierKey['verify']
 }
 
@@ -154,20 +129,24 @@ const KINDS: Readonly<Record<KeyType, Kind>> = {
     verifier: (_, publicKey) => overText(p256.verifierOf(publicKey)),
   },
   [KEY_TYPE.treeHead]: { check: checkP256, verifier: treeHeadLineVerifier },
-  [KEY_TYPE.ed25519Cosignature]: { check: checkEd25519, verifier: () => refuseCosignature },
-  [KEY_TYPE.mlDsa44Cosignature]: {
-    check: (publicKey) => checkLength(publicKey, ML_DSA_44_KEY_BYTES),
-    verifier: () => refuseCosignature,
+  [KEY_TYPE.ed25519Cosignature]: {
+    check: checkEd25519,
+    verifier: (_, publicKey) => cosignatureLineVerifier(publicKey),
   },
+  [KEY_TYPE.mlDsa44Cosignature]: { check: checkMlDsa44, verifier: subtreeLineVerifier },
 }
 
 function overText(verify: (message: Uint8Array, signature: Uint8Array) => boolean): VerifierKey['verify'] {
   return (text, signature) => verify(encodeUtf8(text), signature)
 }
 
-// Neither true nor false would be right: nothing has been checked.
-function refuseCosignature(): never {
-  throw new SteleError('untrusted_signer', 'verifier key: cosignatures cannot be verified')
+function checkMlDsa44(publicKey: Uint8Array, name: string): void {
+  checkLength(publicKey, ML_DSA_44_KEY_BYTES)
+  const nameBytes = encodeUtf8(name).length
+  // A longer one has no place in the signed message, so that the key could never verify anything.
+  if (nameBytes > MAX_NAME_BYTES) {
+    throw malformed(`verifier key: expected a name of at most ${MAX_NAME_BYTES} bytes, got ${nameBytes}`)
+  }
 }
 
 function checkEd25519(publicKey: Uint8Array): void {

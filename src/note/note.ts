@@ -25,15 +25,19 @@ export interface UnverifiedNote {
   readonly signatures: readonly NoteSignature[]
 }
 
-/** A note with at least one good signature by a trusted key, and none that is bad. */
-export interface VerifiedNote {
-  readonly text: string
+/** The lines of a note, sorted by whether a key of the caller's verified them. */
+export interface VerifiedLines {
   /** The lines that were verified, one per key, in the order of the note. */
   readonly signatures: readonly NoteSignature[]
   /** The keys of `signatures`, in the same order. */
   readonly verifiedBy: readonly VerifierKey[]
   /** Lines by keys that the caller did not name: nothing is known of them. Identical ones are given once. */
   readonly unverified: readonly NoteSignature[]
+}
+
+/** A note with at least one good signature by a trusted key, and none that is bad. */
+export interface VerifiedNote extends VerifiedLines {
+  readonly text: string
 }
 
 /** A public key that verifies lines of one kind. */
@@ -89,10 +93,26 @@ export function parseNote(note: string | Uint8Array): UnverifiedNote {
   const block = whole.slice(split + 2)
   if (split < 0 || block === '')
     throw malformed('note: expected an empty line and signature lines at the end')
-  if (!block.endsWith('\n')) throw malformed('note: expected a line feed at the end')
+  return { text: whole.slice(0, split + 1), signatures: parseSignatures(block) }
+}
+
+/**
+ * Reads signature lines alone, as a witness answers them (c2sp.org/tlog-witness). Verifies nothing.
+ *
+ * @param block one line or more, each with its LF
+ * @throws SteleError `malformed`
+ */
+export function parseSignatures(block: string): NoteSignature[] {
+  if (!block.endsWith('\n')) throw malformed('signature lines: expected a line feed at the end')
   const lines = block.slice(0, -1).split('\n')
   checkCount(lines.length)
-  return { text: whole.slice(0, split + 1), signatures: lines.map(parseLine) }
+  return lines.map(parseLine)
+}
+
+/** Inverse of {@link parseSignatures}. @throws SteleError `malformed` for what it would not read back */
+export function formatSignatures(signatures: readonly NoteSignature[]): string {
+  checkCount(signatures.length)
+  return signatures.map(formatLine).join('')
 }
 
 /**
@@ -102,8 +122,7 @@ export function parseNote(note: string | Uint8Array): UnverifiedNote {
  */
 export function formatNote({ text, signatures }: UnverifiedNote): string {
   checkNoteText(text)
-  checkCount(signatures.length)
-  const note = `${text}\n${signatures.map(formatLine).join('')}`
+  const note = `${text}\n${formatSignatures(signatures)}`
   checkOctets(encodeUtf8(note), 'note')
   return note
 }
@@ -121,7 +140,25 @@ export function openNote(
   note: string | Uint8Array | UnverifiedNote,
   keys: readonly VerifierKey[],
 ): VerifiedNote {
-  const { text, signatures } = typeof note === 'string' || note instanceof Uint8Array ? parseNote(note) : note
+  const unverified = typeof note === 'string' || note instanceof Uint8Array ? parseNote(note) : note
+  const verified = verifyLines(unverified, keys)
+  if (verified.signatures.length === 0) {
+    const wanted = keys.map(showKey).join(', ')
+    throw new SteleError('untrusted_signer', `note: expected a signature by one of [${wanted}], found none`)
+  }
+  return { text: unverified.text, ...verified }
+}
+
+/**
+ * Verifies the lines of a note by certain keys, as {@link openNote} does, but where there is none that is no error: then
+ * `signatures` is empty, and nothing is known of the text.
+ *
+ * @throws SteleError `bad_signature`; `untrusted_signer` if two of the keys claim the same line
+ */
+export function verifyLines(
+  { text, signatures }: UnverifiedNote,
+  keys: readonly VerifierKey[],
+): VerifiedLines {
   const verified = new Map<VerifierKey, NoteSignature>()
   const unverified = new Map<string, NoteSignature>()
   for (const signature of signatures) {
@@ -133,12 +170,7 @@ export function openNote(
       verified.set(key, signature)
     }
   }
-  if (verified.size === 0) {
-    const wanted = keys.map(showKey).join(', ')
-    throw new SteleError('untrusted_signer', `note: expected a signature by one of [${wanted}], found none`)
-  }
   return {
-    text,
     signatures: [...verified.values()],
     verifiedBy: [...verified.keys()],
     unverified: [...unverified.values()],

@@ -64,6 +64,15 @@ const options = {
   ),
   'max-connections': count(10_000).describe('Open connections; further ones are closed at once.'),
   'cache-bytes': bytes(64 * MIB).describe('Memory of each log for tiles that proofs read again and again.'),
+  'witness-timeout-seconds': seconds(5).describe(
+    'A witness has this long to answer. Longer: one that hangs delays publishing, if the quorum needs it.',
+  ),
+  'publish-without-quorum': z
+    .preprocess((value) => (value === 'true' ? true : value === 'false' ? false : value), z.boolean())
+    .default(false)
+    .describe(
+      'Publish heads though too few witnesses cosigned them, for logs that have a policy. Verifiers with a policy refuse them.',
+    ),
   'log-level': z
     .enum(['silent', 'error', 'warn', 'info', 'debug'])
     .default('info')

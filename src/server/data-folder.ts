@@ -21,6 +21,8 @@ import { generateLogKeys, keySigner, type LogKeys } from './keys.ts'
  *   logs/<name>/database/      LevelDB: entries, tiles, heads
  *   logs/<name>/leaf-index/    LevelDB: leaf hash to index; can be deleted, is rebuilt
  *   logs/<name>/head           the last signed head, in its second place
+ *   logs/<name>/policy         optional: whose cosignatures a head needs before it is published
+ *   logs/<name>/published      with a policy: the head that was published last
  */
 const FORMAT = 'stele data folder'
 const FORMAT_VERSION = 1
@@ -47,6 +49,8 @@ export interface LogFiles {
   readonly leafIndex: string
   readonly checkpointKey: string
   readonly treeHeadKey: string
+  readonly policy: string
+  readonly published: string
 }
 
 export interface NewLog {
@@ -201,6 +205,8 @@ function filesIn(folder: string): LogFiles {
     leafIndex: join(folder, 'leaf-index'),
     checkpointKey: join(folder, 'log.skey'),
     treeHeadKey: join(folder, 'tree-head.pem'),
+    policy: join(folder, 'policy'),
+    published: join(folder, 'published'),
   }
 }
 

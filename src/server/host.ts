@@ -10,6 +10,8 @@ import { mayHeal, openStoredLog, type LogSettings } from './open-log.ts'
 export interface HostEvents {
   opened(name: string, log: Log, tookMs: number): void
   failed(name: string, failure: SteleError): void
+  witnessFailed(name: string, witness: string, failure: SteleError): void
+  publishedWithoutQuorum(name: string, reason: SteleError): void
 }
 
 export interface HostOptions {
@@ -114,7 +116,10 @@ class Hosted implements HostedLog {
     const startedMs = performance.now()
     try {
       this.#info = await readLogInfo(folder, this.name)
-      const log = await openStoredLog(folder, this.name, settings)
+      const log = await openStoredLog(folder, this.name, settings, {
+        failed: (witness, failure) => events.witnessFailed(this.name, witness, failure),
+        publishedWithoutQuorum: (reason) => events.publishedWithoutQuorum(this.name, reason),
+      })
       this.#log = log
       this.#failure = undefined
       events.opened(this.name, log, performance.now() - startedMs)
@@ -148,9 +153,10 @@ class Hosted implements HostedLog {
     await this.#open(nextWaitMs)
   }
 
+  /** A disk that cannot even be asked is one to come back to later: nobody else waits for the answer. */
   async #hasRoom(): Promise<boolean> {
-    const { bavail, bsize } = await statfs(this.#options.folder)
-    return bavail * bsize >= ROOM_TO_REOPEN_BYTES
+    const disk = await statfs(this.#options.folder).catch(() => undefined)
+    return disk !== undefined && disk.bavail * disk.bsize >= ROOM_TO_REOPEN_BYTES
   }
 }
 

@@ -63,25 +63,39 @@ export function checkKeyPair(keys: LogKeys, where: string): void {
 /** Signs heads with keys held in memory: the plain implementation of a seam where a KMS or HSM can stand. */
 export function keySigner(origin: string, keys: LogKeys): HeadSigner {
   const key = parseSigningKey(keys.checkpointKey)
-  const verifiers = [parseVerifierKey(keys.verifierKey)]
   const treeHead = treeHeadSigner(pkcs8Of(keys.treeHeadKey))
-  const verifyTreeHead = treeHeadVerifier(treeHead.spki)
   return {
     async sign(head: Head): Promise<SignedHead> {
       const text = formatCheckpoint({ origin, size: head.size, root: head.root })
       const checkpoint = await signNote(text, [key])
       return { ...head, checkpoint, treeHeadSignature: treeHead.sign(head).signature }
     },
-    verify(head: SignedHead): void {
-      const { checkpoint } = openCheckpoint(head.checkpoint, { origin, verifiers })
-      if (checkpoint.size !== head.size || !equalBytes(checkpoint.root, head.root)) {
-        throw new SteleError(
-          'corrupt',
-          `log ${origin}: a stored head and its checkpoint speak of different trees`,
-        )
-      }
-      verifyTreeHead({ ...head, signature: head.treeHeadSignature })
-    },
+    verify: headVerifier({ origin, verifierKey: keys.verifierKey, treeHeadKey: keys.treeHeadPublicKey }),
+  }
+}
+
+/**
+ * Prepares the check of both signatures of a log's heads, with its public keys alone.
+ *
+ * @returns what `HeadSigner.verify` is
+ */
+export function headVerifier(log: {
+  readonly origin: string
+  readonly verifierKey: string
+  readonly treeHeadKey: string
+}): (head: SignedHead) => void {
+  const { origin } = log
+  const verifiers = [parseVerifierKey(log.verifierKey)]
+  const verifyTreeHead = treeHeadVerifier(parseBase64(log.treeHeadKey, 'tree head key'))
+  return (head) => {
+    const { checkpoint } = openCheckpoint(head.checkpoint, { origin, verifiers })
+    if (checkpoint.size !== head.size || !equalBytes(checkpoint.root, head.root)) {
+      throw new SteleError(
+        'corrupt',
+        `log ${origin}: a stored head and its checkpoint speak of different trees`,
+      )
+    }
+    verifyTreeHead({ ...head, signature: head.treeHeadSignature })
   }
 }
 

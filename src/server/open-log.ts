@@ -1,15 +1,22 @@
-import type { SteleError } from '../errors.ts'
-import type { Log, LogOptions } from '../log/log.ts'
+import { hasCode, type SteleError } from '../errors.ts'
+import { encodeHead } from '../log/head.ts'
+import type { Log, LogOptions, Witnessing } from '../log/log.ts'
 import { openLog } from '../log/open.ts'
+import { parsePolicy } from '../policy/parse.ts'
 import { openHeadFile } from '../storage/head-file.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
-import { headFilePath, logFiles, readLogInfo, type LogInfo } from './data-folder.ts'
-import { readKeyFile } from './files.ts'
+import { readPublishedFile, writePublishedFile } from '../storage/published-file.ts'
+import { headFilePath, logFiles, readLogInfo, type LogFiles, type LogInfo } from './data-folder.ts'
+import { readKeyFile, readTextFile } from './files.ts'
 import { checkKeyPair, keySigner, type LogKeys } from './keys.ts'
+import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.ts'
 
 /** What a server can be told about how its logs work, apart from what each log was created with. */
-export type LogSettings = Omit<LogOptions, 'allowDuplicates'>
+export type LogSettings = Omit<LogOptions, 'allowDuplicates'> & { readonly witnesses: WitnessSettings }
+
+/** How the witnesses of a log are asked, if it has a policy. */
+export type WitnessSettings = Omit<WitnessOptions, 'events'> & { readonly retryMs: number }
 
 /** The private and public keys of a stored log, checked against each other. */
 export async function readLogKeys(folder: string, name: string, info: LogInfo): Promise<LogKeys> {
@@ -30,7 +37,12 @@ export async function readLogKeys(folder: string, name: string, info: LogInfo): 
  *
  * @throws SteleError which fact is missing or contradicts which
  */
-export async function openStoredLog(folder: string, name: string, settings: LogSettings): Promise<Log> {
+export async function openStoredLog(
+  folder: string,
+  name: string,
+  settings: LogSettings,
+  events: WitnessEvents = SILENT,
+): Promise<Log> {
   const info = await readLogInfo(folder, name)
   const files = logFiles(folder, name)
   const signer = keySigner(info.origin, await readLogKeys(folder, name, info))
@@ -44,8 +56,9 @@ export async function openStoredLog(folder: string, name: string, settings: LogS
     const store = await opening(LevelStore.open(files.database))
     const headFile = await opening(openHeadFile(headFilePath(folder, name, info)))
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
+    const witnessing = await readWitnessing(files, settings.witnesses, events)
     return await openLog(
-      { origin: info.origin, store, headFile, index, signer },
+      { origin: info.origin, store, headFile, index, signer, ...(witnessing ? { witnessing } : {}) },
       { ...settings, allowDuplicates: info.allowDuplicates },
     )
   } catch (error) {
@@ -54,7 +67,28 @@ export async function openStoredLog(folder: string, name: string, settings: LogS
   }
 }
 
-/** Failures that go away by themselves, so that opening again later makes sense. */
+const SILENT: WitnessEvents = { failed() {}, publishedWithoutQuorum() {} }
+
+/** The witnesses of a log with a policy file; undefined for one without. */
+async function readWitnessing(
+  files: LogFiles,
+  settings: WitnessSettings,
+  events: WitnessEvents,
+): Promise<Witnessing | undefined> {
+  const text = await readTextFile(files.policy)
+  if (text === undefined) return undefined
+  return {
+    cosigner: new Witnesses(parsePolicy(text), { ...settings, events }),
+    store: { write: (head) => writePublishedFile(files.published, encodeHead(head)) },
+    suspect: await readPublishedFile(files.published),
+    retryMs: settings.retryMs,
+  }
+}
+
+/**
+ * Failures that go away by themselves, so that opening again later makes sense. A log that its witnesses contradict is
+ * not among them.
+ */
 export function mayHeal(failure: SteleError): boolean {
-  return failure.code === 'io_error' || failure.code === 'log_halted'
+  return hasCode(failure.code === 'log_halted' ? failure.cause : failure, 'io_error', 'outcome_unknown')
 }

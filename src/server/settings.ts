@@ -2,6 +2,9 @@ import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
 import type { Config } from './config.ts'
 import type { LogSettings } from './open-log.ts'
 
+/** After too few cosigned, they are asked again this much later, with the newest head. */
+const WITNESS_RETRY_MS = 2000
+
 /** What each log is told of the configuration. */
 export function logSettings(config: Config): LogSettings {
   return {
@@ -14,6 +17,12 @@ export function logSettings(config: Config): LogSettings {
     headIntervalMs: config['head-interval-seconds'] * 1000,
     cacheBytes: config['cache-bytes'],
     nowMs: Date.now,
+    witnesses: {
+      fetch,
+      timeoutMs: config['witness-timeout-seconds'] * 1000,
+      withoutQuorum: config['publish-without-quorum'],
+      retryMs: WITNESS_RETRY_MS,
+    },
   }
 }
 

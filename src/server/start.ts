@@ -35,6 +35,9 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       opened: (name, log, tookMs) =>
         logger.info({ log: name, origin: log.origin, treeSize: log.integrated.size, tookMs }, 'log opened'),
       failed: (name, failure) => logger.error({ log: name, code: failure.code }, failure.message),
+      witnessFailed: (name, witness, { code, message }) => logger.warn({ log: name, witness, code }, message),
+      publishedWithoutQuorum: (name, { code, message }) =>
+        logger.warn({ log: name, code }, `published without a quorum: ${message}`),
     },
   })
   try {

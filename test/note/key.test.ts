@@ -14,12 +14,13 @@ import {
   parseVerifierKey,
   verifierKey,
 } from '../../src/note/key.ts'
+import { parseNote } from '../../src/note/note.ts'
 import cosigned from '../vectors/cosigned-checkpoint-sunlight.json' with { type: 'json' }
 import genKeys from '../vectors/gen-keys.json' with { type: 'json' }
 import golangKeys from '../vectors/note-keys-golang.json' with { type: 'json' }
 import testlog from '../vectors/tessera-testlog.json' with { type: 'json' }
 import formatsKeys from '../vectors/vkeys-formats.json' with { type: 'json' }
-import { LOG_SKEY, LOG_VKEY, SEED, WITNESS_VKEY } from './example.ts'
+import { CHECKPOINT_7, LOG_SKEY, LOG_VKEY, SEED, TEXT_7, WITNESS_VKEY } from './example.ts'
 import { codeOf, expectCode } from './expect-code.ts'
 
 describe('vectors', () => {
@@ -77,10 +78,13 @@ describe('the published example', () => {
     expect(formatVerifierKey(parseVerifierKey(LOG_VKEY))).toBe(LOG_VKEY)
   })
 
-  test('the witness key is read, and refuses to give a verdict', () => {
+  test('the witness key is read, and verifies the line of the witness', () => {
     const key = parseVerifierKey(WITNESS_VKEY)
     expect(formatVerifierKey(key)).toBe(WITNESS_VKEY)
-    expectCode(() => key.verify('text\n', new Uint8Array(72)), 'untrusted_signer')
+    const [, line] = parseNote(CHECKPOINT_7).signatures
+    expect(key.verify(TEXT_7, line!.signature)).toBe(true)
+    expect(key.verify('text\n', line!.signature)).toBe(false)
+    expect(key.verify(TEXT_7, new Uint8Array(72))).toBe(false)
   })
 })
 
@@ -119,6 +123,24 @@ describe('verifier keys that are refused', () => {
   test('an ML-DSA-44 key of another length', () => {
     expectCode(() => verifierKey('x', 6, new Uint8Array(1311)), 'malformed')
     expect(verifierKey('x', 6, new Uint8Array(1312)).type).toBe(6)
+  })
+
+  test('an ML-DSA-44 key with a name that does not fit into what it signs', () => {
+    const longest = 'é'.repeat(127) + 'x'
+    expect(verifierKey(longest, 6, new Uint8Array(1312)).name).toBe(longest)
+    expectCode(() => verifierKey(`${longest}x`, 6, new Uint8Array(1312)), 'malformed')
+    expect(verifierKey('x'.repeat(256), 4, parseVerifierKey(WITNESS_VKEY).publicKey).type).toBe(4)
+  })
+
+  test('a private key in the place of a public one, without quoting it', () => {
+    let shown = ''
+    try {
+      parseVerifierKey(LOG_SKEY.replace('log.example/demo', 'x'))
+    } catch (error) {
+      shown = inspect(error)
+    }
+    expect(shown).toContain('expected a public key, got a private one')
+    expect(shown).not.toContain('AQABAg')
   })
 })
 

@@ -8,6 +8,7 @@ export const SETTINGS: LogSettings = {
   headIntervalMs: 3_600_000,
   cacheBytes: 2 ** 20,
   nowMs: Date.now,
+  witnesses: { fetch, timeoutMs: 2000, withoutQuorum: false, retryMs: 20 },
 }
 
 /** A data folder with one log, on a real disk. */

@@ -1,14 +1,12 @@
-import { concatBytes, equalBytes } from '../../bytes/bytes.ts'
-import { parseBase64 } from '../../bytes/base64.ts'
+import { concatBytes } from '../../bytes/bytes.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import { hasCode, SteleError } from '../../errors.ts'
 import { decodeHead, type SignedHead } from '../../log/head.ts'
 import { HASH_BYTES, leafHash, type Hash } from '../../merkle/hash.ts'
-import { openCheckpoint } from '../../note/checkpoint.ts'
 import { parseVerifierKey } from '../../note/key.ts'
 import type { VerifierKey } from '../../note/note.ts'
-import { treeHeadVerifier } from '../../note/tree-head.ts'
 import { logFiles, readLogInfo, type LogInfo } from '../../server/data-folder.ts'
+import { headVerifier } from '../../server/keys.ts'
 import { LevelStore } from '../../storage/level.ts'
 import type { LogStore } from '../../storage/store.ts'
 import { encodeBundle } from '../../tile/bundle.ts'
@@ -60,18 +58,7 @@ export class StoredLog {
    * @throws SteleError `bad_signature`, `untrusted_signer`, `wrong_origin`, `malformed`, `corrupt`
    */
   verifyHead(head: SignedHead): void {
-    const { origin, treeHeadKey } = this.info
-    const { checkpoint } = openCheckpoint(head.checkpoint, { origin, verifiers: [this.verifier] })
-    if (checkpoint.size !== head.size || !equalBytes(checkpoint.root, head.root)) {
-      throw new SteleError(
-        'corrupt',
-        `log ${origin}: a stored head and its checkpoint speak of different trees`,
-      )
-    }
-    treeHeadVerifier(parseBase64(treeHeadKey, 'tree head key'))({
-      ...head,
-      signature: head.treeHeadSignature,
-    })
+    headVerifier(this.info)(head)
   }
 
   close(): Promise<void> {

@@ -1,0 +1,17 @@
+import type { Witness } from '../witness/witness.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
+import type { WitnessLimits } from './witness-limits.ts'
+
+/** What the HTTP layer of a witness is given. */
+export interface WitnessHttpDeps {
+  readonly witness: Witness
+  readonly limits: WitnessLimits
+  /** The clock: milliseconds since 1970. */
+  readonly nowMs: () => number
+  /** Without it nothing is counted, and `metrics` is not found. */
+  readonly metrics?: Metrics
+  readonly logger?: Logger
+  /** Aborted when the server begins to stop: connections close behind their answers. */
+  readonly stopping?: AbortSignal
+}

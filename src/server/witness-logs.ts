@@ -1,0 +1,111 @@
+import { rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { z } from 'zod'
+import { SteleError } from '../errors.ts'
+import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
+import type { VerifierKey } from '../note/note.ts'
+import { syncFolder } from '../storage/head-file.ts'
+import { checkLogs, type WitnessedLog } from '../witness/logs.ts'
+import { fileError, readTextFile, writeNewFile } from './files.ts'
+
+/** `logs.json`: the logs that a witness cosigns for, each with its origin and its verifier keys. */
+const logListSchema = z.strictObject({
+  logs: z.array(z.strictObject({ origin: z.string().min(1), keys: z.array(z.string()).min(1) })),
+})
+
+/** The list as text. */
+export function formatLogList(logs: readonly WitnessedLog[]): string {
+  const list = logs.map(({ origin, keys }) => ({ origin, keys: keys.map(formatVerifierKey) }))
+  return `${JSON.stringify({ logs: list }, null, 2)}\n`
+}
+
+/**
+ * Reads the list, and refuses one that no witness with these keys can have.
+ *
+ * @param own the public keys of the witness
+ * @throws SteleError `usage` for what an operator wrote wrongly; `not_initialised` where there is no list; `io_error`
+ */
+export async function readLogList(path: string, own: readonly VerifierKey[]): Promise<WitnessedLog[]> {
+  const text = await readTextFile(path)
+  if (text === undefined)
+    throw new SteleError('not_initialised', `${path}: expected a list of logs, found none`)
+  const logs = inList(path, () => parseLogList(text))
+  inList(path, () => checkLogs(logs, own))
+  return logs
+}
+
+/**
+ * Adds a log to the list, or a further key to a log that is on it. The new list takes the place of the old one whole.
+ *
+ * @throws SteleError `already_exists` for a key that the log has, or while somebody else is adding; `usage` for what no
+ *   witness with these keys can have; as {@link readLogList}
+ */
+export async function addToLogList(
+  path: string,
+  own: readonly VerifierKey[],
+  { origin, keys }: WitnessedLog,
+): Promise<WitnessedLog> {
+  const building = `${path}.part`
+  // Made before the list is read, and only one can make it: two who add at once must not lose one another's log.
+  await writeNewFile(building, '').catch((error: unknown) => {
+    throw beingChanged(building, error)
+  })
+  try {
+    const logs = await readLogList(path, own)
+    const before = logs.find((log) => log.origin === origin)
+    const log = { origin, keys: [...(before?.keys ?? []), ...keys.filter((key) => !isIn(key, before?.keys))] }
+    if (log.keys.length === before?.keys.length) {
+      throw new SteleError(
+        'already_exists',
+        `${path}: the log ${origin} is there, with these keys; nothing was changed`,
+      )
+    }
+    const next = before ? logs.map((other) => (other === before ? log : other)) : [...logs, log]
+    checkLogs(next, own)
+    await replaceList(path, building, formatLogList(next))
+    return log
+  } finally {
+    await rm(building, { force: true })
+  }
+}
+
+async function replaceList(path: string, building: string, text: string): Promise<void> {
+  const whole = `${building}.new`
+  await rm(whole, { force: true })
+  await writeNewFile(whole, text)
+  await rename(whole, path).catch((error: unknown) => {
+    throw fileError(path, error)
+  })
+  await syncFolder(dirname(path))
+}
+
+function parseLogList(text: string): WitnessedLog[] {
+  const list = logListSchema.safeParse(JSON.parse(text))
+  if (!list.success) throw new SteleError('usage', z.prettifyError(list.error))
+  return list.data.logs.map(({ origin, keys }) => ({
+    origin,
+    keys: keys.map((key) => parseVerifierKey(key)),
+  }))
+}
+
+/** People write this file: what is wrong in it is their mistake, and they are told where. */
+function inList<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    const isTheirs =
+      cause instanceof SyntaxError || (cause instanceof SteleError && cause.code !== 'internal')
+    if (!isTheirs) throw cause
+    throw new SteleError('usage', `${path}: ${cause.message}`, { cause })
+  }
+}
+
+function beingChanged(path: string, error: unknown): unknown {
+  if (!(error instanceof SteleError) || error.code !== 'already_exists') return error
+  const message = `${path}: somebody else is adding a log, or was cut short while doing so: then delete this file`
+  return new SteleError('already_exists', message, { cause: error })
+}
+
+function isIn(key: VerifierKey, keys: readonly VerifierKey[] = []): boolean {
+  return keys.some((other) => formatVerifierKey(other) === formatVerifierKey(key))
+}

@@ -1,0 +1,129 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Logger } from 'pino'
+import { SteleError } from '../errors.ts'
+import { createWitnessMetrics, type WitnessMetrics } from '../http/witness-metrics.ts'
+import { createWitnessServer } from '../http/witness-server.ts'
+import { verifiersOf } from '../witness/keys.ts'
+import { openWitnessState } from '../witness/level.ts'
+import type { WitnessStore } from '../witness/store.ts'
+import { Witness, type WitnessEvents } from '../witness/witness.ts'
+import { witnessLimits, type WitnessConfig } from './witness-config.ts'
+import { EvidenceFolder } from './witness-evidence.ts'
+import { readWitnessInfo, readWitnessKeys, witnessFiles } from './witness-folder.ts'
+import { readLogList } from './witness-logs.ts'
+
+export interface RunningWitness {
+  /** Where it listens, without a trailing slash. */
+  readonly url: string
+  readonly witness: Witness
+  /** Stops: what was admitted is answered, then connections and state are closed. */
+  close(): Promise<void>
+}
+
+/** How long a reader may take over an answer that was on its way when the witness was told to stop. */
+const LAST_ANSWERS_MS = 3000
+/** A cosignature from further in the future than this was dated by a wrong clock. */
+const CLOCK_TOLERANCE_SECONDS = 300
+
+/**
+ * Opens a witness folder and serves it.
+ *
+ * @throws SteleError as `readWitnessInfo`, `readWitnessKeys`, `readLogList` and `openWitnessState`; `io_error` if the
+ *   port is taken
+ */
+export async function startWitness(
+  config: WitnessConfig,
+  logger: Logger,
+  nowMs: () => number = Date.now,
+): Promise<RunningWitness> {
+  const files = witnessFiles(config.data)
+  const keys = await readWitnessKeys(config.data, await readWitnessInfo(config.data))
+  const own = verifiersOf(keys)
+  const logs = await readLogList(files.logs, own)
+  const evidence = await EvidenceFolder.open(files.evidence)
+  const store = await openWitnessState(files.state, own)
+  try {
+    const metrics = createWitnessMetrics(store, nowMs)
+    const events = reporter(evidence, metrics, logger)
+    const witness = new Witness({ logs, keys, store, evidence, nowMs, events })
+    warnOfFuture(store, nowMs(), logger)
+    return await serve(witness, store, { config, metrics, logger, nowMs })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+/** Tells the operator of what a log did. */
+function reporter(evidence: EvidenceFolder, metrics: WitnessMetrics, logger: Logger): WitnessEvents {
+  return {
+    contradiction(found, kept) {
+      const { kind, log } = found
+      const failed = kept instanceof SteleError
+      metrics.contradiction(log.origin, kind, failed ? 'failed' : kept)
+      const file = evidence.pathOf(found)
+      const fields = { origin: log.origin, kind, file, ...(failed ? { err: kept } : { evidence: kept }) }
+      // Proofs that do not hold are anybody's to send; two signatures are not.
+      if (kind === 'inconsistent' && !failed)
+        logger.warn(fields, 'a signed checkpoint came with a wrong proof')
+      else logger.error(fields, 'a log contradicts itself')
+    },
+  }
+}
+
+/** The statements of this witness never go back in time: a clock that was ahead once holds them there. */
+function warnOfFuture(store: WitnessStore, nowMs: number, logger: Logger): void {
+  for (const { checkpoint, timestampSeconds } of store.heads()) {
+    const aheadSeconds = timestampSeconds - Math.floor(nowMs / 1000)
+    if (aheadSeconds <= CLOCK_TOLERANCE_SECONDS) continue
+    logger.warn({ origin: checkpoint.origin, aheadSeconds }, 'the last cosignature is dated in the future')
+  }
+}
+
+interface Serving {
+  readonly config: WitnessConfig
+  readonly metrics: WitnessMetrics
+  readonly logger: Logger
+  readonly nowMs: () => number
+}
+
+async function serve(witness: Witness, store: WitnessStore, serving: Serving): Promise<RunningWitness> {
+  const { config, metrics, logger, nowMs } = serving
+  const stopping = new AbortController()
+  const limits = witnessLimits(config)
+  const server = createWitnessServer({ witness, limits, nowMs, metrics, logger, stopping: stopping.signal })
+  const url = await listen(server, config)
+  logger.info({ url, logs: witness.logs.length }, 'listening')
+  return {
+    url,
+    witness,
+    async close() {
+      stopping.abort()
+      await stop(server, store)
+      logger.info('stopped')
+    },
+  }
+}
+
+async function listen(server: Server, { host, port: asked }: WitnessConfig): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(new SteleError('io_error', `cannot listen on ${host}:${asked}: ${cause.message}`, { cause }))
+    })
+    server.listen(asked, host, resolve)
+  })
+  const { address, port, family } = server.address() as AddressInfo
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+}
+
+/** First the state, so that requests on their way get their answers; then the connections, as they fall idle. */
+async function stop(server: Server, store: WitnessStore): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  await store.close()
+  const idle = setInterval(() => server.closeIdleConnections(), 20)
+  const last = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS)
+  await closed
+  clearInterval(idle)
+  clearTimeout(last)
+}
