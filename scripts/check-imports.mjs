@@ -34,6 +34,7 @@ const DOORS = {
   '#sha256': { may: (file) => file === 'merkle/hash.ts', rule: 'only merkle/hash.ts may' },
   '#ed25519': { may: (file) => roomOf(file) === 'note', rule: 'only note/ may' },
   '#p256': { may: (file) => roomOf(file) === 'note', rule: 'only note/ may' },
+  '#mldsa44': { may: (file) => file === 'note/mldsa44.ts', rule: 'only note/mldsa44.ts may' },
 }
 
 /** The rooms that run in a browser: everything above the line. */

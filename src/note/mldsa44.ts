@@ -1,2 +1,2 @@
 // The one place that chooses an implementation of ML-DSA-44.
-export { publicKey, signerOf, verifierOf } from './mldsa44-portable.ts'
+export { publicKey, signerOf, verifierOf } from '#mldsa44'
