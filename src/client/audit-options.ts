@@ -2,6 +2,16 @@ import type { Hash } from '../merkle/hash.ts'
 import type { VerifierKey } from '../note/note.ts'
 import type { Tree } from '../tile/grow.ts'
 
+/** How far an audit has come. */
+export interface AuditProgress {
+  /** Entries read, those of an earlier audit included. */
+  readonly entries: number
+  /** Where it ends. */
+  readonly size: number
+  /** What those entries make: handed in as `from`, an audit goes on there. The head speaks for it only at the end. */
+  readonly tree: Tree
+}
+
 /** How to audit, and against whose signature. */
 export interface AuditOptions {
   readonly origin: string
@@ -11,7 +21,7 @@ export interface AuditOptions {
   /** `derived` for a source that keeps full tiles only, so that there are no partial ones to compare. Default `stored`. */
   readonly partialTiles?: 'stored' | 'derived' | undefined
   /** Told after every bundle; throwing in it ends the audit. */
-  readonly onProgress?: ((progress: { readonly entries: number; readonly size: number }) => void) | undefined
+  readonly onProgress?: ((progress: AuditProgress) => void) | undefined
   /**
    * Another implementation's look at every full level-0 tile; throws if it gets another root.
    *

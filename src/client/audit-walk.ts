@@ -73,7 +73,8 @@ export class AuditWalk {
     for await (const part of parts) {
       const finding = await this.#checkPart(part)
       if (finding) return finding
-      this.#options.onProgress?.({ entries: this.#tree.size, size: this.#head.size })
+      const { size } = this.#head
+      this.#options.onProgress?.({ entries: this.#tree.size, size, tree: this.#tree })
     }
     return (await this.#checkEdge()) ?? this.#checkRoot()
   }

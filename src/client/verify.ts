@@ -7,6 +7,8 @@ import { openCheckpoint } from '../note/checkpoint.ts'
 import { parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
 import { parseProofFile } from '../note/proof-file.ts'
+import { openWithPolicy, type WitnessedCheckpoint } from '../policy/evaluate.ts'
+import type { Policy } from '../policy/policy.ts'
 
 /** What is to be verified, and whom the caller trusts. */
 export interface ProofCheck {
@@ -15,10 +17,12 @@ export interface ProofCheck {
   /** The entry, or its leaf hash, from the caller's own records: one of the two. */
   readonly entry?: Uint8Array
   readonly leafHash?: Uint8Array
-  /** The log that the proof must be of. */
-  readonly origin: string
+  /** The log that the proof must be of. Without it, and without keys, one that the policy lists. */
+  readonly origin?: string
   /** The log's keys; one good signature suffices, and one bad one by any of them is too many. */
-  readonly verifierKeys: readonly (string | VerifierKey)[]
+  readonly verifierKeys?: readonly (string | VerifierKey)[]
+  /** Whose cosignatures are asked for beside the log's own signature; without it, nobody's. */
+  readonly policy?: Policy
 }
 
 /** The entry is in the log. */
@@ -29,8 +33,10 @@ export interface ProofVerified {
   readonly leafHash: Hash
   /** Size of the signed tree that the proof leads to. */
   readonly treeSize: number
-  /** Names of the keys that signed that tree. */
+  /** Names of the log's keys that signed that tree. */
   readonly signedBy: readonly string[]
+  /** What the policy calls the witnesses that cosigned it, with the times they say, in seconds since 1970. */
+  readonly cosignedBy: readonly { readonly name: string; readonly timestampSeconds: number | undefined }[]
 }
 
 /** Why a proof shows nothing. The list is closed. */
@@ -43,6 +49,8 @@ export type ProofFault =
   | 'untrusted_signer'
   /** A line by a trusted key does not verify. */
   | 'bad_signature'
+  /** The log has signed it, and fewer witnesses have cosigned it than the policy asks for. */
+  | 'quorum_not_met'
   /** No entry could have this proof: an index outside the tree, or a path of another length than it has there. */
   | 'bad_proof'
   /** The proof does not lead from this entry to the signed root hash: it is another entry's, or a hash in it was changed. */
@@ -62,6 +70,7 @@ const FAULTS: Partial<Readonly<Record<ErrorCode, ProofFault>>> = {
   wrong_origin: 'wrong_log',
   untrusted_signer: 'untrusted_signer',
   bad_signature: 'bad_signature',
+  quorum_not_met: 'quorum_not_met',
   bad_proof: 'bad_proof',
 }
 
@@ -73,9 +82,9 @@ const FAULTS: Partial<Readonly<Record<ErrorCode, ProofFault>>> = {
  */
 export function verifyProofFile(check: ProofCheck): ProofVerified | ProofRefused {
   const leaf = leafOf(check)
-  const verifiers = check.verifierKeys.map((key) => (typeof key === 'string' ? parseVerifierKey(key) : key))
+  const open = opener(check)
   try {
-    return verify(check, leaf, verifiers)
+    return verify(check, leaf, open)
   } catch (error) {
     const verdict = error instanceof SteleError ? FAULTS[error.code] : undefined
     if (verdict === undefined) throw error
@@ -83,13 +92,29 @@ export function verifyProofFile(check: ProofCheck): ProofVerified | ProofRefused
   }
 }
 
+/** Prepares the check of signatures, whoever's are asked for. */
+function opener({ origin, verifierKeys, policy }: ProofCheck): (note: string) => Opened {
+  const keys = verifierKeys?.map((key) => (typeof key === 'string' ? parseVerifierKey(key) : key))
+  if ((origin === undefined) !== (keys === undefined) || (!keys && !policy)) {
+    throw new SteleError(
+      'usage',
+      'verifyProofFile: expected origin and verifier keys, or a policy, or all of them',
+    )
+  }
+  const log = keys && { origin: origin!, verifiers: keys }
+  if (policy) return (note) => openWithPolicy(note, policy, log)
+  return (note) => ({ ...openCheckpoint(note, log!), cosignatures: [] })
+}
+
+type Opened = Pick<WitnessedCheckpoint, 'checkpoint' | 'verifiedBy' | 'cosignatures'>
+
 function verify(
-  { proof, origin }: ProofCheck,
+  { proof }: ProofCheck,
   leaf: Hash,
-  verifiers: readonly VerifierKey[],
+  open: (note: string) => Opened,
 ): ProofVerified | ProofRefused {
   const { index, path, checkpoint: note } = parseProofFile(proof)
-  const { checkpoint, verifiedBy } = openCheckpoint(note, { origin, verifiers })
+  const { checkpoint, verifiedBy, cosignatures } = open(note)
   const treeSize = checkpoint.size
   if (index >= treeSize) {
     return {
@@ -106,11 +131,15 @@ function verify(
   }
   return {
     verdict: 'verified',
-    origin,
+    origin: checkpoint.origin,
     index,
     leafHash: leaf,
     treeSize,
     signedBy: verifiedBy.map(({ name }) => name),
+    cosignedBy: cosignatures.map(({ witness, timestampSeconds }) => ({
+      name: witness.name,
+      timestampSeconds,
+    })),
   }
 }
 

@@ -48,21 +48,16 @@ export class Intake {
     const keys = hashes.map(keyOf)
     const unit = new Unit(caller)
     // No await from here to the end of the loop: looking and claiming in one breath is the lock.
-    const fresh = entries.filter((_, i) => !this.#alive(keys[i]!))
-    if (fresh.length > 0) {
-      this.#pool.admit(
-        unit,
-        fresh.length,
-        fresh.reduce((sum, entry) => sum + entry.length, 0),
-      )
-    }
-    const leaves = hashes.map((hash, i) => {
-      return this.#alive(keys[i]!) ?? this.#claim(keys[i]!, hash, entries[i]!, unit)
+    this.#admit(unit, keys, entries)
+    const known = new Array<boolean>(keys.length)
+    const leaves = keys.map((key, i) => {
+      const live = this.#alive(key)
+      known[i] = live !== undefined
+      return live ?? this.#claim(key, hashes[i]!, entries[i]!, unit)
     })
-    const mine = new Set(unit.leaves)
     if (unit.leaves.length > 0) void this.#enqueue(unit)
     await settled(unit, leaves)
-    return leaves.map((leaf) => placementOf(leaf, mine.delete(leaf)))
+    return leaves.map((leaf, i) => placementOf(leaf, known[i]!))
   }
 
   /** Finds a leaf that is integrated, or undefined. Leaves on their way are not there yet. */
@@ -90,8 +85,7 @@ export class Intake {
   /** Leaves that look-ups find elsewhere from now on. */
   forget(leaves: readonly LiveLeaf[]): void {
     for (const leaf of leaves) {
-      const key = keyOf(leaf.hash)
-      if (this.#live.get(key) === leaf) this.#live.delete(key)
+      if (this.#live.get(leaf.key) === leaf) this.#live.delete(leaf.key)
     }
   }
 
@@ -121,8 +115,20 @@ export class Intake {
     return this.#allowDuplicates ? undefined : this.#live.get(key)
   }
 
+  /** Counts what is new against the pool's bounds, before anything is claimed. */
+  #admit(unit: Unit, keys: readonly string[], entries: readonly Uint8Array[]): void {
+    let count = 0
+    let bytes = 0
+    entries.forEach((entry, i) => {
+      if (this.#alive(keys[i]!)) return
+      count++
+      bytes += entry.length
+    })
+    if (count > 0) this.#pool.admit(unit, count, bytes)
+  }
+
   #claim(key: string, hash: Hash, entry: Uint8Array, unit: Unit): LiveLeaf {
-    const leaf: LiveLeaf = { hash, entry, index: undefined, loggedBefore: false, unit }
+    const leaf: LiveLeaf = { hash, key, entry, index: undefined, loggedBefore: false, unit }
     unit.leaves.push(leaf)
     // Where duplicates are allowed, the first of several stays: look-ups answer the lowest index.
     if (!this.#live.has(key)) this.#live.set(key, leaf)
@@ -174,9 +180,9 @@ async function settled(unit: Unit, leaves: readonly LiveLeaf[]): Promise<void> {
   }
 }
 
-function placementOf(leaf: LiveLeaf, firstOfMine: boolean): Placement {
+function placementOf(leaf: LiveLeaf, known: boolean): Placement {
   invariant(leaf.index !== undefined, 'a settled leaf has no index')
-  return { index: leaf.index, leafHash: leaf.hash, duplicate: leaf.loggedBefore || !firstOfMine }
+  return { index: leaf.index, leafHash: leaf.hash, duplicate: known || leaf.loggedBefore }
 }
 
 /** A map key of 32 one-byte characters: shorter and faster to hash than hex. */

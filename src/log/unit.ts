@@ -3,6 +3,8 @@ import type { Hash } from '../merkle/hash.ts'
 /** A leaf that is on its way into the log, or in it and not in the leaf index yet. */
 export interface LiveLeaf {
   readonly hash: Hash
+  /** Its key in the map of live leaves. */
+  readonly key: string
   /** The entry's bytes until they are on disk; after that nobody needs them here. */
   entry: Uint8Array
   /** Given by the sequencer, undefined before. */

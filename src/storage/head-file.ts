@@ -86,7 +86,9 @@ export async function syncFolder(folder: string): Promise<void> {
 }
 
 async function readSlots(file: FileHandle, path: string): Promise<HeadFile> {
-  const bytes = await file.readFile()
+  const bytes = await file.readFile().catch((error: unknown) => {
+    throw ioError(path, error)
+  })
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) {
     throw new SteleError('foreign_format', `${path}: expected "stele head file 1" at its start`)
   }
@@ -155,6 +157,7 @@ function encodeSlot({ sequence, record }: Slot): Buffer {
 }
 
 function decodeSlot(area: Buffer): Slot | undefined {
+  if (area.length < HEADER_BYTES) return undefined
   const length = area.readUInt32BE(8)
   if (length === 0 || length > area.length - HEADER_BYTES) return undefined
   const slot = area.subarray(0, HEADER_BYTES + length)

@@ -31,6 +31,9 @@ export interface IndexedLeaf {
 const KEY_BYTES = 24
 const CURSOR_KEY = new TextEncoder().encode('cursor')
 
+/** Hashes do not compress; trying costs time at each compaction. */
+const INCOMPRESSIBLE = { compression: false }
+
 /** The index in a LevelDB folder of its own: random keys make compactions that the log's own folder is spared. */
 export class LevelLeafIndex implements LeafIndex {
   readonly #db: Level<Uint8Array, Uint8Array>
@@ -47,10 +50,10 @@ export class LevelLeafIndex implements LeafIndex {
    * @throws SteleError `locked`, `io_error`
    */
   static async open(folder: string): Promise<LevelLeafIndex> {
-    const db = await openLevel(folder, false).catch(async (error: unknown) => {
+    const db = await openLevel(folder, false, INCOMPRESSIBLE).catch(async (error: unknown) => {
       if (!hasCode(error, 'not_initialised', 'corrupt')) throw error
       await rm(folder, { recursive: true, force: true })
-      return openLevel(folder, true)
+      return openLevel(folder, true, INCOMPRESSIBLE)
     })
     try {
       const stored = await db.get(CURSOR_KEY)

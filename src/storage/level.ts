@@ -19,6 +19,9 @@ const HEAD = 0
 const ENTRY = 1
 const FIRST_TILE = 2
 
+/** Entries of one call of LevelDB: a bundle. */
+const READ_STEP = 256
+
 /** Two of LevelDB's write buffers of 4 MiB: more is never in its write-ahead logs alone. */
 const TAIL_BYTES = 8 * 1024 * 1024
 
@@ -102,21 +105,22 @@ export class LevelStore implements LogStore {
     return this.#reading(this.#range(begin, end, maxBytes))
   }
 
+  /**
+   * By keys and not by an iterator: LevelDB's iterator hands over its values in a way that left 340 MB behind after
+   * 4,000 bundles, where this left 66 MB in the same time.
+   */
   async #range(begin: number, end: number, maxBytes: number): Promise<Uint8Array[]> {
     const entries: Uint8Array[] = []
-    if (begin >= end) return entries
-    const range = { gte: keyOf(begin, ENTRY), lte: keyOf(end - 1, ENTRY), highWaterMarkBytes: 1024 * 1024 }
     let bytes = 0
-    for await (const [key, value] of this.#db.iterator(range)) {
-      if (key[KEY_BYTES - 1] !== ENTRY) continue
-      // A damaged table file makes LevelDB skip keys without a word.
-      const index = begin + entries.length
-      if (positionOf(key) !== index) throw missingEntry(index, this.#db.location)
-      bytes += value.length
-      if (entries.length > 0 && bytes > maxBytes) return entries
-      entries.push(value)
+    for (let at = begin; at < end && bytes <= maxBytes; at += READ_STEP) {
+      const keys = Array.from({ length: Math.min(READ_STEP, end - at) }, (_, i) => keyOf(at + i, ENTRY))
+      for (const value of await this.#db.getMany(keys)) {
+        if (!value) throw missingEntry(begin + entries.length, this.#db.location)
+        bytes += value.length
+        if (entries.length > 0 && bytes > maxBytes) return entries
+        entries.push(value)
+      }
     }
-    if (entries.length !== end - begin) throw missingEntry(begin + entries.length, this.#db.location)
     return entries
   }
 

@@ -2,12 +2,14 @@ import type { Command } from 'commander'
 import { parseHex, toHex } from '../../bytes/hex.ts'
 import {
   verifyProofFile,
+  type ProofCheck,
   type ProofFault,
   type ProofRefused,
   type ProofVerified,
 } from '../../client/verify.ts'
 import { SteleError } from '../../errors.ts'
 import { asHash } from '../../merkle/hash.ts'
+import { parsePolicy } from '../../policy/parse.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_CODES, EXIT_OK, EXIT_WRONG_ENTRY } from '../exit-codes.ts'
@@ -20,6 +22,7 @@ interface VerifyOptions {
   readonly entry?: string
   readonly hash?: string
   readonly origin?: string
+  readonly policy?: string
 }
 
 /** The exit code of each verdict. */
@@ -29,6 +32,7 @@ export const VERDICT_CODES: Readonly<Record<ProofFault | 'verified', number>> = 
   wrong_log: EXIT_CODES.wrong_origin,
   untrusted_signer: EXIT_CODES.untrusted_signer,
   bad_signature: EXIT_CODES.bad_signature,
+  quorum_not_met: EXIT_CODES.quorum_not_met,
   bad_proof: EXIT_CODES.bad_proof,
   wrong_entry: EXIT_WRONG_ENTRY,
 }
@@ -36,19 +40,30 @@ export const VERDICT_CODES: Readonly<Record<ProofFault | 'verified', number>> = 
 /** `stele verify`: judges a proof file offline. */
 export function verifyCommand(program: Command, actions: Actions): void {
   program
-    .command('verify <proof>')
+    .command('verify [proof]')
     .description(
       'verify a .tlog-proof file offline: with the entry, the public key of the log, and nothing else',
     )
     .option('--entry <file>', 'the entry, from your own records ("-": standard input)')
     .option('--hash <hex>', 'its leaf hash instead')
     .option('--origin <text>', 'the log it must be of (default: the name of the key)')
+    .option('--evidence <file>', 'judge an evidence file of a monitor instead')
+    .option(
+      '--policy <file>',
+      'whose cosignatures it needs beside (c2sp.org/tlog-policy); may name the log, too',
+    )
     .addHelpText(
       'after',
-      `${examples([
-        'stele verify line.tlog-proof --entry line.txt --key log.example.com/logs/main+a3b1+AZ…',
-        'says whether these bytes are in that log, and at which index',
-      ])}
+      `${examples(
+        [
+          'stele verify line.tlog-proof --entry line.txt --key log.example.com/logs/main+a3b1+AZ…',
+          'says whether these bytes are in that log, and at which index',
+        ],
+        [
+          'stele verify line.tlog-proof --entry line.txt --policy trust.policy',
+          'the same for a log that the policy lists, with the witnesses that it asks for',
+        ],
+      )}
 Verdicts and exit codes:
    0 verified          the entry is in the log
   10 malformed         the file, or the checkpoint in it, does not follow its format
@@ -57,6 +72,7 @@ Verdicts and exit codes:
   13 bad_signature     the signature by this key does not verify
   14 bad_proof         no entry could have this proof
   15 wrong_entry       it is the proof of another entry, or was changed
+  18 quorum_not_met    fewer witnesses cosigned the checkpoint than the policy asks for
 Any other code: nothing was judged (2 usage, 40 a file cannot be read).
 `,
     )
@@ -65,17 +81,25 @@ Any other code: nothing was judged (2 usage, 40 a file cannot be read).
 
 async function verify(context: Context, options: VerifyOptions, file: string): Promise<number> {
   const { io, terminal } = context
-  const key = context.givenKey()
   const checked = await entryOf(context, options, file)
-  const origin = options.origin ?? key.name
   const result = verifyProofFile({
     proof: await readInput(file, io),
     ...checked,
-    origin,
-    verifierKeys: [key],
+    ...(await trustOf(context, options)),
   })
   await terminal.result(asJson(result), describe(context, result))
   return VERDICT_CODES[result.verdict]
+}
+
+/** The log's key, or a policy that lists it, or both. */
+async function trustOf(
+  context: Context,
+  { origin, policy: file }: VerifyOptions,
+): Promise<Pick<ProofCheck, 'origin' | 'verifierKeys' | 'policy'>> {
+  const policy = file === undefined ? undefined : parsePolicy(await readInput(file, context.io))
+  if (policy && policy.logs.length > 0 && context.explicitKey === undefined) return { policy }
+  const key = context.givenKey()
+  return { origin: origin ?? key.name, verifierKeys: [key], ...(policy ? { policy } : {}) }
 }
 
 async function entryOf(
@@ -99,9 +123,11 @@ function asJson(result: ProofVerified | ProofRefused): object {
 
 function describe({ terminal: { paintData } }: Context, result: ProofVerified | ProofRefused): string {
   if (result.verdict !== 'verified') return `${paintData.red(result.verdict)}: ${result.message}`
-  const { index, origin, treeSize, signedBy } = result
+  const { index, origin, treeSize, signedBy, cosignedBy } = result
+  const witnesses =
+    cosignedBy.length > 0 ? `, cosigned by ${cosignedBy.map(({ name }) => name).join(', ')}` : ''
   return (
     `${paintData.green('verified')}: entry ${index} of ${origin}, in the tree of size ` +
-    `${formatCount(treeSize)} that ${signedBy.join(', ')} signed`
+    `${formatCount(treeSize)} that ${signedBy.join(', ')} signed${witnesses}`
   )
 }
