@@ -14,9 +14,10 @@ import { LeafFinder } from './leaf-finder.ts'
 import { Pool, type PoolLimits } from './pool.ts'
 import { Publisher, type HeadCosigner, type Publication, type PublishedStore } from './publisher.ts'
 import { TileReader } from './reader.ts'
-import { Sequencer } from './sequencer.ts'
+import { Sealer } from './sealer.ts'
+import { Sequencer, unknownOutcome } from './sequencer.ts'
 import type { HeadSigner } from './signer.ts'
-import type { Unit } from './unit.ts'
+import type { LiveLeaf, Unit } from './unit.ts'
 
 /** What one log can be told; `proto-docs/configuration.md` has the defaults and what they cost. */
 export interface LogOptions {
@@ -84,12 +85,15 @@ export class Log {
   readonly #pool: Pool
   readonly #intake: Intake
   readonly #sequencer: Sequencer
+  readonly #sealer: Sealer
   readonly #indexer: Indexer
   readonly #publisher: Publisher
   readonly #reader: TileReader
   readonly #running: Promise<void>
   #state: LogStatus['state'] = 'serving'
   #failure: SteleError | undefined
+  /** The newest head that is in both of its places. */
+  #integrated: SignedHead
   #commits = 0
   #signAgain = false
   #closing: Promise<void> | undefined
@@ -110,6 +114,8 @@ export class Log {
     this.#options = options
     this.#pool = new Pool(options.pool, options.nowMs)
     this.#sequencer = new Sequencer({ ...parts, ...verified, nowMs: options.nowMs })
+    this.#sealer = new Sealer(parts.headFile)
+    this.#integrated = verified.head
     this.#reader = new TileReader(parts.store, () => this.#sequencer.tree, options.cacheBytes)
     this.#intake = new Intake({
       pool: this.#pool,
@@ -141,12 +147,12 @@ export class Log {
    */
   async append(entries: readonly Uint8Array[], caller = ''): Promise<Appended> {
     const placements = await this.#intake.submit(entries, caller)
-    return { placements, treeSize: this.#sequencer.head.size }
+    return { placements, treeSize: this.#integrated.size }
   }
 
   /** The newest head that is on disk. */
   get integrated(): SignedHead {
-    return this.#sequencer.head
+    return this.#integrated
   }
 
   /** The head that readers are shown; everything below its size can be read. */
@@ -258,6 +264,7 @@ export class Log {
     this.#pool.poke()
     await this.#running
     clearTimeout(this.#idleTimer)
+    await this.#sealer.drained()
     await this.#publisher.close()
     await this.#indexer.drained()
     await Promise.allSettled([
@@ -268,46 +275,62 @@ export class Log {
     this.#state = 'closed'
   }
 
-  /** The write loop: while one commit is on its way to the disk, the next one gathers in the pool. */
+  /**
+   * The write loop: while one commit is on its way to the disk, the next one gathers in the pool, and the head of the
+   * one before is sealed.
+   */
   async #run(): Promise<void> {
-    for (;;) {
+    while (this.#state !== 'halted') {
       if (!this.#signAgain && !this.#contradiction) await this.#pool.whenFilled()
       const units = this.#pool.take()
       if (this.#contradiction) return this.#halt(units, this.#contradiction)
-      if (units.length > 0 || this.#signAgain) {
-        if (!(await this.#commit(units))) return
-      }
+      if (units.length > 0 || this.#signAgain) await this.#commit(units)
       if (this.#state === 'closing' && this.#pool.depth === 0) return
     }
   }
 
-  async #commit(units: readonly Unit[]): Promise<boolean> {
+  async #commit(units: readonly Unit[]): Promise<void> {
     const leaves = units.flatMap((unit) => unit.leaves)
     try {
       await this.#indexer.room()
-      await this.#sequencer.step(leaves)
+      this.#signAgain = false
+      this.#idleTimer.refresh()
+      const head = await this.#sequencer.step(leaves)
+      void this.#finish(units, leaves, head)
     } catch (error) {
       this.#halt(units, error)
-      return false
+    }
+  }
+
+  /**
+   * Seals a committed head, and only then lets anybody know of it. The store comes first, so that after a crash
+   * between the two the head file is the one that is behind; one that is ahead always means a rollback.
+   */
+  async #finish(units: readonly Unit[], leaves: readonly LiveLeaf[], head: SignedHead): Promise<void> {
+    try {
+      await this.#sealer.seal(head)
+    } catch (error) {
+      return this.#halt(units, unknownOutcome(error))
     }
     this.#commits++
-    this.#signAgain = false
-    this.#idleTimer.refresh()
-    this.#publisher.publish(this.#sequencer.head)
+    this.#integrated = head
+    this.#publisher.publish(head)
     this.#indexer.follow(leaves)
     this.#intake.settle(units)
-    return true
+    if (this.#state === 'closing') this.#pool.poke()
   }
 
   /** No step follows one that failed: what is on disk has to be read back first. Reads go on. */
   #halt(units: readonly Unit[], error: unknown): void {
     const cause = error instanceof SteleError ? error : internalError(error)
+    this.#intake.settle(units, cause)
+    if (this.#state === 'halted') return
     this.#state = 'halted'
     this.#failure = new SteleError('log_halted', `the log takes no entries: ${cause.message}`, { cause })
-    this.#intake.settle(units, cause)
     this.#intake.halt(this.#failure)
     clearTimeout(this.#idleTimer)
     this.#sayHalted(this.#failure)
+    this.#pool.poke()
   }
 
   #publication(): Publication | undefined {

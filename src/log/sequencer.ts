@@ -1,6 +1,5 @@
 import { SteleError } from '../errors.ts'
 import { HASH_BYTES } from '../merkle/hash.ts'
-import type { HeadFile } from '../storage/head-file.ts'
 import type { LogStore } from '../storage/store.ts'
 import { growTree, type Tree } from '../tile/grow.ts'
 import { encodeHead, type SignedHead } from './head.ts'
@@ -13,7 +12,6 @@ import type { LiveLeaf } from './unit.ts'
  */
 export class Sequencer {
   readonly #store: LogStore
-  readonly #headFile: HeadFile
   readonly #signer: HeadSigner
   readonly #nowMs: () => number
   #tree: Tree
@@ -22,7 +20,6 @@ export class Sequencer {
 
   constructor(parts: {
     store: LogStore
-    headFile: HeadFile
     signer: HeadSigner
     nowMs: () => number
     tree: Tree
@@ -31,7 +28,6 @@ export class Sequencer {
     signedUntilMs: number
   }) {
     this.#store = parts.store
-    this.#headFile = parts.headFile
     this.#signer = parts.signer
     this.#nowMs = parts.nowMs
     this.#tree = parts.tree
@@ -43,16 +39,13 @@ export class Sequencer {
     return this.#tree
   }
 
-  get head(): SignedHead {
-    return this.#head
-  }
-
   /**
    * Appends leaves, or with none of them signs the same tree anew.
    *
+   * @returns the head that covers them, which is in the store and not sealed yet: nobody may see it
    * @throws SteleError `outcome_unknown`, and then the log must be reopened: nobody knows what is on disk
    */
-  async step(leaves: readonly LiveLeaf[]): Promise<void> {
+  async step(leaves: readonly LiveLeaf[]): Promise<SignedHead> {
     const from = this.#tree.size
     const { tree, tiles } = growTree(this.#tree, slabOf(leaves))
     const head = await this.#signer.sign({
@@ -60,15 +53,12 @@ export class Sequencer {
       root: tree.root,
       timestampMs: this.#nextTimestamp(),
     })
-    const record = encodeHead(head)
     const entries = leaves.map((leaf) => leaf.entry)
 
-    // The signed head stays in this function until both places have it: one that escaped but was not kept
-    // could contradict the next one. The store comes first, so that after a crash between the two the head
-    // file is the one that is behind, and a head file that is ahead always means a rollback.
+    // The signed head stays in this function until the store has it: one that escaped but was not kept could
+    // contradict the next one.
     try {
-      await this.#store.commit({ from, entries, tiles, head: { size: tree.size, record } })
-      await this.#headFile.write(record)
+      await this.#store.commit({ from, entries, tiles, head: { size: tree.size, record: encodeHead(head) } })
     } catch (error) {
       throw unknownOutcome(error)
     }
@@ -76,6 +66,7 @@ export class Sequencer {
     this.#tree = tree
     this.#head = head
     leaves.forEach((leaf, i) => (leaf.index = from + i))
+    return head
   }
 
   /** RFC 6962 section 3.5: each timestamp is later than the one before it, even if the clock was set back. */
@@ -91,7 +82,8 @@ function slabOf(leaves: readonly LiveLeaf[]): Uint8Array {
   return slab
 }
 
-function unknownOutcome(error: unknown): SteleError {
+/** A write failed, and what it left behind is not known. */
+export function unknownOutcome(error: unknown): SteleError {
   const message = error instanceof Error ? error.message : String(error)
   return new SteleError(
     'outcome_unknown',
