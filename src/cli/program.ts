@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import type { Actions } from './action.ts'
 import { addCommand } from './commands/add.ts'
+import { auditCommand } from './commands/audit.ts'
 import { benchCommand } from './commands/bench.ts'
 import { checkpointCommand } from './commands/checkpoint.ts'
 import { consistencyCommand } from './commands/consistency.ts'
@@ -11,10 +12,13 @@ import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { logCommand } from './commands/log.ts'
+import { monitorCommand } from './commands/monitor.ts'
+import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
 import { serveCommand } from './commands/serve.ts'
 import { startCommand } from './commands/start.ts'
 import { verifyCommand } from './commands/verify.ts'
+import { witnessCommand } from './commands/witness.ts'
 import { DEFAULT_DATA, DEFAULT_URL } from './context.ts'
 import { examples } from './help.ts'
 import type { Io } from './io.ts'
@@ -42,8 +46,11 @@ export function createProgram(actions: Actions, io: Io): Command {
     consistencyCommand,
     fsckCommand,
     exportCommand,
+    auditCommand,
+    monitorCommand,
+    policyCommand,
   ]
-  for (const command of [...add, ...check, benchCommand]) command(program, actions)
+  for (const command of [...add, ...check, witnessCommand, benchCommand]) command(program, actions)
   return program.addHelpText(
     'after',
     examples(

@@ -70,7 +70,9 @@ export async function initDataFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw fileError(folder, error)
   })
-  const found = await readdir(folder)
+  const found = await readdir(folder).catch((error: unknown) => {
+    throw fileError(folder, error)
+  })
   if (found.length > 0) {
     throw new SteleError(
       'foreign_format',
@@ -107,7 +109,10 @@ export async function checkDataFolder(folder: string): Promise<void> {
 /** The names of the logs in a data folder, sorted. */
 export async function listLogs(folder: string): Promise<string[]> {
   await checkDataFolder(folder)
-  const names = await readdir(join(folder, 'logs'))
+  const names = await readdir(join(folder, 'logs')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw fileError(folder, error)
+    throw new SteleError('not_initialised', `${folder}: half a data folder: expected a folder "logs" in it`)
+  })
   // A folder whose name begins with a dot is a log whose creation was cut short; it was never announced.
   return names.filter((name) => !name.startsWith('.')).sort()
 }

@@ -49,7 +49,10 @@ export async function readKeyFile(path: string): Promise<string> {
         `key. Run "chmod 600" on it, and consider whether it has leaked`,
     )
   }
-  return (await readFile(path, 'utf8')).trimEnd()
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw fileError(path, error)
+  })
+  return text.trimEnd()
 }
 
 /** Our own words for what the file system says. */

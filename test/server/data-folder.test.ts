@@ -72,6 +72,20 @@ test('half a log is refused by name, and what a cut-short creation left is not a
   await expect(stored.open()).rejects.toMatchObject({ code: 'not_initialised', message: /log\.json/ })
 })
 
+test('a data folder without its folder of logs is refused by name', async () => {
+  const folder = `${testFolder()}/data`
+  await initDataFolder(folder)
+  rmSync(`${folder}/logs`, { recursive: true })
+  await expect(listLogs(folder)).rejects.toMatchObject({ code: 'not_initialised', message: /logs/ })
+})
+
+test('a key file that cannot be read is refused by name', async () => {
+  const stored = await StoredLog.create()
+  rmSync(stored.files.checkpointKey)
+  mkdirSync(stored.files.checkpointKey, { mode: 0o700 })
+  await expect(stored.open()).rejects.toMatchObject({ code: 'io_error', message: /log\.skey/ })
+})
+
 test('a log without its key is refused, and so is a key that others can read', async () => {
   const stored = await StoredLog.create()
   for (const mode of [0o640, 0o604, 0o666]) {

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createHeadFile, openHeadFile, type HeadFile } from '../../src/storage/head-file.ts'
 import { testFolder } from '../support/folder.ts'
@@ -82,4 +82,14 @@ test('a head that does not fit its slot is refused before anything is written', 
   await expect(file.write(new Uint8Array(40_000))).rejects.toMatchObject({ code: 'too_large' })
   await file.close()
   expect((await reopened(path)).texts).toEqual(['second', 'first'])
+})
+
+test('a head file that was cut short is refused by name, wherever it was cut', async () => {
+  for (const length of [0, 10, 18, 4096, 4100, 4096 + 43, 4096 + 44]) {
+    const path = await withWrites()
+    truncateSync(path, length)
+    await expect(openHeadFile(path)).rejects.toMatchObject({
+      code: expect.stringMatching(/corrupt|foreign_format/) as string,
+    })
+  }
 })

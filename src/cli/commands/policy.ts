@@ -14,6 +14,7 @@ export function policyCommand(program: Command, actions: Actions): void {
   const policy = program
     .command('policy')
     .description('files that say whose signatures suffice (c2sp.org/tlog-policy)')
+    .addHelpText('after', examples(['stele policy check trust.policy', 'read one strictly']))
   policy
     .command('check <policy> [checkpoint]')
     .description('read a policy strictly, and say what it asks for; hold a signed checkpoint against it')

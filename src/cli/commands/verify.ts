@@ -23,6 +23,7 @@ interface VerifyOptions {
   readonly hash?: string
   readonly origin?: string
   readonly policy?: string
+  readonly evidence?: string
 }
 
 /** The exit code of each verdict. */
@@ -44,10 +45,10 @@ export function verifyCommand(program: Command, actions: Actions): void {
     .description(
       'verify a .tlog-proof file offline: with the entry, the public key of the log, and nothing else',
     )
+    .option('--evidence <file>', "judge a monitor's evidence file instead of a proof")
     .option('--entry <file>', 'the entry, from your own records ("-": standard input)')
     .option('--hash <hex>', 'its leaf hash instead')
     .option('--origin <text>', 'the log it must be of (default: the name of the key)')
-    .option('--evidence <file>', 'judge an evidence file of a monitor instead')
     .option(
       '--policy <file>',
       'whose cosignatures it needs beside (c2sp.org/tlog-policy); may name the log, too',
@@ -73,14 +74,17 @@ Verdicts and exit codes:
   14 bad_proof         no entry could have this proof
   15 wrong_entry       it is the proof of another entry, or was changed
   18 quorum_not_met    fewer witnesses cosigned the checkpoint than the policy asks for
+With --evidence: 0 proven, 53 needs_log (the log must be asked), 54 no_contradiction, or one of 10 to 14.
 Any other code: nothing was judged (2 usage, 40 a file cannot be read).
 `,
     )
     .action(actions.of(verify))
 }
 
-async function verify(context: Context, options: VerifyOptions, file: string): Promise<number> {
+async function verify(context: Context, options: VerifyOptions, file: string | undefined): Promise<number> {
   const { io, terminal } = context
+  if (options.evidence !== undefined) return verifyEvidence(context, options, options.evidence, file)
+  if (file === undefined) throw new SteleError('usage', 'verify: expected a .tlog-proof file, or --evidence')
   const checked = await entryOf(context, options, file)
   const result = verifyProofFile({
     proof: await readInput(file, io),
@@ -89,6 +93,19 @@ async function verify(context: Context, options: VerifyOptions, file: string): P
   })
   await terminal.result(asJson(result), describe(context, result))
   return VERDICT_CODES[result.verdict]
+}
+
+async function verifyEvidence(
+  context: Context,
+  { origin, entry, hash, policy }: VerifyOptions,
+  evidence: string,
+  proof: string | undefined,
+): Promise<number> {
+  if ([proof, entry, hash, policy].some((other) => other !== undefined)) {
+    throw new SteleError('usage', 'verify: --evidence is judged alone, without a proof, an entry or a policy')
+  }
+  const { verifyEvidenceFile } = await import('../monitor/verify-evidence.ts')
+  return verifyEvidenceFile(context, evidence, origin)
 }
 
 /** The log's key, or a policy that lists it, or both. */

@@ -1,5 +1,12 @@
-import { auditLog, type AuditOptions, type LogFiles, type VerifierKey } from '../../client/index.ts'
+import {
+  auditLog,
+  type AuditOptions,
+  type AuditReport,
+  type LogFiles,
+  type VerifierKey,
+} from '../../client/index.ts'
 import { hasCode } from '../../errors.ts'
+import type { Tree } from '../../tile/grow.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { Findings } from './report.ts'
 
@@ -9,11 +16,16 @@ export interface AuditTarget {
   readonly origin: string
   readonly verifierKeys: readonly VerifierKey[]
   readonly partialTiles: 'stored' | 'derived'
+  /** The tree that an earlier audit left off at. */
+  readonly from?: Tree | undefined
+  /** Told after every bundle, besides the progress bar. */
+  readonly onProgress?: AuditOptions['onProgress']
 }
 
 /**
  * Rehashes a log, with a progress bar.
  *
+ * @returns what the audit says; nothing if it could not be brought to an end
  * @throws SteleError what keeps it from being looked at: `unreachable`, a checkpoint by another key, and the like
  */
 export async function auditInto(
@@ -21,14 +33,19 @@ export async function auditInto(
   terminal: Terminal,
   target: AuditTarget,
   secondOpinion: boolean,
-): Promise<void> {
+): Promise<AuditReport | undefined> {
   const bar = terminal.progress('rehashing')
   const options: AuditOptions = {
     ...target,
-    onProgress: ({ entries, size }) => bar.at(entries, undefined, size),
+    onProgress: (progress) => {
+      bar.at(progress.entries, undefined, progress.size)
+      target.onProgress?.(progress)
+    },
   }
   try {
-    findings.addAudit(await audit(target.files, options, secondOpinion))
+    const report = await audit(target.files, options, secondOpinion)
+    findings.addAudit(report)
+    return report
   } catch (error) {
     // An entry or a file that the database has lost, or a second opinion: found, not failed.
     if (!hasCode(error, 'corrupt')) throw error
@@ -37,6 +54,7 @@ export async function auditInto(
       message: error.message,
     })
     findings.notChecked.push('what lies behind it')
+    return undefined
   } finally {
     bar.end()
   }

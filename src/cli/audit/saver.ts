@@ -1,0 +1,62 @@
+import { hasCode, type SteleError } from '../../errors.ts'
+import type { Tree } from '../../tile/grow.ts'
+import { writeDurably } from '../files/durable.ts'
+import { formatAuditState } from './state.ts'
+
+/** What an audit that is killed does again, at most: so many milliseconds. */
+const SAVE_EVERY_MS = 2_000
+
+/** Keeps the tree of an audit under way in a file, in the background. One write at a time; a tree never changes. */
+export class AuditSaver {
+  readonly #path: string
+  readonly #origin: string
+  readonly #onFailure: (error: SteleError) => void
+  readonly #everyMs: number
+  #savedMs = performance.now()
+  #writing: Promise<void> | undefined
+  #failure: SteleError | undefined
+
+  constructor(
+    path: string,
+    origin: string,
+    onFailure: (error: SteleError) => void,
+    everyMs: number = SAVE_EVERY_MS,
+  ) {
+    this.#path = path
+    this.#origin = origin
+    this.#onFailure = onFailure
+    this.#everyMs = everyMs
+  }
+
+  /** Saves if it is time to. */
+  offer(tree: Tree): void {
+    const nowMs = performance.now()
+    if (this.#writing !== undefined || nowMs - this.#savedMs < this.#everyMs) return
+    this.#savedMs = nowMs
+    this.#writing = this.#write(tree).finally(() => (this.#writing = undefined))
+  }
+
+  /**
+   * Saves for good.
+   *
+   * @param tree undefined if the audit found damage: then what was saved on the way is left as it is
+   * @returns why the last write failed, if it did
+   */
+  async finish(tree: Tree | undefined): Promise<SteleError | undefined> {
+    await this.#writing
+    if (tree) await this.#write(tree)
+    return this.#failure
+  }
+
+  /** A disk that is full need not end hours of work: it is said once, and again at the end. */
+  async #write(tree: Tree): Promise<void> {
+    try {
+      await writeDurably(this.#path, formatAuditState(this.#origin, tree))
+      this.#failure = undefined
+    } catch (error) {
+      if (!hasCode(error, 'io_error')) throw error
+      if (!this.#failure) this.#onFailure(error)
+      this.#failure = error
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { decodeUtf8 } from '../../bytes/text.ts'
+import type { LogFiles } from '../../client/log-files.ts'
+import { SteleError } from '../../errors.ts'
+import type { VerifierKey } from '../../note/note.ts'
+import type { Actions } from '../action.ts'
+import { PATIENCE_MS, type Context } from '../context.ts'
+import { EXIT_CODES, EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
+import { FolderFiles } from '../files/folder-files.ts'
+import { readInput } from '../files/input.ts'
+import { auditInto } from '../fsck/audit.ts'
+import { Findings, printReport } from '../fsck/report.ts'
+import { examples } from '../help.ts'
+
+interface AuditOptions {
+  readonly state?: string
+  readonly pinned?: string
+  readonly origin?: string
+  readonly secondOpinion?: boolean
+}
+
+/** `stele audit`: recomputes a whole log, from outside. */
+export function auditCommand(program: Command, actions: Actions): void {
+  program
+    .command('audit [target]')
+    .description(
+      'recompute a whole log over HTTP, or from an exported folder: every entry, every tile, the head',
+    )
+    .option('--state <file>', 'keep how far it has come there, and go on from it')
+    .option('--pinned <checkpoint file>', 'a head that was kept earlier: the log must extend it')
+    .option('--origin <text>', 'the log that it must be (default: the name of the key)')
+    .option('--second-opinion', 'have every full tile hashed again by merkletreejs and @noble/hashes')
+    .addHelpText(
+      'after',
+      `
+The target is the URL of any tlog-tiles log, or a folder that "stele export" wrote. Without one: --url.
+${examples(
+  ['stele audit https://log.example.com/logs/main --key <vkey> --state audit.json', 'can be interrupted'],
+  ['stele audit ./public --key <vkey> --pinned old-checkpoint', 'has it kept what it said before?'],
+)}
+Exit codes: 0 all is intact; 1 damage was found; 16 the log does not extend the pinned head; 17 it is smaller than that,
+or than what was audited before; 40 all is intact, but the state could not be saved; any other: not checked.
+`,
+    )
+    .action(actions.of(audit))
+}
+
+async function audit(context: Context, options: AuditOptions, target?: string): Promise<number> {
+  const at = target ?? context.url
+  const { files, key } = await sourceOf(context, at)
+  const origin = options.origin ?? key.name
+  const pinned = await pinnedOf(context, options, origin, key)
+  const state = await stateOf(context, options, origin)
+  const findings = new Findings(at)
+  const from = state?.from
+  const report = await auditInto(
+    findings,
+    context.terminal,
+    {
+      files,
+      origin,
+      verifierKeys: [key],
+      partialTiles: 'stored',
+      from,
+      onProgress: ({ tree }) => state?.saver.offer(tree),
+    },
+    options.secondOpinion ?? false,
+  )
+  if (pinned && report?.verdict === 'intact') {
+    const { checkPinned } = await import('../audit/pinned.ts')
+    await checkPinned(findings, files, report.checkpoint, pinned)
+  } else if (pinned) {
+    findings.notChecked.push('whether the log extends the kept head: it is damaged')
+  }
+  const unsaved = await state?.saver.finish(report?.tree)
+  await printReport(context.terminal, findings.report())
+  return exitCode(findings, unsaved)
+}
+
+function exitCode({ findings }: Findings, unsaved: SteleError | undefined): number {
+  if (findings.some(({ kind }) => kind === 'fork')) return EXIT_CODES.fork
+  if (findings.some(({ kind }) => kind === 'rolled_back')) return EXIT_CODES.rolled_back
+  if (findings.length > 0) return EXIT_DAMAGED
+  return unsaved ? EXIT_CODES[unsaved.code] : EXIT_OK
+}
+
+async function sourceOf(context: Context, target: string): Promise<{ files: LogFiles; key: VerifierKey }> {
+  if (/^https?:\/\//.test(target)) {
+    const { HttpFiles } = await import('../../client/http-files.ts')
+    const files = new HttpFiles(target, {}, { deadlineMs: PATIENCE_MS })
+    return { files, key: await context.keyFor(target) }
+  }
+  if (existsSync(join(target, 'checkpoint')))
+    return { files: new FolderFiles(target), key: context.givenKey() }
+  const expected = 'expected a URL, or a folder with a file "checkpoint" in it'
+  const hint = existsSync(join(target, 'stele.json')) ? '; a data folder is checked by "stele fsck"' : ''
+  throw new SteleError('not_found', `audit: ${expected}, got "${target}"${hint}`)
+}
+
+async function pinnedOf({ io }: Context, { pinned }: AuditOptions, origin: string, key: VerifierKey) {
+  if (pinned === undefined) return undefined
+  const { openPinned } = await import('../audit/pinned.ts')
+  return openPinned(decodeUtf8(await readInput(pinned, io), pinned), origin, key)
+}
+
+async function stateOf({ terminal }: Context, { state }: AuditOptions, origin: string) {
+  if (state === undefined) return undefined
+  const [{ readAuditState }, { AuditSaver }] = await Promise.all([
+    import('../audit/state.ts'),
+    import('../audit/saver.ts'),
+  ])
+  const from = await readAuditState(state, origin)
+  const warn = (error: SteleError): void => terminal.warn(`the state is not saved: ${error.message}`)
+  return { from, saver: new AuditSaver(state, origin, warn) }
+}

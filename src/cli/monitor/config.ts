@@ -1,0 +1,175 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { parseBase64 } from '../../bytes/base64.ts'
+import { SteleError } from '../../errors.ts'
+import { createMatcher, type MatcherSpec } from '../../monitor/matcher.ts'
+import type { MonitoredLog } from '../../monitor/monitored-log.ts'
+import { parseVerifierKey } from '../../note/key.ts'
+import { treeHeadVerifier } from '../../note/tree-head.ts'
+import { parsePolicy } from '../../policy/parse.ts'
+import type { Policy } from '../../policy/policy.ts'
+
+const name = z.string().min(1).optional()
+const matcher = z.union([
+  z.strictObject({ name, contains: z.string() }),
+  z.strictObject({ name, regex: z.string(), flags: z.string().optional() }),
+  z.strictObject({
+    name,
+    field: z.string(),
+    equals: z.union([z.string(), z.number(), z.boolean(), z.null()]),
+  }),
+])
+const seconds = (fallback: number) => z.number().min(0).max(31_536_000).default(fallback)
+
+const log = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }).optional(),
+  key: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
+  origin: z.string().min(1).optional(),
+  policy: z.string().min(1).optional(),
+  'tree-head-key': z.string().min(1).optional(),
+  matchers: z.array(matcher).default([]),
+})
+
+/** The file of `stele monitor --config`; `proto-docs/monitor.md` describes each field. */
+const schema = z.strictObject({
+  logs: z.array(log).min(1),
+  matchers: z.array(matcher).default([]),
+  webhooks: z.array(z.strictObject({ url: z.string(), 'key-file': z.string().min(1) })).default([]),
+  from: z.union([z.int().min(0), z.literal('end')]).default(0),
+  'interval-seconds': seconds(10).refine((value) => value > 0, 'expected more than 0'),
+  'stale-after-seconds': seconds(3600),
+  'silent-after-seconds': seconds(86_400),
+  'unreachable-after-seconds': seconds(300),
+  'recheck-bundles': z.int().min(0).max(1000).default(1),
+})
+
+/** A monitor's configuration as it was written. */
+export type MonitorConfigInput = z.input<typeof schema>
+
+/** What a monitor is to watch, and whom it is to tell. */
+export interface MonitorConfig {
+  readonly logs: readonly MonitoredLog[]
+  readonly intervalMs: number
+  /** Key files have not been read yet. */
+  readonly webhooks: readonly { readonly url: string; readonly keyFile: string }[]
+}
+
+/**
+ * Reads a configuration file (YAML). Files that it names are relative to it.
+ *
+ * @throws SteleError `usage` with all mistakes, `io_error`
+ */
+export function readMonitorConfig(path: string, once: boolean): MonitorConfig {
+  let input: unknown
+  try {
+    input = parse(readText(path))
+  } catch (error) {
+    if (error instanceof SteleError) throw error
+    throw new SteleError('usage', `${path}: ${(error as Error).message}`, { cause: error })
+  }
+  return monitorConfig(input, { where: path, base: dirname(path), once })
+}
+
+/**
+ * Checks a configuration and builds what it names.
+ *
+ * @param at.base folder that relative paths start from
+ * @param at.once a single look: a log that cannot be reached is a finding at once
+ * @throws SteleError `usage` with all mistakes, `io_error`
+ */
+export function monitorConfig(
+  input: unknown,
+  at: { readonly where: string; readonly base: string; readonly once: boolean },
+): MonitorConfig {
+  const parsed = schema.safeParse(input)
+  if (!parsed.success) {
+    const mistakes = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'top'}: ${message}`)
+    throw new SteleError('usage', [`${at.where}:`, ...mistakes].join('\n  '))
+  }
+  const config = parsed.data
+  const shared = {
+    from: config.from,
+    recheckBundles: config['recheck-bundles'],
+    staleAfterMs: config['stale-after-seconds'] * 1000,
+    silentAfterMs: config['silent-after-seconds'] * 1000,
+    unreachableAfterMs: at.once ? 0 : config['unreachable-after-seconds'] * 1000,
+  }
+  const logs = config.logs.flatMap((each) =>
+    logsOf(each, config.matchers, at.base).map((found) => ({ ...shared, ...found })),
+  )
+  const twice = logs.find(({ origin }, i) => logs.findIndex((other) => other.origin === origin) !== i)
+  if (twice) throw new SteleError('usage', `${at.where}: the log ${twice.origin} is there twice`)
+  const webhooks = config.webhooks.map(({ url, 'key-file': file }) => ({
+    url,
+    keyFile: resolve(at.base, file),
+  }))
+  return { logs, intervalMs: config['interval-seconds'] * 1000, webhooks }
+}
+
+type NamedLog = Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys' | 'policy' | 'treeHeadKey' | 'matchers'>
+
+function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base: string): NamedLog[] {
+  const policy = item.policy === undefined ? undefined : readPolicy(resolve(base, item.policy))
+  const treeHeadKey = item['tree-head-key']
+  const rest = {
+    policy,
+    treeHeadKey:
+      treeHeadKey === undefined ? undefined : usage('tree-head-key', () => readTreeHeadKey(treeHeadKey)),
+    matchers: [...shared, ...item.matchers].map((spec) => createMatcher(spec)),
+  }
+  if (item.key === undefined) return logsOfPolicy(item, policy).map((named) => ({ ...named, ...rest }))
+  if (item.url === undefined) throw new SteleError('usage', 'log: expected a url beside its key')
+  const verifierKeys = [item.key].flat().map((key) => usage('key', () => parseVerifierKey(key.trim())))
+  return [{ url: item.url, origin: item.origin ?? verifierKeys[0]!.name, verifierKeys, ...rest }]
+}
+
+/** The logs that a policy lists: with one URL given, that one's; else each that has a URL there. */
+function logsOfPolicy(
+  { url, origin }: z.output<typeof log>,
+  policy: Policy | undefined,
+): Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys'>[] {
+  const origins = [...new Set(policy?.logs.map(({ key }) => key.name))].filter(
+    (each) => each === (origin ?? each),
+  )
+  const found = origins.flatMap((each) => {
+    const own = policy!.logs.filter(({ key }) => key.name === each)
+    const at = url ?? own.find((listed) => listed.url !== undefined)?.url
+    return at === undefined ? [] : [{ url: at, origin: each, verifierKeys: own.map(({ key }) => key) }]
+  })
+  if (found.length === 0 || (url !== undefined && found.length > 1)) {
+    const hint = 'a key, or a policy that lists the log with its key and URL'
+    throw new SteleError('usage', `log ${url ?? '(without url)'}: expected ${hint}`)
+  }
+  return found
+}
+
+function readTreeHeadKey(text: string): Uint8Array {
+  const spki = parseBase64(text, 'base64')
+  treeHeadVerifier(spki)
+  return spki
+}
+
+function readPolicy(path: string): Policy {
+  const text = readText(path)
+  return usage(path, () => parsePolicy(text))
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new SteleError('io_error', `${path}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** What cannot be read of a configuration is a mistake of whoever wrote it. */
+function usage<T>(what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof SteleError)) throw error
+    throw new SteleError('usage', `${what}: ${error.message}`, { cause: error })
+  }
+}

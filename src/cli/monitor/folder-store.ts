@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { toHex } from '../../bytes/hex.ts'
+import { encodeUtf8 } from '../../bytes/text.ts'
+import { SteleError } from '../../errors.ts'
+import { sha256 } from '../../merkle/hash.ts'
+import type { MonitorStore } from '../../monitor/store.ts'
+import { writeDurably } from '../files/durable.ts'
+
+/**
+ * A monitor's folder: one file of state for each log, and `evidence/` with a file for each contradiction. Every file is
+ * there whole or not at all. One process at a time: a second one would only repeat what the first one does.
+ */
+export class FolderStore implements MonitorStore {
+  readonly #folder: string
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  async load(origin: string): Promise<string | undefined> {
+    const path = this.#pathOf(origin)
+    try {
+      return await readFile(path, 'utf8')
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') return undefined
+      throw new SteleError('io_error', `${path}: ${message}`, { cause: error })
+    }
+  }
+
+  save(origin: string, state: string): Promise<void> {
+    return writeDurably(this.#pathOf(origin), state)
+  }
+
+  async keepEvidence(id: string, evidence: string): Promise<string> {
+    const path = join(this.#folder, 'evidence', `${id}.json`)
+    await writeDurably(path, evidence)
+    return path
+  }
+
+  /** An origin may hold anything: what a file's name cannot is left out, and a hash keeps the names apart. */
+  #pathOf(origin: string): string {
+    const readable = origin.replaceAll(/[^A-Za-z0-9.-]+/g, '_').slice(0, 80)
+    return join(this.#folder, `${readable}-${toHex(sha256(encodeUtf8(origin))).slice(0, 8)}.json`)
+  }
+}

@@ -1,0 +1,172 @@
+import { systemClock } from '../../client/clock.ts'
+import { hasCode, SteleError } from '../../errors.ts'
+import type { DeliveryReport } from '../../monitor/delivery.ts'
+import type { Finding } from '../../monitor/finding.ts'
+import { LogMonitor } from '../../monitor/log-monitor.ts'
+import { createMonitorMetrics, type MonitorMetrics } from '../../monitor/metrics.ts'
+import { Outbox } from '../../monitor/outbox.ts'
+import { watch } from '../../monitor/watch.ts'
+import { webhookSigner } from '../../monitor/webhook-signature.ts'
+import { createWebhook, type Webhook } from '../../monitor/webhook.ts'
+import { readKeyFile } from '../../server/files.ts'
+import { EXIT_CODES, EXIT_OK } from '../exit-codes.ts'
+import type { Terminal } from '../output/terminal.ts'
+import type { MonitorConfig } from './config.ts'
+import { FolderStore } from './folder-store.ts'
+import { FINDING_CODES, gravest } from './verdict-codes.ts'
+
+/** How long `--once` goes on delivering, in milliseconds; what is left is delivered by the next run. */
+const DELIVERY_PATIENCE_MS = 30_000
+
+/** The monitors of one command, and what they share. */
+export class Session {
+  readonly metrics: MonitorMetrics = createMonitorMetrics()
+  readonly #terminal: Terminal
+  readonly #stop = new AbortController()
+  readonly #printed = new Set<string>()
+  readonly #outbox: Outbox
+  readonly #monitors: LogMonitor[] = []
+  readonly #open = new Map<LogMonitor, readonly string[]>()
+
+  private constructor(terminal: Terminal, webhooks: readonly Webhook[]) {
+    this.#terminal = terminal
+    this.#outbox = new Outbox({
+      webhooks,
+      clock: systemClock,
+      print: (finding) => this.#print(finding),
+      onDelivery: (report) => this.#onDelivery(report),
+    })
+  }
+
+  /** @throws SteleError as `LogMonitor.open`; what is wrong with a webhook's key file */
+  static async open(terminal: Terminal, config: MonitorConfig, folder: string): Promise<Session> {
+    const webhooks = await Promise.all(
+      config.webhooks.map(async ({ url, keyFile }) =>
+        createWebhook(url, webhookSigner(await readSecret(keyFile), keyFile)),
+      ),
+    )
+    const session = new Session(terminal, webhooks)
+    const deps = { store: new FolderStore(folder), outbox: session.#outbox, signal: session.#stop.signal }
+    for (const log of config.logs) session.#monitors.push(await LogMonitor.open(log, deps))
+    session.metrics.watch(session.#monitors, session.#outbox)
+    return session
+  }
+
+  /** One round of every log. @returns the exit code */
+  async once(): Promise<number> {
+    const rounds = await Promise.all(this.#monitors.map((monitor) => this.#round(monitor)))
+    const findings = rounds.flatMap((round) => round.findings)
+    for (const finding of findings) {
+      // What lasts since an earlier run is wrong now, too, and whoever looks now should see it.
+      if (!this.#printed.has(finding.id)) await this.#terminal.jsonLine({ ...finding, repeated: true })
+    }
+    const delivered = await this.#deliver()
+    const troubles = [...rounds.map((round) => round.trouble), ...(await this.#saveAll())]
+    const worst = gravest(findings.map(({ kind }) => kind))
+    if (worst) return FINDING_CODES[worst]
+    const trouble = troubles.find((error) => error !== undefined)
+    if (trouble) return EXIT_CODES[trouble.code]
+    if (!delivered) return EXIT_CODES.unreachable
+    return findings.length > 0 ? FINDING_CODES.match : EXIT_OK
+  }
+
+  /** Watches every log until {@link stop}. */
+  async watch(intervalMs: number): Promise<void> {
+    const options = {
+      intervalMs,
+      signal: this.#stop.signal,
+      onRound: (monitor: LogMonitor) => this.#onRound(monitor),
+      onTrouble: (monitor: LogMonitor, error: SteleError) => this.#onTrouble(monitor, error),
+    }
+    await Promise.all(this.#monitors.map((monitor) => watch(monitor, options)))
+    await this.#outbox.stop()
+    await this.#saveAll()
+  }
+
+  stop(): void {
+    this.#stop.abort()
+  }
+
+  async #round(monitor: LogMonitor): Promise<{ findings: Finding[]; trouble: SteleError | undefined }> {
+    try {
+      const findings = await monitor.round()
+      this.#onRound(monitor)
+      return { findings, trouble: undefined }
+    } catch (error) {
+      // What was found before the disk refused is printed already, and counts.
+      if (!(error instanceof SteleError) || error.code === 'internal') throw error
+      this.#onTrouble(monitor, error)
+      return { findings: monitor.unfinished(), trouble: error }
+    }
+  }
+
+  async #deliver(): Promise<boolean> {
+    const enough = new AbortController()
+    const patience = systemClock.sleep(DELIVERY_PATIENCE_MS, enough.signal).catch(() => undefined)
+    await Promise.race([this.#outbox.idle(), patience])
+    enough.abort()
+    await this.#outbox.stop()
+    const waiting = this.#outbox.waiting.filter(({ count }) => count > 0)
+    for (const { url, count } of waiting) {
+      this.#terminal.warn(`webhook ${url}: ${count} findings were not delivered; the next run tries again`)
+    }
+    return waiting.length === 0
+  }
+
+  /** What was delivered meanwhile need not be delivered again. */
+  #saveAll(): Promise<(SteleError | undefined)[]> {
+    const save = async (monitor: LogMonitor): Promise<SteleError | undefined> => {
+      try {
+        await monitor.save()
+        return undefined
+      } catch (error) {
+        if (!hasCode(error, 'io_error')) throw error
+        this.#onTrouble(monitor, error)
+        return error
+      }
+    }
+    return Promise.all(this.#monitors.map(save))
+  }
+
+  async #print(finding: Finding): Promise<void> {
+    this.metrics.onFinding(finding)
+    this.#printed.add(finding.id)
+    await this.#terminal.jsonLine(finding)
+  }
+
+  #onRound(monitor: LogMonitor): void {
+    this.metrics.onRound(monitor)
+    const { origin, open } = monitor.status
+    const before = this.#open.get(monitor) ?? open
+    this.#open.set(monitor, open)
+    for (const name of before.filter((each) => !open.includes(each))) {
+      this.#terminal.note(`${origin}: no longer: ${name}`)
+    }
+  }
+
+  #onTrouble(monitor: LogMonitor, error: SteleError): void {
+    this.metrics.onTrouble(monitor)
+    const { origin, nextIndex } = monitor.status
+    this.#terminal.warn(
+      `${origin}: the state cannot be saved, so nothing moves on (entry ${nextIndex}): ${error.message}`,
+    )
+  }
+
+  #onDelivery(report: DeliveryReport): void {
+    this.metrics.onDelivery(report)
+    const { outcome, url, finding, message } = report
+    if (outcome !== 'delivered') {
+      this.#terminal.warn(`webhook ${url}: finding ${finding.id} ${outcome}: ${message}`)
+    }
+  }
+}
+
+/** What others can read is no secret. @throws SteleError `key_permissions`, `io_error` */
+async function readSecret(path: string): Promise<string> {
+  try {
+    return await readKeyFile(path)
+  } catch (error) {
+    if (!hasCode(error, 'key_missing')) throw error
+    throw new SteleError('io_error', `${path}: there is no such file`, { cause: error })
+  }
+}

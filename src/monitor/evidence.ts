@@ -1,0 +1,91 @@
+import { z } from 'zod'
+import { parseHex, toHex } from '../bytes/hex.ts'
+import { decodeUtf8 } from '../bytes/text.ts'
+import { SteleError } from '../errors.ts'
+import { asHash } from '../merkle/hash.ts'
+import { MAX_NOTE_BYTES } from '../note/note.ts'
+import type { PrefixProof } from './judge.ts'
+
+/** A signed head as it was shown. */
+export interface EvidenceHead {
+  /** The signed checkpoint, verbatim; of a tree head (RFC 6962) as the checkpoint that it stands for. */
+  readonly note: string
+  readonly source: 'checkpoint' | 'get-sth'
+  readonly url: string
+  /** When it was first seen, as ISO 8601 has it: the word of who kept this, which no signature covers. */
+  readonly seenAt: string
+}
+
+/** Two signed heads of one log that do not go together, to be handed to anybody. */
+export interface Evidence {
+  /** `unproven`: the log signed the second head and shows no tiles that make it. */
+  readonly kind: 'fork' | 'rollback' | 'unproven'
+  readonly origin: string
+  /** Verifier keys by which the finder checked the heads. Whoever reads this must know them from elsewhere. */
+  readonly keys: readonly string[]
+  /** The one seen first, and the one that does not go with it. */
+  readonly heads: readonly [EvidenceHead, EvidenceHead]
+  readonly proof: PrefixProof | undefined
+  /** What the finder says about it. */
+  readonly message: string
+}
+
+const FORMAT = 'stele-evidence/v1'
+/** Two notes of the greatest size, escaped as JSON, and room for the rest. */
+export const MAX_EVIDENCE_BYTES = 5 * MAX_NOTE_BYTES
+/** Most hashes in a consistency proof between sizes below 2^53. */
+const MAX_PATH = 54
+
+const hex = z.string().regex(/^[0-9a-f]{64}$/)
+const head = z.strictObject({
+  source: z.enum(['checkpoint', 'get-sth']),
+  url: z.string().max(8192),
+  seenAt: z.iso.datetime(),
+  note: z.string().max(MAX_NOTE_BYTES),
+})
+const schema = z.strictObject({
+  format: z.literal(FORMAT),
+  kind: z.enum(['fork', 'rollback', 'unproven']),
+  origin: z.string().min(1).max(8192),
+  message: z.string().max(8192),
+  keys: z.array(z.string().max(8192)).max(100),
+  heads: z.tuple([head, head]),
+  proof: z.strictObject({ olderRoot: hex, path: z.array(hex).max(MAX_PATH) }).optional(),
+})
+
+/** The text of an evidence file (`proto-docs/monitor.md`). */
+export function formatEvidence({ kind, origin, message, keys, heads, proof }: Evidence): string {
+  const shown = proof && { olderRoot: toHex(proof.olderRoot), path: proof.path.map(toHex) }
+  const [first, second] = heads.map(({ source, url, seenAt, note }) => ({ source, url, seenAt, note }))
+  const file = { format: FORMAT, kind, origin, message, keys, heads: [first, second], proof: shown }
+  return `${JSON.stringify(file, undefined, 2)}\n`
+}
+
+/**
+ * Reads an evidence file. Verifies nothing.
+ *
+ * @throws SteleError `malformed`
+ */
+export function parseEvidence(bytes: string | Uint8Array): Evidence {
+  const parsed = schema.safeParse(asJson(bytes))
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]!
+    throw new SteleError('malformed', `evidence file, ${path.join('.') || 'top'}: ${message}`)
+  }
+  const { kind, origin, message, keys, heads, proof } = parsed.data
+  const asProofHash = (text: string) => asHash(parseHex(text, 'evidence file, proof'), 'evidence file, proof')
+  const prefix = proof && { olderRoot: asProofHash(proof.olderRoot), path: proof.path.map(asProofHash) }
+  return { kind, origin, message, keys, heads, proof: prefix }
+}
+
+function asJson(bytes: string | Uint8Array): unknown {
+  if (bytes.length > MAX_EVIDENCE_BYTES) {
+    throw new SteleError('malformed', `evidence file: expected at most ${MAX_EVIDENCE_BYTES} bytes`)
+  }
+  const text = typeof bytes === 'string' ? bytes : decodeUtf8(bytes, 'evidence file')
+  try {
+    return JSON.parse(text) as unknown
+  } catch (cause) {
+    throw new SteleError('malformed', 'evidence file: expected JSON', { cause })
+  }
+}

@@ -1,0 +1,164 @@
+import { toHex } from '../bytes/hex.ts'
+import type { VerifiedCheckpoint } from '../client/index.ts'
+import { hasCode, SteleError } from '../errors.ts'
+import { openCheckpoint } from '../note/checkpoint.ts'
+import { blaming } from './blame.ts'
+import { judgeHeads, type Contradiction } from './judge.ts'
+import { evidenceKeeper, type Conflict, type ShownHead } from './keep-evidence.ts'
+import type { Parts } from './round.ts'
+
+/** Follows the checkpoints of one log. Only a head that extends every one accepted before is accepted. */
+export class HeadFollower {
+  readonly #parts: Parts
+  readonly #treeHeadVkey: string | undefined
+  #opened: VerifiedCheckpoint | undefined
+
+  constructor(parts: Parts, treeHeadVkey: string | undefined) {
+    this.#parts = parts
+    this.#treeHeadVkey = treeHeadVkey
+  }
+
+  /**
+   * The newest head that was accepted.
+   *
+   * @throws SteleError as `openCheckpoint`: what was kept must be good under today's keys, too
+   */
+  get accepted(): ShownHead | undefined {
+    const kept = this.#parts.ledger.state.head
+    if (kept === undefined) return undefined
+    return this.#shown(this.#open(kept.note), kept.seenMs)
+  }
+
+  /** The log's checkpoint, if there is one with a good signature. */
+  async show(): Promise<ShownHead | undefined> {
+    const { attempts, ledger, clock } = this.#parts
+    const opened = await attempts.run(
+      'checkpoint',
+      ['bad_signature'],
+      async () => {
+        const note = await this.#ask()
+        ledger.note({ contactMs: clock.nowMs() })
+        return blaming('bad_signature', undefined, () => this.#open(note))
+      },
+      { sinceMs: ledger.state.contactMs || undefined },
+    )
+    return opened && this.#shown(opened.value, clock.nowMs())
+  }
+
+  /**
+   * Accepts a head, durably, or says why not.
+   *
+   * @returns whether it is accepted
+   */
+  async accept(shown: ShownHead): Promise<boolean> {
+    const known = this.accepted
+    if (known === undefined) return this.#take(shown)
+    const { size } = known.head
+    if (shown.head.size < size) return this.#judgeSmaller(known, shown)
+    await this.#parts.problems.settle('rollback', 'checkpoint', undefined)
+    if (shown.head.note === known.head.note) return true
+    const judged = await this.#judge(known, shown)
+    if (!judged) return false
+    if (judged.value) await this.reportFork(judged.value, known, shown)
+    return judged.value ? false : this.#take(shown)
+  }
+
+  /** Raises a fork, with its evidence. */
+  async reportFork(
+    { older, newer, proof, message }: Contradiction,
+    known: ShownHead,
+    shown: ShownHead,
+  ): Promise<void> {
+    // Named by what contradicts what, so that a branch that grows does not become a finding with every head.
+    const roots = [older.root, proof?.olderRoot ?? newer.root].map(toHex).toSorted()
+    await this.#parts.problems.report('fork', {
+      subject: `${older.size} ${roots.join(' ')}`,
+      message,
+      detail: { firstSize: known.head.size, secondSize: shown.head.size },
+      evidence: this.keeper({ kind: 'fork', heads: [known, shown], proof, message }),
+    })
+  }
+
+  /** For a finding about two heads. */
+  keeper(conflict: Conflict) {
+    return evidenceKeeper(this.#parts.store, this.#parts.log, this.#treeHeadVkey, conflict)
+  }
+
+  /** A larger head whose tiles are wrong or withheld is not accepted: it may be of another history. */
+  async #judge(
+    known: ShownHead,
+    shown: ShownHead,
+  ): Promise<{ readonly value: Contradiction | undefined } | undefined> {
+    const { size, root } = shown.head
+    const message = `the log signed size ${size}, but does not show tiles that make it`
+    return this.#parts.attempts.run(
+      'head',
+      ['bad_tile'],
+      () =>
+        blaming('bad_tile', `size ${size}, root hash ${toHex(root)}`, () =>
+          judgeHeads(this.#parts.files, known.head, shown.head),
+        ),
+      { evidence: this.keeper({ kind: 'unproven', heads: [known, shown], message }) },
+    )
+  }
+
+  /** A log that went back may do so into another history: then the tiles of the larger head, if it still has them, show it. */
+  async #judgeSmaller(known: ShownHead, shown: ShownHead): Promise<false> {
+    let stillServed = true
+    const contradiction = await judgeHeads(this.#parts.files, known.head, shown.head).catch(
+      (error: unknown) => {
+        if (!(error instanceof SteleError)) throw error
+        stillServed = false
+        return undefined
+      },
+    )
+    if (contradiction) {
+      await this.reportFork(contradiction, known, shown)
+      return false
+    }
+    const message =
+      `the log shows a head of size ${shown.head.size}, but showed one of size ${known.head.size} before` +
+      (stillServed
+        ? '; the tiles of the larger one are still served, so this may be an old copy of the checkpoint'
+        : '')
+    await this.#parts.problems.settle('rollback', 'checkpoint', {
+      subject: `behind ${known.head.size}`,
+      message,
+      detail: { firstSize: known.head.size, secondSize: shown.head.size, stillServed },
+      evidence: this.keeper({ kind: 'rollback', heads: [known, shown], message }),
+    })
+    return false
+  }
+
+  async #take({ head, seenMs }: ShownHead): Promise<true> {
+    const { ledger, log } = this.#parts
+    const isFirst = ledger.state.head === undefined
+    const start = isFirst && log.from === 'end' ? { nextIndex: head.size } : {}
+    await ledger.commit({ head: { note: head.note, seenMs }, newsMs: seenMs, ...start })
+    return true
+  }
+
+  /** What is not even text is no answer of a log; whatever else goes wrong here may be the network's doing. */
+  async #ask(): Promise<string> {
+    try {
+      return await this.#parts.files.checkpoint()
+    } catch (error) {
+      const kind = hasCode(error, 'malformed') ? 'bad_signature' : 'unreachable'
+      return blaming(kind, undefined, () => {
+        throw error
+      })
+    }
+  }
+
+  #open(note: string): VerifiedCheckpoint {
+    const { origin, verifierKeys: verifiers } = this.#parts.log
+    if (this.#opened?.note !== note) {
+      this.#opened = { ...openCheckpoint(note, { origin, verifiers }).checkpoint, note }
+    }
+    return this.#opened
+  }
+
+  #shown(head: VerifiedCheckpoint, seenMs: number): ShownHead {
+    return { head, seenMs, source: 'checkpoint', url: this.#parts.log.url }
+  }
+}

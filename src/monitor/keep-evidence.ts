@@ -1,0 +1,52 @@
+import type { VerifiedCheckpoint } from '../client/index.ts'
+import { hasCode } from '../errors.ts'
+import { formatVerifierKey } from '../note/key.ts'
+import { formatEvidence, type Evidence, type EvidenceHead } from './evidence.ts'
+import type { FindingDetail } from './finding.ts'
+import type { PrefixProof } from './judge.ts'
+import type { MonitoredLog } from './monitored-log.ts'
+import type { MonitorStore } from './store.ts'
+
+/** A verified head, and how it was come by. */
+export interface ShownHead extends Omit<EvidenceHead, 'note' | 'seenAt'> {
+  readonly head: VerifiedCheckpoint
+  /** Milliseconds since 1970. */
+  readonly seenMs: number
+}
+
+/** Two heads, the one seen first in front, and what is said about them. */
+export interface Conflict {
+  readonly kind: Evidence['kind']
+  readonly heads: readonly [ShownHead, ShownHead]
+  readonly proof?: PrefixProof | undefined
+  readonly message: string
+}
+
+/**
+ * Writes the evidence of a conflict once its finding has an id.
+ *
+ * @returns for the finding: where the evidence is. If it could not be kept, both heads themselves, so that the alarm
+ *   carries what the disk would not take
+ */
+export function evidenceKeeper(
+  store: MonitorStore,
+  log: MonitoredLog,
+  treeHeadVkey: string | undefined,
+  conflict: Conflict,
+): (id: string) => Promise<FindingDetail> {
+  const keys = log.verifierKeys.map(formatVerifierKey)
+  if (treeHeadVkey !== undefined) keys.push(treeHeadVkey)
+  const [first, second] = conflict.heads.map(({ head, seenMs, source, url }) => {
+    return { note: head.note, source, url, seenAt: new Date(seenMs).toISOString() }
+  })
+  const { kind, message, proof } = conflict
+  const evidence: Evidence = { kind, origin: log.origin, keys, heads: [first!, second!], proof, message }
+  return async (id) => {
+    try {
+      return { evidence: await store.keepEvidence(id, formatEvidence(evidence)) }
+    } catch (error) {
+      if (!hasCode(error, 'io_error')) throw error
+      return { evidenceNotKept: error.message, firstHead: first!.note, secondHead: second!.note }
+    }
+  }
+}

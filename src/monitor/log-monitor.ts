@@ -1,0 +1,156 @@
+import { HttpFiles, Transport, type TransportOptions } from '../client/index.ts'
+import type { Clock } from '../client/clock.ts'
+import { logPrefix } from '../client/http-files.ts'
+import { EntryWorker } from './entry-worker.ts'
+import type { Finding } from './finding.ts'
+import { judgeFreshness } from './freshness.ts'
+import { HeadFollower } from './head-follower.ts'
+import type { ShownHead } from './keep-evidence.ts'
+import { Ledger } from './ledger.ts'
+import type { MonitoredLog } from './monitored-log.ts'
+import type { Outbox } from './outbox.ts'
+import { Problems } from './problems.ts'
+import { checkQuorum } from './quorum-check.ts'
+import { Attempts, type Parts } from './round.ts'
+import { SecondReader } from './second-reader.ts'
+import type { MonitorStore } from './store.ts'
+import { TreeHeads } from './tree-heads.ts'
+
+/** What a monitor of one log needs. */
+export interface MonitorDeps {
+  readonly store: MonitorStore
+  readonly outbox: Outbox
+  readonly transport?: TransportOptions | undefined
+  /** How long one file is asked for again while the log cannot be reached, in milliseconds. Default 15,000. */
+  readonly deadlineMs?: number | undefined
+  /** Ends a round early; it then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How far a log has been followed. */
+export interface MonitorStatus {
+  readonly origin: string
+  /** Size of the newest accepted head; undefined before the first. */
+  readonly treeSize: number | undefined
+  readonly nextIndex: number
+  /** Milliseconds since 1970; 0 for never. */
+  readonly contactMs: number
+  /** What is wrong, by name: kind of finding and place. */
+  readonly open: readonly string[]
+}
+
+const DEFAULT_DEADLINE_MS = 15_000
+
+/** Watches one log, round by round. Each round is whole: whatever it found is out, and whatever it did is on disk. */
+export class LogMonitor {
+  readonly #parts: Parts
+  readonly #heads: HeadFollower
+  readonly #second: SecondReader | undefined
+  readonly #entries: EntryWorker
+
+  private constructor(parts: Parts, treeHeads: TreeHeads | undefined) {
+    this.#parts = parts
+    this.#heads = new HeadFollower(parts, treeHeads?.vkey)
+    this.#second = treeHeads && new SecondReader(parts, treeHeads, this.#heads)
+    this.#entries = new EntryWorker(parts)
+  }
+
+  /**
+   * Goes on from the state that was saved, or begins.
+   *
+   * @throws SteleError `usage` for a URL that is none; `malformed`, `wrong_origin`, `untrusted_signer`,
+   *   `bad_signature` for a saved state that is not one of this log and these keys; whatever the store throws
+   */
+  static async open(log: MonitoredLog, deps: MonitorDeps): Promise<LogMonitor> {
+    const prefix = logPrefix(log.url)
+    const { store, outbox, deadlineMs = DEFAULT_DEADLINE_MS, signal } = deps
+    const transport = new Transport(deps.transport)
+    const { clock } = transport
+    const limits = { deadlineMs, signal }
+    const from = log.from === 'end' ? 0 : log.from
+    const ledger = await Ledger.open(store, log.origin, from, () => outbox.undelivered(log.origin))
+    const problems = new Problems(ledger, outbox, clock, { log: log.origin, url: log.url })
+    const attempts = new Attempts(problems, clock, log.unreachableAfterMs)
+    const files = new HttpFiles(prefix, transport, limits)
+    const parts = { log, files, transport, clock, store, ledger, problems, attempts }
+    const spki = log.treeHeadKey
+    const monitor = new LogMonitor(parts, spki && new TreeHeads(prefix, transport, limits, log.origin, spki))
+    // Read once now: a key that was changed by mistake must not look like a fork, or like nothing, later on.
+    void monitor.#heads.accepted
+    outbox.restore(ledger.state.undelivered)
+    return monitor
+  }
+
+  get status(): MonitorStatus {
+    const { origin, nextIndex, contactMs, open } = this.#parts.ledger.state
+    return {
+      origin,
+      treeSize: this.#heads.accepted?.head.size,
+      nextIndex,
+      contactMs,
+      open: Object.keys(open),
+    }
+  }
+
+  get clock(): Clock {
+    return this.#parts.clock
+  }
+
+  get transport(): Transport {
+    return this.#parts.transport
+  }
+
+  get log(): MonitoredLog {
+    return this.#parts.log
+  }
+
+  /**
+   * Looks at the log once, as far as it goes now.
+   *
+   * @returns everything that is wrong or matches, what was reported earlier and lasts included
+   * @throws SteleError `io_error` if the state cannot be saved: then nothing has moved on, and the next round does it
+   *   again; the signal's reason
+   */
+  async round(): Promise<Finding[]> {
+    const { ledger, problems } = this.#parts
+    // Left over from a round that was cut short: this one finds it again.
+    problems.take()
+    const shown = await this.#heads.show()
+    const accepted = shown !== undefined && (await this.#heads.accept(shown))
+    if (shown) await this.#checkStatements(shown)
+    const head = this.#heads.accepted?.head
+    // What a log serves whose newest head is not good belongs to nothing that it signed, or to another history.
+    if (accepted && head) {
+      await this.#entries.work(head)
+      await this.#entries.recheck(head)
+    }
+    await ledger.commit()
+    return problems.take()
+  }
+
+  /** What the last round found before it failed. */
+  unfinished(): Finding[] {
+    return this.#parts.problems.take()
+  }
+
+  /** Saves what has been delivered since. @throws as {@link round} */
+  save(): Promise<void> {
+    return this.#parts.ledger.commit()
+  }
+
+  async #checkStatements(shown: ShownHead): Promise<void> {
+    const { ledger, problems, log, clock } = this.#parts
+    const witnessDatesMs = await checkQuorum(this.#parts, shown)
+    const logDateMs = await this.#second?.read()
+    const { newsMs } = ledger.state
+    const found = judgeFreshness(
+      { logDateMs, witnessDatesMs, newsMs: newsMs || clock.nowMs() },
+      log,
+      clock.nowMs(),
+    )
+    for (const kind of ['stale', 'silent'] as const) {
+      const problem = found?.kind === kind ? { subject: kind, message: found.message } : undefined
+      await problems.settle(kind, 'checkpoint', problem)
+    }
+  }
+}

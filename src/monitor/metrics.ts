@@ -1,0 +1,91 @@
+import { Counter, Gauge, Registry } from 'prom-client'
+import type { DeliveryReport } from './delivery.ts'
+import { FINDING_KINDS, type Finding } from './finding.ts'
+import type { LogMonitor } from './log-monitor.ts'
+import type { Outbox } from './outbox.ts'
+
+/** What Prometheus is told about a monitor. */
+export interface MonitorMetrics {
+  onFinding(finding: Finding): void
+  onRound(monitor: LogMonitor): void
+  onTrouble(monitor: LogMonitor): void
+  onDelivery(report: DeliveryReport): void
+  /** Monitors that are to be read when Prometheus asks. */
+  watch(monitors: readonly LogMonitor[], outbox: Outbox): void
+  readonly contentType: string
+  text(): Promise<string>
+}
+
+/** Metrics with a registry of their own: two monitors can live in one process. */
+export function createMonitorMetrics(): MonitorMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> =>
+    new Counter({ name: `stele_monitor_${name}`, help, labelNames, registers })
+  const findings = counter('findings_total', 'Findings raised.', ['log', 'kind'])
+  const rounds = counter('rounds_total', 'Rounds that were finished.', ['log'])
+  const troubles = counter('troubles_total', 'Rounds that failed for a reason of our own.', ['log'])
+  const deliveries = counter('webhook_attempts_total', 'Findings sent to webhooks.', ['webhook', 'outcome'])
+  return {
+    onFinding: ({ log, kind }) => findings.inc({ log, kind }),
+    onRound: ({ log }) => rounds.inc({ log: log.origin }),
+    onTrouble: ({ log }) => troubles.inc({ log: log.origin }),
+    onDelivery: ({ url, outcome }) => deliveries.inc({ webhook: hostOf(url), outcome }),
+    watch(monitors, outbox) {
+      for (const { status } of monitors) {
+        rounds.inc({ log: status.origin }, 0)
+        troubles.inc({ log: status.origin }, 0)
+        for (const kind of FINDING_KINDS) findings.inc({ log: status.origin, kind }, 0)
+      }
+      registerGauges(registry, monitors, outbox)
+    },
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+  }
+}
+
+function registerGauges(registry: Registry, monitors: readonly LogMonitor[], outbox: Outbox): void {
+  const gauge = (name: string, help: string, read: (monitor: LogMonitor) => number): void => {
+    new Gauge({
+      name: `stele_monitor_${name}`,
+      help,
+      labelNames: ['log'],
+      registers: [registry],
+      collect() {
+        for (const monitor of monitors) this.set({ log: monitor.status.origin }, read(monitor))
+      },
+    })
+  }
+  gauge('tree_size', 'Size of the newest accepted head.', ({ status }) => status.treeSize ?? 0)
+  gauge('next_index', 'The first entry that was not dealt with yet.', ({ status }) => status.nextIndex)
+  gauge('contact_seconds', 'When the log last answered, since 1970.', ({ status }) => status.contactMs / 1000)
+  new Gauge({
+    name: 'stele_monitor_open_findings',
+    help: 'What is wrong now, by kind.',
+    labelNames: ['log', 'kind'],
+    registers: [registry],
+    collect() {
+      for (const { status } of monitors) {
+        for (const kind of FINDING_KINDS.filter((each) => each !== 'match' && each !== 'fork')) {
+          const count = status.open.filter((name) => name.startsWith(`${kind} `)).length
+          this.set({ log: status.origin, kind }, count)
+        }
+      }
+    },
+  })
+  new Gauge({
+    name: 'stele_monitor_webhook_waiting',
+    help: 'Findings that a webhook has not taken yet.',
+    labelNames: ['webhook'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const { url, count } of outbox.waiting) this.inc({ webhook: hostOf(url) }, count)
+    },
+  })
+}
+
+/** The path of a webhook often is its secret. */
+function hostOf(url: string): string {
+  return new URL(url).host
+}
