@@ -1,10 +1,9 @@
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { SteleError } from '../errors.ts'
 import { createHttpServer } from '../http/server.ts'
 import type { Config } from './config.ts'
 import { Host } from './host.ts'
+import { listen, stopListening } from './listen.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
 export interface RunningServer {
@@ -17,8 +16,6 @@ export interface RunningServer {
 
 const REOPEN_AFTER_MS = 2000
 const REOPEN_AT_MOST_MS = 60_000
-/** How long a reader may take over an answer that was on its way when the server was told to stop. */
-const LAST_ANSWERS_MS = 3000
 
 /**
  * Opens the logs of a data folder and serves them.
@@ -58,7 +55,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       host,
       close: async () => {
         stopping.abort()
-        await stop(server, host)
+        await stopListening(server, () => host.close())
         logger.info('stopped')
       },
     }
@@ -79,27 +76,4 @@ function checkServable(host: Host, folder: string): void {
   }
   const [first] = logs
   if (first?.failure && logs.every((hosted) => !hosted.log)) throw first.failure
-}
-
-async function listen(server: Server, config: Config): Promise<string> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      const where = `${config.host}:${config.port}`
-      reject(new SteleError('io_error', `cannot listen on ${where}: ${error.message}`, { cause: error }))
-    })
-    server.listen(config.port, config.host, resolve)
-  })
-  const { address, port, family } = server.address() as AddressInfo
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
-}
-
-/** First the logs, so that requests on their way get their answers; then the connections, as they fall idle. */
-async function stop(server: Server, host: Host): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  await host.close()
-  const idle = setInterval(() => server.closeIdleConnections(), 20)
-  const last = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS)
-  await closed
-  clearInterval(idle)
-  clearTimeout(last)
 }

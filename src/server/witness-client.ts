@@ -1,5 +1,4 @@
 import { parseSize } from '../bytes/decimal.ts'
-import { toBase64 } from '../bytes/base64.ts'
 import { excerpt } from '../bytes/excerpt.ts'
 import { decodeUtf8 } from '../bytes/text.ts'
 import { SteleError } from '../errors.ts'
@@ -7,6 +6,7 @@ import type { SignedHead } from '../log/head.ts'
 import type { Hash } from '../merkle/hash.ts'
 import { parseNote, verifyLines, type NoteSignature } from '../note/note.ts'
 import type { PolicyWitness } from '../policy/policy.ts'
+import { formatAddCheckpoint } from '../witness/request.ts'
 
 /** An answer holds a few lines of signatures, the longest of 3.3 kB, or a size. */
 const MAX_ANSWER_BYTES = 64 * 1024
@@ -42,7 +42,7 @@ export class WitnessClient {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       // A smaller head than it has cosigned is never sent, so this is where a witness stands that was asked before.
       const answer = await this.#post(
-        requestBody(this.#lastSize, await prove(this.#lastSize), head.checkpoint),
+        formatAddCheckpoint(this.#lastSize, await prove(this.#lastSize), head.checkpoint),
       )
       if (answer.status === 200) {
         const line = this.#lineOf(head.checkpoint, answer.text)
@@ -108,10 +108,6 @@ interface WitnessAnswer {
   readonly status: number
   readonly type: string
   readonly text: string
-}
-
-function requestBody(oldSize: number, proof: readonly Hash[], checkpoint: string): string {
-  return [`old ${oldSize}`, ...proof.map(toBase64), '', checkpoint].join('\n')
 }
 
 async function readBounded(answer: Response): Promise<Uint8Array> {

@@ -1,5 +1,3 @@
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { SteleError } from '../errors.ts'
 import { createWitnessMetrics, type WitnessMetrics } from '../http/witness-metrics.ts'
@@ -8,6 +6,7 @@ import { verifiersOf } from '../witness/keys.ts'
 import { openWitnessState } from '../witness/level.ts'
 import type { WitnessStore } from '../witness/store.ts'
 import { Witness, type WitnessEvents } from '../witness/witness.ts'
+import { listen, stopListening } from './listen.ts'
 import { witnessLimits, type WitnessConfig } from './witness-config.ts'
 import { EvidenceFolder } from './witness-evidence.ts'
 import { readWitnessInfo, readWitnessKeys, witnessFiles } from './witness-folder.ts'
@@ -21,8 +20,6 @@ export interface RunningWitness {
   close(): Promise<void>
 }
 
-/** How long a reader may take over an answer that was on its way when the witness was told to stop. */
-const LAST_ANSWERS_MS = 3000
 /** A cosignature from further in the future than this was dated by a wrong clock. */
 const CLOCK_TOLERANCE_SECONDS = 300
 
@@ -100,30 +97,8 @@ async function serve(witness: Witness, store: WitnessStore, serving: Serving): P
     witness,
     async close() {
       stopping.abort()
-      await stop(server, store)
+      await stopListening(server, () => store.close())
       logger.info('stopped')
     },
   }
-}
-
-async function listen(server: Server, { host, port: asked }: WitnessConfig): Promise<string> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => {
-      reject(new SteleError('io_error', `cannot listen on ${host}:${asked}: ${cause.message}`, { cause }))
-    })
-    server.listen(asked, host, resolve)
-  })
-  const { address, port, family } = server.address() as AddressInfo
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
-}
-
-/** First the state, so that requests on their way get their answers; then the connections, as they fall idle. */
-async function stop(server: Server, store: WitnessStore): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  await store.close()
-  const idle = setInterval(() => server.closeIdleConnections(), 20)
-  const last = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS)
-  await closed
-  clearInterval(idle)
-  clearTimeout(last)
 }

@@ -1,0 +1,77 @@
+import { SteleError } from '../errors.ts'
+import { parseCosignature } from '../note/cosignature.ts'
+import { parseCheckpoint } from '../note/checkpoint.ts'
+import type { Checkpoint } from '../note/checkpoint.ts'
+import { isCosignerKeyType } from '../note/key-id.ts'
+import { formatNote, parseNote, verifyLines } from '../note/note.ts'
+import type { NoteSignature, VerifiedNote, VerifierKey } from '../note/note.ts'
+
+/** The last checkpoint that a witness cosigned for one log: all that it knows of that log. */
+export interface CosignedHead {
+  readonly checkpoint: Checkpoint
+  /** When it was cosigned: seconds since 1970, 1 to 2^53 - 1. */
+  readonly timestampSeconds: number
+  /** The lines of the log that were verified. */
+  readonly logSignatures: readonly NoteSignature[]
+  /** The witness's own lines, as they were answered. */
+  readonly ownSignatures: readonly NoteSignature[]
+  /** Both behind the text of the checkpoint, and no line by anybody else: what is stored and served. */
+  readonly note: string
+}
+
+/**
+ * Puts a cosigned checkpoint together. What the caller sent beside the verified lines stays out: a line that imitates
+ * this witness's name and key ID would make the note unreadable for everybody who trusts the witness.
+ */
+export function cosignedHead(
+  { text, signatures }: Pick<VerifiedNote, 'text' | 'signatures'>,
+  ownSignatures: readonly NoteSignature[],
+  timestampSeconds: number,
+): CosignedHead {
+  return {
+    checkpoint: parseCheckpoint(text),
+    timestampSeconds,
+    logSignatures: signatures,
+    ownSignatures,
+    note: formatNote({ text, signatures: [...signatures, ...ownSignatures] }),
+  }
+}
+
+/**
+ * Reads a stored head back and believes it only for the witness's own signatures.
+ *
+ * @param own the public keys of the witness; a head need not be signed by all of them, for keys are added
+ * @param where begins the error message
+ * @throws SteleError `corrupt` for what is no such note, or where a signature does not verify; `wrong_key` where none is
+ *   by these keys
+ */
+export function openHead(note: string, own: readonly VerifierKey[], where: string): CosignedHead {
+  const unverified = readable(where, () => parseNote(note))
+  const checkpoint = readable(where, () => parseCheckpoint(unverified.text))
+  const { signatures, verifiedBy, unverified: others } = readable(where, () => verifyLines(unverified, own))
+  if (signatures.length === 0) {
+    throw new SteleError('wrong_key', `${where}: expected a cosignature by this witness's keys, found none`)
+  }
+  const times = signatures.map((line, i) => timeOf(line, verifiedBy[i]!))
+  return {
+    checkpoint,
+    timestampSeconds: Math.max(...times),
+    logSignatures: others,
+    ownSignatures: signatures,
+    note,
+  }
+}
+
+function timeOf({ signature }: NoteSignature, { type }: VerifierKey): number {
+  return isCosignerKeyType(type) ? (parseCosignature(signature, type).timestampSeconds ?? 0) : 0
+}
+
+/** Whatever cannot be read of what this program has written was damaged since. */
+function readable<T>(where: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof SteleError) || error.code === 'internal') throw error
+    throw new SteleError('corrupt', `${where}: ${error.message}`, { cause: error })
+  }
+}

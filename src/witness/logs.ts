@@ -1,0 +1,72 @@
+import { equalBytes } from '../bytes/bytes.ts'
+import { excerpt } from '../bytes/excerpt.ts'
+import { toHex } from '../bytes/hex.ts'
+import { encodeUtf8 } from '../bytes/text.ts'
+import { SteleError } from '../errors.ts'
+import { sha256 } from '../merkle/hash.ts'
+import { checkLogKeys } from '../note/checkpoint.ts'
+import { KEY_TYPE } from '../note/key-id.ts'
+import type { VerifierKey } from '../note/note.ts'
+import { MAX_NAME_BYTES } from '../note/subtree.ts'
+
+/** A log that a witness cosigns for. */
+export interface WitnessedLog {
+  /** First line of its checkpoints; compared byte for byte. */
+  readonly origin: string
+  /** Its own keys: one signature by any of them makes a checkpoint the log's. */
+  readonly keys: readonly VerifierKey[]
+}
+
+/** How a witness files what it knows of a log, and what its URL says: SHA-256 of the origin in lower-case hex. */
+export function originHash(origin: string): string {
+  return toHex(sha256(encodeUtf8(origin)))
+}
+
+/**
+ * Refuses a list of logs that would make a witness sign what it should not, or fail where it should sign.
+ *
+ * @param own the witness's public keys
+ * @throws SteleError `usage`; `malformed` for an origin that is no line of text
+ */
+export function checkLogs(logs: readonly WitnessedLog[], own: readonly VerifierKey[]): void {
+  const origins = new Set<string>()
+  for (const log of logs) {
+    if (origins.has(log.origin)) throw refusal(log, 'it is there twice')
+    origins.add(log.origin)
+    checkLog(log, own)
+  }
+}
+
+function checkLog(log: WitnessedLog, own: readonly VerifierKey[]): void {
+  if (log.origin === '' || log.origin.includes('\n'))
+    throw refusal(log, 'expected one line of text as its origin')
+  if (log.keys.length === 0) throw refusal(log, 'expected a key, got none')
+  checkLogKeys(log.keys)
+  log.keys.forEach((key, i) => {
+    const isThere = log.keys.slice(0, i).some((other) => claimsSameLines(key, other) || isSameKey(key, other))
+    if (isThere) throw refusal(log, `the key of ${key.name} is there twice`)
+    // ML-DSA-44 cosigners and logs sign the same bytes: our own cosignature would count as the log's signature.
+    const isOurs = own.some((other) => isSameKey(key, other) || claimsSameLines(key, other))
+    if (isOurs) throw refusal(log, `the key of ${key.name} is the witness's own`)
+  })
+  // The message of such a cosignature has one byte for the length of the origin.
+  const originBytes = encodeUtf8(log.origin).length
+  if (originBytes > MAX_NAME_BYTES && own.some(({ type }) => type === KEY_TYPE.mlDsa44Cosignature)) {
+    throw refusal(
+      log,
+      `expected an origin of at most ${MAX_NAME_BYTES} bytes, which is all that ML-DSA-44 signs`,
+    )
+  }
+}
+
+function claimsSameLines(a: VerifierKey, b: VerifierKey): boolean {
+  return a.name === b.name && a.id === b.id
+}
+
+function isSameKey(a: VerifierKey, b: VerifierKey): boolean {
+  return equalBytes(a.publicKey, b.publicKey)
+}
+
+function refusal({ origin }: WitnessedLog, message: string): SteleError {
+  return new SteleError('usage', `log ${excerpt(origin)}: ${message}`)
+}
