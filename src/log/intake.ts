@@ -49,10 +49,10 @@ export class Intake {
     const unit = new Unit(caller)
     // No await from here to the end of the loop: looking and claiming in one breath is the lock.
     this.#admit(unit, keys, entries)
-    const known = new Array<boolean>(keys.length)
+    const known: boolean[] = []
     const leaves = keys.map((key, i) => {
       const live = this.#alive(key)
-      known[i] = live !== undefined
+      known.push(live !== undefined)
       return live ?? this.#claim(key, hashes[i]!, entries[i]!, unit)
     })
     if (unit.leaves.length > 0) void this.#enqueue(unit)

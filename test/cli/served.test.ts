@@ -38,6 +38,7 @@ test('from lines to a proof that is verified offline', async () => {
     leafHash: hash,
     treeSize: 600,
     signedBy: [ORIGIN],
+    cosignedBy: [],
   })
 })
 

@@ -29,7 +29,23 @@ describe('verifying a proof file', () => {
       leafHash: leafHash(entry),
       treeSize: 600,
       signedBy: [ORIGIN],
+      cosignedBy: [],
     })
+  })
+
+  it('under a policy asks for its witnesses, and takes the log from its list', () => {
+    const log = formatVerifierKey(KEY.verifier)
+    const witness = formatVerifierKey(generateCosignerKey('w.example', KEY_TYPE.ed25519Cosignature).verifier)
+    const { origin: _, verifierKeys: __, ...rest } = good
+    const under = (policy: string) => verifyProofFile({ ...rest, policy: parsePolicy(policy) })
+    expect(under(`log ${log}\nquorum none\n`)).toMatchObject({ verdict: 'verified', origin: ORIGIN })
+    expect(under(`log ${log}\nwitness w ${witness}\nquorum w\n`)).toMatchObject({
+      verdict: 'quorum_not_met',
+      message: expect.stringContaining('"w"') as string,
+    })
+    const other = formatVerifierKey(generateSigningKey(ORIGIN, new Uint8Array(32).fill(9)).verifier)
+    expect(under(`log ${other}\nquorum none\n`).verdict).toBe('untrusted_signer')
+    expect(() => verifyProofFile(rest)).toThrow(/expected origin and verifier keys, or a policy/)
   })
 
   it('takes bytes, a leaf hash, keys already read, and other keys of the log beside the one that signed', () => {

@@ -54,7 +54,9 @@ class WitnessedDisk {
 }
 
 const make = async (): Promise<WitnessedDisk> => new WitnessedDisk(await Disk.create())
-const serving = (log: Log): Promise<void> => expect.poll(() => log.status.state).toBe('serving')
+async function serving(log: Log): Promise<void> {
+  await expect.poll(() => log.status.state).toBe('serving')
+}
 
 describe('a log with witnesses', () => {
   test('publishes what the quorum has cosigned, and every head it shows extends the one before', async () => {

@@ -68,8 +68,9 @@ async function setUp(): Promise<{ folder: string; witnesses: WitnessSetup[]; pol
 const post = (server: RunningServer, path: string, body: string): Promise<Response> =>
   fetch(`${server.url}/logs/main/${path}`, { method: 'POST', body })
 
-const serving = (server: RunningServer): Promise<void> =>
-  expect.poll(() => server.host.get('main')?.log?.status.state, { timeout: 10_000 }).toBe('serving')
+async function serving(server: RunningServer): Promise<void> {
+  await expect.poll(() => server.host.get('main')?.log?.status.state, { timeout: 10_000 }).toBe('serving')
+}
 
 test('a receipt waits for two of three witnesses, and its proof satisfies their policy offline', async () => {
   const { folder, policy } = await setUp()

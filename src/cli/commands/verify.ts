@@ -85,12 +85,9 @@ async function verify(context: Context, options: VerifyOptions, file: string | u
   const { io, terminal } = context
   if (options.evidence !== undefined) return verifyEvidence(context, options, options.evidence, file)
   if (file === undefined) throw new SteleError('usage', 'verify: expected a .tlog-proof file, or --evidence')
+  const trusted = await trustOf(context, options)
   const checked = await entryOf(context, options, file)
-  const result = verifyProofFile({
-    proof: await readInput(file, io),
-    ...checked,
-    ...(await trustOf(context, options)),
-  })
+  const result = verifyProofFile({ proof: await readInput(file, io), ...checked, ...trusted })
   await terminal.result(asJson(result), describe(context, result))
   return VERDICT_CODES[result.verdict]
 }
