@@ -3,8 +3,11 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
 import { verifyProofFile, type ProofCheck } from '../../src/client/verify.ts'
 import { EMPTY_ROOT, leafHash } from '../../src/merkle/hash.ts'
+import { generateCosignerKey } from '../../src/note/cosigner.ts'
+import { KEY_TYPE } from '../../src/note/key-id.ts'
 import { formatVerifierKey, generateSigningKey } from '../../src/note/key.ts'
 import { formatProofFile, parseProofFile } from '../../src/note/proof-file.ts'
+import { parsePolicy } from '../../src/policy/parse.ts'
 import { FakeLog, flipped, KEY, ORIGIN, VKEY } from './fake-log.ts'
 
 const entry = encodeUtf8('entry 123')
