@@ -1,7 +1,9 @@
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { Server as NetServer, type AddressInfo } from 'node:net'
 import { SteleError } from '../errors.ts'
 
+/** How long a kept-alive connection stays open for a request that was on its way when the server was told to stop. */
+const LAST_REQUESTS_MS = 250
 /** How long a reader may take over an answer that was on its way when the server was told to stop. */
 const LAST_ANSWERS_MS = 3000
 
@@ -32,11 +34,18 @@ export async function listen(
  * the connections, as they fall idle.
  */
 export async function stopListening(server: Server, closeState: () => Promise<void>): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  const beganMs = performance.now()
+  // Not the HTTP server's own close: that cuts every connection which is idle at this moment, and the next request of
+  // a busy client, which is on its way, would end without an answer.
+  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
   await closeState()
-  const idle = setInterval(() => server.closeIdleConnections(), 20)
+  const idle = setInterval(() => {
+    if (performance.now() - beganMs > LAST_REQUESTS_MS) server.closeIdleConnections()
+  }, 20)
   const last = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS)
   await closed
   clearInterval(idle)
   clearTimeout(last)
+  // Nothing is open any more; this ends the timer with which it looked after slow requests.
+  server.close()
 }
