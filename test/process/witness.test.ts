@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
+import { KEY_TYPE } from '../../src/note/key-id.ts'
+import { createWitness } from '../../src/server/witness-folder.ts'
+import { testFolder } from '../support/folder.ts'
+import { seedOfRun } from './random.ts'
+import { WitnessProcess } from './witness-process.ts'
+import { witnessRounds } from './witness-rounds.ts'
+
+const LIMIT = { timeout: 60_000 }
+
+test(
+  'a witness that is killed between keeping and answering never goes back and never signs two histories',
+  LIMIT,
+  async () => {
+    const report = await witnessRounds(4, seedOfRun('witness'))
+    console.info('witness:', JSON.stringify(report))
+    expect(report.rounds).toBe(4)
+  },
+)
+
+test(
+  'a second witness on the same folder names the lock and ends, and the first goes on',
+  LIMIT,
+  async () => {
+    const folder = join(testFolder(), 'w')
+    await createWitness(folder, 'witness.example/w1', [KEY_TYPE.ed25519Cosignature])
+    const first = new WitnessProcess(folder)
+    const url = await first.url
+    const second = new WitnessProcess(folder)
+    expect(await second.exited).toEqual({ code: EXIT_CODES.locked, signal: null })
+    expect(second.output).toContain('another process has this witness open; stop it first')
+    expect((await fetch(`${url}/healthz`)).status).toBe(200)
+    expect(await first.stop()).toEqual({ code: 0, signal: null })
+  },
+)

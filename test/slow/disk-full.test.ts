@@ -1,0 +1,114 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
+import { Connection } from '../process/connection.ts'
+import { Examiner } from '../process/examiner.ts'
+import { Ledger } from '../process/ledger.ts'
+import { makeLogFolder, prefix } from '../process/log-folder.ts'
+import { submit, type Outcome } from '../process/submission.ts'
+import { testFolder } from '../support/folder.ts'
+import { ServerProcess } from '../support/process.ts'
+
+const MIB = 1024 * 1024
+/** Room for the log, and for the 64 MiB that the server wants to see before it opens a log again. */
+const DISK_MIB = 160
+/** The server's first attempt to open a halted log again comes after two seconds. */
+const PAST_FIRST_ATTEMPT_MS = 3000
+
+const missing = whyNoMount()
+if (missing !== undefined) console.info(`disk full: skipped, for ${missing}`)
+
+test.skipIf(missing !== undefined)(
+  'a full disk halts the log by name, costs no reader and no receipt, and the log comes back when there is room',
+  async () => {
+    const disk = mountedDisk()
+    const log = await makeLogFolder(disk)
+    const ledger = new Ledger()
+    const server = new ServerProcess(log.folder)
+    const at = await server.url
+    const [connection, instance] = [new Connection(prefix(at)), new Connection(at)]
+    const examiner = new Examiner(log, ledger)
+    const ready = () => instance.ask('/readyz')
+
+    fill(disk, 2 * MIB)
+    const last = await appendUntilRefused(connection, ledger)
+    expect(last).toMatchObject({ status: 503, code: 'outcome_unknown' })
+    const refused = await connection.ask('v1/entries', { method: 'POST', body: Buffer.from('refused') })
+    expect(refused.status).toBe(503)
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+    expect(JSON.parse(String(refused.body))).toMatchObject({ code: 'log_halted' })
+
+    // Halted: it says why, and serves all that it ever served. The failed commit may be on the disk, unpublished.
+    const { logs } = await instance.json<{ logs: object[] }>('/v1/logs')
+    expect(logs).toMatchObject([
+      { state: 'halted', reason: expect.stringContaining('No space left') as string },
+    ])
+    expect((await instance.ask('/healthz')).status).toBe(200)
+    expect(await ready()).toMatchObject({ status: 503 })
+    await examiner.examine(prefix(at))
+    await wait(PAST_FIRST_ATTEMPT_MS)
+    expect(await ready()).toMatchObject({ status: 503 })
+    await new Examiner(log, ledger).examine(prefix(at))
+
+    rmSync(`${disk}/filler`)
+    await vi.waitUntil(async () => (await ready()).status === 200, { timeout: 60_000, interval: 100 })
+    for (const entry of ['refused', ...ledger.unacknowledged]) {
+      const outcome = await submit(connection, { route: 'v1/entries', entries: [entry] }, ledger)
+      expect(outcome).toMatchObject({ status: 200 })
+    }
+    await examiner.examine(prefix(at))
+    expect(examiner.twin.size).toBe(ledger.submitted)
+    console.info('disk full:', JSON.stringify(examiner.tally))
+    connection.close()
+    instance.close()
+    expect(await server.stop()).toEqual({ code: 0, signal: null })
+
+    // Nor can a log be opened on a full disk; it is as it was when there is room again.
+    fill(disk, 0)
+    const full = new ServerProcess(log.folder)
+    expect(await full.exited).toEqual({ code: EXIT_CODES.io_error, signal: null })
+    expect(full.output).toMatch(/No space left on device/)
+    rmSync(`${disk}/filler`)
+    const again = new ServerProcess(log.folder)
+    await new Examiner(log, ledger).examine(prefix(await again.url))
+  },
+)
+
+function whyNoMount(): string | undefined {
+  const folder = '/tmp/stele-mount-probe'
+  try {
+    mkdirSync(folder, { recursive: true })
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'stele', folder], { stdio: 'pipe' })
+    execFileSync('umount', [folder], { stdio: 'pipe' })
+    return undefined
+  } catch (error) {
+    return `a small file system cannot be mounted here: ${(error as Error).message.trim()}`
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** A small file system of the test's own. */
+function mountedDisk(): string {
+  const folder = testFolder()
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'stele', folder])
+  onTestFinished(() => void execFileSync('umount', [folder]))
+  return folder
+}
+
+/** Leaves this much room on the disk. */
+function fill(disk: string, leaveBytes: number): void {
+  const { bavail, bsize } = statfsSync(disk)
+  writeFileSync(`${disk}/filler`, Buffer.alloc(bavail * bsize - leaveBytes))
+}
+
+async function appendUntilRefused(connection: Connection, ledger: Ledger): Promise<Outcome> {
+  for (let i = 0; i < 1000; i++) {
+    const entries = [`entry ${i} `.padEnd(60_000, '.')]
+    const outcome = await submit(connection, { route: 'v1/entries', entries }, ledger)
+    if (outcome.status !== 200) return outcome
+  }
+  throw new Error('the disk did not get full')
+}
