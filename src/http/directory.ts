@@ -28,12 +28,13 @@ export interface LogDirectory {
 /**
  * The log behind a name of a URL.
  *
- * @throws SteleError `not_found`; `log_halted` with the reason for one that is not open
+ * @throws SteleError `not_found`; `shutting_down`; `log_halted` with the reason for one that is not open
  */
 export function openedLog(logs: LogDirectory, name: string): { hosted: HostedLog; log: Log } {
   const hosted = logs.get(name)
   if (!hosted) throw new SteleError('not_found', `log: expected one that v1/logs lists, got ${excerpt(name)}`)
   if (!hosted.log) {
+    if (hosted.failure?.code === 'shutting_down') throw hosted.failure
     const reason = hosted.failure?.message ?? 'it is not open'
     throw new SteleError('log_halted', `log ${name}: ${reason}`, { retryAfterSeconds: 30 })
   }

@@ -54,9 +54,11 @@ function responsesOf(route: Route): ZodOpenApiResponsesObject {
   return responses
 }
 
-/** The codes of a route under their statuses; a log that is not open answers `log_halted` on all of its routes. */
+/** The codes of a route under their statuses; a log that is not open says why on all of its routes. */
 function codesByStatus(route: Route): Map<string, ErrorCode[]> {
-  const ofLogs: ErrorCode[] = route.path.startsWith('/logs/') ? ['not_found', 'log_halted', 'corrupt'] : []
+  const ofLogs: ErrorCode[] = route.path.startsWith('/logs/')
+    ? ['not_found', 'log_halted', 'shutting_down', 'corrupt']
+    : []
   const codes = new Set<ErrorCode>([...route.errors, ...ofLogs, 'internal'])
   const grouped = new Map<string, ErrorCode[]>()
   for (const code of codes) {

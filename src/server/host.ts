@@ -108,7 +108,11 @@ class Hosted implements HostedLog {
     this.#stopped = true
     clearTimeout(this.#timer)
     await this.#opening
-    await this.#log?.close()
+    const log = this.#log
+    // Whoever comes now is told, also to read: what is read from is about to be closed.
+    this.#failure = new SteleError('shutting_down', 'the server is stopping', { retryAfterSeconds: 5 })
+    this.#log = undefined
+    await log?.close()
   }
 
   async #open(waitMs: number): Promise<void> {

@@ -105,7 +105,7 @@ test("another log's key is refused, and no message repeats any of it", async () 
     (error: Error) => error,
   )
   expect(failure).toMatchObject({ code: 'wrong_key' })
-  expect(failure?.message).not.toContain(secret.trim().split('+').at(-1))
+  expect(failure?.message).not.toContain(keyOf(secret))
 })
 
 test("another log's database is refused by its signature", async () => {
@@ -147,3 +147,8 @@ test('the head file can live in a folder of its own', async () => {
     code: 'head_missing',
   })
 })
+
+/** The last part of `PRIVATE+KEY+<name>+<id>+<base64>`, which may have a plus sign of its own. */
+function keyOf(signingKey: string): string {
+  return signingKey.trim().split('+').slice(4).join('+')
+}
