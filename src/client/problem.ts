@@ -7,6 +7,8 @@ const SPOKEN: readonly ErrorCode[] = [
   'malformed',
   'out_of_range',
   'not_found',
+  'unauthenticated',
+  'forbidden',
   'method_not_allowed',
   'unsupported_media_type',
   'too_large',
@@ -15,12 +17,15 @@ const SPOKEN: readonly ErrorCode[] = [
   'overloaded',
   'shutting_down',
   'log_halted',
+  'untraceable',
   'outcome_unknown',
 ]
 
 // What a status says when no code comes with it: from a static host, or from something in front of the log.
 // Without the log's own word 503 does not promise that nothing was logged, so it is not `overloaded`.
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  401: 'unauthenticated',
+  403: 'forbidden',
   404: 'not_found',
   410: 'not_found',
   413: 'too_large',

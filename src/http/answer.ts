@@ -7,6 +7,8 @@ export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array | undefined
+  /** How many entries it speaks of, for the trail. */
+  readonly count?: number
   /** Ends the connection at once, whatever the caller is still sending. */
   readonly hangUp?: boolean
 }

@@ -8,6 +8,7 @@ import { entryRoutes } from './entry-routes.ts'
 import { withoutMethod } from './fallbacks.ts'
 import { instanceRoutes } from './instance-routes.ts'
 import { koaOf } from './koa.ts'
+import { keyRoutes } from './key-routes.ts'
 import { SILENT } from './logger.ts'
 import { openApiDocument, type OpenApiDocument } from './openapi.ts'
 import { proofRoutes } from './proof-routes.ts'
@@ -46,6 +47,7 @@ export function createApp(deps: HttpDeps): App {
     ...entryRoutes(deps),
     ...proofRoutes(deps),
     ...ctRoutes(deps),
+    ...keyRoutes(deps, bodies),
     ...instanceRoutes(deps, describe),
   ]
   const routes = [...routed, ...fixed.routes]

@@ -1,12 +1,21 @@
 import type { LogDirectory } from './directory.ts'
+import type { Keyring } from '../access/keyring.ts'
+import type { Gate } from './gate.ts'
 import type { HttpLimits } from './limits.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
+import type { Trail } from './trail.ts'
 
 /** What the HTTP layer is given. */
 export interface HttpDeps {
   readonly logs: LogDirectory
   readonly limits: HttpLimits
+  /** Decides who may do what. Nothing is open by omission: `OPEN_GATE` has to be asked for. */
+  readonly gate: Gate
+  /** The API keys of this server; without them their routes are not there. */
+  readonly keyring?: Keyring
+  /** Where every authenticated and every denied request is written down, before its answer leaves. */
+  readonly trail?: Trail
   /** The clock: milliseconds since 1970. */
   readonly nowMs: () => number
   /** Without it nothing is counted, and `metrics` is not found. */

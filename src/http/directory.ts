@@ -1,9 +1,10 @@
+import type { LogAccess } from '../access/caller.ts'
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 
 /** One log of this instance, opened or not. */
-export interface HostedLog {
+export interface HostedLog extends LogAccess {
   /** Its place in the URL: `[a-z0-9][a-z0-9._-]{0,62}`. */
   readonly name: string
   /** First line of its checkpoints. */
@@ -32,11 +33,16 @@ export interface LogDirectory {
  */
 export function openedLog(logs: LogDirectory, name: string): { hosted: HostedLog; log: Log } {
   const hosted = logs.get(name)
-  if (!hosted) throw new SteleError('not_found', `log: expected one that v1/logs lists, got ${excerpt(name)}`)
+  if (!hosted) throw noSuchLog(name)
   if (!hosted.log) {
     if (hosted.failure?.code === 'shutting_down') throw hosted.failure
     const reason = hosted.failure?.message ?? 'it is not open'
     throw new SteleError('log_halted', `log ${name}: ${reason}`, { retryAfterSeconds: 30 })
   }
   return { hosted, log: hosted.log }
+}
+
+/** What is said of a name that no log has, and of a log that this caller may not know of. */
+export function noSuchLog(name: string): SteleError {
+  return new SteleError('not_found', `log: expected one that v1/logs lists, got ${excerpt(name)}`)
 }

@@ -9,6 +9,8 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   malformed: 400,
   out_of_range: 400,
   not_found: 404,
+  unauthenticated: 401,
+  forbidden: 403,
   method_not_allowed: 405,
   unsupported_media_type: 415,
   too_large: 413,
@@ -19,6 +21,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   overloaded: 503,
   shutting_down: 503,
   log_halted: 503,
+  untraceable: 503,
   outcome_unknown: 503,
   // What follows is never the caller's fault where a server answers it.
   bad_proof: 500,
@@ -102,6 +105,7 @@ export function problemAnswer(error: SteleError, ct = false): Answer {
       ...NO_STORE,
       ...CORS_HEADERS,
       ...retryAfter(error),
+      ...challenge(error),
     },
     body: JSON.stringify(problem),
     // Whoever is too slow for one body would be too slow for draining it.
@@ -109,8 +113,20 @@ export function problemAnswer(error: SteleError, ct = false): Answer {
   }
 }
 
-function retryAfter(error: SteleError): { 'retry-after'?: string } {
+function retryAfter(error: SteleError): Readonly<Record<string, string>> {
   const status = STATUS[error.code]
   if (status !== 429 && status !== 503) return {}
-  return { 'retry-after': String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS) }
+  const seconds = String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS)
+  if (error.limit === undefined) return { 'retry-after': seconds }
+  // draft-ietf-httpapi-ratelimit-headers: what is granted, what is left, and when there is more.
+  return {
+    'retry-after': seconds,
+    'ratelimit-policy': `"requests";q=${error.limit}`,
+    ratelimit: `"requests";r=0;t=${seconds}`,
+  }
+}
+
+/** RFC 9110 section 11.6.1: a 401 says how to authenticate. */
+function challenge({ code }: SteleError): Readonly<Record<string, string>> {
+  return code === 'unauthenticated' ? { 'www-authenticate': 'Bearer realm="stele"' } : {}
 }

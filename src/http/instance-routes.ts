@@ -1,7 +1,8 @@
+import { sees, type Caller } from '../access/caller.ts'
 import { SteleError } from '../errors.ts'
 import { json, type Answer } from './answer.ts'
 import type { HttpDeps } from './deps.ts'
-import type { HostedLog } from './directory.ts'
+import type { HostedLog, LogDirectory } from './directory.ts'
 import { docsPage } from './docs-page.ts'
 import { base64Of, hexOf } from './encoding.ts'
 import { CORS_HEADERS, NO_CACHE, NO_STORE, PLAIN_TEXT } from './headers.ts'
@@ -28,15 +29,17 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/v1/logs',
+      permission: 'open',
       tag: 'Instance',
       summary: 'The logs of this server',
       answers: { 200: { description: 'All of them.', content: { 'application/json': LogList } } },
       errors: [],
-      handle: () => json(LogList, { logs: logs.list().map(describeLog) }, READ),
+      handle: ({ caller }) => json(LogList, { logs: visible(logs, caller).map(describeLog) }, READ),
     }),
     rootRoute({
       method: 'get',
       path: '/healthz',
+      permission: 'open',
       tag: 'Instance',
       summary: 'Is the process up?',
       answers: { 200: { description: 'It is.', content: { 'application/json': Health } } },
@@ -46,6 +49,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/readyz',
+      permission: 'open',
       tag: 'Instance',
       summary: 'Does every log take entries, and is its head fresh?',
       answers: {
@@ -53,11 +57,12 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
         503: { description: 'No, and why.', content: { 'application/json': Readiness } },
       },
       errors: [],
-      handle: () => readiness(deps),
+      handle: ({ caller }) => readiness(deps, caller),
     }),
     rootRoute({
       method: 'get',
       path: '/metrics',
+      permission: 'read_metrics',
       tag: 'Instance',
       summary: 'Prometheus metrics',
       answers: { 200: { description: 'Exposition format.', content: { [PLAIN_TEXT]: Text } } },
@@ -74,6 +79,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/openapi.json',
+      permission: 'open',
       tag: 'Instance',
       summary: 'This API as OpenAPI 3.1',
       answers: { 200: { description: 'The document.', content: { 'application/json': Document } } },
@@ -87,6 +93,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/docs',
+      permission: 'open',
       tag: 'Instance',
       summary: 'This API as a page to read',
       answers: { 200: { description: 'The page.', content: { 'text/html; charset=utf-8': Text } } },
@@ -96,13 +103,19 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/',
+      permission: 'open',
       tag: 'Instance',
       summary: 'The logs of this server as a page to read',
       answers: { 200: { description: 'The page.', content: { 'text/html; charset=utf-8': Text } } },
       errors: [],
-      handle: () => htmlAnswer(indexPage(logs.list().map(describeLog))),
+      handle: ({ caller }) => htmlAnswer(indexPage(visible(logs, caller).map(describeLog))),
     }),
   ]
+}
+
+/** The logs that a caller may know of. */
+function visible(logs: LogDirectory, caller: Caller): readonly HostedLog[] {
+  return logs.list().filter((hosted) => sees(caller, hosted))
 }
 
 function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number] {
@@ -125,18 +138,20 @@ function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number
   }
 }
 
-function readiness({ logs, limits, nowMs }: HttpDeps): Answer {
-  const states = logs.list().map(({ name, log, failure }) => {
+function readiness({ logs, limits, nowMs }: HttpDeps, caller: Caller): Answer {
+  const states = logs.list().map((hosted) => {
+    const { name, log, failure } = hosted
     const state = log?.status.state ?? 'failed'
     const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
     const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
     const reason =
       failure?.message ?? log?.status.reason ?? (old ? 'the published head is too old' : undefined)
     return {
-      name,
+      // What is not ready counts, whoever asks; which log it is only those learn who may know of it.
+      name: sees(caller, hosted) ? name : 'a private log',
       ready: state === 'serving' && !old,
       state,
-      ...(reason === undefined ? {} : { reason }),
+      ...(reason === undefined || !sees(caller, hosted) ? {} : { reason }),
       ...(headAgeMs === undefined ? {} : { headAgeMs }),
     }
   })

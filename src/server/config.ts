@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { isLoopback, parseAddressSet } from '../access/address.ts'
 import { SteleError } from '../errors.ts'
 
 const MIB = 1024 * 1024
@@ -22,6 +23,12 @@ const bytes = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
       .max(4096 * MIB),
     fallback,
   )
+const flag = (): z.ZodDefault<z.ZodType<boolean>> =>
+  z
+    .preprocess((value) => (value === 'true' ? true : value === 'false' ? false : value), z.boolean())
+    .default(false)
+const rate = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
+  number(z.number().min(0).max(1_000_000), fallback)
 const count = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
   number(z.int().min(1).max(10_000_000), fallback)
 const seconds = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
@@ -38,7 +45,7 @@ const options = {
     .min(1)
     .default('127.0.0.1')
     .describe(
-      'Address to listen on. Anything but loopback is reachable by others; there is no access control yet.',
+      'Address to listen on. Anything but loopback is reachable by others: use TLS, here or in front.',
     ),
   port: number(z.int().min(0).max(65_535), 6962).describe('TCP port; 0 takes a free one.'),
   'head-interval-seconds': seconds(300).describe(
@@ -67,12 +74,27 @@ const options = {
   'witness-timeout-seconds': seconds(5).describe(
     'A witness has this long to answer. Longer: one that hangs delays publishing, if the quorum needs it.',
   ),
-  'publish-without-quorum': z
-    .preprocess((value) => (value === 'true' ? true : value === 'false' ? false : value), z.boolean())
-    .default(false)
+  'publish-without-quorum': flag().describe(
+    'Publish heads though too few witnesses cosigned them, for logs that have a policy. Verifiers with a policy refuse them.',
+  ),
+  open: flag().describe(
+    'Anybody may append and read metrics without a key. Only with a loopback host: for trying things out.',
+  ),
+  'open-metrics': flag().describe(
+    'Anybody may read metrics; otherwise they take a key of the role operator.',
+  ),
+  'trusted-proxies': z
+    .string()
+    .default('')
     .describe(
-      'Publish heads though too few witnesses cosigned them, for logs that have a policy. Verifiers with a policy refuse them.',
+      'Addresses and networks, with commas between them, of proxies whose X-Forwarded-For is believed. Too wide: callers make up their address.',
     ),
+  'address-requests-per-second': rate(0).describe(
+    'Requests that one address may send without a key; more get 429. 0: any number.',
+  ),
+  'key-requests-per-second': rate(0).describe(
+    'Requests that one key may send, unless the key itself says otherwise; more get 429. 0: any number.',
+  ),
   'log-level': z
     .enum(['silent', 'error', 'warn', 'info', 'debug'])
     .default('info')
@@ -99,6 +121,16 @@ const configSchema = z.strictObject(options).superRefine((config, context) => {
     'stale-head-seconds',
     'expected more than head-interval-seconds',
   )
+  need(
+    !config.open || config.host === 'localhost' || isLoopback(config.host),
+    'open',
+    'expected a loopback host: whoever reaches this server could write to it',
+  )
+  try {
+    parseAddressSet(listOf(config['trusted-proxies']), 'trusted-proxies')
+  } catch (error) {
+    need(false, 'trusted-proxies', (error as Error).message)
+  }
 })
 
 /** The server's configuration: complete, checked, frozen. */
@@ -113,6 +145,14 @@ export const optionList: readonly { name: OptionName; description: string; fallb
   description: schema.description ?? '',
   fallback: String(schema.parse(undefined)),
 }))
+
+/** The parts of a list that is written with commas. */
+export function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}
 
 /** The environment variable of an option. */
 export function variableOf(name: OptionName): string {

@@ -15,6 +15,8 @@ import { generateLogKeys, keySigner, type LogKeys } from './keys.ts'
  * A data folder:
  *
  *   stele.json                 format and version
+ *   access.json                API keys, as hashes; mode 600
+ *   logs/meta/                 the log of who did what, a log like any other
  *   logs/<name>/log.json       what the log is: origin, public keys, settings
  *   logs/<name>/log.skey       private key of the checkpoints, mode 600
  *   logs/<name>/tree-head.pem  private key of the RFC 6962 tree heads, mode 600
@@ -33,6 +35,10 @@ const logInfoSchema = z.strictObject({
   verifierKey: z.string(),
   treeHeadKey: z.string(),
   allowDuplicates: z.boolean(),
+  /** Who reads entries: anybody, those with a key, or, of the log of who did what, auditors. */
+  reads: z.enum(['public', 'private', 'meta']).default('public'),
+  /** Whether checkpoints and proofs between sizes are for anybody, so that witnesses and monitors can work. */
+  heads: z.enum(['open', 'closed']).default('open'),
   createdAt: z.string(),
   /** Where the head file is, if not in this folder. */
   headFile: z.string().optional(),
@@ -58,6 +64,10 @@ export interface NewLog {
   /** First line of its checkpoints and name of its key; nobody can change it later. */
   readonly origin: string
   readonly allowDuplicates: boolean
+  /** Default `public`. */
+  readonly reads?: LogInfo['reads']
+  /** Default `open`. */
+  readonly heads?: LogInfo['heads']
   /** A folder, best on another disk, for the head file. */
   readonly headFolder?: string
 }
@@ -180,6 +190,8 @@ async function buildLog(building: string, log: NewLog, nowMs: number): Promise<L
     verifierKey: keys.verifierKey,
     treeHeadKey: keys.treeHeadPublicKey,
     allowDuplicates: log.allowDuplicates,
+    reads: log.reads ?? 'public',
+    heads: log.heads ?? 'open',
     createdAt: new Date(nowMs).toISOString(),
     ...(headFile ? { headFile } : {}),
   }

@@ -20,6 +20,8 @@ export interface HostOptions {
   /** First and longest wait before a log that stopped for want of space is opened again. */
   readonly reopenAfterMs: number
   readonly reopenAtMostMs: number
+  /** Anybody may append: only where nobody else can reach the server. */
+  readonly openWrites: boolean
   readonly events: HostEvents
 }
 
@@ -52,9 +54,16 @@ export class Host implements LogDirectory {
     return [...this.#logs.values()]
   }
 
-  /** Stops all logs: each refuses new entries, commits what it admitted, and closes. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#logs.values()].map((hosted) => hosted.close()))
+  /**
+   * Stops all logs: each refuses new entries, commits what it admitted, and closes.
+   *
+   * @param last a log that goes on until the others have closed, and what is to be done before it closes too
+   */
+  async close(last?: { readonly name: string; readonly before: () => Promise<void> }): Promise<void> {
+    const final = last && this.#logs.get(last.name)
+    await Promise.all([...this.#logs.values()].filter((log) => log !== final).map((hosted) => hosted.close()))
+    await last?.before()
+    await final?.close()
   }
 }
 
@@ -94,6 +103,19 @@ class Hosted implements HostedLog {
 
   get allowDuplicates(): boolean {
     return this.#info?.allowDuplicates ?? false
+  }
+
+  /** Until it is known what a log is, it is not shown to anybody. */
+  get reads(): LogInfo['reads'] {
+    return this.#info?.reads ?? 'private'
+  }
+
+  get heads(): LogInfo['heads'] {
+    return this.#info?.heads ?? 'closed'
+  }
+
+  get openWrites(): boolean {
+    return this.#options.openWrites
   }
 
   get log(): Log | undefined {

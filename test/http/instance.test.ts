@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { SteleError } from '../../src/errors.ts'
 import { createApp } from '../../src/http/app.ts'
+import { OPEN_GATE } from '../../src/http/gate.ts'
 import type { HostedLog } from '../../src/http/directory.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { LogList, Readiness } from '../../src/http/schemas.ts'
@@ -15,6 +16,9 @@ const broken: HostedLog = {
   verifierKey: 'log.example/broken+00000000+AAAA',
   treeHeadKey: Uint8Array.of(1, 2, 3),
   allowDuplicates: false,
+  reads: 'public',
+  heads: 'open',
+  openWrites: true,
   log: undefined,
   failure: new SteleError('rolled_back', 'the database ends at size 3, <b>but</b> 5 was signed'),
 }
@@ -150,7 +154,7 @@ describe('metrics', () => {
     expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8')
     for (const line of [
       'stele_http_requests_total{route="/logs/{log}/add",method="POST",status="200"} 2',
-      'stele_http_requests_total{route="/logs/{log}/tile/{level}/{tile}.p/{width}",method="GET",status="200"} 1',
+      'stele_http_requests_total{route="/logs/{log}/tile/0/{tile}.p/{width}",method="GET",status="200"} 1',
       'stele_http_requests_total{route="/logs/{log}/checkpoint",method="GET",status="404"} 1',
       'stele_http_requests_total{route="none",method="GET",status="404"} 1',
       'stele_http_request_duration_seconds_count{route="/logs/{log}/add"} 2',
@@ -168,7 +172,12 @@ describe('metrics', () => {
   })
 
   test('are not there where they are switched off', async () => {
-    const app = createApp({ logs: directoryOf(), limits: DEFAULT_HTTP_LIMITS, nowMs: () => 0 })
+    const app = createApp({
+      gate: OPEN_GATE,
+      logs: directoryOf(),
+      limits: DEFAULT_HTTP_LIMITS,
+      nowMs: () => 0,
+    })
     expect(app.routes.map((route) => route.path)).toContain('/metrics')
     const route = app.routes.find(({ path }) => path === '/metrics')!
     await expect(route.handle({ search: '', path: {} } as never)).rejects.toThrow('switched off')
@@ -201,7 +210,12 @@ describe('pages', () => {
   })
 
   test('the docs show every route of the document', async () => {
-    const app = createApp({ logs: directoryOf(), limits: DEFAULT_HTTP_LIMITS, nowMs: () => 0 })
+    const app = createApp({
+      gate: OPEN_GATE,
+      logs: directoryOf(),
+      limits: DEFAULT_HTTP_LIMITS,
+      nowMs: () => 0,
+    })
     const server = await serve([])
     const { text } = await server.get('/docs')
     for (const { method, path } of app.routes) expect(text).toContain(`id="${method}${path}"`)

@@ -52,6 +52,9 @@ export async function openTestLog({
     verifierKey: keys.verifierKey,
     treeHeadKey: Buffer.from(keys.treeHeadPublicKey, 'base64'),
     allowDuplicates: options.allowDuplicates ?? false,
+    reads: 'public',
+    heads: 'open',
+    openWrites: true,
     log,
     failure: undefined,
     async add(...entries) {

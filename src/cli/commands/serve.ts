@@ -38,7 +38,9 @@ export function addServerOptions(command: Command): void {
   command.option('--config <file>', 'YAML file with any of the options below')
   for (const { name, description, fallback } of optionList) {
     if (name === 'data') continue
-    command.option(`--${name} <value>`, `${description} (${variableOf(name)}, default ${fallback})`)
+    // A switch needs no value; "--open=false" overrides the file.
+    const value = fallback === 'false' ? '[value]' : '<value>'
+    command.option(`--${name} ${value}`, `${description} (${variableOf(name)}, default ${fallback})`)
   }
 }
 
