@@ -14,6 +14,7 @@ import { initCommand } from './commands/init.ts'
 import { keyCommand } from './commands/key.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { logCommand } from './commands/log.ts'
+import { metaCommand } from './commands/meta.ts'
 import { monitorCommand } from './commands/monitor.ts'
 import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
@@ -47,6 +48,7 @@ export function createProgram(actions: Actions, io: Io): Command {
     logCommand,
     keyCommand,
     accessCommand,
+    metaCommand,
     keygenCommand,
     addCommand,
     getCommand,
