@@ -126,15 +126,18 @@ function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number
 }
 
 function readiness({ logs, limits, nowMs }: HttpDeps): Answer {
-  const states = logs.list().map(({ name, log, failure }) => {
+  const states = logs.list().map(({ name, log, failure, scrub }) => {
     const state = log?.status.state ?? 'failed'
     const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
     const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
     const reason =
-      failure?.message ?? log?.status.reason ?? (old ? 'the published head is too old' : undefined)
+      failure?.message ??
+      log?.status.reason ??
+      damageReason(scrub) ??
+      (old ? 'the published head is too old' : undefined)
     return {
       name,
-      ready: state === 'serving' && !old,
+      ready: state === 'serving' && !old && !scrub?.findingCount,
       state,
       ...(reason === undefined ? {} : { reason }),
       ...(headAgeMs === undefined ? {} : { headAgeMs }),
@@ -142,4 +145,12 @@ function readiness({ logs, limits, nowMs }: HttpDeps): Answer {
   })
   const ready = states.every((state) => state.ready)
   return json(Readiness, { status: ready ? 'ready' : 'not ready', logs: states }, NO_STORE, ready ? 200 : 503)
+}
+
+/** A damaged log serves what is good; somebody has to repair the rest. */
+function damageReason(scrub: HostedLog['scrub']): string | undefined {
+  const first = scrub?.findings[0]
+  if (!scrub || !first) return undefined
+  const more = scrub.findingCount - 1
+  return `damaged: ${first.message}${more > 0 ? `, and ${more} more` : ''}`
 }

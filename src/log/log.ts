@@ -14,6 +14,7 @@ import { LeafFinder } from './leaf-finder.ts'
 import { Pool, type PoolLimits } from './pool.ts'
 import { Publisher, type HeadCosigner, type Publication, type PublishedStore } from './publisher.ts'
 import { TileReader } from './reader.ts'
+import type { StoredParts } from './scrub-parts.ts'
 import { Sealer } from './sealer.ts'
 import { Sequencer, unknownOutcome } from './sequencer.ts'
 import type { HeadSigner } from './signer.ts'
@@ -243,6 +244,18 @@ export class Log {
       liveLeaves: this.#intake.liveLeaves,
       commits: this.#commits,
       unpublished: this.#publisher.failure?.message,
+    }
+  }
+
+  /** What a scrubber compares with what: all that is stored, and the tree that was verified at opening and grew since. */
+  get stored(): StoredParts {
+    const { origin, store, index, signer } = this.#parts
+    return {
+      origin,
+      store,
+      index,
+      verifyHead: (head) => signer.verify(head),
+      tree: () => this.#sequencer.tree,
     }
   }
 

@@ -73,6 +73,15 @@ const options = {
     .describe(
       'Publish heads though too few witnesses cosigned them, for logs that have a policy. Verifiers with a policy refuse them.',
     ),
+  'scrub-bytes-per-second': number(
+    z
+      .int()
+      .min(0)
+      .max(4096 * MIB),
+    4 * MIB,
+  ).describe(
+    'Each log is read again and compared with its signed head at this rate; 0 switches it off, and then nothing finds rot before a reader does.',
+  ),
   'log-level': z
     .enum(['silent', 'error', 'warn', 'info', 'debug'])
     .default('info')

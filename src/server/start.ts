@@ -4,6 +4,7 @@ import { createHttpServer } from '../http/server.ts'
 import type { Config } from './config.ts'
 import { Host } from './host.ts'
 import { listen, stopListening } from './listen.ts'
+import { scrubReports } from './scrub-reports.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
 export interface RunningServer {
@@ -28,6 +29,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     settings: logSettings(config),
     reopenAfterMs: REOPEN_AFTER_MS,
     reopenAtMostMs: REOPEN_AT_MOST_MS,
+    scrubBytesPerSecond: config['scrub-bytes-per-second'],
     events: {
       opened: (name, log, tookMs) =>
         logger.info({ log: name, origin: log.origin, treeSize: log.integrated.size, tookMs }, 'log opened'),
@@ -35,6 +37,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       witnessFailed: (name, witness, { code, message }) => logger.warn({ log: name, witness, code }, message),
       publishedWithoutQuorum: (name, { code, message }) =>
         logger.warn({ log: name, code }, `published without a quorum: ${message}`),
+      scrub: (name) => scrubReports(name, logger),
     },
   })
   try {

@@ -1,7 +1,15 @@
 import type { Level } from 'level'
-import { SteleError, invariant } from '../errors.ts'
+import { hasCode, SteleError, invariant } from '../errors.ts'
 import { levelError, openLevel } from './level-open.ts'
-import { checkStep, type Commit, type FullTileId, type LogStore, type StoredHead } from './store.ts'
+import {
+  checkStep,
+  type Commit,
+  type FullTileId,
+  type Inspected,
+  type LogStore,
+  type StoredHead,
+  type StoredId,
+} from './store.ts'
 
 /**
  * Keys are 9 bytes: a position, big-endian because LevelDB sorts keys as bytes, then a kind. Everything that one
@@ -21,6 +29,9 @@ const FIRST_TILE = 2
 
 /** Entries of one call of LevelDB: a bundle. */
 const READ_STEP = 256
+
+/** For reads that come once and shall not push out what others read again. */
+const PAST_CACHE = { fillCache: false }
 
 /** Two of LevelDB's write buffers of 4 MiB: more is never in its write-ahead logs alone. */
 const TAIL_BYTES = 8 * 1024 * 1024
@@ -129,6 +140,26 @@ export class LevelStore implements LogStore {
     return this.#reading(this.#db.getMany(keys))
   }
 
+  async inspect(places: readonly StoredId[]): Promise<Inspected[]> {
+    const keys = places.map(keyOfPlace)
+    try {
+      return await this.#reading(this.#db.getMany(keys, PAST_CACHE))
+    } catch (error) {
+      if (!hasCode(error, 'corrupt')) throw error
+      // One block that LevelDB cannot read fails the whole call.
+      return Promise.all(keys.map((key) => this.#inspectOne(key)))
+    }
+  }
+
+  async #inspectOne(key: Uint8Array): Promise<Inspected> {
+    try {
+      return await this.#reading(this.#db.get(key, PAST_CACHE))
+    } catch (error) {
+      if (hasCode(error, 'corrupt')) return error
+      throw error
+    }
+  }
+
   async #reading<T>(read: Promise<T>): Promise<T> {
     try {
       return await read
@@ -182,6 +213,12 @@ async function checkTail(db: Level<Uint8Array, Uint8Array>, size: number): Promi
 /** The index of the last leaf below a full tile. */
 function lastLeaf({ level, index }: FullTileId): number {
   return (index + 1) * 256 ** (level + 1) - 1
+}
+
+function keyOfPlace(place: StoredId): Uint8Array {
+  if (place.kind === 'entry') return keyOf(place.index, ENTRY)
+  if (place.kind === 'head') return keyOf(place.size, HEAD)
+  return keyOf(lastLeaf(place), FIRST_TILE + place.level)
 }
 
 function keyOf(position: number, kind: number): Uint8Array {
