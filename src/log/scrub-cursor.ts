@@ -58,7 +58,8 @@ export function decodeCursor(bytes: Uint8Array): ScrubCursor | undefined {
 
 /** Numbers that would lead the scrubber astray. What the findings say is only repeated. */
 function isWhole({ pass, startedAtMs, next, target, leaves, bytesRead, findings }: ScrubCursor): boolean {
-  const counts = [pass, startedAtMs, next, target, leaves, bytesRead]
+  const counts = [pass, next, target, leaves, bytesRead]
+  if (!Number.isFinite(startedAtMs)) return false
   if (!counts.every((count) => Number.isSafeInteger(count) && count >= 0)) return false
   return (
     Array.isArray(findings) &&

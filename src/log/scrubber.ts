@@ -238,7 +238,8 @@ export class Scrubber {
   #rest(bytes: number, tookMs: number): Promise<void> {
     this.#bytesRead += bytes
     this.#cursor = { ...this.#cursor, bytesRead: this.#cursor.bytesRead + bytes }
-    return this.#sleep(Math.max((bytes * 1000) / this.#options.bytesPerSecond - tookMs, tookMs * REST))
+    const worthMs = Math.ceil((bytes * 1000) / this.#options.bytesPerSecond)
+    return this.#sleep(Math.max(worthMs - tookMs, tookMs * REST))
   }
 
   #looksUp(stretch: number, index: number): boolean {
