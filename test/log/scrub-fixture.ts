@@ -68,6 +68,10 @@ export class Rot {
   failing = 0
   failed = 0
   reads: string[] = []
+  /** The most places of one call, and the most calls under way together. */
+  mostAtOnce = 0
+  callsAtOnce = 0
+  #calls = 0
 
   change(place: string, rot: (stored: Inspected) => Inspected): void {
     this.#instead.set(place, rot)
@@ -98,7 +102,10 @@ export class Rot {
             this.failed++
             throw error
           }
+          this.mostAtOnce = Math.max(this.mostAtOnce, places.length)
+          this.callsAtOnce = Math.max(this.callsAtOnce, ++this.#calls)
           const stored = await target.inspect(places)
+          this.#calls--
           this.reads.push(...places.map(keyOf))
           return stored.map(
             (bytes, i) => this.#instead.get(keyOf(places[i]!))?.(bytes) ?? this.#kept(places[i]!, bytes),

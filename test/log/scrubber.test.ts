@@ -42,13 +42,14 @@ describe('a log that is whole', () => {
     },
   )
 
-  test('with three levels of tiles and a head of every size is judged in passes that end', async () => {
-    const { log, parts } = await logOf(66_000, 4096)
+  test('of 100,000 leaves passes with a few entries in memory at a time', async () => {
+    const { log, rot, parts } = await logOf(100_000, 8192)
     const scrubbing = new Scrubbing(log, { parts })
     await scrubbing.passed()
     expect(scrubbing.found).toEqual([])
+    expect([rot.mostAtOnce, rot.callsAtOnce]).toEqual([64, 1])
     expect(scrubbing.status).toMatchObject({ findingCount: 0, readErrors: 0 })
-    expect(scrubbing.passes[0]!.bytesRead).toBeGreaterThan(66_000 * 20)
+    expect(scrubbing.passes[0]!.bytesRead).toBeGreaterThan(100_000 * 20)
   })
 
   test('may grow meanwhile: what is new is verified by the next pass at the latest', async () => {
