@@ -1,6 +1,10 @@
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Level } from 'level'
 import { hasCode, SteleError, invariant } from '../errors.ts'
 import { levelError, openLevel } from './level-open.ts'
+import { setAside } from './set-aside.ts'
 import {
   checkStep,
   type Commit,
@@ -50,12 +54,19 @@ export class LevelStore implements LogStore {
   }
 
   /**
+   * What LevelDB may drop is set aside first (`set-aside.ts`): whoever has verified the store says `removeSetsAside`.
+   *
    * @param folder LevelDB's own folder
    * @param create true only when a log is being made: serving never creates anything
    * @throws SteleError `locked`, `not_initialised`, `corrupt`, `io_error`
    */
   static async open(folder: string, { create = false }: { create?: boolean } = {}): Promise<LevelStore> {
-    const db = await openLevel(folder, create)
+    const kept = create || !existsSync(join(folder, 'CURRENT')) ? undefined : await setAside(folder)
+    const db = await openLevel(folder, create).catch(async (error: unknown) => {
+      // Another process has it open, and has kept what was there before it opened it.
+      if (kept !== undefined && hasCode(error, 'locked')) await rm(kept, { recursive: true, force: true })
+      throw error
+    })
     try {
       const head = await newestHead(db, folder)
       if (head) await checkTail(db, head.size)
