@@ -1,9 +1,8 @@
 import { equalBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
-import type { SignedHead } from '../log/head.ts'
 import type { Log } from '../log/log.ts'
 import { leafHash, type Hash } from '../merkle/hash.ts'
-import { verifyInclusion } from '../merkle/verify.ts'
+import { verifyConsistency, verifyInclusion } from '../merkle/verify.ts'
 import { formatProofFile } from '../note/proof-file.ts'
 
 /** A leaf, and a tree size that a proof is wanted for. */
@@ -14,10 +13,10 @@ export interface LeafAt {
 }
 
 /**
- * The inclusion proof of a leaf. One for the published size is checked against the signed root before it leaves: at
- * some twenty hashes that is cheaper than a caller who believes that the log forked.
+ * The inclusion proof of a leaf, checked before it leaves: against the signed root, or against the root of an earlier size
+ * that leads to it. At some twenty hashes that is cheaper than a caller who believes that the log forked.
  *
- * @throws SteleError `out_of_range`; `corrupt` for a proof that does not lead to the signed root
+ * @throws SteleError `out_of_range`; `corrupt` for a proof that does not lead to the root
  */
 export async function checkedInclusion(log: Log, { index, leaf, size }: LeafAt): Promise<Hash[]> {
   const { published } = log
@@ -26,7 +25,25 @@ export async function checkedInclusion(log: Log, { index, leaf, size }: LeafAt):
     throw new SteleError('out_of_range', `${what}: the published tree has ${published.size} leaves`)
   }
   const path = await log.proveInclusion(index, size)
-  if (size === published.size) checkAgainst(published, index, leaf, path)
+  const root = size === published.size ? published.root : await log.rootAt(size)
+  checked(`leaf ${index}: its proof`, size, () => verifyInclusion({ index, size, leaf, path, root }))
+  return path
+}
+
+/**
+ * The consistency proof between two sizes, checked before it leaves as an inclusion proof is; empty for equal sizes and
+ * from 0.
+ *
+ * @throws SteleError `out_of_range`; `corrupt` for a proof that does not lead to both roots
+ */
+export async function checkedConsistency(log: Log, oldSize: number, newSize: number): Promise<Hash[]> {
+  const path = await log.proveConsistency(oldSize, newSize)
+  // RFC 6962 defines no proof from the empty tree, and there is nothing to prove between equals.
+  if (oldSize === 0 || oldSize === newSize) return path
+  const [oldRoot, newRoot] = [await log.rootAt(oldSize), await log.rootAt(newSize)]
+  checked(`consistency with size ${oldSize}: its proof`, newSize, () =>
+    verifyConsistency({ oldSize, newSize, oldRoot, newRoot, path }),
+  )
   return path
 }
 
@@ -70,16 +87,10 @@ export async function checkedEntries(
   })
 }
 
-function checkAgainst({ size, root }: SignedHead, index: number, leaf: Hash, path: readonly Hash[]): void {
+function checked(what: string, size: number, verify: () => void): void {
   try {
-    verifyInclusion({ index, size, leaf, path, root })
+    verify()
   } catch (cause) {
-    throw new SteleError(
-      'corrupt',
-      `leaf ${index}: its proof does not lead to the root signed at size ${size}`,
-      {
-        cause,
-      },
-    )
+    throw new SteleError('corrupt', `${what} does not lead to the root at size ${size}`, { cause })
   }
 }

@@ -7,6 +7,7 @@ import { encodeBundle } from '../tile/bundle.ts'
 import type { Tree } from '../tile/grow.ts'
 import type { TileId } from '../tile/path.ts'
 import { proveConsistency, proveInclusion } from '../tile/prove.ts'
+import { EarlierRoots } from './earlier-roots.ts'
 import type { SignedHead } from './head.ts'
 import { Indexer } from './indexer.ts'
 import { Intake, type Placement } from './intake.ts'
@@ -90,6 +91,7 @@ export class Log {
   readonly #indexer: Indexer
   readonly #publisher: Publisher
   readonly #reader: TileReader
+  readonly #earlierRoots: EarlierRoots
   readonly #running: Promise<void>
   #state: LogStatus['state'] = 'serving'
   #failure: SteleError | undefined
@@ -118,6 +120,7 @@ export class Log {
     this.#sealer = new Sealer(parts.headFile)
     this.#integrated = verified.head
     this.#reader = new TileReader(parts.store, () => this.#sequencer.tree, options.cacheBytes)
+    this.#earlierRoots = new EarlierRoots(this.#reader)
     this.#intake = new Intake({
       pool: this.#pool,
       finder: new LeafFinder(parts.index, (indexes) => this.#reader.leafHashes(indexes)),
@@ -232,6 +235,16 @@ export class Log {
     // Any tree extends the empty one; RFC 6962 defines no proof for it.
     if (oldSize === 0) return []
     return proveConsistency(this.#reader, oldSize, newSize)
+  }
+
+  /**
+   * The root hash of the first `size` leaves, proven to be a prefix of the published tree.
+   *
+   * @throws SteleError `out_of_range`; `corrupt` when the stored tiles do not lead to the published root
+   */
+  async rootAt(size: number): Promise<Hash> {
+    this.#checkSize(size)
+    return this.#earlierRoots.at(size, this.published)
   }
 
   get status(): LogStatus {
