@@ -6,7 +6,7 @@ import { base64Of, base64Path } from './encoding.ts'
 import { CtError, type CtToken } from './errors.ts'
 import { CORS_HEADERS, FOR_A_DAY, FOR_SECONDS, NO_CACHE } from './headers.ts'
 import { base64HashParam, sizeParam } from './params.ts'
-import { checkedConsistency, checkedEntries, checkedInclusion } from './proofs.ts'
+import { checkedEntries, checkedInclusion } from './proofs.ts'
 import { logRoute, type Route } from './route.ts'
 import { CtConsistency, CtEntries, CtEntryAndProof, CtProofByHash, SignedTreeHead } from './schemas.ts'
 
@@ -44,7 +44,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
       async handle({ log, query: { first, second } }) {
         if (second < first) throw outOfRange('secondBeforeFirst', `second ${second} is below first ${first}`)
         checkSize(log, second, 'secondUnknown')
-        const path = await checkedConsistency(log, first, second)
+        const path = await log.proveConsistency(first, second)
         return json(CtConsistency, { consistency: base64Path(path) }, CACHED)
       },
     }),

@@ -7,7 +7,7 @@ import type { HttpDeps } from './deps.ts'
 import { hexOf, hexPath } from './encoding.ts'
 import { CORS_HEADERS, FOR_A_DAY, NO_CACHE, NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { hexHashParam, sizeParam, timeoutParam } from './params.ts'
-import { checkedConsistency, checkedInclusion } from './proofs.ts'
+import { checkedInclusion } from './proofs.ts'
 import { publishedPast } from './published.ts'
 import { logRoute, type Route } from './route.ts'
 import { ConsistencyProof, InclusionProof, Text } from './schemas.ts'
@@ -68,7 +68,7 @@ export function proofRoutes({ logs, limits, stopping }: HttpDeps): Route[] {
         if (oldSize > newSize) {
           throw new SteleError('out_of_range', `sizes: expected old up to new, got ${oldSize} and ${newSize}`)
         }
-        const path = await checkedConsistency(log, oldSize, newSize)
+        const path = await log.proveConsistency(oldSize, newSize)
         return json(ConsistencyProof, { oldSize, newSize, path: hexPath(path) }, cachedFor(query.new))
       },
     }),

@@ -2,7 +2,7 @@ import { equalBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import { leafHash, type Hash } from '../merkle/hash.ts'
-import { verifyConsistency, verifyInclusion } from '../merkle/verify.ts'
+import { verifyInclusion } from '../merkle/verify.ts'
 import { formatProofFile } from '../note/proof-file.ts'
 
 /** A leaf, and a tree size that a proof is wanted for. */
@@ -26,24 +26,13 @@ export async function checkedInclusion(log: Log, { index, leaf, size }: LeafAt):
   }
   const path = await log.proveInclusion(index, size)
   const root = size === published.size ? published.root : await log.rootAt(size)
-  checked(`leaf ${index}: its proof`, size, () => verifyInclusion({ index, size, leaf, path, root }))
-  return path
-}
-
-/**
- * The consistency proof between two sizes, checked before it leaves as an inclusion proof is; empty for equal sizes and
- * from 0.
- *
- * @throws SteleError `out_of_range`; `corrupt` for a proof that does not lead to both roots
- */
-export async function checkedConsistency(log: Log, oldSize: number, newSize: number): Promise<Hash[]> {
-  const path = await log.proveConsistency(oldSize, newSize)
-  // RFC 6962 defines no proof from the empty tree, and there is nothing to prove between equals.
-  if (oldSize === 0 || oldSize === newSize) return path
-  const [oldRoot, newRoot] = [await log.rootAt(oldSize), await log.rootAt(newSize)]
-  checked(`consistency with size ${oldSize}: its proof`, newSize, () =>
-    verifyConsistency({ oldSize, newSize, oldRoot, newRoot, path }),
-  )
+  try {
+    verifyInclusion({ index, size, leaf, path, root })
+  } catch (cause) {
+    throw new SteleError('corrupt', `leaf ${index}: its proof does not lead to the root at size ${size}`, {
+      cause,
+    })
+  }
   return path
 }
 
@@ -85,12 +74,4 @@ export async function checkedEntries(
     }
     return { index, entry, leaf }
   })
-}
-
-function checked(what: string, size: number, verify: () => void): void {
-  try {
-    verify()
-  } catch (cause) {
-    throw new SteleError('corrupt', `${what} does not lead to the root at size ${size}`, { cause })
-  }
 }

@@ -31,20 +31,41 @@ export class EarlierRoots {
     if (size === 0) return EMPTY_ROOT
     const known = this.#roots.get(size)
     if (known) return known
-    const oldRoot = await rootAt(this.#tiles, size)
-    const path = await proveConsistency(this.#tiles, size, signed.size)
+    return (await this.#prove(size, signed)).oldRoot
+  }
+
+  /**
+   * The consistency proof between two sizes, checked: it leads to the signed root, or to an earlier one that does. Empty for
+   * equal sizes and from 0.
+   *
+   * @param signed a head of at least the new size
+   * @throws SteleError `out_of_range` unless oldSize <= newSize; `corrupt`
+   */
+  async proveConsistency(oldSize: number, newSize: number, signed: Head): Promise<Hash[]> {
+    // Any tree extends the empty one; RFC 6962 defines no proof for it.
+    if (oldSize === 0) return []
+    if (oldSize === newSize) return proveConsistency(this.#tiles, oldSize, newSize)
+    return (await this.#prove(oldSize, { size: newSize, root: await this.at(newSize, signed) })).path
+  }
+
+  /** Proves an earlier tree to be a prefix of one whose root is known to be right. */
+  async #prove(
+    oldSize: number,
+    { size: newSize, root: newRoot }: Pick<Head, 'size' | 'root'>,
+  ): Promise<Hash[]> {
+    const path = await proveConsistency(this.#tiles, oldSize, newSize)
+    const oldRoot = await rootAt(this.#tiles, oldSize)
     try {
-      verifyConsistency({ oldSize: size, newSize: signed.size, oldRoot, newRoot: signed.root, path })
+      verifyConsistency({ oldSize, newSize, oldRoot, newRoot, path })
     } catch (cause) {
       throw new SteleError(
         'corrupt',
-        `tree size ${size}: the stored tiles do not lead from it to the root signed at size ${signed.size}`,
+        `tree size ${oldSize}: the stored tiles do not lead from it to the root at size ${newSize}`,
         { cause },
       )
     }
     // A copy: the hash may be a view into a tile of 16 KiB, which would stay in memory with it.
-    const root = oldRoot.slice() as Hash
-    this.#roots.set(size, root)
-    return root
+    this.#roots.set(oldSize, oldRoot.slice() as Hash)
+    return { path, oldRoot }
   }
 }

@@ -226,15 +226,14 @@ export class Log {
   }
 
   /**
-   * The proof that the tree of `newSize` leaves extends the one of `oldSize`; empty for equal sizes and for 0.
+   * The proof that the tree of `newSize` leaves extends the one of `oldSize`, checked against the published root; empty
+   * for equal sizes and for 0.
    *
-   * @throws SteleError `out_of_range`
+   * @throws SteleError `out_of_range`; `corrupt` when the stored tiles do not lead to the published root
    */
   async proveConsistency(oldSize: number, newSize: number): Promise<Hash[]> {
     this.#checkSize(newSize)
-    // Any tree extends the empty one; RFC 6962 defines no proof for it.
-    if (oldSize === 0) return []
-    return proveConsistency(this.#reader, oldSize, newSize)
+    return this.#earlierRoots.proveConsistency(oldSize, newSize, this.published)
   }
 
   /**
