@@ -52,7 +52,7 @@ export class EarlierRoots {
   async #prove(
     oldSize: number,
     { size: newSize, root: newRoot }: Pick<Head, 'size' | 'root'>,
-  ): Promise<Hash[]> {
+  ): Promise<{ path: Hash[]; oldRoot: Hash }> {
     const path = await proveConsistency(this.#tiles, oldSize, newSize)
     const oldRoot = await rootAt(this.#tiles, oldSize)
     try {

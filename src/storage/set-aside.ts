@@ -57,15 +57,15 @@ export async function removeSetsAside(database: string): Promise<void> {
 }
 
 /** The same error, with the place of what LevelDB may have dropped, if there is any. */
-export async function namingSetsAside(error: unknown, database: string): Promise<unknown> {
-  if (!(error instanceof SteleError) || error.code === 'locked') return error
+export async function namingSetsAside(failure: unknown, database: string): Promise<unknown> {
+  if (!(failure instanceof SteleError) || failure.code === 'locked') return failure
   const folders = await setsAside(database).catch(() => [])
-  if (folders.length === 0) return error
-  const { retryAfterSeconds } = error
+  if (folders.length === 0) return failure
+  const { retryAfterSeconds } = failure
   return new SteleError(
-    error.code,
-    `${error.message}. LevelDB's write-ahead log as it was before opening is kept in ${folders.join(', ')}`,
-    { cause: error.cause ?? error, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) },
+    failure.code,
+    `${failure.message}. LevelDB's write-ahead log as it was before opening is kept in ${folders.join(', ')}`,
+    { cause: failure.cause ?? failure, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) },
   )
 }
 
