@@ -47,7 +47,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       method: 'get',
       path: '/readyz',
       tag: 'Instance',
-      summary: 'Does every log take entries, and is its head fresh?',
+      summary: 'Does every log take entries, is its head fresh, and is nothing of it damaged?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Readiness } },
         503: { description: 'No, and why.', content: { 'application/json': Readiness } },

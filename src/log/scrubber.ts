@@ -93,7 +93,8 @@ export class Scrubber {
     this.#known = new KnownFindings(this.#events)
     this.#path = new VerifiedPath(parts.store, parts.tree())
     this.#cursor = this.#newPass(1, undefined)
-    this.#running = this.#run()
+    // A scrubber that fails must not take the server with it.
+    this.#running = this.#run().catch((error: unknown) => this.#events.onReadError?.(asReadError(error)))
   }
 
   get status(): ScrubStatus {
