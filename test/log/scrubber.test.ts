@@ -50,7 +50,7 @@ describe('a log that is whole', () => {
     expect([rot.mostAtOnce, rot.callsAtOnce]).toEqual([64, 1])
     expect(scrubbing.status).toMatchObject({ findingCount: 0, readErrors: 0 })
     expect(scrubbing.passes[0]!.bytesRead).toBeGreaterThan(100_000 * 20)
-  })
+  }, 60_000)
 
   test('may grow meanwhile: what is new is verified by the next pass at the latest', async () => {
     const { log, parts } = await logOf(600)
@@ -134,7 +134,7 @@ describe('damage under a running log', () => {
     await scrubbing.passed()
     expect(scrubbing.places.toSorted()).toEqual(['entry 300', 'tile 1/0'])
     expect(scrubbing.found.find(({ place }) => place === 'tile 1/0')!.expected).toContain('at position 5')
-  })
+  }, 60_000)
 
   test('a tile and an entry below it: the tile is named with the root it must have', async () => {
     const { log, rot, parts } = await logOf(700)

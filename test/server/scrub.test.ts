@@ -14,14 +14,16 @@ import { SETTINGS, texts } from './fixture.ts'
 
 const NAMES = ['good', 'rotten']
 
+/** @param size of the one that will rot */
 async function twoLogs(size: number): Promise<string> {
   const folder = `${testFolder()}/data`
   await initDataFolder(folder)
   for (const name of NAMES) {
     await createLog(folder, { name, origin: `log.example/${name}`, allowDuplicates: false })
     const log = await openStoredLog(folder, name, SETTINGS)
-    for (let at = 0; at < size; at += 8192) {
-      const batch = texts(at, Math.min(at + 8192, size))
+    const end = name === 'rotten' ? size : 300
+    for (let at = 0; at < end; at += 8192) {
+      const batch = texts(at, Math.min(at + 8192, end))
       await log.append(batch.map((text) => new TextEncoder().encode(text)))
     }
     await log.close()
@@ -103,7 +105,7 @@ test.each([
     // Opening reads the tiles of the edge itself; with this many leaves tile 0/0 is not among them.
     const folder = await twoLogs(place === 'tile 0/0' ? 66_000 : 700)
     await spoil(folder, position, kind, value)
-    const { host, found, passed } = await scrubbingHost(folder, 2)
+    const { host, found, passed } = await scrubbingHost(folder, 1)
     await passed()
     expect(found.map(([name, finding]) => [name, finding.place])).toEqual([['rotten', place]])
     const server = await serve([...host.list()], { nowMs: Date.now })
@@ -125,6 +127,7 @@ test.each([
     expect(metrics).toContain('stele_scrub_passes_total{log="good"} ')
     expect(metrics).toMatch(/stele_scrub_bytes_read_total\{log="good"\} [1-9]/)
   },
+  60_000,
 )
 
 test('a server that is started again remembers damage; without its cursor it finds it anew', async () => {
