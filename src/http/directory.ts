@@ -2,6 +2,7 @@ import type { LogAccess } from '../access/caller.ts'
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
+import type { ScrubStatus } from '../log/scrubber.ts'
 
 /** One log of this instance, opened or not. */
 export interface HostedLog extends LogAccess {
@@ -18,6 +19,8 @@ export interface HostedLog extends LogAccess {
   readonly log: Log | undefined
   /** Why it is not open. */
   readonly failure: SteleError | undefined
+  /** What its scrubber says; undefined without one. */
+  readonly scrub?: ScrubStatus | undefined
 }
 
 /** The logs of an instance. Asked anew at each request, so that a log can be reopened meanwhile. */

@@ -51,7 +51,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       path: '/readyz',
       permission: 'open',
       tag: 'Instance',
-      summary: 'Does every log take entries, and is its head fresh?',
+      summary: 'Does every log take entries, is its head fresh, and is nothing of it damaged?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Readiness } },
         503: { description: 'No, and why.', content: { 'application/json': Readiness } },
@@ -140,16 +140,19 @@ function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number
 
 function readiness({ logs, limits, nowMs }: HttpDeps, caller: Caller): Answer {
   const states = logs.list().map((hosted) => {
-    const { name, log, failure } = hosted
+    const { name, log, failure, scrub } = hosted
     const state = log?.status.state ?? 'failed'
     const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
     const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
     const reason =
-      failure?.message ?? log?.status.reason ?? (old ? 'the published head is too old' : undefined)
+      failure?.message ??
+      log?.status.reason ??
+      damageReason(scrub) ??
+      (old ? 'the published head is too old' : undefined)
     return {
       // What is not ready counts, whoever asks; which log it is only those learn who may know of it.
       name: sees(caller, hosted) ? name : 'a private log',
-      ready: state === 'serving' && !old,
+      ready: state === 'serving' && !old && !scrub?.findingCount,
       state,
       ...(reason === undefined || !sees(caller, hosted) ? {} : { reason }),
       ...(headAgeMs === undefined ? {} : { headAgeMs }),
@@ -157,4 +160,12 @@ function readiness({ logs, limits, nowMs }: HttpDeps, caller: Caller): Answer {
   })
   const ready = states.every((state) => state.ready)
   return json(Readiness, { status: ready ? 'ready' : 'not ready', logs: states }, NO_STORE, ready ? 200 : 503)
+}
+
+/** A damaged log serves what is good; somebody has to repair the rest. */
+function damageReason(scrub: HostedLog['scrub']): string | undefined {
+  const first = scrub?.findings[0]
+  if (!scrub || !first) return undefined
+  const more = scrub.findingCount - 1
+  return `damaged: ${first.message}${more > 0 ? `, and ${more} more` : ''}`
 }

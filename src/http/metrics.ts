@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Log } from '../log/log.ts'
 import type { LogDirectory } from './directory.ts'
+import { registerScrubMetrics } from './scrub-metrics.ts'
 
 /** Counts requests, and tells Prometheus about them and about the logs. */
 export interface Metrics {
@@ -31,6 +32,7 @@ export function createMetrics(logs: LogDirectory, nowMs: () => number): Metrics 
     registers: [registry],
   })
   registerLogGauges(registry, logs, nowMs)
+  registerScrubMetrics(registry, logs)
   // Finding a series by its labels costs more than counting.
   const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()
   return {

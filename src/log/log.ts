@@ -7,6 +7,7 @@ import { encodeBundle } from '../tile/bundle.ts'
 import type { Tree } from '../tile/grow.ts'
 import type { TileId } from '../tile/path.ts'
 import { proveConsistency, proveInclusion } from '../tile/prove.ts'
+import { EarlierRoots } from './earlier-roots.ts'
 import type { SignedHead } from './head.ts'
 import { Indexer } from './indexer.ts'
 import { Intake, type Placement } from './intake.ts'
@@ -14,6 +15,7 @@ import { LeafFinder } from './leaf-finder.ts'
 import { Pool, type PoolLimits } from './pool.ts'
 import { Publisher, type HeadCosigner, type Publication, type PublishedStore } from './publisher.ts'
 import { TileReader } from './reader.ts'
+import type { StoredParts } from './scrub-parts.ts'
 import { Sealer } from './sealer.ts'
 import { Sequencer, unknownOutcome } from './sequencer.ts'
 import type { HeadSigner } from './signer.ts'
@@ -89,6 +91,7 @@ export class Log {
   readonly #indexer: Indexer
   readonly #publisher: Publisher
   readonly #reader: TileReader
+  readonly #earlierRoots: EarlierRoots
   readonly #running: Promise<void>
   #state: LogStatus['state'] = 'serving'
   #failure: SteleError | undefined
@@ -117,6 +120,7 @@ export class Log {
     this.#sealer = new Sealer(parts.headFile)
     this.#integrated = verified.head
     this.#reader = new TileReader(parts.store, () => this.#sequencer.tree, options.cacheBytes)
+    this.#earlierRoots = new EarlierRoots(this.#reader)
     this.#intake = new Intake({
       pool: this.#pool,
       finder: new LeafFinder(parts.index, (indexes) => this.#reader.leafHashes(indexes)),
@@ -222,15 +226,24 @@ export class Log {
   }
 
   /**
-   * The proof that the tree of `newSize` leaves extends the one of `oldSize`; empty for equal sizes and for 0.
+   * The proof that the tree of `newSize` leaves extends the one of `oldSize`, checked against the published root; empty
+   * for equal sizes and for 0.
    *
-   * @throws SteleError `out_of_range`
+   * @throws SteleError `out_of_range`; `corrupt` when the stored tiles do not lead to the published root
    */
   async proveConsistency(oldSize: number, newSize: number): Promise<Hash[]> {
     this.#checkSize(newSize)
-    // Any tree extends the empty one; RFC 6962 defines no proof for it.
-    if (oldSize === 0) return []
-    return proveConsistency(this.#reader, oldSize, newSize)
+    return this.#earlierRoots.proveConsistency(oldSize, newSize, this.published)
+  }
+
+  /**
+   * The root hash of the first `size` leaves, proven to be a prefix of the published tree.
+   *
+   * @throws SteleError `out_of_range`; `corrupt` when the stored tiles do not lead to the published root
+   */
+  async rootAt(size: number): Promise<Hash> {
+    this.#checkSize(size)
+    return this.#earlierRoots.at(size, this.published)
   }
 
   get status(): LogStatus {
@@ -243,6 +256,18 @@ export class Log {
       liveLeaves: this.#intake.liveLeaves,
       commits: this.#commits,
       unpublished: this.#publisher.failure?.message,
+    }
+  }
+
+  /** What a scrubber compares with what: all that is stored, and the tree that was verified at opening and grew since. */
+  get stored(): StoredParts {
+    const { origin, store, index, signer } = this.#parts
+    return {
+      origin,
+      store,
+      index,
+      verifyHead: (head) => signer.verify(head),
+      tree: () => this.#sequencer.tree,
     }
   }
 

@@ -95,6 +95,15 @@ const options = {
   'key-requests-per-second': rate(0).describe(
     'Requests that one key may send, unless the key itself says otherwise; more get 429. 0: any number.',
   ),
+  'scrub-bytes-per-second': number(
+    z
+      .int()
+      .min(0)
+      .max(4096 * MIB),
+    4 * MIB,
+  ).describe(
+    'Each log is read again and compared with its signed head at this rate; 0 switches it off, and then nothing finds rot before a reader does.',
+  ),
   'log-level': z
     .enum(['silent', 'error', 'warn', 'info', 'debug'])
     .default('info')

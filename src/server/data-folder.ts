@@ -25,6 +25,7 @@ import { generateLogKeys, keySigner, type LogKeys } from './keys.ts'
  *   logs/<name>/head           the last signed head, in its second place
  *   logs/<name>/policy         optional: whose cosignatures a head needs before it is published
  *   logs/<name>/published      with a policy: the head that was published last
+ *   logs/<name>/scrub          how far the scrubber is; can be deleted, it then starts again
  */
 const FORMAT = 'stele data folder'
 const FORMAT_VERSION = 1
@@ -57,6 +58,7 @@ export interface LogFiles {
   readonly treeHeadKey: string
   readonly policy: string
   readonly published: string
+  readonly scrub: string
 }
 
 export interface NewLog {
@@ -224,6 +226,7 @@ function filesIn(folder: string): LogFiles {
     treeHeadKey: join(folder, 'tree-head.pem'),
     policy: join(folder, 'policy'),
     published: join(folder, 'published'),
+    scrub: join(folder, 'scrub'),
   }
 }
 

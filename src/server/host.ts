@@ -3,7 +3,9 @@ import { parseBase64 } from '../bytes/base64.ts'
 import { SteleError } from '../errors.ts'
 import type { HostedLog, LogDirectory } from '../http/directory.ts'
 import type { Log } from '../log/log.ts'
+import type { ScrubClock, ScrubEvents, Scrubber, ScrubStatus } from '../log/scrubber.ts'
 import { listLogs, readLogInfo, type LogInfo } from './data-folder.ts'
+import { startScrubber } from './log-scrubber.ts'
 import { mayHeal, openStoredLog, type LogSettings } from './open-log.ts'
 
 /** What happens to logs, for whoever writes the server's own log. */
@@ -12,6 +14,8 @@ export interface HostEvents {
   failed(name: string, failure: SteleError): void
   witnessFailed(name: string, witness: string, failure: SteleError): void
   publishedWithoutQuorum(name: string, reason: SteleError): void
+  /** What the scrubber of a log says. */
+  scrub?(name: string): ScrubEvents
 }
 
 export interface HostOptions {
@@ -23,6 +27,9 @@ export interface HostOptions {
   /** Anybody may append: only where nobody else can reach the server. */
   readonly openWrites: boolean
   readonly events: HostEvents
+  /** Rate of each log's scrubber; without it, or at 0, there is none. */
+  readonly scrubBytesPerSecond?: number
+  readonly scrubClock?: ScrubClock
 }
 
 /** LevelDB writes new files when it opens: with less room than this, opening would only lose the readers too. */
@@ -73,6 +80,7 @@ class Hosted implements HostedLog {
   readonly #options: HostOptions
   #info: LogInfo | undefined
   #log: Log | undefined
+  #scrubber: Scrubber | undefined
   #failure: SteleError | undefined
   #stopped = false
   #timer: NodeJS.Timeout | undefined
@@ -122,6 +130,10 @@ class Hosted implements HostedLog {
     return this.#log
   }
 
+  get scrub(): ScrubStatus | undefined {
+    return this.#scrubber?.status
+  }
+
   get failure(): SteleError | undefined {
     return this.#failure ?? this.#log?.failure
   }
@@ -134,6 +146,7 @@ class Hosted implements HostedLog {
     // Whoever comes now is told, also to read: what is read from is about to be closed.
     this.#failure = new SteleError('shutting_down', 'the server is stopping', { retryAfterSeconds: 5 })
     this.#log = undefined
+    await this.#stopScrubber()
     await log?.close()
   }
 
@@ -148,6 +161,7 @@ class Hosted implements HostedLog {
       })
       this.#log = log
       this.#failure = undefined
+      this.#scrubber = startScrubber(this.name, log, this.#options)
       events.opened(this.name, log, performance.now() - startedMs)
       void log.halted.then((failure) => this.#onFailure(failure, this.#options.reopenAfterMs))
     } catch (error) {
@@ -155,6 +169,13 @@ class Hosted implements HostedLog {
       this.#failure = error instanceof SteleError ? error : unexpected(error)
       this.#onFailure(this.#failure, waitMs)
     }
+  }
+
+  /** Before its log is closed: it reads from it. */
+  async #stopScrubber(): Promise<void> {
+    const scrubber = this.#scrubber
+    this.#scrubber = undefined
+    await scrubber?.close()
   }
 
   #onFailure(failure: SteleError, waitMs: number): void {
@@ -175,6 +196,7 @@ class Hosted implements HostedLog {
     const halted = this.#log
     this.#failure = this.failure
     this.#log = undefined
+    await this.#stopScrubber()
     await halted?.close()
     await this.#open(nextWaitMs)
   }

@@ -7,6 +7,7 @@ import { openHeadFile } from '../storage/head-file.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
 import { readPublishedFile, writePublishedFile } from '../storage/published-file.ts'
+import { namingSetsAside, removeSetsAside } from '../storage/set-aside.ts'
 import { headFilePath, logFiles, readLogInfo, type LogFiles, type LogInfo } from './data-folder.ts'
 import { readKeyFile, readTextFile } from './files.ts'
 import { checkKeyPair, keySigner, type LogKeys } from './keys.ts'
@@ -57,13 +58,16 @@ export async function openStoredLog(
     const headFile = await opening(openHeadFile(headFilePath(folder, name, info)))
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
     const witnessing = await readWitnessing(files, settings.witnesses, events)
-    return await openLog(
+    const log = await openLog(
       { origin: info.origin, store, headFile, index, signer, ...(witnessing ? { witnessing } : {}) },
       { ...settings, allowDuplicates: info.allowDuplicates },
     )
+    // Of no more use, and only in the way of the next set: what cannot be removed now is removed then.
+    await removeSetsAside(files.database).catch(() => {})
+    return log
   } catch (error) {
     await Promise.allSettled(opened.map((part) => part.close()))
-    throw error
+    throw await namingSetsAside(error, files.database)
   }
 }
 

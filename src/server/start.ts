@@ -10,6 +10,8 @@ import { openAccess, recordStart, type Access } from './access.ts'
 import { listOf, type Config } from './config.ts'
 import { Host } from './host.ts'
 import { listen, stopListening } from './listen.ts'
+import { MetaEvents } from './meta-events.ts'
+import { scrubReports } from './scrub-reports.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
 export interface RunningServer {
@@ -30,11 +32,13 @@ const REOPEN_AT_MOST_MS = 60_000
  *   `io_error` if the port is taken
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
-  const host = await openHost(config, logger)
+  const events = new MetaEvents()
+  const host = await openHost(config, logger, events)
   try {
     checkServable(host, config.data)
     const access = await openAccess(config.data, metaTarget(host), { open: config.open, nowMs: Date.now })
     await sayStarted(config, access, logger)
+    if (access.meta) events.attach(access.meta)
     const stopping = new AbortController()
     const server = createHttpServer({
       logs: host,
@@ -63,20 +67,25 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   }
 }
 
-function openHost(config: Config, logger: Logger): Promise<Host> {
+function openHost(config: Config, logger: Logger, events: MetaEvents): Promise<Host> {
   return Host.open({
     folder: config.data,
     settings: logSettings(config),
     reopenAfterMs: REOPEN_AFTER_MS,
     reopenAtMostMs: REOPEN_AT_MOST_MS,
     openWrites: config.open,
+    scrubBytesPerSecond: config['scrub-bytes-per-second'],
     events: {
       opened: (name, log, tookMs) =>
         logger.info({ log: name, origin: log.origin, treeSize: log.integrated.size, tookMs }, 'log opened'),
-      failed: (name, failure) => logger.error({ log: name, code: failure.code }, failure.message),
+      failed: (name, failure) => {
+        logger.error({ log: name, code: failure.code }, failure.message)
+        events.tell('log_failed', name, { code: failure.code, reason: failure.message })
+      },
       witnessFailed: (name, witness, { code, message }) => logger.warn({ log: name, witness, code }, message),
       publishedWithoutQuorum: (name, { code, message }) =>
         logger.warn({ log: name, code }, `published without a quorum: ${message}`),
+      scrub: (name) => scrubReports(name, logger, events),
     },
   })
 }
