@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import { vi } from 'vitest'
 import type { Finding } from '../../src/monitor/finding.ts'
 import { testFolder } from '../support/folder.ts'
@@ -25,6 +26,9 @@ export interface MonitorReport {
 const NEEDLE = 'needle'
 /** Entries of one batch; a batch is more than one bundle, so kills fall between the saves of a round, too. */
 const BATCH = 700
+/** Their share is large: what is to be printed must take time, or no kill would ever come before it. */
+const NEEDLES = 0.3
+const MOST_WAITED_MS = 2000
 
 /**
  * Kills a monitor again and again while it follows a server under load.
@@ -61,22 +65,52 @@ class MonitorRun {
     this.#connection = new Connection(url)
   }
 
-  /** One life of a monitor, from its start to a kill at a random moment, with entries coming all the while. */
+  /** One life of a monitor, from its start to a kill. */
   async round(): Promise<void> {
+    const how = this.#random.pick(['starting', 'at work', 'at a save', 'at a save'])
+    const monitor = await (how === 'at a save'
+      ? this.#killedAtSave()
+      : this.#killedAtWork(how === 'starting'))
+    this.#collect(monitor.findings)
+    this.#checkState()
+    if (how === 'starting') this.#counts.killedStarting++
+    else if (this.#position < this.#size) this.#counts.killedAtWork++
+    this.#counts.rounds++
+  }
+
+  /** At a random moment, with entries coming all the while. */
+  async #killedAtWork(starting: boolean): Promise<MonitorProcess> {
     const monitor = this.#start()
-    const starting = this.#random.chance(0.2)
     if (starting) await wait(this.#random.between(1, 400))
     else await monitor.watching
     const load = this.#append(this.#random.between(1, 8))
     if (!starting) await wait(this.#random.between(0, 250))
+    await this.#kill(monitor)
+    await load
+    return monitor
+  }
+
+  /** As soon as it has saved how far it is, which must not be further than what has come out. */
+  async #killedAtSave(): Promise<MonitorProcess> {
+    await this.#append(this.#random.between(4, 8))
+    const monitor = this.#start()
+    for (let saves = this.#random.between(1, 3); saves > 0; saves--) await this.#saved()
+    await this.#kill(monitor)
+    return monitor
+  }
+
+  async #kill(monitor: MonitorProcess): Promise<void> {
     const { signal } = await monitor.kill()
     assert.equal(signal, 'SIGKILL', monitor.output)
-    await load
-    this.#collect(monitor.findings)
-    this.#checkState()
-    if (starting) this.#counts.killedStarting++
-    else if (this.#position < this.#size) this.#counts.killedAtWork++
-    this.#counts.rounds++
+  }
+
+  /** Resolves at the next save, or after a while without one: it may have had less to do. */
+  async #saved(): Promise<void> {
+    const before = inodeOf(this.#state)
+    for (const endMs = performance.now() + MOST_WAITED_MS; performance.now() < endMs;) {
+      if (inodeOf(this.#state) !== before) return
+      await nextTurn()
+    }
   }
 
   /** A last monitor, which lives: it goes on where the others were killed, and then nothing may be missing. */
@@ -117,7 +151,7 @@ class MonitorRun {
   }
 
   #entry(index: number): string {
-    if (!this.#random.chance(0.03)) return `entry ${index}`
+    if (!this.#random.chance(NEEDLES)) return `entry ${index}`
     this.#needles.push(index)
     return `entry ${index}: ${NEEDLE}`
   }
@@ -137,5 +171,15 @@ class MonitorRun {
     this.#position = position
     const lost = this.#needles.filter((index) => index < position && !this.#printed.has(index))
     assert.deepEqual(lost, [], `the state is at ${position}, and matches before that never came out`)
+  }
+}
+
+/** Every save is another file that takes the place of the one before. */
+function inodeOf(folder: string): number {
+  try {
+    const name = readdirSync(folder).find((each) => each.endsWith('.json'))
+    return name === undefined ? 0 : statSync(join(folder, name)).ino
+  } catch {
+    return 0
   }
 }
