@@ -58,17 +58,34 @@ Findings are JSON lines on standard output. With --once the gravest one makes th
   16 fork            17 rollback   13 bad_signature   14 bad_entry, bad_tile   18 quorum_lost
   50 stale           51 silent     20 unreachable, or a webhook that was not reached
   40 the state could not be saved  52 nothing but matches
+One monitor at a time uses a state folder: 32 while another one does.
 `,
     )
     .action(actions.of(monitor))
 }
 
 async function monitor(context: Context, options: MonitorOptions, url?: string): Promise<number> {
-  const { Session } = await import('../monitor/session.ts')
   const config = await configOf(context, options, url)
   const port = options.metricsPort === undefined ? undefined : portOf(options.metricsPort)
-  const session = await Session.open(context.terminal, config, options.state)
-  if (options.once) return session.once()
+  const { lockStateFolder } = await import('../monitor/state-lock.ts')
+  // Before anything is read from it: what another monitor writes meanwhile would be overwritten.
+  const lock = await lockStateFolder(options.state, (message) => context.terminal.warn(message))
+  try {
+    return await follow(context, config, options, port)
+  } finally {
+    await lock.close()
+  }
+}
+
+async function follow(
+  context: Context,
+  config: MonitorConfig,
+  { state, once }: MonitorOptions,
+  port: number | undefined,
+): Promise<number> {
+  const { Session } = await import('../monitor/session.ts')
+  const session = await Session.open(context.terminal, config, state)
+  if (once) return session.once()
   const { serveMetrics } = await import('../monitor/metrics-server.ts')
   const server = port === undefined ? undefined : await serveMetrics(session.metrics, port)
   let signals = 0
@@ -77,7 +94,7 @@ async function monitor(context: Context, options: MonitorOptions, url?: string):
   )
   try {
     const logs = config.logs.map(({ origin }) => origin).join(', ')
-    context.terminal.note(`Watching ${logs}; state and evidence in ${options.state}`)
+    context.terminal.note(`Watching ${logs}; state and evidence in ${state}`)
     if (server) context.terminal.note(`Metrics: ${server.url}`)
     await session.watch(config.intervalMs)
     return EXIT_OK
