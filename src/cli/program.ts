@@ -5,6 +5,7 @@ import { addCommand } from './commands/add.ts'
 import { auditCommand } from './commands/audit.ts'
 import { benchCommand } from './commands/bench.ts'
 import { checkpointCommand } from './commands/checkpoint.ts'
+import { configCommand } from './commands/config.ts'
 import { consistencyCommand } from './commands/consistency.ts'
 import { exportCommand } from './commands/export.ts'
 import { fsckCommand } from './commands/fsck.ts'
@@ -38,7 +39,7 @@ export function createProgram(actions: Actions, io: Io): Command {
     .helpCommand(false)
     .showHelpAfterError('Run it with --help to see what it expects.')
   addGlobalOptions(program)
-  const add = [initCommand, startCommand, serveCommand, logCommand, keygenCommand, addCommand, getCommand]
+  const add = [initCommand, startCommand, serveCommand, configCommand, logCommand, keygenCommand, addCommand, getCommand]
   const check = [
     checkpointCommand,
     proveCommand,

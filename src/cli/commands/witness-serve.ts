@@ -9,6 +9,7 @@ import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
 import { examples } from '../help.ts'
+import { camelCase } from './serve.ts'
 import { witnessFolder } from './witness-folder.ts'
 
 /** `stele witness serve`: cosigns until it is told to stop. */
@@ -16,6 +17,7 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
   const command = witness
     .command('serve')
     .description('cosign for the logs of a witness folder; SIGTERM or SIGINT stops it')
+  command.option('--config <file>', 'YAML file with any of the options below')
   for (const { name, description, fallback } of witnessOptions) {
     if (name === 'data') continue
     command.option(`--${name} <value>`, `${description} (${witnessVariable(name)}, default ${fallback})`)
@@ -27,7 +29,7 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
         ['stele witness serve', 'serve ./witness on http://127.0.0.1:6964'],
         [
           'stele witness serve --data /var/lib/witness --host 0.0.0.0 --log-level warn',
-          'flags win over variables',
+          'flags win over variables, variables over the file',
         ],
       ),
     )
@@ -71,9 +73,6 @@ function configOf(context: Context): WitnessConfig {
   const { command, io } = context
   const all = command.optsWithGlobals<Record<string, unknown>>()
   const flags = Object.fromEntries(witnessOptions.map(({ name }) => [name, all[camelCase(name)]]))
-  return loadWitnessConfig({ flags: { ...flags, data: witnessFolder(context) }, env: io.env })
-}
-
-function camelCase(name: string): string {
-  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+  const file = all['config'] as string | undefined
+  return loadWitnessConfig({ flags: { ...flags, data: witnessFolder(context) }, env: io.env, file })
 }
