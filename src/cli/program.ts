@@ -39,7 +39,16 @@ export function createProgram(actions: Actions, io: Io): Command {
     .helpCommand(false)
     .showHelpAfterError('Run it with --help to see what it expects.')
   addGlobalOptions(program)
-  const add = [initCommand, startCommand, serveCommand, configCommand, logCommand, keygenCommand, addCommand, getCommand]
+  const add = [
+    initCommand,
+    startCommand,
+    serveCommand,
+    configCommand,
+    logCommand,
+    keygenCommand,
+    addCommand,
+    getCommand,
+  ]
   const check = [
     checkpointCommand,
     proveCommand,

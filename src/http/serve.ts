@@ -1,35 +1,31 @@
-import type { HttpDeps } from './deps.ts'
-import type { Answer } from './answer.ts'
-import { send } from './answer.ts'
-import { asSteleError, problemAnswer, STATUS } from './errors.ts'
-import { SILENT } from './logger.ts'
-import type { RawCall, Route } from './route.ts'
 import type { SteleError } from '../errors.ts'
+import { send, type Answer } from './answer.ts'
+import { watcherOf } from './answered.ts'
+import type { HttpDeps } from './deps.ts'
+import { asSteleError, problemAnswer } from './errors.ts'
+import { requestIds } from './request-id.ts'
+import type { RawCall, Route } from './route.ts'
 
 /** Puts a route to work for one request. Never rejects: whatever fails becomes an answer here, and nowhere else. */
 export type Serve = (route: Route, call: RawCall) => Promise<void>
 
-/** Answers requests, and sees to it that each is counted and each failure of ours is reported. */
-export function server({ metrics, logger = SILENT, stopping }: HttpDeps): Serve {
-  const refuse = (route: Route, error: SteleError): Answer => {
-    // A caller's mistakes are the caller's to read; what went wrong here is the operator's.
-    if (STATUS[error.code] >= 500) {
-      const report = STATUS[error.code] === 500 ? 'error' : 'warn'
-      logger[report]({ route: route.path, code: error.code, err: error }, error.message)
-    }
-    return problemAnswer(error, route.ct)
-  }
-
+/** Answers requests, and tells an observer of each: it counts, and reports failures. */
+export function server(deps: HttpDeps): Serve {
+  const onAnswered = watcherOf(deps)
+  const idOf = requestIds()
   return async (route, call) => {
-    const startedMs = metrics ? performance.now() : 0
+    const startedMs = performance.now()
+    const requestId = idOf(call.req)
     let answer: Answer
+    let error: SteleError | undefined
     try {
       answer = await route.handle(call)
-    } catch (error) {
-      answer = refuse(route, asSteleError(error))
+    } catch (thrown) {
+      error = asSteleError(thrown)
+      answer = problemAnswer(error, route.ct)
     }
-    if (stopping?.aborted) answer = { ...answer, headers: { ...answer.headers, connection: 'close' } }
-    send(call.req, call.res, answer)
-    metrics?.observe(route.path, call.req.method ?? '', answer.status, (performance.now() - startedMs) / 1000)
+    if (deps.stopping?.aborted) answer = { ...answer, headers: { ...answer.headers, connection: 'close' } }
+    send(call.req, call.res, answer, requestId)
+    onAnswered({ route, call, answer, error, tookMs: performance.now() - startedMs, requestId })
   }
 }

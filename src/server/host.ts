@@ -1,15 +1,17 @@
-import { statfs } from 'node:fs/promises'
 import { parseBase64 } from '../bytes/base64.ts'
 import { SteleError } from '../errors.ts'
 import type { HostedLog, LogDirectory } from '../http/directory.ts'
 import type { Log } from '../log/log.ts'
+import type { LogObserver } from '../log/observer.ts'
 import { listLogs, readLogInfo, type LogInfo } from './data-folder.ts'
+import { freeBytes } from './disk-room.ts'
 import { mayHeal, openStoredLog, type LogSettings } from './open-log.ts'
 
 /** What happens to logs, for whoever writes the server's own log. */
 export interface HostEvents {
   opened(name: string, log: Log, tookMs: number): void
   failed(name: string, failure: SteleError): void
+  witnessCosigned?(name: string, witness: string, tookMs: number): void
   witnessFailed(name: string, witness: string, failure: SteleError): void
   publishedWithoutQuorum(name: string, reason: SteleError): void
 }
@@ -21,6 +23,8 @@ export interface HostOptions {
   readonly reopenAfterMs: number
   readonly reopenAtMostMs: number
   readonly events: HostEvents
+  /** Whoever counts what a log does. */
+  readonly observe?: (name: string) => LogObserver
 }
 
 /** LevelDB writes new files when it opens: with less room than this, opening would only lose the readers too. */
@@ -116,13 +120,15 @@ class Hosted implements HostedLog {
   }
 
   async #open(waitMs: number): Promise<void> {
-    const { folder, settings, events } = this.#options
+    const { folder, settings, events, observe } = this.#options
     const startedMs = performance.now()
     try {
       this.#info = await readLogInfo(folder, this.name)
       const log = await openStoredLog(folder, this.name, settings, {
+        cosigned: (witness, tookMs) => events.witnessCosigned?.(this.name, witness, tookMs),
         failed: (witness, failure) => events.witnessFailed(this.name, witness, failure),
         publishedWithoutQuorum: (reason) => events.publishedWithoutQuorum(this.name, reason),
+        ...(observe ? { observer: observe(this.name) } : {}),
       })
       this.#log = log
       this.#failure = undefined
@@ -159,8 +165,8 @@ class Hosted implements HostedLog {
 
   /** A disk that cannot even be asked is one to come back to later: nobody else waits for the answer. */
   async #hasRoom(): Promise<boolean> {
-    const disk = await statfs(this.#options.folder).catch(() => undefined)
-    return disk !== undefined && disk.bavail * disk.bsize >= ROOM_TO_REOPEN_BYTES
+    const free = await freeBytes(this.#options.folder)
+    return free !== undefined && free >= ROOM_TO_REOPEN_BYTES
   }
 }
 

@@ -1,7 +1,10 @@
 import type { Logger } from 'pino'
 import { SteleError } from '../errors.ts'
+import { createLogMeters } from '../http/log-meters.ts'
+import { createMetrics } from '../http/metrics.ts'
 import { createHttpServer } from '../http/server.ts'
 import type { Config } from './config.ts'
+import { freeBytes } from './disk-room.ts'
 import { Host } from './host.ts'
 import { listen, stopListening } from './listen.ts'
 import { httpLimits, logSettings } from './settings.ts'
@@ -23,16 +26,22 @@ const REOPEN_AT_MOST_MS = 60_000
  * @throws SteleError the reason of the first log if none could be opened; `io_error` if the port is taken
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
+  const meters = createLogMeters()
   const host = await Host.open({
     folder: config.data,
     settings: logSettings(config),
     reopenAfterMs: REOPEN_AFTER_MS,
     reopenAtMostMs: REOPEN_AT_MOST_MS,
+    observe: (name) => meters.observer(name),
     events: {
       opened: (name, log, tookMs) =>
         logger.info({ log: name, origin: log.origin, treeSize: log.integrated.size, tookMs }, 'log opened'),
       failed: (name, failure) => logger.error({ log: name, code: failure.code }, failure.message),
-      witnessFailed: (name, witness, { code, message }) => logger.warn({ log: name, witness, code }, message),
+      witnessCosigned: (name, witness, tookMs) => meters.witness(name, witness, 'cosigned', tookMs),
+      witnessFailed: (name, witness, { code, message }) => {
+        meters.witness(name, witness, code)
+        logger.warn({ log: name, witness, code }, message)
+      },
       publishedWithoutQuorum: (name, { code, message }) =>
         logger.warn({ log: name, code }, `published without a quorum: ${message}`),
     },
@@ -45,6 +54,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       logs: host,
       limits,
       logger,
+      metrics: createMetrics(host, Date.now, { meters, freeBytes: () => freeBytes(config.data) }),
       nowMs: Date.now,
       stopping: stopping.signal,
     })
