@@ -15,8 +15,8 @@ export async function serveUntilStopped(
   config: Config,
   onReady: (server: RunningServer) => Promise<void>,
 ): Promise<number> {
-  const [{ pino, destination }, { startServer }] = await Promise.all([
-    import('pino'),
+  const [{ createServerLog }, { startServer }] = await Promise.all([
+    import('../server/server-log.ts'),
     import('../server/start.ts'),
   ])
   // Listened to before anything is opened: a signal that comes meanwhile must not cut an opening short.
@@ -25,7 +25,7 @@ export async function serveUntilStopped(
     () => io.exit(EXIT_INTERRUPTED),
   )
   try {
-    const logger = pino({ level: config['log-level'] }, destination({ fd: 2, sync: true }))
+    const logger = createServerLog(config['log-level'])
     const server = await startServer(config, logger)
     await onReady(server)
     await stop.received

@@ -1,7 +1,7 @@
 import type { SteleError } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import type { HttpDeps } from './deps.ts'
-import { STATUS } from './errors.ts'
+import { requestLog } from './request-log.ts'
 import type { RawCall, Route } from './route.ts'
 
 /** One request and how it ended. */
@@ -18,12 +18,12 @@ export interface Answered {
 /** Is told of every request, after it was answered. It does not throw. */
 export type OnAnswered = (answered: Answered) => void
 
-/** Counts, and reports what went wrong here; a caller's mistakes are the caller's to read. */
-export function watcherOf({ metrics, logger }: Pick<HttpDeps, 'metrics' | 'logger'>): OnAnswered {
-  return ({ route, call, answer, error, tookMs }) => {
+/** Tells whoever is to be told: metrics, and the log of the server. */
+export function watcherOf({ metrics, logger, slowRequestMs = 0 }: HttpDeps): OnAnswered {
+  const log = logger && requestLog(logger, slowRequestMs)
+  return (answered) => {
+    const { route, call, answer, error, tookMs } = answered
     metrics?.observe(route.path, call.req.method ?? '', answer.status, tookMs / 1000, error?.code)
-    if (!error || STATUS[error.code] < 500) return
-    const report = STATUS[error.code] === 500 ? 'error' : 'warn'
-    logger?.[report]({ route: route.path, code: error.code, err: error }, error.message)
+    log?.(answered)
   }
 }

@@ -12,6 +12,8 @@ export interface HttpDeps {
   /** Without it nothing is counted, and `metrics` is not found. */
   readonly metrics?: Metrics
   readonly logger?: Logger
+  /** Requests that take at least this long get a line in the log; without it none does. */
+  readonly slowRequestMs?: number
   /** Aborted when the server begins to stop: long polls end, and connections close behind their answers. */
   readonly stopping?: AbortSignal
 }

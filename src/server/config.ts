@@ -42,6 +42,9 @@ const options = {
   'publish-without-quorum': flag(false).describe(
     'Publish heads though too few witnesses cosigned them, for logs that have a policy. Verifiers with a policy refuse them.',
   ),
+  'slow-request-ms': whole(1000, 0, 86_400_000).describe(
+    'Requests that take this long get a line in the log; 0: none does. Long polls are meant to take long.',
+  ),
   'log-level': oneOf(['silent', 'error', 'warn', 'info', 'debug'], 'info').describe(
     'What the server writes about itself, as JSON lines on standard error.',
   ),

@@ -54,6 +54,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       logs: host,
       limits,
       logger,
+      slowRequestMs: config['slow-request-ms'],
       metrics: createMetrics(host, Date.now, { meters, freeBytes: () => freeBytes(config.data) }),
       nowMs: Date.now,
       stopping: stopping.signal,

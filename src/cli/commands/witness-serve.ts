@@ -38,14 +38,14 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
 
 async function serve(context: Context): Promise<number> {
   const config = configOf(context)
-  const [{ pino, destination }, { startWitness }] = await Promise.all([
-    import('pino'),
+  const [{ createServerLog }, { startWitness }] = await Promise.all([
+    import('../../server/server-log.ts'),
     import('../../server/witness-start.ts'),
   ])
   // Listened to before anything is opened: a signal that comes meanwhile must not cut an opening short.
   const stopped = stopSignal(context)
   try {
-    const logger = pino({ level: config['log-level'] }, destination({ fd: 2, sync: true }))
+    const logger = createServerLog(config['log-level'])
     const running = await startWitness(config, logger)
     const { url, witness } = running
     const said = { url, data: config.data, logs: witness.logs.map(({ origin }) => origin) }
