@@ -8,8 +8,10 @@ import { CORS_HEADERS, NO_CACHE, NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { htmlAnswer } from './html.ts'
 import { indexPage } from './index-page.ts'
 import type { OpenApiDocument } from './openapi.ts'
+import { readinessOf } from './readiness.ts'
 import { rootRoute, type Route } from './route.ts'
 import { Document, Health, LogList, Readiness, Text } from './schemas.ts'
+import { withoutPaths } from './without-paths.ts'
 import type * as z from 'zod'
 
 const READ = { ...CORS_HEADERS, ...NO_CACHE }
@@ -47,13 +49,13 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       method: 'get',
       path: '/readyz',
       tag: 'Instance',
-      summary: 'Does every log take entries, and is its head fresh?',
+      summary: 'Does every log take entries, is its head fresh, does it verify, and has the disk room?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Readiness } },
         503: { description: 'No, and why.', content: { 'application/json': Readiness } },
       },
       errors: [],
-      handle: () => readiness(deps),
+      handle: readinessOf(deps),
     }),
     rootRoute({
       method: 'get',
@@ -120,26 +122,7 @@ function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number
       ? { treeSize: published.size, rootHash: hexOf(published.root), timestampMs: published.timestampMs }
       : {}),
     state: status?.state ?? 'failed',
-    ...(reason === undefined ? {} : { reason }),
+    ...(reason === undefined ? {} : { reason: withoutPaths(reason) }),
     allowDuplicates,
   }
-}
-
-function readiness({ logs, limits, nowMs }: HttpDeps): Answer {
-  const states = logs.list().map(({ name, log, failure }) => {
-    const state = log?.status.state ?? 'failed'
-    const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
-    const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
-    const reason =
-      failure?.message ?? log?.status.reason ?? (old ? 'the published head is too old' : undefined)
-    return {
-      name,
-      ready: state === 'serving' && !old,
-      state,
-      ...(reason === undefined ? {} : { reason }),
-      ...(headAgeMs === undefined ? {} : { headAgeMs }),
-    }
-  })
-  const ready = states.every((state) => state.ready)
-  return json(Readiness, { status: ready ? 'ready' : 'not ready', logs: states }, NO_STORE, ready ? 200 : 503)
 }

@@ -42,6 +42,9 @@ const options = {
   'publish-without-quorum': flag(false).describe(
     'Publish heads though too few witnesses cosigned them, for logs that have a policy. Verifiers with a policy refuse them.',
   ),
+  'min-free-bytes': whole(256 * MIB, 0, 2 ** 50).describe(
+    'readyz fails with less room on the disk than this. A log that cannot write halts.',
+  ),
   'slow-request-ms': whole(1000, 0, 86_400_000).describe(
     'Requests that take this long get a line in the log; 0: none does. Long polls are meant to take long.',
   ),

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { SteleError } from '../errors.ts'
 import { createLogMeters } from '../http/log-meters.ts'
@@ -27,8 +28,11 @@ const REOPEN_AT_MOST_MS = 60_000
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const meters = createLogMeters()
+  // Absolute, so that every path in a message is one that answers can be kept free of.
+  const folder = resolve(config.data)
+  const disk = { freeBytes: () => freeBytes(folder), minFreeBytes: config['min-free-bytes'] }
   const host = await Host.open({
-    folder: config.data,
+    folder,
     settings: logSettings(config),
     reopenAfterMs: REOPEN_AFTER_MS,
     reopenAtMostMs: REOPEN_AT_MOST_MS,
@@ -54,8 +58,9 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       logs: host,
       limits,
       logger,
+      disk,
       slowRequestMs: config['slow-request-ms'],
-      metrics: createMetrics(host, Date.now, { meters, freeBytes: () => freeBytes(config.data) }),
+      metrics: createMetrics(host, Date.now, { meters, freeBytes: disk.freeBytes }),
       nowMs: Date.now,
       stopping: stopping.signal,
     })
