@@ -35,6 +35,9 @@ const options = {
     'Bytes of request bodies in memory at once, over all requests; more get 503.',
   ),
   'max-connections': count(10_000).describe('Open connections; further ones are closed at once.'),
+  'stop-timeout-seconds': seconds(25).describe(
+    'A stop ends the process after this long at the latest. What was acknowledged is on disk in any case.',
+  ),
   'cache-bytes': bytes(64 * MIB).describe('Memory of each log for tiles that proofs read again and again.'),
   'witness-timeout-seconds': seconds(5).describe(
     'A witness has this long to answer. Longer: one that hangs delays publishing, if the quorum needs it.',

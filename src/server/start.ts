@@ -3,10 +3,12 @@ import type { Logger } from 'pino'
 import { SteleError } from '../errors.ts'
 import { createLogMeters } from '../http/log-meters.ts'
 import { createMetrics } from '../http/metrics.ts'
+import type { HttpLimits } from '../http/limits.ts'
 import { createHttpServer } from '../http/server.ts'
 import type { Config } from './config.ts'
 import { freeBytes } from './disk-room.ts'
 import { Host } from './host.ts'
+import { affordableConnections, openFileLimit } from './open-files.ts'
 import { listen, stopListening } from './listen.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
@@ -53,7 +55,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   try {
     checkServable(host, config.data)
     const stopping = new AbortController()
-    const limits = httpLimits(config)
+    const limits = withinOpenFiles(httpLimits(config), host, logger)
     const server = createHttpServer({
       logs: host,
       limits,
@@ -92,4 +94,14 @@ function checkServable(host: Host, folder: string): void {
   }
   const [first] = logs
   if (first?.failure && logs.every((hosted) => !hosted.log)) throw first.failure
+}
+
+function withinOpenFiles(limits: HttpLimits, host: Host, logger: Logger): HttpLimits {
+  const files = openFileLimit()
+  const maxConnections = affordableConnections(limits.maxConnections, host.list().length, files)
+  if (maxConnections < limits.maxConnections) {
+    const fields = { configured: limits.maxConnections, maxConnections, files }
+    logger.warn(fields, 'max-connections is lowered to what the limit on open files (ulimit -n) leaves')
+  }
+  return { ...limits, maxConnections }
 }
