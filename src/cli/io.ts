@@ -38,7 +38,11 @@ export function processIo(): Io {
       }
     },
     exit: (code) => process.exit(code),
-    crash: () => void process.kill(process.pid, 'SIGKILL'),
+    crash: () => {
+      process.kill(process.pid, 'SIGKILL')
+      // The first process of a container cannot be killed from within; it can still break.
+      process.abort()
+    },
   }
 }
 
