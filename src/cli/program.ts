@@ -6,6 +6,7 @@ import { addCommand } from './commands/add.ts'
 import { auditCommand } from './commands/audit.ts'
 import { benchCommand } from './commands/bench.ts'
 import { checkpointCommand } from './commands/checkpoint.ts'
+import { configCommand } from './commands/config.ts'
 import { consistencyCommand } from './commands/consistency.ts'
 import { exportCommand } from './commands/export.ts'
 import { fsckCommand } from './commands/fsck.ts'
@@ -45,10 +46,11 @@ export function createProgram(actions: Actions, io: Io): Command {
     initCommand,
     startCommand,
     serveCommand,
-    logCommand,
     keyCommand,
     accessCommand,
     metaCommand,
+    configCommand,
+    logCommand,
     keygenCommand,
     addCommand,
     getCommand,

@@ -25,7 +25,6 @@ const SPOKEN: readonly ErrorCode[] = [
 // Without the log's own word 503 does not promise that nothing was logged, so it is not `overloaded`.
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   401: 'unauthenticated',
-  403: 'forbidden',
   404: 'not_found',
   410: 'not_found',
   413: 'too_large',

@@ -3,6 +3,7 @@ import { SteleError, type ErrorCode } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import { CORS_HEADERS, NO_STORE } from './headers.ts'
 import type { ProblemDetails } from './schemas.ts'
+import { withoutPaths } from './without-paths.ts'
 
 /** The HTTP status of every error code. A new code does not compile until it has one. */
 export const STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -90,9 +91,15 @@ export function problemOf(error: SteleError, ct = false): ProblemDetails {
     type: token === undefined ? 'about:blank' : `urn:ietf:params:trans:error:${token}`,
     title: STATUS_CODES[status] ?? 'Error',
     status,
-    detail: status === 500 ? 'the server failed at this request; its log says why' : error.message,
+    detail: detailOf(error, status),
     code: error.code,
   }
+}
+
+function detailOf({ message }: SteleError, status: number): string {
+  if (status === 500) return 'the server failed at this request; its log says why'
+  // What a caller wrote is repeated as it came; what the machine said may name its files.
+  return status > 500 ? withoutPaths(message) : message
 }
 
 /** The answer that tells a caller what went wrong. */

@@ -9,8 +9,10 @@ import { CORS_HEADERS, NO_CACHE, NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { htmlAnswer } from './html.ts'
 import { indexPage } from './index-page.ts'
 import type { OpenApiDocument } from './openapi.ts'
+import { readinessOf } from './readiness.ts'
 import { rootRoute, type Route } from './route.ts'
 import { Document, Health, LogList, Readiness, Text } from './schemas.ts'
+import { withoutPaths } from './without-paths.ts'
 import type * as z from 'zod'
 
 const READ = { ...CORS_HEADERS, ...NO_CACHE }
@@ -51,13 +53,14 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       path: '/readyz',
       permission: 'open',
       tag: 'Instance',
-      summary: 'Does every log take entries, is its head fresh, and is nothing of it damaged?',
+      summary:
+        'Does every log take entries, is its head fresh and good, is nothing damaged, and has the disk room?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Readiness } },
         503: { description: 'No, and why.', content: { 'application/json': Readiness } },
       },
       errors: [],
-      handle: ({ caller }) => readiness(deps, caller),
+      handle: readinessOf(deps),
     }),
     rootRoute({
       method: 'get',
@@ -133,39 +136,7 @@ function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number
       ? { treeSize: published.size, rootHash: hexOf(published.root), timestampMs: published.timestampMs }
       : {}),
     state: status?.state ?? 'failed',
-    ...(reason === undefined ? {} : { reason }),
+    ...(reason === undefined ? {} : { reason: withoutPaths(reason) }),
     allowDuplicates,
   }
-}
-
-function readiness({ logs, limits, nowMs }: HttpDeps, caller: Caller): Answer {
-  const states = logs.list().map((hosted) => {
-    const { name, log, failure, scrub } = hosted
-    const state = log?.status.state ?? 'failed'
-    const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
-    const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
-    const reason =
-      failure?.message ??
-      log?.status.reason ??
-      damageReason(scrub) ??
-      (old ? 'the published head is too old' : undefined)
-    return {
-      // What is not ready counts, whoever asks; which log it is only those learn who may know of it.
-      name: sees(caller, hosted) ? name : 'a private log',
-      ready: state === 'serving' && !old && !scrub?.findingCount,
-      state,
-      ...(reason === undefined || !sees(caller, hosted) ? {} : { reason }),
-      ...(headAgeMs === undefined ? {} : { headAgeMs }),
-    }
-  })
-  const ready = states.every((state) => state.ready)
-  return json(Readiness, { status: ready ? 'ready' : 'not ready', logs: states }, NO_STORE, ready ? 200 : 503)
-}
-
-/** A damaged log serves what is good; somebody has to repair the rest. */
-function damageReason(scrub: HostedLog['scrub']): string | undefined {
-  const first = scrub?.findings[0]
-  if (!scrub || !first) return undefined
-  const more = scrub.findingCount - 1
-  return `damaged: ${first.message}${more > 0 ? `, and ${more} more` : ''}`
 }

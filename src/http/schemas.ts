@@ -139,6 +139,14 @@ export const Readiness = z
         headAgeMs: z.int().optional().meta({ description: 'Age of the published head.' }),
       }),
     ),
+    disk: z
+      .object({
+        ready: z.boolean(),
+        freeBytes: z.int().optional(),
+        minFreeBytes: z.int(),
+        reason: z.string().optional(),
+      })
+      .optional(),
   })
   .meta({ id: 'Readiness' })
 

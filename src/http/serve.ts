@@ -2,13 +2,20 @@ import type { Caller } from '../access/caller.ts'
 import type { SteleError } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import { send } from './answer.ts'
+import { watcherOf } from './answered.ts'
 import type { HttpDeps } from './deps.ts'
-import { asSteleError, problemAnswer, STATUS } from './errors.ts'
-import { SILENT } from './logger.ts'
+import { asSteleError, problemAnswer } from './errors.ts'
+import { requestIds } from './request-id.ts'
 import type { Incoming, Route } from './route.ts'
 
 /** Puts a route to work for one request. Never rejects: whatever fails becomes an answer here, and nowhere else. */
 export type Serve = (route: Route, call: Incoming) => Promise<void>
+
+interface Request {
+  readonly route: Route
+  readonly call: Incoming
+  readonly requestId: string
+}
 
 /** What came of a request, before it is told to anybody. */
 interface Outcome {
@@ -22,16 +29,10 @@ interface Outcome {
  * Answers requests. Every one of them comes by here: first the gate, which may refuse it; then its route; then, for
  * those who are known or were denied, the trail, which must be on disk; and only then the answer leaves.
  */
-export function server({ gate, trail, metrics, logger = SILENT, stopping }: HttpDeps): Serve {
-  const refused = (route: Route, thrown: unknown): { answer: Answer; error: SteleError } => {
-    const error = asSteleError(thrown)
-    // A caller's mistakes are the caller's to read; what went wrong here is the operator's.
-    if (STATUS[error.code] >= 500) {
-      const report = STATUS[error.code] === 500 ? 'error' : 'warn'
-      logger[report]({ route: route.path, code: error.code, err: error }, error.message)
-    }
-    return { answer: problemAnswer(error, route.ct), error }
-  }
+export function server(deps: HttpDeps): Serve {
+  const { gate, trail } = deps
+  const onAnswered = watcherOf(deps)
+  const idOf = requestIds()
 
   const carryOut = async (route: Route, call: Incoming): Promise<Outcome> => {
     let caller: Caller
@@ -49,26 +50,33 @@ export function server({ gate, trail, metrics, logger = SILENT, stopping }: Http
     }
   }
 
-  const trace = async (route: Route, call: Incoming, outcome: Outcome, tookMs: number): Promise<Answer> => {
-    const { answer, caller, denied = false } = outcome
-    if (!trail || (!denied && (caller === undefined || caller.kind === 'anonymous'))) return answer
+  const trace = async (request: Request, outcome: Outcome, tookMs: number): Promise<Outcome> => {
+    const { answer, caller, error, denied = false } = outcome
+    if (!trail || (!denied && (caller === undefined || caller.kind === 'anonymous'))) return outcome
     try {
-      const address = gate.addressOf(call.req)
-      await trail.record({ route, call, caller, address, answer, error: outcome.error, denied, tookMs })
-      return answer
-    } catch (error) {
-      return refused(route, error).answer
+      const address = gate.addressOf(request.call.req)
+      await trail.record({ ...request, caller, address, answer, error, denied, tookMs })
+      return outcome
+    } catch (thrown) {
+      return { ...outcome, ...refused(request.route, thrown) }
     }
   }
 
   return async (route, call) => {
     const startedMs = performance.now()
-    const outcome = await carryOut(route, call)
-    let answer = forOne(outcome.caller, await trace(route, call, outcome, performance.now() - startedMs))
-    if (stopping?.aborted) answer = { ...answer, headers: { ...answer.headers, connection: 'close' } }
-    send(call.req, call.res, answer)
-    metrics?.observe(route.path, call.req.method ?? '', answer.status, (performance.now() - startedMs) / 1000)
+    const request = { route, call, requestId: idOf(call.req) }
+    const done = await carryOut(route, call)
+    const { answer: told, caller, error } = await trace(request, done, performance.now() - startedMs)
+    let answer = forOne(caller, told)
+    if (deps.stopping?.aborted) answer = { ...answer, headers: { ...answer.headers, connection: 'close' } }
+    send(call.req, call.res, answer, request.requestId)
+    onAnswered({ ...request, answer, error, tookMs: performance.now() - startedMs })
   }
+}
+
+function refused({ ct }: Route, thrown: unknown): { answer: Answer; error: SteleError } {
+  const error = asSteleError(thrown)
+  return { answer: problemAnswer(error, ct), error }
 }
 
 /** What somebody's credentials have opened is for them: no cache on the way may hand it to others. */

@@ -16,6 +16,7 @@ export interface Traced {
   /** True when it was refused at the gate: nothing was done for it. */
   readonly denied: boolean
   readonly tookMs: number
+  readonly requestId: string
 }
 
 /** Writes down who did what. */

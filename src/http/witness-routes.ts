@@ -10,6 +10,7 @@ import { Bytes, Health, Text } from './schemas.ts'
 import { SIZE_TYPE, witnessAnswer } from './witness-answers.ts'
 import type { WitnessHttpDeps } from './witness-deps.ts'
 import { CallerRates } from './witness-rates.ts'
+import { withoutPaths } from './without-paths.ts'
 
 /** The path of {@link checkpointRoute}, which stands for one per log. */
 export const CHECKPOINT_PATH = '/{hash}/checkpoint'
@@ -126,7 +127,7 @@ function instanceRoutes({ witness, metrics }: WitnessHttpDeps): Route[] {
 
 function readiness(failure: SteleError | undefined): Answer {
   if (!failure) return json(Ready, { status: 'ready' }, NO_STORE)
-  return json(Ready, { status: 'not ready', reason: failure.message }, NO_STORE, 503)
+  return json(Ready, { status: 'not ready', reason: withoutPaths(failure.message) }, NO_STORE, 503)
 }
 
 function describe({ keys, logs }: WitnessHttpDeps['witness']): string {

@@ -12,6 +12,7 @@ import type { SignedHead } from './head.ts'
 import { Indexer } from './indexer.ts'
 import { Intake, type Placement } from './intake.ts'
 import { LeafFinder } from './leaf-finder.ts'
+import { UNOBSERVED, type LogObserver } from './observer.ts'
 import { Pool, type PoolLimits } from './pool.ts'
 import { Publisher, type HeadCosigner, type Publication, type PublishedStore } from './publisher.ts'
 import { TileReader } from './reader.ts'
@@ -43,6 +44,8 @@ export interface LogParts {
   readonly signer: HeadSigner
   /** For a log whose heads are cosigned before readers see them. */
   readonly witnessing?: Witnessing
+  /** Whoever counts what this log does. */
+  readonly observer?: LogObserver
 }
 
 /** Who cosigns the heads of a log, and what of that outlives a restart. */
@@ -69,6 +72,8 @@ export interface LogStatus {
   readonly reason: string | undefined
   readonly queuedEntries: number
   readonly queuedBytes: number
+  /** How long the oldest of them has waited for its index and for the disk. */
+  readonly oldestWaitingMs: number
   readonly indexLag: number
   readonly liveLeaves: number
   readonly commits: number
@@ -89,6 +94,7 @@ export class Log {
   readonly #sequencer: Sequencer
   readonly #sealer: Sealer
   readonly #indexer: Indexer
+  readonly #observer: LogObserver
   readonly #publisher: Publisher
   readonly #reader: TileReader
   readonly #earlierRoots: EarlierRoots
@@ -98,6 +104,8 @@ export class Log {
   /** The newest head that is in both of its places. */
   #integrated: SignedHead
   #commits = 0
+  /** Commits that are on their way to the disk, oldest first. */
+  readonly #onTheWay = new Set<Step>()
   #signAgain = false
   #closing: Promise<void> | undefined
   /** Somebody has cosigned a larger tree of this log: nothing is signed any more. */
@@ -115,9 +123,10 @@ export class Log {
     this.origin = parts.origin
     this.#parts = parts
     this.#options = options
+    this.#observer = parts.observer ?? UNOBSERVED
     this.#pool = new Pool(options.pool, options.nowMs)
     this.#sequencer = new Sequencer({ ...parts, ...verified, nowMs: options.nowMs })
-    this.#sealer = new Sealer(parts.headFile)
+    this.#sealer = new Sealer(parts.headFile, this.#observer)
     this.#integrated = verified.head
     this.#reader = new TileReader(parts.store, () => this.#sequencer.tree, options.cacheBytes)
     this.#earlierRoots = new EarlierRoots(this.#reader)
@@ -125,8 +134,10 @@ export class Log {
       pool: this.#pool,
       finder: new LeafFinder(parts.index, (indexes) => this.#reader.leafHashes(indexes)),
       allowDuplicates: options.allowDuplicates,
+      observer: this.#observer,
     })
     this.#indexer = new Indexer({
+      observer: this.#observer,
       index: parts.index,
       next: verified.tree.size,
       mayRepeat: options.allowDuplicates,
@@ -150,8 +161,13 @@ export class Log {
    *   `outcome_unknown` when that cannot be said, and repeating is safe
    */
   async append(entries: readonly Uint8Array[], caller = ''): Promise<Appended> {
-    const placements = await this.#intake.submit(entries, caller)
-    return { placements, treeSize: this.#integrated.size }
+    try {
+      const placements = await this.#intake.submit(entries, caller)
+      return { placements, treeSize: this.#integrated.size }
+    } catch (error) {
+      this.#observer.refused(error instanceof SteleError ? error.code : 'internal')
+      throw error
+    }
   }
 
   /** The newest head that is on disk. */
@@ -252,6 +268,7 @@ export class Log {
       reason: this.#failure?.message,
       queuedEntries: this.#pool.depth,
       queuedBytes: this.#pool.bytes,
+      oldestWaitingMs: this.#oldestWaitingMs(),
       indexLag: this.#indexer.lag,
       liveLeaves: this.#intake.liveLeaves,
       commits: this.#commits,
@@ -316,13 +333,17 @@ export class Log {
 
   async #commit(units: readonly Unit[]): Promise<void> {
     const leaves = units.flatMap((unit) => unit.leaves)
+    const step = { units, leaves, beganMs: performance.now() }
+    this.#onTheWay.add(step)
     try {
       await this.#indexer.room()
       this.#signAgain = false
       this.#idleTimer.refresh()
       const head = await this.#sequencer.step(leaves)
-      void this.#finish(units, leaves, head)
+      this.#observer.synced('database')
+      void this.#finish(step, head)
     } catch (error) {
+      this.#onTheWay.delete(step)
       this.#halt(units, error)
     }
   }
@@ -331,12 +352,16 @@ export class Log {
    * Seals a committed head, and only then lets anybody know of it. The store comes first, so that after a crash
    * between the two the head file is the one that is behind; one that is ahead always means a rollback.
    */
-  async #finish(units: readonly Unit[], leaves: readonly LiveLeaf[], head: SignedHead): Promise<void> {
+  async #finish(step: Step, head: SignedHead): Promise<void> {
+    const { units, leaves, beganMs } = step
     try {
       await this.#sealer.seal(head)
     } catch (error) {
       return this.#halt(units, unknownOutcome(error))
+    } finally {
+      this.#onTheWay.delete(step)
     }
+    this.#observer.committed(leaves.length, performance.now() - beganMs)
     this.#commits++
     this.#integrated = head
     this.#publisher.publish(head)
@@ -397,6 +422,12 @@ export class Log {
     this.#pool.poke()
   }
 
+  #oldestWaitingMs(): number {
+    const begun = [...this.#onTheWay].flatMap(({ units }) => units[0]?.queuedAtMs ?? [])
+    const oldestMs = Math.min(...begun, this.#pool.oldestMs ?? Infinity)
+    return oldestMs === Infinity ? 0 : Math.max(0, this.#options.nowMs() - oldestMs)
+  }
+
   #idleForMs(): number {
     // setTimeout takes at most 2^31-1 ms and would fire at once for more.
     return Math.min(this.#options.headIntervalMs, 2 ** 31 - 1)
@@ -415,6 +446,14 @@ export class Log {
       )
     }
   }
+}
+
+/** One commit on its way to both of its places. */
+interface Step {
+  readonly units: readonly Unit[]
+  readonly leaves: readonly LiveLeaf[]
+  /** By a clock that nobody sets. */
+  readonly beganMs: number
 }
 
 function internalError(error: unknown): SteleError {

@@ -48,6 +48,11 @@ export class Pool {
     return this.#bytes
   }
 
+  /** Since when the oldest waiting unit waits, in milliseconds since 1970. */
+  get oldestMs(): number | undefined {
+    return this.#queue[0]?.queuedAtMs
+  }
+
   /**
    * Counts the unit against the bounds, or refuses it before anything was claimed for it.
    *
@@ -78,6 +83,7 @@ export class Pool {
 
   /** Puts an admitted unit in line. */
   push(unit: Unit): void {
+    unit.queuedAtMs = this.#nowMs()
     this.#queue.push(unit)
     this.#wake?.()
   }

@@ -1,17 +1,19 @@
-import { statfs } from 'node:fs/promises'
 import { parseBase64 } from '../bytes/base64.ts'
 import { SteleError } from '../errors.ts'
 import type { HostedLog, LogDirectory } from '../http/directory.ts'
 import type { Log } from '../log/log.ts'
 import type { ScrubClock, ScrubEvents, Scrubber, ScrubStatus } from '../log/scrubber.ts'
-import { listLogs, readLogInfo, type LogInfo } from './data-folder.ts'
 import { startScrubber } from './log-scrubber.ts'
+import type { LogObserver } from '../log/observer.ts'
+import { listLogs, readLogInfo, type LogInfo } from './data-folder.ts'
+import { freeBytes } from './disk-room.ts'
 import { mayHeal, openStoredLog, type LogSettings } from './open-log.ts'
 
 /** What happens to logs, for whoever writes the server's own log. */
 export interface HostEvents {
   opened(name: string, log: Log, tookMs: number): void
   failed(name: string, failure: SteleError): void
+  witnessCosigned?(name: string, witness: string, tookMs: number): void
   witnessFailed(name: string, witness: string, failure: SteleError): void
   publishedWithoutQuorum(name: string, reason: SteleError): void
   /** What the scrubber of a log says. */
@@ -30,6 +32,8 @@ export interface HostOptions {
   /** Rate of each log's scrubber; without it, or at 0, there is none. */
   readonly scrubBytesPerSecond?: number
   readonly scrubClock?: ScrubClock
+  /** Whoever counts what a log does. */
+  readonly observe?: (name: string) => LogObserver
 }
 
 /** LevelDB writes new files when it opens: with less room than this, opening would only lose the readers too. */
@@ -151,13 +155,15 @@ class Hosted implements HostedLog {
   }
 
   async #open(waitMs: number): Promise<void> {
-    const { folder, settings, events } = this.#options
+    const { folder, settings, events, observe } = this.#options
     const startedMs = performance.now()
     try {
       this.#info = await readLogInfo(folder, this.name)
       const log = await openStoredLog(folder, this.name, settings, {
+        cosigned: (witness, tookMs) => events.witnessCosigned?.(this.name, witness, tookMs),
         failed: (witness, failure) => events.witnessFailed(this.name, witness, failure),
         publishedWithoutQuorum: (reason) => events.publishedWithoutQuorum(this.name, reason),
+        ...(observe ? { observer: observe(this.name) } : {}),
       })
       this.#log = log
       this.#failure = undefined
@@ -203,8 +209,8 @@ class Hosted implements HostedLog {
 
   /** A disk that cannot even be asked is one to come back to later: nobody else waits for the answer. */
   async #hasRoom(): Promise<boolean> {
-    const disk = await statfs(this.#options.folder).catch(() => undefined)
-    return disk !== undefined && disk.bavail * disk.bsize >= ROOM_TO_REOPEN_BYTES
+    const free = await freeBytes(this.#options.folder)
+    return free !== undefined && free >= ROOM_TO_REOPEN_BYTES
   }
 }
 

@@ -35,6 +35,8 @@ export interface RequestLine {
   readonly bytes: number
   readonly address: string
   readonly tookMs: number
+  /** As in the answer, and in the server's own log. */
+  readonly requestId: string
 }
 
 /** What was refused at the gate, once for each caller, reason and minute. */
@@ -101,6 +103,7 @@ export function requestLine({ call, caller, ...traced }: Traced & { caller: Call
     bytes: lengthOf(answer.body),
     address: traced.address,
     tookMs: Math.round(tookMs * 100) / 100,
+    requestId: traced.requestId,
   }
 }
 

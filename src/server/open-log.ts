@@ -1,6 +1,7 @@
 import { hasCode, type SteleError } from '../errors.ts'
 import { encodeHead } from '../log/head.ts'
 import type { Log, LogOptions, Witnessing } from '../log/log.ts'
+import type { LogObserver } from '../log/observer.ts'
 import { openLog } from '../log/open.ts'
 import { parsePolicy } from '../policy/parse.ts'
 import { openHeadFile } from '../storage/head-file.ts'
@@ -18,6 +19,9 @@ export type LogSettings = Omit<LogOptions, 'allowDuplicates'> & { readonly witne
 
 /** How the witnesses of a log are asked, if it has a policy. */
 export type WitnessSettings = Omit<WitnessOptions, 'events'> & { readonly retryMs: number }
+
+/** Whom an open log tells what happens. */
+export type LogEvents = WitnessEvents & { readonly observer?: LogObserver }
 
 /** The private and public keys of a stored log, checked against each other. */
 export async function readLogKeys(folder: string, name: string, info: LogInfo): Promise<LogKeys> {
@@ -42,7 +46,7 @@ export async function openStoredLog(
   folder: string,
   name: string,
   settings: LogSettings,
-  events: WitnessEvents = SILENT,
+  events: LogEvents = SILENT,
 ): Promise<Log> {
   const info = await readLogInfo(folder, name)
   const files = logFiles(folder, name)
@@ -59,7 +63,15 @@ export async function openStoredLog(
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
     const witnessing = await readWitnessing(files, settings.witnesses, events)
     const log = await openLog(
-      { origin: info.origin, store, headFile, index, signer, ...(witnessing ? { witnessing } : {}) },
+      {
+        origin: info.origin,
+        store,
+        headFile,
+        index,
+        signer,
+        ...(witnessing ? { witnessing } : {}),
+        ...(events.observer ? { observer: events.observer } : {}),
+      },
       { ...settings, allowDuplicates: info.allowDuplicates },
     )
     // Of no more use, and only in the way of the next set: what cannot be removed now is removed then.
@@ -71,7 +83,7 @@ export async function openStoredLog(
   }
 }
 
-const SILENT: WitnessEvents = { failed() {}, publishedWithoutQuorum() {} }
+const SILENT: WitnessEvents = { cosigned() {}, failed() {}, publishedWithoutQuorum() {} }
 
 /** The witnesses of a log with a policy file; undefined for one without. */
 async function readWitnessing(

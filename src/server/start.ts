@@ -1,17 +1,23 @@
 import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { parseAddressSet } from '../access/address.ts'
 import { hasCode, SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
 import { RequestRates } from '../http/rates.ts'
 import { createHttpServer } from '../http/server.ts'
+import { createLogMeters } from '../http/log-meters.ts'
+import { createMetrics } from '../http/metrics.ts'
+import type { HttpLimits } from '../http/limits.ts'
 import { META_LOG } from './access-files.ts'
 import { openAccess, recordStart, type Access } from './access.ts'
 import { listOf, type Config } from './config.ts'
+import { freeBytes } from './disk-room.ts'
+import { hostReports } from './host-reports.ts'
 import { Host } from './host.ts'
 import { listen, stopListening } from './listen.ts'
 import { MetaEvents } from './meta-events.ts'
-import { scrubReports } from './scrub-reports.ts'
+import { affordableConnections, openFileLimit } from './open-files.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
 export interface RunningServer {
@@ -33,20 +39,36 @@ const REOPEN_AT_MOST_MS = 60_000
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const events = new MetaEvents()
-  const host = await openHost(config, logger, events)
+  const meters = createLogMeters()
+  // Absolute, so that every path in a message is one that answers can be kept free of.
+  const folder = resolve(config.data)
+  const disk = { freeBytes: () => freeBytes(folder), minFreeBytes: config['min-free-bytes'] }
+  const host = await Host.open({
+    folder,
+    settings: logSettings(config),
+    reopenAfterMs: REOPEN_AFTER_MS,
+    reopenAtMostMs: REOPEN_AT_MOST_MS,
+    openWrites: config.open,
+    scrubBytesPerSecond: config['scrub-bytes-per-second'],
+    observe: (name) => meters.observer(name),
+    events: hostReports({ logger, events, meters }),
+  })
   try {
     checkServable(host, config.data)
-    const access = await openAccess(config.data, metaTarget(host), { open: config.open, nowMs: Date.now })
+    const access = await openAccess(folder, metaTarget(host), { open: config.open, nowMs: Date.now })
     await sayStarted(config, access, logger)
     if (access.meta) events.attach(access.meta)
     const stopping = new AbortController()
     const server = createHttpServer({
       logs: host,
-      limits: httpLimits(config),
+      limits: withinOpenFiles(httpLimits(config), host, logger),
       keyring: access.keyring,
       gate: gateOf(config, host, access),
       ...(access.meta ? { trail: access.meta } : {}),
       logger,
+      disk,
+      slowRequestMs: config['slow-request-ms'],
+      metrics: createMetrics(host, Date.now, { meters, freeBytes: disk.freeBytes }),
       nowMs: Date.now,
       stopping: stopping.signal,
     })
@@ -65,29 +87,6 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     await host.close()
     throw error
   }
-}
-
-function openHost(config: Config, logger: Logger, events: MetaEvents): Promise<Host> {
-  return Host.open({
-    folder: config.data,
-    settings: logSettings(config),
-    reopenAfterMs: REOPEN_AFTER_MS,
-    reopenAtMostMs: REOPEN_AT_MOST_MS,
-    openWrites: config.open,
-    scrubBytesPerSecond: config['scrub-bytes-per-second'],
-    events: {
-      opened: (name, log, tookMs) =>
-        logger.info({ log: name, origin: log.origin, treeSize: log.integrated.size, tookMs }, 'log opened'),
-      failed: (name, failure) => {
-        logger.error({ log: name, code: failure.code }, failure.message)
-        events.tell('log_failed', name, { code: failure.code, reason: failure.message })
-      },
-      witnessFailed: (name, witness, { code, message }) => logger.warn({ log: name, witness, code }, message),
-      publishedWithoutQuorum: (name, { code, message }) =>
-        logger.warn({ log: name, code }, `published without a quorum: ${message}`),
-      scrub: (name) => scrubReports(name, logger, events),
-    },
-  })
 }
 
 function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typeof createGate> {
@@ -151,6 +150,16 @@ function checkServable(host: Host, folder: string): void {
   }
   const [first] = logs
   if (first?.failure && logs.every((hosted) => !hosted.log)) throw first.failure
+}
+
+function withinOpenFiles(limits: HttpLimits, host: Host, logger: Logger): HttpLimits {
+  const files = openFileLimit()
+  const maxConnections = affordableConnections(limits.maxConnections, host.list().length, files)
+  if (maxConnections < limits.maxConnections) {
+    const fields = { configured: limits.maxConnections, maxConnections, files }
+    logger.warn(fields, 'max-connections is lowered to what the limit on open files (ulimit -n) leaves')
+  }
+  return { ...limits, maxConnections }
 }
 
 function packageVersion(): string {

@@ -42,6 +42,9 @@ export async function stele(args: readonly string[], world: World = {}): Promise
       world.onStop?.(stop)
       return () => {}
     },
+    crash: () => {
+      throw new Error('crash')
+    },
     exit: (code) => {
       throw new Error(`exit ${code}`)
     },
