@@ -1,0 +1,244 @@
+import { SteleError } from '../errors.ts'
+import type { Hash } from '../merkle/hash.ts'
+import type { Tree } from '../tile/grow.ts'
+import type { SignedHead } from './head.ts'
+import { Indexer } from './indexer.ts'
+import { Intake, type Placement } from './intake.ts'
+import { LeafFinder } from './leaf-finder.ts'
+import type { LogOptions, LogParts, LogStatus } from './options.ts'
+import { Pool } from './pool.ts'
+import type { TileReader } from './reader.ts'
+import { Sealer } from './sealer.ts'
+import { Sequencer, unknownOutcome } from './sequencer.ts'
+import type { LiveLeaf, Unit } from './unit.ts'
+
+/** What a log was verified to hold when it was opened. */
+export interface Verified {
+  readonly tree: Tree
+  readonly head: SignedHead
+  readonly published: SignedHead
+  /** The latest timestamp that is known to have been signed: later than the head's after some crashes. */
+  readonly signedUntilMs: number
+}
+
+/** What a writer is made of, beside the parts of its log. */
+export interface WriterDeps {
+  readonly parts: LogParts
+  readonly options: LogOptions
+  readonly verified: Verified
+  /** Reads below the committed size; what it is asked for first comes after the writer is there. */
+  readonly reader: TileReader
+  /** Told of every head once it is in both of its places, in order. */
+  readonly onHead: (head: SignedHead) => void
+}
+
+/**
+ * The write path of one log, from bytes to a signed head in both of its places. Owner of what the log is doing, and of
+ * its newest head.
+ */
+export class Writer {
+  readonly #options: LogOptions
+  readonly #onHead: (head: SignedHead) => void
+  readonly #pool: Pool
+  readonly #intake: Intake
+  readonly #sequencer: Sequencer
+  readonly #sealer: Sealer
+  readonly #indexer: Indexer
+  readonly #running: Promise<void>
+  readonly #idleTimer: NodeJS.Timeout
+  #state: LogStatus['state']
+  #failure: SteleError | undefined
+  /** The newest head that is in both of its places. */
+  #integrated: SignedHead
+  #commits = 0
+  #signAgain = false
+  /** Somebody has cosigned a larger tree of this log: nothing is signed any more. */
+  #contradiction: SteleError | undefined
+  /** Resolves with the reason if entries are ever refused for good; reads go on. */
+  readonly halted: Promise<SteleError>
+  #sayHalted!: (failure: SteleError) => void
+
+  constructor({ parts, options, verified, reader, onHead }: WriterDeps) {
+    this.#options = options
+    this.#onHead = onHead
+    this.#pool = new Pool(options.pool, options.nowMs)
+    this.#sequencer = new Sequencer({ ...parts, ...verified, nowMs: options.nowMs })
+    this.#sealer = new Sealer(parts.headFile)
+    this.#integrated = verified.head
+    this.#intake = new Intake({
+      pool: this.#pool,
+      finder: new LeafFinder(parts.index, (indexes) => reader.leafHashes(indexes)),
+      allowDuplicates: options.allowDuplicates,
+    })
+    this.#indexer = new Indexer({
+      index: parts.index,
+      next: verified.tree.size,
+      mayRepeat: options.allowDuplicates,
+      forget: (leaves) => this.#intake.forget(leaves),
+    })
+    this.#state = 'serving'
+    if (parts.witnessing) this.#confirmFirst()
+    this.halted = new Promise((resolve) => (this.#sayHalted = resolve))
+    this.#idleTimer = setTimeout(() => this.#signIdleHead(), this.#idleForMs()).unref()
+    this.#running = this.#run()
+  }
+
+  /** See `Intake.submit`. */
+  submit(entries: readonly Uint8Array[], caller: string): Promise<Placement[]> {
+    return this.#intake.submit(entries, caller)
+  }
+
+  /** The index of an integrated leaf, the lowest if there are several. */
+  find(hash: Hash): Promise<number | undefined> {
+    return this.#intake.find(hash)
+  }
+
+  /** The newest head that is on disk. */
+  get integrated(): SignedHead {
+    return this.#integrated
+  }
+
+  /** The newest committed tree. */
+  get tree(): Tree {
+    return this.#sequencer.tree
+  }
+
+  /** Why no entries are taken, or undefined while they are. */
+  get failure(): SteleError | undefined {
+    return this.#failure
+  }
+
+  get status(): Omit<LogStatus, 'unpublished'> {
+    return {
+      state: this.#state,
+      reason: this.#failure?.message,
+      queuedEntries: this.#pool.depth,
+      queuedBytes: this.#pool.bytes,
+      indexLag: this.#indexer.lag,
+      liveLeaves: this.#intake.liveLeaves,
+      commits: this.#commits,
+    }
+  }
+
+  /** The witnesses have cosigned the head that the log was opened with. */
+  confirmed(): void {
+    if (this.#state !== 'confirming') return
+    this.#state = 'serving'
+    this.#intake.accept()
+  }
+
+  /** Somebody has cosigned a larger tree than this log has. */
+  contradict(error: SteleError): void {
+    this.#contradiction = error
+    this.#pool.poke()
+  }
+
+  /** Refuses new entries, commits and answers what was admitted. */
+  async stop(): Promise<void> {
+    if (this.#state !== 'halted') this.#state = 'closing'
+    this.#intake.refuse(
+      new SteleError('shutting_down', 'the log is stopping; nothing was logged', { retryAfterSeconds: 5 }),
+    )
+    this.#pool.poke()
+    await this.#running
+    clearTimeout(this.#idleTimer)
+    await this.#sealer.drained()
+  }
+
+  /** Brings the leaf index up to date, after `stop`. */
+  drained(): Promise<void> {
+    return this.#indexer.drained()
+  }
+
+  /** The files are closed. */
+  closed(): void {
+    this.#state = 'closed'
+  }
+
+  /**
+   * The write loop: while one commit is on its way to the disk, the next one gathers in the pool, and the head of the
+   * one before is sealed.
+   */
+  async #run(): Promise<void> {
+    while (this.#state !== 'halted') {
+      if (!this.#signAgain && !this.#contradiction) await this.#pool.whenFilled()
+      const units = this.#pool.take()
+      if (this.#contradiction) return this.#halt(units, this.#contradiction)
+      if (units.length > 0 || this.#signAgain) await this.#commit(units)
+      if (this.#state === 'closing' && this.#pool.depth === 0) return
+    }
+  }
+
+  async #commit(units: readonly Unit[]): Promise<void> {
+    const leaves = units.flatMap((unit) => unit.leaves)
+    try {
+      await this.#indexer.room()
+      this.#signAgain = false
+      this.#idleTimer.refresh()
+      const head = await this.#sequencer.step(leaves)
+      void this.#finish(units, leaves, head)
+    } catch (error) {
+      this.#halt(units, error)
+    }
+  }
+
+  /**
+   * Seals a committed head, and only then lets anybody know of it. The store comes first, so that after a crash
+   * between the two the head file is the one that is behind; one that is ahead always means a rollback.
+   */
+  async #finish(units: readonly Unit[], leaves: readonly LiveLeaf[], head: SignedHead): Promise<void> {
+    try {
+      await this.#sealer.seal(head)
+    } catch (error) {
+      return this.#halt(units, unknownOutcome(error))
+    }
+    this.#commits++
+    this.#integrated = head
+    this.#onHead(head)
+    this.#indexer.follow(leaves)
+    this.#intake.settle(units)
+    if (this.#state === 'closing') this.#pool.poke()
+  }
+
+  /** No step follows one that failed: what is on disk has to be read back first. Reads go on. */
+  #halt(units: readonly Unit[], error: unknown): void {
+    const cause = error instanceof SteleError ? error : internalError(error)
+    this.#intake.settle(units, cause)
+    if (this.#state === 'halted') return
+    this.#state = 'halted'
+    this.#failure = new SteleError('log_halted', `the log takes no entries: ${cause.message}`, { cause })
+    this.#intake.halt(this.#failure)
+    clearTimeout(this.#idleTimer)
+    this.#sayHalted(this.#failure)
+    this.#pool.poke()
+  }
+
+  /**
+   * A backup that was restored is consistent in itself. Witnesses that saw a newer head are the ones who can tell, so
+   * nothing is signed before they were asked.
+   */
+  #confirmFirst(): void {
+    this.#state = 'confirming'
+    this.#intake.refuse(
+      new SteleError('log_halted', 'the log takes no entries until its witnesses have confirmed its head', {
+        retryAfterSeconds: 2,
+      }),
+    )
+  }
+
+  #signIdleHead(): void {
+    if (this.#state !== 'serving') return void this.#idleTimer.refresh()
+    this.#signAgain = true
+    this.#pool.poke()
+  }
+
+  #idleForMs(): number {
+    // setTimeout takes at most 2^31-1 ms and would fire at once for more.
+    return Math.min(this.#options.headIntervalMs, 2 ** 31 - 1)
+  }
+}
+
+function internalError(error: unknown): SteleError {
+  const message = error instanceof Error ? error.message : String(error)
+  return new SteleError('internal', `internal error while committing: ${message}`, { cause: error })
+}
