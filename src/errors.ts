@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'rate_limited' // this caller holds more than its share of the queue; nothing was logged
   | 'overloaded' // the queue is full for everyone; nothing was logged
   | 'shutting_down' // the server is stopping; nothing was logged
+  | 'frozen' // this log has ended: it is read for ever and takes no entry; nothing was logged
   | 'log_halted' // this log takes no writes until an operator, or the space it lacks, comes back
   | 'outcome_unknown' // the write may or may not be on disk; repeating it is safe
   | 'unreachable' // a server did not answer, or not with HTTP
@@ -42,16 +43,25 @@ export type ErrorCode =
   | 'stale_size' // a commit that grows from another size than the stored one
   | 'internal' // a bug in this program
 
+/** What an error says beside its code and message. */
+export interface SteleErrorOptions extends ErrorOptions {
+  readonly retryAfterSeconds?: number
+  readonly successor?: string | undefined
+}
+
 /** A failure that a program can tell apart by its `code`, and a person understands by its message. */
 export class SteleError extends Error {
   override readonly name = 'SteleError'
   readonly code: ErrorCode
   /** For 429 and 503: after how many seconds trying again makes sense. */
   readonly retryAfterSeconds: number | undefined
+  /** For `frozen`: the URL of the log that goes on instead. */
+  readonly successor: string | undefined
 
-  constructor(code: ErrorCode, message: string, options: ErrorOptions & { retryAfterSeconds?: number } = {}) {
+  constructor(code: ErrorCode, message: string, options: SteleErrorOptions = {}) {
     super(message, options)
     this.code = code
+    this.successor = options.successor
     this.retryAfterSeconds = options.retryAfterSeconds
   }
 }

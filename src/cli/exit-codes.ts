@@ -42,6 +42,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   too_slow: 27,
   unsupported_media_type: 28,
   method_not_allowed: 29,
+  frozen: 41,
   // A data folder that is not opened.
   not_initialised: 30,
   foreign_format: 31,

@@ -47,7 +47,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       method: 'get',
       path: '/readyz',
       tag: 'Instance',
-      summary: 'Does every log take entries, and is its head fresh?',
+      summary: 'Does every log that is not frozen take entries, and is its head fresh?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Readiness } },
         503: { description: 'No, and why.', content: { 'application/json': Readiness } },
@@ -129,12 +129,14 @@ function readiness({ logs, limits, nowMs }: HttpDeps): Answer {
   const states = logs.list().map(({ name, log, failure }) => {
     const state = log?.status.state ?? 'failed'
     const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
-    const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
+    // Of a frozen log nothing new is expected, so that no age of it is a fault.
+    const frozen = state === 'frozen'
+    const old = !frozen && headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
     const reason =
       failure?.message ?? log?.status.reason ?? (old ? 'the published head is too old' : undefined)
     return {
       name,
-      ready: state === 'serving' && !old,
+      ready: frozen || (state === 'serving' && !old),
       state,
       ...(reason === undefined ? {} : { reason }),
       ...(headAgeMs === undefined ? {} : { headAgeMs }),

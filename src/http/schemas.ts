@@ -29,6 +29,10 @@ export const Problem = z
     status: z.int().meta({ description: 'The HTTP status.' }),
     detail: z.string().meta({ description: 'What was expected, and what came.' }),
     code: z.string().meta({ description: 'For programs: codes are added, never renamed.' }),
+    successor: z
+      .string()
+      .optional()
+      .meta({ description: 'With the code frozen: the URL of the log that goes on instead.' }),
   })
   .meta({ id: 'Problem', description: 'Why a request was refused.' })
 export type ProblemDetails = z.output<typeof Problem>
@@ -117,8 +121,9 @@ export const LogDescription = z
     treeSize: size('Published tree size.').optional(),
     rootHash: hex('Root hash at that size.').optional(),
     timestampMs: size('When that head was signed, milliseconds since 1970.').optional(),
-    state: z.enum(['confirming', 'serving', 'halted', 'closing', 'closed', 'failed']).meta({
-      description: 'halted: reads only. failed: it could not be opened, and has neither size nor root here.',
+    state: z.enum(['confirming', 'serving', 'frozen', 'halted', 'closing', 'closed', 'failed']).meta({
+      description:
+        'frozen: ended for ever, reads only. halted: reads only. failed: it could not be opened, and has neither size nor root here.',
     }),
     reason: z.string().optional().meta({ description: 'Why it is halted or failed.' }),
     allowDuplicates: z.boolean().meta({ description: 'Whether the same bytes become a new leaf each time.' }),

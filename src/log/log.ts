@@ -8,6 +8,7 @@ import type { Placement } from './intake.ts'
 import type { LogOptions, LogParts, LogStatus } from './options.ts'
 import { Publisher, type Publication } from './publisher.ts'
 import { TileReader } from './reader.ts'
+import type { LastWords } from './ending.ts'
 import { Writer, type Verified } from './writer.ts'
 
 export type { LogOptions, LogParts, LogStatus, Witnessing } from './options.ts'
@@ -54,12 +55,25 @@ export class Log {
    * @param entries each of 0 to 65,535 bytes, which the caller has checked
    * @param caller whose share of the queue they count against
    * @returns once all of them are integrated: on disk, and covered by a signed head
-   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted` when nothing was logged;
+   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted`, `frozen` when nothing was logged;
    *   `outcome_unknown` when that cannot be said, and repeating is safe
    */
   async append(entries: readonly Uint8Array[], caller = ''): Promise<Appended> {
     const placements = await this.#writer.submit(entries, caller)
     return { placements, treeSize: this.integrated.size }
+  }
+
+  /**
+   * Ends the log for ever: commits what was admitted, then, in one step, a last entry if there is one and the mark that
+   * nothing follows. Reads, proofs and signing the same head anew go on. There is no way back. Repeating it is safe, and
+   * gives a log that was frozen without a successor one.
+   *
+   * @returns the final head, once it is integrated
+   * @throws SteleError `usage` for a successor that is no URL; `already_exists` if it is frozen with another successor,
+   *   or being frozen; `log_halted`, `shutting_down`; `outcome_unknown`
+   */
+  freeze(lastWords: LastWords = {}): Promise<SignedHead> {
+    return this.#writer.freeze(lastWords)
   }
 
   /** The newest head that is on disk. */

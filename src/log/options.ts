@@ -42,7 +42,7 @@ export interface Witnessing {
 /** What a log is doing, for health and metrics. */
 export interface LogStatus {
   /** `confirming`: with witnesses, no entries are taken until they have cosigned the head it was opened with. */
-  readonly state: 'confirming' | 'serving' | 'halted' | 'closing' | 'closed'
+  readonly state: 'confirming' | 'serving' | 'frozen' | 'halted' | 'closing' | 'closed'
   /** Why it is halted. */
   readonly reason: string | undefined
   readonly queuedEntries: number

@@ -1,15 +1,17 @@
 import { SteleError } from '../errors.ts'
 import type { Hash } from '../merkle/hash.ts'
 import type { Tree } from '../tile/grow.ts'
-import type { SignedHead } from './head.ts'
+import { already, endingOf, isFurtherMark, type Ending, type LastWords } from './ending.ts'
+import type { FinalMark, SignedHead } from './head.ts'
 import { Indexer } from './indexer.ts'
 import { Intake, type Placement } from './intake.ts'
 import { LeafFinder } from './leaf-finder.ts'
 import type { LogOptions, LogParts, LogStatus } from './options.ts'
 import { Pool } from './pool.ts'
 import type { TileReader } from './reader.ts'
+import { frozenError, haltedBy, later, stopping, unknownOutcome } from './refusals.ts'
 import { Sealer } from './sealer.ts'
-import { Sequencer, unknownOutcome } from './sequencer.ts'
+import { Sequencer } from './sequencer.ts'
 import type { LiveLeaf, Unit } from './unit.ts'
 
 /** What a log was verified to hold when it was opened. */
@@ -52,6 +54,10 @@ export class Writer {
   #integrated: SignedHead
   #commits = 0
   #signAgain = false
+  /** Somebody wants the log to end; what was admitted is committed first. */
+  #ending: Ending | undefined
+  /** Heads that were signed before this lack a key. */
+  readonly #keysSinceMs: number
   /** Somebody has cosigned a larger tree of this log: nothing is signed any more. */
   #contradiction: SteleError | undefined
   /** Resolves with the reason if entries are ever refused for good; reads go on. */
@@ -76,8 +82,14 @@ export class Writer {
       mayRepeat: options.allowDuplicates,
       forget: (leaves) => this.#intake.forget(leaves),
     })
+    this.#keysSinceMs = parts.signer.sinceMs ?? 0
     this.#state = 'serving'
-    if (parts.witnessing) this.#confirmFirst()
+    const { final } = verified.head
+    // What is frozen only signs what it has signed before: witnesses need not be asked first.
+    const confirming = !final && parts.witnessing !== undefined
+    if (final) this.#freezeWith(final)
+    if (confirming) this.#confirmFirst()
+    this.#signAgain = !confirming && this.#isOutdated()
     this.halted = new Promise((resolve) => (this.#sayHalted = resolve))
     this.#idleTimer = setTimeout(() => this.#signIdleHead(), this.#idleForMs()).unref()
     this.#running = this.#run()
@@ -124,7 +136,9 @@ export class Writer {
   confirmed(): void {
     if (this.#state !== 'confirming') return
     this.#state = 'serving'
+    this.#signAgain = this.#isOutdated()
     this.#intake.accept()
+    this.#pool.poke()
   }
 
   /** Somebody has cosigned a larger tree than this log has. */
@@ -133,12 +147,25 @@ export class Writer {
     this.#pool.poke()
   }
 
+  /** See `Log.freeze`. */
+  async freeze(words: LastWords): Promise<SignedHead> {
+    const { final } = this.#integrated
+    if (this.#state === 'confirming' || this.#state === 'halted') throw this.#notNow()
+    if (this.#state !== 'serving' && this.#state !== 'frozen') throw stopping()
+    if (this.#ending) throw already('it is being frozen')
+    if (final && !isFurtherMark(final, words)) return this.#integrated
+    this.#ending = endingOf(words)
+    // Not for good yet: until the mark is on disk, a crash leaves a log that takes entries.
+    if (!final) this.#intake.refuse(later('the log is being frozen; nothing was logged'))
+    this.#pool.poke()
+    return this.#ending.done
+  }
+
   /** Refuses new entries, commits and answers what was admitted. */
   async stop(): Promise<void> {
     if (this.#state !== 'halted') this.#state = 'closing'
-    this.#intake.refuse(
-      new SteleError('shutting_down', 'the log is stopping; nothing was logged', { retryAfterSeconds: 5 }),
-    )
+    // A frozen log says so to the last.
+    if (!this.#integrated.final) this.#intake.refuse(stopping())
     this.#pool.poke()
     await this.#running
     clearTimeout(this.#idleTimer)
@@ -161,12 +188,42 @@ export class Writer {
    */
   async #run(): Promise<void> {
     while (this.#state !== 'halted') {
-      if (!this.#signAgain && !this.#contradiction) await this.#pool.whenFilled()
+      if (!this.#hasWork()) await this.#pool.whenFilled()
       const units = this.#pool.take()
       if (this.#contradiction) return this.#halt(units, this.#contradiction)
-      if (units.length > 0 || this.#signAgain) await this.#commit(units)
+      if (this.#ending && this.#pool.depth === 0) await this.#end(this.#ending)
+      else if (units.length > 0 || this.#signAgain) await this.#commit(units)
       if (this.#state === 'closing' && this.#pool.depth === 0) return
     }
+  }
+
+  #hasWork(): boolean {
+    const canEnd = this.#ending !== undefined && this.#pool.depth === 0
+    return this.#signAgain || canEnd || this.#contradiction !== undefined
+  }
+
+  /** The last entry and the mark are one commit: no crash leaves one without the other. */
+  async #end(ending: Ending): Promise<void> {
+    const { lastEntry, mark } = ending
+    const leaves = lastEntry === undefined ? [] : [this.#intake.claimLast(lastEntry)]
+    try {
+      await this.#indexer.room()
+      this.#signAgain = false
+      this.#idleTimer.refresh()
+      const head = await this.#sequencer.step(leaves, mark)
+      await this.#finish([], leaves, head)
+    } catch (error) {
+      this.#halt([], error)
+    }
+    if (this.#state === 'halted') return
+    this.#ending = undefined
+    this.#freezeWith(mark)
+    ending.resolve(this.#integrated)
+  }
+
+  #freezeWith(mark: FinalMark): void {
+    this.#intake.refuse(frozenError(mark))
+    if (this.#state !== 'closing') this.#state = 'frozen'
   }
 
   async #commit(units: readonly Unit[]): Promise<void> {
@@ -197,18 +254,18 @@ export class Writer {
     this.#onHead(head)
     this.#indexer.follow(leaves)
     this.#intake.settle(units)
-    if (this.#state === 'closing') this.#pool.poke()
   }
 
   /** No step follows one that failed: what is on disk has to be read back first. Reads go on. */
   #halt(units: readonly Unit[], error: unknown): void {
-    const cause = error instanceof SteleError ? error : internalError(error)
+    const cause = haltedBy(error)
     this.#intake.settle(units, cause)
     if (this.#state === 'halted') return
     this.#state = 'halted'
     this.#failure = new SteleError('log_halted', `the log takes no entries: ${cause.message}`, { cause })
     this.#intake.halt(this.#failure)
     clearTimeout(this.#idleTimer)
+    this.#ending?.reject(cause)
     this.#sayHalted(this.#failure)
     this.#pool.poke()
   }
@@ -219,26 +276,26 @@ export class Writer {
    */
   #confirmFirst(): void {
     this.#state = 'confirming'
-    this.#intake.refuse(
-      new SteleError('log_halted', 'the log takes no entries until its witnesses have confirmed its head', {
-        retryAfterSeconds: 2,
-      }),
-    )
+    this.#intake.refuse(this.#notNow())
   }
 
   #signIdleHead(): void {
-    if (this.#state !== 'serving') return void this.#idleTimer.refresh()
+    if (this.#state !== 'serving' && this.#state !== 'frozen') return void this.#idleTimer.refresh()
     this.#signAgain = true
     this.#pool.poke()
+  }
+
+  #notNow(): SteleError {
+    return this.#failure ?? later('the log takes no entries until its witnesses have confirmed its head')
+  }
+
+  /** The newest head was signed by the keys of another time. */
+  #isOutdated(): boolean {
+    return this.#integrated.timestampMs < this.#keysSinceMs
   }
 
   #idleForMs(): number {
     // setTimeout takes at most 2^31-1 ms and would fire at once for more.
     return Math.min(this.#options.headIntervalMs, 2 ** 31 - 1)
   }
-}
-
-function internalError(error: unknown): SteleError {
-  const message = error instanceof Error ? error.message : String(error)
-  return new SteleError('internal', `internal error while committing: ${message}`, { cause: error })
 }
