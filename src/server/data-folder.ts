@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { z } from 'zod'
 import { SteleError } from '../errors.ts'
 import { createHeadFile, syncFolder } from '../storage/head-file.ts'
 import { LevelStore } from '../storage/level.ts'
@@ -10,13 +9,16 @@ import { EMPTY_TREE } from '../tile/grow.ts'
 import { encodeHead } from '../log/head.ts'
 import { fileError, readTextFile, writeNewFile } from './files.ts'
 import { generateLogKeys, keySigner, type LogKeys } from './keys.ts'
+import { FIRST_KEY_FILE, firstKey, formatLogInfo, parseLogInfo, type LogInfo } from './log-info.ts'
+
+export type { LogInfo, LogKey } from './log-info.ts'
 
 /*
  * A data folder:
  *
  *   stele.json                 format and version
- *   logs/<name>/log.json       what the log is: origin, public keys, settings
- *   logs/<name>/log.skey       private key of the checkpoints, mode 600
+ *   logs/<name>/log.json       what the log is: origin, public keys with their times, settings
+ *   logs/<name>/log.skey       private key of the checkpoints, mode 600; further ones are log-<key id>.skey
  *   logs/<name>/tree-head.pem  private key of the RFC 6962 tree heads, mode 600
  *   logs/<name>/database/      LevelDB: entries, tiles, heads
  *   logs/<name>/leaf-index/    LevelDB: leaf hash to index; can be deleted, is rebuilt
@@ -27,24 +29,13 @@ import { generateLogKeys, keySigner, type LogKeys } from './keys.ts'
 const FORMAT = 'stele data folder'
 const FORMAT_VERSION = 1
 
-/** What a log is, as `log.json` says. */
-const logInfoSchema = z.strictObject({
-  origin: z.string().min(1),
-  verifierKey: z.string(),
-  treeHeadKey: z.string(),
-  allowDuplicates: z.boolean(),
-  createdAt: z.string(),
-  /** Where the head file is, if not in this folder. */
-  headFile: z.string().optional(),
-})
-export type LogInfo = z.infer<typeof logInfoSchema>
-
 /** Names go into URLs and paths as they are. */
 const LOG_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
 
 /** The files of one log. */
 export interface LogFiles {
   readonly folder: string
+  readonly info: string
   readonly database: string
   readonly leafIndex: string
   readonly checkpointKey: string
@@ -122,14 +113,12 @@ export async function readLogInfo(folder: string, name: string): Promise<LogInfo
   checkLogName(name)
   const { folder: logFolder } = logFiles(folder, name)
   if (!existsSync(logFolder)) throw new SteleError('not_found', `${folder}: there is no log "${name}" in it`)
-  const path = join(logFolder, 'log.json')
+  const path = logFiles(folder, name).info
   const text = await readTextFile(path)
   if (text === undefined) {
     throw new SteleError('not_initialised', `${logFolder}: half a log: expected a log.json in it, found none`)
   }
-  const info = logInfoSchema.safeParse(parseJson(text, path))
-  if (!info.success) throw new SteleError('foreign_format', `${path}: ${z.prettifyError(info.error)}`)
-  return info.data
+  return parseLogInfo(text, path)
 }
 
 /**
@@ -176,14 +165,17 @@ async function buildLog(building: string, log: NewLog, nowMs: number): Promise<L
   }
   await createHeadFile(headFile ?? join(building, 'head'), record)
   const info: LogInfo = {
+    version: 2,
     origin: log.origin,
     verifierKey: keys.verifierKey,
+    keys: [firstKey(keys.verifierKey)],
+    rotations: [],
     treeHeadKey: keys.treeHeadPublicKey,
     allowDuplicates: log.allowDuplicates,
     createdAt: new Date(nowMs).toISOString(),
     ...(headFile ? { headFile } : {}),
   }
-  await writeNewFile(join(building, 'log.json'), json(info))
+  await writeNewFile(files.info, formatLogInfo(info))
   await syncFolder(building)
   return info
 }
@@ -206,9 +198,10 @@ export function headFilePath(folder: string, name: string, info: LogInfo): strin
 function filesIn(folder: string): LogFiles {
   return {
     folder,
+    info: join(folder, 'log.json'),
     database: join(folder, 'database'),
     leafIndex: join(folder, 'leaf-index'),
-    checkpointKey: join(folder, 'log.skey'),
+    checkpointKey: join(folder, FIRST_KEY_FILE),
     treeHeadKey: join(folder, 'tree-head.pem'),
     policy: join(folder, 'policy'),
     published: join(folder, 'published'),

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { hasCode, type SteleError } from '../errors.ts'
 import { encodeHead } from '../log/head.ts'
 import type { Log, LogOptions, Witnessing } from '../log/log.ts'
@@ -9,7 +10,8 @@ import { LevelStore } from '../storage/level.ts'
 import { readPublishedFile, writePublishedFile } from '../storage/published-file.ts'
 import { headFilePath, logFiles, readLogInfo, type LogFiles, type LogInfo } from './data-folder.ts'
 import { readKeyFile, readTextFile } from './files.ts'
-import { checkKeyPair, keySigner, type LogKeys } from './keys.ts'
+import { activeKeys } from './key-times.ts'
+import { checkKeyPairs, headSigner, type PrivateKeys } from './keys.ts'
 import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.ts'
 
 /** What a server can be told about how its logs work, apart from what each log was created with. */
@@ -18,16 +20,16 @@ export type LogSettings = Omit<LogOptions, 'allowDuplicates'> & { readonly witne
 /** How the witnesses of a log are asked, if it has a policy. */
 export type WitnessSettings = Omit<WitnessOptions, 'events'> & { readonly retryMs: number }
 
-/** The private and public keys of a stored log, checked against each other. */
-export async function readLogKeys(folder: string, name: string, info: LogInfo): Promise<LogKeys> {
+/** The private keys that sign for a stored log, checked against its public ones. */
+export async function readLogKeys(folder: string, name: string, info: LogInfo): Promise<PrivateKeys> {
   const files = logFiles(folder, name)
-  const keys: LogKeys = {
-    checkpointKey: await readKeyFile(files.checkpointKey),
+  const keys: PrivateKeys = {
+    checkpointKeys: await Promise.all(
+      activeKeys(info.keys).map(({ file }) => readKeyFile(join(files.folder, file))),
+    ),
     treeHeadKey: await readKeyFile(files.treeHeadKey),
-    verifierKey: info.verifierKey,
-    treeHeadPublicKey: info.treeHeadKey,
   }
-  checkKeyPair(keys, files.folder)
+  checkKeyPairs(info, keys, files.folder)
   return keys
 }
 
@@ -45,7 +47,7 @@ export async function openStoredLog(
 ): Promise<Log> {
   const info = await readLogInfo(folder, name)
   const files = logFiles(folder, name)
-  const signer = keySigner(info.origin, await readLogKeys(folder, name, info))
+  const signer = headSigner(info, await readLogKeys(folder, name, info))
   const opened: { close(): Promise<void> }[] = []
   const opening = async <T extends { close(): Promise<void> }>(part: Promise<T>): Promise<T> => {
     opened.push(await part)
