@@ -7,6 +7,7 @@ import type { HttpDeps } from './deps.ts'
 import { entryRoutes } from './entry-routes.ts'
 import { withoutMethod } from './fallbacks.ts'
 import { instanceRoutes } from './instance-routes.ts'
+import { keyRoutes } from './key-routes.ts'
 import { koaOf } from './koa.ts'
 import { SILENT } from './logger.ts'
 import { openApiDocument, type OpenApiDocument } from './openapi.ts'
@@ -45,6 +46,7 @@ export function createApp(deps: HttpDeps): App {
     ...appendRoutes(deps, bodies),
     ...entryRoutes(deps),
     ...proofRoutes(deps),
+    ...keyRoutes(deps),
     ...ctRoutes(deps),
     ...instanceRoutes(deps, describe),
   ]

@@ -106,21 +106,24 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
 }
 
 function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number] {
-  const { name, origin, verifierKey, allowDuplicates, log, failure } = hosted
+  const { name, origin, verifierKey, keys, allowDuplicates, log, failure } = hosted
   const status = log?.status
   const reason = failure?.message ?? status?.reason
   const published = log?.published
+  const successor = log?.integrated.final?.successor
   return {
     name,
     origin,
     path: `/logs/${name}/`,
     verifierKey,
+    verifierKeys: keys.flatMap((key) => (key.retired ? [] : [key.verifierKey])),
     treeHeadKey: base64Of(hosted.treeHeadKey),
     ...(published
       ? { treeSize: published.size, rootHash: hexOf(published.root), timestampMs: published.timestampMs }
       : {}),
     state: status?.state ?? 'failed',
     ...(reason === undefined ? {} : { reason }),
+    ...(successor === undefined ? {} : { successor }),
     allowDuplicates,
   }
 }

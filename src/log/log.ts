@@ -33,6 +33,9 @@ export class Log {
   /** Resolves with the reason if this log ever stops taking entries; reads go on until it is closed. */
   readonly halted: Promise<SteleError>
 
+  /** Resolves once it is known whether this log takes entries: at once, or when its witnesses have answered. */
+  readonly settled: Promise<void>
+
   constructor(parts: LogParts, options: LogOptions, verified: Verified) {
     this.origin = parts.origin
     this.#parts = parts
@@ -46,6 +49,7 @@ export class Log {
       onHead: (head) => this.#publisher.publish(head),
     })
     this.halted = this.#writer.halted
+    this.settled = this.#writer.settled
     this.#publisher.publish(verified.head)
   }
 

@@ -63,6 +63,9 @@ export class Writer {
   /** Resolves with the reason if entries are ever refused for good; reads go on. */
   readonly halted: Promise<SteleError>
   #sayHalted!: (failure: SteleError) => void
+  /** Resolves once it is known whether entries are taken: witnesses have confirmed the head, or it ended otherwise. */
+  readonly settled: Promise<void>
+  #saySettled!: () => void
 
   constructor({ parts, options, verified, reader, onHead }: WriterDeps) {
     this.#options = options
@@ -91,6 +94,8 @@ export class Writer {
     if (confirming) this.#confirmFirst()
     this.#signAgain = !confirming && this.#isOutdated()
     this.halted = new Promise((resolve) => (this.#sayHalted = resolve))
+    this.settled = new Promise((resolve) => (this.#saySettled = resolve))
+    if (!confirming) this.#saySettled()
     this.#idleTimer = setTimeout(() => this.#signIdleHead(), this.#idleForMs()).unref()
     this.#running = this.#run()
   }
@@ -136,6 +141,7 @@ export class Writer {
   confirmed(): void {
     if (this.#state !== 'confirming') return
     this.#state = 'serving'
+    this.#saySettled()
     this.#signAgain = this.#isOutdated()
     this.#intake.accept()
     this.#pool.poke()
@@ -163,6 +169,7 @@ export class Writer {
 
   /** Refuses new entries, commits and answers what was admitted. */
   async stop(): Promise<void> {
+    this.#saySettled()
     if (this.#state !== 'halted') this.#state = 'closing'
     // A frozen log says so to the last.
     if (!this.#integrated.final) this.#intake.refuse(stopping())
@@ -266,6 +273,7 @@ export class Writer {
     this.#intake.halt(this.#failure)
     clearTimeout(this.#idleTimer)
     this.#ending?.reject(cause)
+    this.#saySettled()
     this.#sayHalted(this.#failure)
     this.#pool.poke()
   }

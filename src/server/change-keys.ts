@@ -16,7 +16,7 @@ import { replaceFile, writeNewFile } from './files.ts'
 import { activeKeys, firstVerifierKey, isEd25519 } from './key-times.ts'
 import { parseCheckpointKey } from './keys.ts'
 import { formatLogInfo, type LogInfo, type LogKey } from './log-info.ts'
-import { readLogKeys } from './open-log.ts'
+import { readPrivateKeys } from './private-keys.ts'
 import { withStoredHead } from './stored-head.ts'
 
 /** What a log can sign its checkpoints with. */
@@ -137,7 +137,7 @@ export function retireKey(
     if (untilMs > nowMs && !beforeOverlapEnds) {
       throw usage(keyId, `it was announced to sign until ${new Date(untilMs).toISOString()}`)
     }
-    const secret = await readLogKeys(folder, name, info)
+    const secret = await readPrivateKeys(logFiles(folder, name).folder, info)
     const skey = secret.checkpointKeys[activeKeys(info.keys).indexOf(key)]!
     const statements = await farewell(info, key, beside, skey, { size: head.size, nowMs })
     const retired = { treeSize: head.size, timestampMs: Math.max(nowMs, nextMs) }
@@ -167,7 +167,7 @@ async function addTo(
   if (active.length >= MAX_ACTIVE_KEYS) {
     throw new SteleError('usage', `log ${name}: ${active.length} keys sign already; retire one first`)
   }
-  const secret = await readLogKeys(folder, name, info)
+  const secret = await readPrivateKeys(logFiles(folder, name).folder, info)
   const made = generateKey(info, algorithm)
   const timeSeconds = Math.floor(nowMs / 1000)
   const statements: string[] = []

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { SteleError } from '../errors.ts'
-import { createHeadFile, syncFolder } from '../storage/head-file.ts'
-import { LevelStore } from '../storage/level.ts'
-import { EMPTY_TREE } from '../tile/grow.ts'
-import { encodeHead } from '../log/head.ts'
+import { syncFolder } from '../storage/head-file.ts'
 import { fileError, readTextFile, writeNewFile } from './files.ts'
-import { generateLogKeys, keySigner, type LogKeys } from './keys.ts'
-import { FIRST_KEY_FILE, firstKey, formatLogInfo, parseLogInfo, type LogInfo } from './log-info.ts'
+import { buildIdentity, buildStore } from './build-log.ts'
+import { filesIn, type LogFiles, type NewLog } from './log-files.ts'
+import { parseLogInfo, type LogInfo } from './log-info.ts'
+
+export type { LogFiles, NewLog } from './log-files.ts'
 
 export type { LogInfo, LogKey } from './log-info.ts'
 
@@ -31,27 +31,6 @@ const FORMAT_VERSION = 1
 
 /** Names go into URLs and paths as they are. */
 const LOG_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
-
-/** The files of one log. */
-export interface LogFiles {
-  readonly folder: string
-  readonly info: string
-  readonly database: string
-  readonly leafIndex: string
-  readonly checkpointKey: string
-  readonly treeHeadKey: string
-  readonly policy: string
-  readonly published: string
-}
-
-export interface NewLog {
-  readonly name: string
-  /** First line of its checkpoints and name of its key; nobody can change it later. */
-  readonly origin: string
-  readonly allowDuplicates: boolean
-  /** A folder, best on another disk, for the head file. */
-  readonly headFolder?: string
-}
 
 /** Makes an empty data folder. @throws SteleError `already_exists`, `foreign_format`, `io_error` */
 export async function initDataFolder(folder: string): Promise<void> {
@@ -151,38 +130,10 @@ export async function createLog(folder: string, log: NewLog, nowMs = Date.now())
 }
 
 async function buildLog(building: string, log: NewLog, nowMs: number): Promise<LogInfo> {
-  const files = filesIn(building)
-  const keys = await generateLogKeys(log.origin)
-  await writeNewFile(files.checkpointKey, `${keys.checkpointKey}\n`, 0o600)
-  await writeNewFile(files.treeHeadKey, keys.treeHeadKey, 0o600)
-  const headFile = log.headFolder ? resolve(log.headFolder, `${log.name}.head`) : undefined
-  const record = await firstHead(log.origin, keys, nowMs)
-  const store = await LevelStore.open(files.database, { create: true })
-  try {
-    await store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record } })
-  } finally {
-    await store.close()
-  }
-  await createHeadFile(headFile ?? join(building, 'head'), record)
-  const info: LogInfo = {
-    version: 2,
-    origin: log.origin,
-    verifierKey: keys.verifierKey,
-    keys: [firstKey(keys.verifierKey)],
-    rotations: [],
-    treeHeadKey: keys.treeHeadPublicKey,
-    allowDuplicates: log.allowDuplicates,
-    createdAt: new Date(nowMs).toISOString(),
-    ...(headFile ? { headFile } : {}),
-  }
-  await writeNewFile(files.info, formatLogInfo(info))
+  const info = await buildIdentity(building, log, nowMs)
+  await buildStore(building, info, [], nowMs)
   await syncFolder(building)
   return info
-}
-
-async function firstHead(origin: string, keys: LogKeys, timestampMs: number): Promise<Uint8Array> {
-  const { size, root } = EMPTY_TREE
-  return encodeHead(await keySigner(origin, keys).sign({ size, root, timestampMs }))
 }
 
 /** Where the files of a log are. */
@@ -192,23 +143,11 @@ export function logFiles(folder: string, name: string): LogFiles {
 
 /** Where the head file of a log is. */
 export function headFilePath(folder: string, name: string, info: LogInfo): string {
-  return info.headFile ?? join(logFiles(folder, name).folder, 'head')
+  return info.headFile ?? logFiles(folder, name).head
 }
 
-function filesIn(folder: string): LogFiles {
-  return {
-    folder,
-    info: join(folder, 'log.json'),
-    database: join(folder, 'database'),
-    leafIndex: join(folder, 'leaf-index'),
-    checkpointKey: join(folder, FIRST_KEY_FILE),
-    treeHeadKey: join(folder, 'tree-head.pem'),
-    policy: join(folder, 'policy'),
-    published: join(folder, 'published'),
-  }
-}
-
-function checkLogName(name: string): void {
+/** @throws SteleError `usage` */
+export function checkLogName(name: string): void {
   if (LOG_NAME.test(name)) return
   throw new SteleError(
     'usage',

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { hasCode, type SteleError } from '../errors.ts'
 import { encodeHead } from '../log/head.ts'
 import type { Log, LogOptions, Witnessing } from '../log/log.ts'
@@ -8,10 +7,10 @@ import { openHeadFile } from '../storage/head-file.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
 import { readPublishedFile, writePublishedFile } from '../storage/published-file.ts'
-import { headFilePath, logFiles, readLogInfo, type LogFiles, type LogInfo } from './data-folder.ts'
-import { readKeyFile, readTextFile } from './files.ts'
-import { activeKeys } from './key-times.ts'
-import { checkKeyPairs, headSigner, type PrivateKeys } from './keys.ts'
+import { headFilePath, logFiles, readLogInfo, type LogFiles } from './data-folder.ts'
+import { readTextFile } from './files.ts'
+import { headSigner } from './keys.ts'
+import { readPrivateKeys } from './private-keys.ts'
 import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.ts'
 
 /** What a server can be told about how its logs work, apart from what each log was created with. */
@@ -19,19 +18,6 @@ export type LogSettings = Omit<LogOptions, 'allowDuplicates'> & { readonly witne
 
 /** How the witnesses of a log are asked, if it has a policy. */
 export type WitnessSettings = Omit<WitnessOptions, 'events'> & { readonly retryMs: number }
-
-/** The private keys that sign for a stored log, checked against its public ones. */
-export async function readLogKeys(folder: string, name: string, info: LogInfo): Promise<PrivateKeys> {
-  const files = logFiles(folder, name)
-  const keys: PrivateKeys = {
-    checkpointKeys: await Promise.all(
-      activeKeys(info.keys).map(({ file }) => readKeyFile(join(files.folder, file))),
-    ),
-    treeHeadKey: await readKeyFile(files.treeHeadKey),
-  }
-  checkKeyPairs(info, keys, files.folder)
-  return keys
-}
 
 /**
  * Opens a log of a data folder for serving: keys, database, leaf index, head file, and all the checks of `openLog`.
@@ -47,7 +33,7 @@ export async function openStoredLog(
 ): Promise<Log> {
   const info = await readLogInfo(folder, name)
   const files = logFiles(folder, name)
-  const signer = headSigner(info, await readLogKeys(folder, name, info))
+  const signer = headSigner(info, await readPrivateKeys(files.folder, info))
   const opened: { close(): Promise<void> }[] = []
   const opening = async <T extends { close(): Promise<void> }>(part: Promise<T>): Promise<T> => {
     opened.push(await part)

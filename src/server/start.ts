@@ -35,6 +35,10 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       witnessFailed: (name, witness, { code, message }) => logger.warn({ log: name, witness, code }, message),
       publishedWithoutQuorum: (name, { code, message }) =>
         logger.warn({ log: name, code }, `published without a quorum: ${message}`),
+      keysChanged: (name, statements) =>
+        logger.info({ log: name, statements: statements.length }, 'the keys of the log have changed'),
+      frozen: (name, { size, final }) =>
+        logger.info({ log: name, treeSize: size, successor: final?.successor }, 'log frozen'),
     },
   })
   try {

@@ -13,6 +13,8 @@ const broken: HostedLog = {
   name: 'broken',
   origin: 'log.example/<broken>',
   verifierKey: 'log.example/broken+00000000+AAAA',
+  keys: [],
+  rotations: '',
   treeHeadKey: Uint8Array.of(1, 2, 3),
   allowDuplicates: false,
   log: undefined,

@@ -45,7 +45,7 @@ export async function addLog(folder: string, options: NewLogOptions): Promise<Lo
 }
 
 /** The origin is the log's URL without its scheme, unless somebody wants another one. */
-function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
+export function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
   const chosen = origin ?? `${withoutScheme(publicUrl)}/logs/${name}`
   try {
     checkKeyName(chosen, '--origin')
