@@ -117,11 +117,9 @@ export const LogDescription = z
     origin: z.string().meta({ description: 'First line of its checkpoints.' }),
     path: z.string().meta({ description: 'Prefix of its URLs, from the root of this server.' }),
     verifierKey: z.string().meta({ description: 'vkey of the Ed25519 key that signs its checkpoints.' }),
-    verifierKeys: z
-      .array(z.string())
-      .meta({
-        description: 'vkeys of all keys that sign its checkpoints now; v1/keys below it has the others.',
-      }),
+    verifierKeys: z.array(z.string()).meta({
+      description: 'vkeys of all keys that sign its checkpoints now; v1/keys below it has the others.',
+    }),
     treeHeadKey: base64('SubjectPublicKeyInfo of the P-256 key that signs its RFC 6962 tree heads.'),
     treeSize: size('Published tree size.').optional(),
     rootHash: hex('Root hash at that size.').optional(),

@@ -6,6 +6,7 @@ import {
   verifySuccession,
   type Succession,
 } from '../../client/lineage.ts'
+import { SteleError } from '../../errors.ts'
 import { listLogs, readLogInfo } from '../../server/data-folder.ts'
 import { StoredLog } from '../files/stored-log.ts'
 
@@ -69,8 +70,8 @@ async function endsOf(folder: string, name: string): Promise<Ends | undefined> {
     if (head.size === 0) return undefined
     const tiles = new VerifiedTiles(log.files, head)
     const entry = async (index: number): Promise<Uint8Array> => {
-      const [found] = await Array.fromAsync(readEntries(log.files, tiles, index, index + 1))
-      return found!.entry.slice()
+      for await (const found of readEntries(log.files, tiles, index, index + 1)) return found.entry.slice()
+      throw new SteleError('out_of_range', `index ${index}: there is no such entry`)
     }
     return {
       origin: log.info.origin,

@@ -30,6 +30,7 @@ const log = z.strictObject({
   origin: z.string().min(1).optional(),
   policy: z.string().min(1).optional(),
   rotations: z.string().min(1).optional(),
+  frozen: z.boolean().default(false),
   'tree-head-key': z.string().min(1).optional(),
   matchers: z.array(matcher).default([]),
 })
@@ -111,7 +112,7 @@ export function monitorConfig(
 }
 
 type NamedKeys = Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys'>
-type NamedLog = Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys' | 'policy' | 'treeHeadKey' | 'matchers'>
+type NamedLog = Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys' | 'policy' | 'treeHeadKey' | 'frozen' | 'matchers'>
 
 function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base: string): NamedLog[] {
   const policy = item.policy === undefined ? undefined : readPolicy(resolve(base, item.policy))
@@ -120,6 +121,7 @@ function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base
     policy,
     treeHeadKey:
       treeHeadKey === undefined ? undefined : usage('tree-head-key', () => readTreeHeadKey(treeHeadKey)),
+    frozen: item.frozen,
     matchers: [...shared, ...item.matchers].map((spec) => createMatcher(spec)),
   }
   const rotations = item.rotations === undefined ? '' : readText(resolve(base, item.rotations))
