@@ -15,14 +15,12 @@ describe('a frozen log over HTTP', () => {
     for (const reply of [
       await server.post('/logs/demo/add', 'b'),
       await server.post('/logs/demo/v1/entries', 'a'),
-      await server.post('/logs/demo/v1/entries:batch', '"b"\n', ndjson),
+      await server.post('/logs/demo/v1/batches', '"b"\n', ndjson),
     ]) {
-      if (reply.status === 404) continue
       expect(reply.status).toBe(410)
       expect(reply.headers['link']).toBe(`<${NEXT}>; rel="successor-version"`)
       expect(Problem.parse(reply.json())).toMatchObject({ code: 'frozen', successor: NEXT })
     }
-    expect((await server.post('/logs/demo/add', 'b')).status).toBe(410)
   })
 
   test('has no Link without a successor, and goes on to be read', async () => {

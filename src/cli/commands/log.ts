@@ -74,7 +74,7 @@ function keyCommands(log: Command, actions: Actions): void {
     .description(
       'make a key in the place of an old one, which announces it and goes on signing beside it for now',
     )
-    .option('--key <key id>', 'the old key, 8 hex digits (default: the first Ed25519 key that signs)')
+    .option('--key <key-id>', 'the old key, 8 hex digits (default: the first Ed25519 key that signs)')
     .option('--overlap-days <days>', 'how long the old key is announced to sign as well (default: 30)')
     .addHelpText(
       'after',
@@ -85,7 +85,7 @@ function keyCommands(log: Command, actions: Actions): void {
     )
     .action(actions.of(rotateKeyCommand))
   log
-    .command('retire-key <name> <key id>')
+    .command('retire-key <name> <key-id>')
     .description('let a key sign no further head; never the last one, nor one without a successor beside it')
     .option(
       '--before-overlap-ends',
@@ -112,7 +112,7 @@ function endCommands(log: Command, actions: Actions): void {
     )
     .action(actions.of(freezeCommand))
   log
-    .command('rollover <name> <new name>')
+    .command('rollover <name> <new-name>')
     .description('FOR EVER: freeze the log and begin its successor; each names the other in an entry')
     .option('--public-url <url>', 'where others reach this server; --url means the same here')
     .option('--origin <text>', "the successor's origin (default: public URL and new name)")
