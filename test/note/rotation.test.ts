@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseCheckpoint } from '../../src/note/checkpoint.ts'
@@ -46,6 +47,7 @@ describe('a key rotation', () => {
     expect(formatRotation(about(A, B))).toBe(EXAMPLE)
     const note = await rotation(A, B)
     expect(parseNote(note).text).toBe(EXAMPLE)
+    expect(readFileSync('proto-docs/keys.md', 'utf8')).toContain(note)
     const { old, next, ...rest } = openRotation(note)
     expect(names([old, next])).toEqual(names([A.verifier, B.verifier]))
     expect(rest).toEqual({

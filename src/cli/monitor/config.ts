@@ -112,7 +112,10 @@ export function monitorConfig(
 }
 
 type NamedKeys = Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys'>
-type NamedLog = Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys' | 'policy' | 'treeHeadKey' | 'frozen' | 'matchers'>
+type NamedLog = Pick<
+  MonitoredLog,
+  'url' | 'origin' | 'verifierKeys' | 'policy' | 'treeHeadKey' | 'frozen' | 'matchers'
+>
 
 function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base: string): NamedLog[] {
   const policy = item.policy === undefined ? undefined : readPolicy(resolve(base, item.policy))
