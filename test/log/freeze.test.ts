@@ -3,7 +3,6 @@ import { decodeHead, encodeHead } from '../../src/log/head.ts'
 import type { LogParts } from '../../src/log/log.ts'
 import { openLog } from '../../src/log/open.ts'
 import { Sequencer } from '../../src/log/sequencer.ts'
-import type { LeafIndex } from '../../src/storage/leaf-index.ts'
 import { bytes, checkDisk, Disk, openTestLog, OPTIONS } from './fixture.ts'
 
 const NEXT = 'https://log.example/logs/next'
@@ -147,7 +146,7 @@ test('closing ends although the last that was admitted turned out to be logged b
       const value = Reflect.get(target, name, target) as unknown
       return typeof value === 'function' ? (value.bind(target) as unknown) : value
     },
-  }) as LeafIndex
+  })
   const again = await openLog({ ...parts, index: slow }, OPTIONS)
   const same = again.append([bytes('a')])
   await expect.poll(() => find).toBeDefined()

@@ -16,13 +16,20 @@ import { testFolder } from '../support/folder.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
-/** Runs a command and kills it after so many milliseconds, unless it ended before. @returns whether it ended by itself */
-async function killed(args: readonly string[], afterMs: number): Promise<boolean> {
+/** Runs a command and kills it after so many milliseconds, unless it ended before. */
+async function killed(args: readonly string[], afterMs: number): Promise<void> {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: 'ignore' })
-  const ended = new Promise<boolean>((resolve) => child.once('close', (code) => resolve(code === 0)))
-  const done = await Promise.race([ended, wait(afterMs, undefined)])
-  if (done === undefined) child.kill('SIGKILL')
-  return ended
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  await Promise.race([ended, wait(afterMs)])
+  child.kill('SIGKILL')
+  await ended
+}
+
+/** How long a command takes here and now: kills are spread over the second half of that, in which files are written. */
+async function durationMs(args: readonly string[]): Promise<number> {
+  const startedMs = performance.now()
+  await killed(args, 60_000)
+  return performance.now() - startedMs
 }
 
 async function makeLog(): Promise<string> {
@@ -44,11 +51,20 @@ test('a rotation that is killed leaves old keys or new ones, and every head stay
   const folder = await makeLog()
   const pinned = [parseVerifierKey((await readLogInfo(folder, 'main')).verifierKey)]
   const heads: string[] = []
+  const rotate = (data: string): string[] => [
+    'log',
+    'rotate-key',
+    'main',
+    '--overlap-days',
+    '0',
+    '--data',
+    data,
+  ]
+  const fullMs = await durationMs(rotate(await makeLog()))
   let completed = 0
-  for (let round = 0; round < 40; round++) {
+  for (let round = 0; round < 30; round++) {
     const before = activeKeys((await readLogInfo(folder, 'main')).keys)
-    const args = ['log', 'rotate-key', 'main', '--overlap-days', '0', '--data', folder]
-    await killed(args, 150 + random.between(0, 250))
+    await killed(rotate(folder), fullMs * (0.5 + random.next() * 0.6))
     const after = activeKeys((await readLogInfo(folder, 'main')).keys)
     expect([before.length, before.length + 1]).toContain(after.length)
     completed += after.length - before.length
@@ -61,16 +77,18 @@ test('a rotation that is killed leaves old keys or new ones, and every head stay
   const { origin, rotations } = await readLogInfo(folder, 'main')
   const verifiers = followRotations({ origin, verifiers: pinned }, rotations.join(''))
   for (const head of heads) openCheckpoint(head, { origin, verifiers })
-  console.info('rotations:', JSON.stringify({ rounds: 40, completed }))
+  console.info('rotations:', JSON.stringify({ rounds: 30, completed }))
 })
 
 test('a freeze that is killed leaves a log that takes entries or a frozen one', async () => {
   const random = new Random(seedOfRun('freeze'))
+  const freeze = (data: string): string[] => ['log', 'freeze', 'main', '--data', data]
+  const fullMs = await durationMs(freeze(await makeLog()))
   let frozen = 0
   for (let round = 0; round < 30; round++) {
     const folder = await makeLog()
     await append(folder, 'main', 'a')
-    await killed(['log', 'freeze', 'main', '--data', folder], 200 + random.between(0, 300))
+    await killed(freeze(folder), fullMs * (0.5 + random.next() * 0.6))
     const log = await openStoredLog(folder, 'main', SETTINGS)
     const isFrozen = log.status.state === 'frozen'
     const appended = log.append([Buffer.from('b')])
@@ -84,18 +102,21 @@ test('a freeze that is killed leaves a log that takes entries or a frozen one', 
 
 test('a rollover that is killed again and again ends in two logs that name each other', async () => {
   const random = new Random(seedOfRun('rollover'))
-  let kills = 0
+  const rollOver = (data: string): string[] => [
+    ...['log', 'rollover', 'main', 'next', '--origin', 'log.example/next'],
+    ...['--successor', 'https://log.example/logs/next', '--data', data],
+  ]
+  const fullMs = await durationMs(rollOver(await makeLog()))
+  let attempts = 0
   for (let round = 0; round < 10; round++) {
     const folder = await makeLog()
     await append(folder, 'main', 'a')
-    const args = ['log', 'rollover', 'main', 'next', '--origin', 'log.example/next']
-    const all = [...args, '--successor', 'https://log.example/logs/next', '--data', folder]
-    for (let ms = 200; !(await listLogs(folder)).includes('next'); ms += 40) {
-      await killed(all, ms + random.between(0, 80))
-      kills++
+    for (let share = 0.5; !(await listLogs(folder)).includes('next'); share += 0.05) {
+      await killed(rollOver(folder), fullMs * (share + random.next() * 0.1))
+      attempts++
     }
     expect(await lineageOf(folder, 'next')).toMatchObject({ predecessor: { name: 'main' } })
     expect(await lineageOf(folder, 'main')).toMatchObject({ successor: { name: 'next' } })
   }
-  console.info('rollovers:', JSON.stringify({ rounds: 10, attempts: kills }))
+  console.info('rollovers:', JSON.stringify({ rounds: 10, attempts }))
 })
