@@ -102,10 +102,8 @@ test('a freeze that is killed leaves a log that takes entries or a frozen one', 
 
 test('a rollover that is killed again and again ends in two logs that name each other', async () => {
   const random = new Random(seedOfRun('rollover'))
-  const rollOver = (data: string): string[] => [
-    ...['log', 'rollover', 'main', 'next', '--origin', 'log.example/next'],
-    ...['--successor', 'https://log.example/logs/next', '--data', data],
-  ]
+  const flags = ['--origin', 'log.example/next', '--successor', 'https://log.example/logs/next']
+  const rollOver = (data: string): string[] => ['log', 'rollover', 'main', 'next', ...flags, '--data', data]
   const fullMs = await durationMs(rollOver(await makeLog()))
   let attempts = 0
   for (let round = 0; round < 10; round++) {
