@@ -82,14 +82,20 @@ test('a server that stops while keys are changed ends as it should', async () =>
   const { stored, host } = await hosted()
   let go!: () => void
   const gate = new Promise<void>((resolve) => (go = resolve))
+  let begin!: () => void
+  const begun = new Promise<void>((resolve) => (begin = resolve))
   const changing = host.changeKeys('main', async () => {
+    begin()
     await gate
     return addKey(stored.folder, 'main', 'ed25519')
   })
+  await begun
   const closed = host.close()
   go()
   await changing
   await closed
-  // Nobody has it open any more.
+  // Nobody has it open any more, and nobody changes it on behalf of a server that has stopped.
   await addKey(stored.folder, 'main', 'ed25519')
+  const late = host.changeKeys('main', () => addKey(stored.folder, 'main', 'ed25519'))
+  await expect(late).rejects.toMatchObject({ code: 'shutting_down' })
 })

@@ -25,7 +25,7 @@ async function killed(args: readonly string[], afterMs: number): Promise<void> {
   await ended
 }
 
-/** How long a command takes here and now: kills are spread over the second half of that, in which files are written. */
+/** How long a command takes here and now: kills are spread from the middle of that on, when files are written, to some that come too late. */
 async function durationMs(args: readonly string[]): Promise<number> {
   const startedMs = performance.now()
   await killed(args, 60_000)
@@ -64,7 +64,7 @@ test('a rotation that is killed leaves old keys or new ones, and every head stay
   let completed = 0
   for (let round = 0; round < 30; round++) {
     const before = activeKeys((await readLogInfo(folder, 'main')).keys)
-    await killed(rotate(folder), fullMs * (0.5 + random.next() * 0.6))
+    await killed(rotate(folder), fullMs * (0.5 + random.next()))
     const after = activeKeys((await readLogInfo(folder, 'main')).keys)
     expect([before.length, before.length + 1]).toContain(after.length)
     completed += after.length - before.length
@@ -88,7 +88,7 @@ test('a freeze that is killed leaves a log that takes entries or a frozen one', 
   for (let round = 0; round < 30; round++) {
     const folder = await makeLog()
     await append(folder, 'main', 'a')
-    await killed(freeze(folder), fullMs * (0.5 + random.next() * 0.6))
+    await killed(freeze(folder), fullMs * (0.5 + random.next()))
     const log = await openStoredLog(folder, 'main', SETTINGS)
     const isFrozen = log.status.state === 'frozen'
     const appended = log.append([Buffer.from('b')])
