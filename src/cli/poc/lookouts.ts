@@ -1,0 +1,147 @@
+import { Writable, Readable } from 'node:stream'
+import { parseHex } from '../../bytes/hex.ts'
+import { auditLog, HttpFiles, verifyProofFile } from '../../client/index.ts'
+import { asHash, type Hash } from '../../merkle/hash.ts'
+import { verifyConsistency } from '../../merkle/verify.ts'
+import { parseCheckpoint, type Checkpoint } from '../../note/checkpoint.ts'
+import { parseNote } from '../../note/note.ts'
+import { openWithPolicy } from '../../policy/evaluate.ts'
+import { parsePolicy } from '../../policy/parse.ts'
+import { formatAddCheckpoint } from '../../witness/request.ts'
+import { fsckStored } from '../fsck/stored.ts'
+import { Terminal } from '../output/terminal.ts'
+import { noticed, type Lookout, type Notice, type Party } from './attack.ts'
+import { LOG } from './history.ts'
+import { judgeEvidence, monitorOnce } from './monitoring.ts'
+import { DEADLINE_MS, type Stage } from './stage.ts'
+
+type Look = Lookout['look']
+const lookout =
+  (by: Party, look: Look) =>
+  (fact: string | undefined): Lookout => ({ by, fact, look })
+
+/** Opens the log again: it does not open, or opens and takes no entries. */
+const open: Look = async (stage) => {
+  const failure = await stage.startLog()
+  return failure && { code: failure.code, message: failure.message }
+}
+
+export const log = lookout('log', open)
+/** The same, where it is the witness's answer that stops the log. */
+export const witnessOfLog = lookout('witness', open)
+
+/** One round. */
+export const monitor = lookout('monitor', monitorOnce)
+
+const HOURS_MS = 2 * 3_600_000
+
+/** Two hours later: the log has logged something meanwhile, and the monitor looks. */
+export const monitorHoursLater = lookout('monitor', async (stage) => {
+  const { clock, front } = stage.parts
+  clock.moveOn(HOURS_MS)
+  await stage.append(stage.newClient(`${front.target}/logs/${LOG}`))
+  return monitorOnce(stage)
+})
+
+/** Judges what the monitor kept, offline. */
+export const thirdParty = lookout('third party', judgeEvidence)
+
+/** Recomputes the log over HTTP, as `stele audit` does. */
+export const auditor = lookout('auditor', (stage) => audit(stage, stage.parts.front.url))
+
+/** Recomputes the log on disk, as `stele fsck` does; leaves it closed. */
+export const fsck = lookout('auditor', async (stage) => {
+  await stage.stopLog()
+  const options = { secondOpinion: false, rebuildIndex: false }
+  const { findings } = await fsckStored(silentTerminal(), stage.data, LOG, options)
+  const [first] = findings
+  return first && { code: String(first['code'] ?? first.kind), message: first.message }
+})
+
+/** Asks for the newest head; it must extend the newest one that the client has verified. */
+export const client = lookout('client', (stage) => noticed(() => stage.client.checkpoint()))
+
+/** Asks for the newest head, having seen nothing before. */
+export const newcomer = lookout('client', (stage) => noticed(() => stage.newClient().checkpoint()))
+
+/** Reads an entry. */
+export const clientReads = (index: number) =>
+  lookout('client', (stage) => noticed(() => stage.newClient().entry(index)))
+
+/** Appends an entry, and believes the receipt only if it holds. */
+export const clientAppends = lookout('client', (stage) => noticed(() => stage.append()))
+
+/** Holds the checkpoint that readers see against the policy. */
+export const policyReader = lookout('verifier', (stage) =>
+  noticed(async () => openWithPolicy(await shownNote(stage), parsePolicy(stage.parts.policy))),
+)
+
+/** Verifies the proof that is handed to it, offline, under the policy. */
+export const verifier = lookout('verifier', async (stage) => {
+  const { entry, proof } = (stage.claim ??= await stage.append())
+  const result = verifyProofFile({ entry, proof, policy: parsePolicy(stage.parts.policy) })
+  return result.verdict === 'verified' ? undefined : { code: result.verdict, message: result.message }
+})
+
+/** Is asked to cosign what readers see, with the consistency proof that the log gives for it. */
+export const witness = lookout('witness', async (stage) => {
+  const note = await shownNote(stage)
+  const old = headOf(stage.heads.at(-1)!)
+  const path = await shownConsistency(stage, old.size, headOf(note).size)
+  const url = `${stage.parts.witness!.url}/add-checkpoint`
+  const answer = await fetch(url, { method: 'POST', body: formatAddCheckpoint(old.size, path, note) })
+  if (answer.ok) return undefined
+  const { code, detail } = (await answer.json()) as { code: string; detail: string }
+  return { code, message: detail }
+})
+
+/** Asks the log to prove that its newest tree extends the oldest one that was published, and verifies that. */
+export const consistencyReader = lookout('auditor', (stage) =>
+  noticed(async () => {
+    const [older, newer] = [headOf(stage.heads[0]!), headOf(await shownNote(stage))]
+    const path = await shownConsistency(stage, older.size, newer.size)
+    const [oldRoot, newRoot] = [older.root, newer.root]
+    verifyConsistency({ oldSize: older.size, newSize: newer.size, oldRoot, newRoot, path })
+  }),
+)
+
+/** Recomputes the log at a URL. */
+export async function audit({ parts }: Stage, url: string): Promise<Notice | undefined> {
+  const { origin, verifierKey } = parts.info
+  let found: Notice | undefined
+  const failed = await noticed(async () => {
+    const files = new HttpFiles(url, { timeoutMs: DEADLINE_MS }, { deadlineMs: DEADLINE_MS })
+    const { finding } = await auditLog(files, { origin, verifierKeys: [verifierKey], partialTiles: 'stored' })
+    found = finding && { code: finding.kind, message: finding.message }
+  })
+  return failed ?? found
+}
+
+/** The checkpoint as readers see it. */
+function shownNote(stage: Stage): Promise<string> {
+  return stage.newClient().unverifiedCheckpoint()
+}
+
+function headOf(note: string): Checkpoint {
+  return parseCheckpoint(parseNote(note).text)
+}
+
+async function shownConsistency(stage: Stage, oldSize: number, newSize: number): Promise<Hash[]> {
+  const answer = await fetch(`${stage.parts.front.url}/v1/proofs/consistency?old=${oldSize}&new=${newSize}`)
+  const { path } = (await answer.json()) as { path: string[] }
+  return path.map((hex) => asHash(parseHex(hex, 'proof'), 'proof'))
+}
+
+function silentTerminal(): Terminal {
+  const sink = (): Writable => new Writable({ write: (_part, _encoding, done) => done() })
+  const io = {
+    stdout: sink(),
+    stderr: sink(),
+    stdin: Readable.from([]),
+    env: {},
+    calledAs: 'stele',
+    onStopSignal: () => () => {},
+    exit: (code: number): never => process.exit(code),
+  }
+  return new Terminal(io, { json: true, quiet: true, color: false })
+}
