@@ -13,6 +13,7 @@ import { initCommand } from './commands/init.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { logCommand } from './commands/log.ts'
 import { monitorCommand } from './commands/monitor.ts'
+import { pocCommand } from './commands/poc.ts'
 import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -50,7 +51,8 @@ export function createProgram(actions: Actions, io: Io): Command {
     monitorCommand,
     policyCommand,
   ]
-  for (const command of [...add, ...check, witnessCommand, benchCommand]) command(program, actions)
+  for (const command of [...add, ...check, witnessCommand, benchCommand, pocCommand])
+    command(program, actions)
   return program.addHelpText(
     'after',
     examples(

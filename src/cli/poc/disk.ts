@@ -2,7 +2,7 @@ import { encodeUtf8 } from '../../bytes/text.ts'
 import type { Attack } from './attack.ts'
 import { overwriteEntry, removeEntry, swapEntries, truncateAfter } from './database.ts'
 import { readHistory, rewriteWithoutKey } from './history.ts'
-import { auditor, client, clientReads, fsck, log, monitor, thirdParty, witnessOfLog } from './lookouts.ts'
+import { client, fsck, log, logServes, monitor, thirdParty, witnessOfLog } from './lookouts.ts'
 import { monitorOnce } from './monitoring.ts'
 import { backUp, entryAt, restoreBackup } from './setting.ts'
 import type { Stage } from './stage.ts'
@@ -23,13 +23,7 @@ export const diskAttacks: readonly Attack[] = [
   {
     name: 'edit-entry',
     title: 'overwrite entry 10 in the database',
-    lookouts: [
-      log(undefined),
-      auditor('entry_differs'),
-      monitor('bad_entry'),
-      clientReads(10)('bad_proof'),
-      fsck('entry_differs'),
-    ],
+    lookouts: [log(undefined), logServes(10)('corrupt'), monitor('bad_entry'), fsck('entry_differs')],
     act: onDisk((stage) => overwriteEntry(stage.data, 10, FORGED)),
   },
   {
@@ -57,7 +51,7 @@ export const diskAttacks: readonly Attack[] = [
   {
     name: 'reorder',
     title: 'let entries 10 and 20 change places in the database',
-    lookouts: [log(undefined), auditor('entry_differs'), monitor('bad_entry'), clientReads(20)('bad_proof')],
+    lookouts: [log(undefined), logServes(20)('corrupt'), monitor('bad_entry'), fsck('entry_differs')],
     act: onDisk((stage) => swapEntries(stage.data, 10, 20)),
   },
   {

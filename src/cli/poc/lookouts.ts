@@ -27,6 +27,14 @@ const open: Look = async (stage) => {
 }
 
 export const log = lookout('log', open)
+/** Asks the log for an entry that it must not give away unless it is the one in the tree. */
+export const logServes = (index: number) =>
+  lookout('log', async ({ parts }) => {
+    const answer = await fetch(`${parts.front.url}/v1/entries/${index}`)
+    if (answer.ok) return undefined
+    const { code, detail } = (await answer.json()) as { code: string; detail: string }
+    return { code, message: `entry ${index} is not served: ${detail}` }
+  })
 /** The same, where it is the witness's answer that stops the log. */
 export const witnessOfLog = lookout('witness', open)
 

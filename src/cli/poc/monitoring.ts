@@ -1,12 +1,13 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FINDING_KINDS, type Finding } from '../../monitor/finding.ts'
-import { verifyEvidence } from '../../monitor/evidence-verdict.ts'
+import { verifyEvidence, type EvidenceJudged, type EvidenceRefused } from '../../monitor/evidence-verdict.ts'
 import { LogMonitor } from '../../monitor/log-monitor.ts'
 import { Outbox } from '../../monitor/outbox.ts'
 import { parseBase64 } from '../../bytes/base64.ts'
 import { KEY_TYPE } from '../../note/key-id.ts'
 import { parseVerifierKey, verifierKey } from '../../note/key.ts'
+import type { VerifierKey } from '../../note/note.ts'
 import { monitorConfig } from '../monitor/config.ts'
 import { FolderStore } from '../monitor/folder-store.ts'
 import type { Notice } from './attack.ts'
@@ -22,9 +23,8 @@ const RECHECK_ALL = 1000
  */
 export async function monitorOnce(stage: Stage): Promise<Notice | undefined> {
   const { clock, options } = stage.parts
-  const rounds = await readdir(stage.path('.'))
-  const forgotten = rounds.filter((name) => name.startsWith('monitor')).length
-  const folder = stage.path(options.monitorForgets ? `monitor-${forgotten}` : 'monitor')
+  const folder = stage.path('monitor')
+  if (options.monitorForgets) await rm(folder, { recursive: true, force: true })
   const outbox = new Outbox({ webhooks: [], clock, print: async () => {} })
   const store = new FolderStore(folder)
   const transport = { clock, timeoutMs: DEADLINE_MS }
@@ -62,21 +62,27 @@ function gravest(findings: readonly Finding[]): Notice | undefined {
 
 /** What somebody makes of the monitor's evidence who has the log's public keys and is offline: the best of its files. */
 export async function judgeEvidence(stage: Stage): Promise<Notice | undefined> {
-  const { info } = stage.parts
-  const treeHeadKey = parseBase64(info.treeHeadKey, 'tree head key')
-  const keys = [parseVerifierKey(info.verifierKey), verifierKey(info.origin, KEY_TYPE.treeHead, treeHeadKey)]
-  const verdicts = (await evidenceFiles(stage)).map(async (path) => {
-    const result = verifyEvidence({
-      evidence: await readFile(path),
-      origin: info.origin,
-      verifierKeys: keys,
-    })
-    const said =
-      'proven' in result ? [...result.proven.slice(-1), ...result.notProven].join('; ') : result.message
-    return { code: result.verdict, message: said }
-  })
-  const all = await Promise.all(verdicts)
-  return all.find(({ code }) => code === 'proven') ?? all[0]
+  const { origin } = stage.parts.info
+  const verifierKeys = logKeys(stage)
+  const verdicts: Notice[] = []
+  for (const path of await evidenceFiles(stage)) {
+    const result = verifyEvidence({ evidence: await readFile(path), origin, verifierKeys })
+    verdicts.push({ code: result.verdict, message: sentenceOf(result) })
+  }
+  return verdicts.find(({ code }) => code === 'proven') ?? verdicts[0]
+}
+
+/** What decides the verdict. */
+function sentenceOf(result: EvidenceJudged | EvidenceRefused): string {
+  if (!('proven' in result)) return result.message
+  const [first] = result.notProven
+  return first === undefined ? result.proven.at(-1)! : `not proven: ${first}`
+}
+
+/** The public keys of the log: for checkpoints, and for the tree heads of RFC 6962. */
+export function logKeys({ parts: { info } }: Stage): VerifierKey[] {
+  const spki = parseBase64(info.treeHeadKey, 'tree head key')
+  return [parseVerifierKey(info.verifierKey), verifierKey(info.origin, KEY_TYPE.treeHead, spki)]
 }
 
 /** Where the monitor has put its evidence. */

@@ -1,5 +1,7 @@
 import { SteleError } from '../../errors.ts'
+import { formatVerifierKey } from '../../note/key.ts'
 import type { Attack, Lookout, Notice, Party } from './attack.ts'
+import { evidenceFiles, logKeys } from './monitoring.ts'
 import { setStage } from './setting.ts'
 import type { Stage, StageOptions } from './stage.ts'
 
@@ -38,6 +40,10 @@ export interface Trial {
   readonly tookMs: number
   /** Where it happened. */
   readonly folder: string
+  /** What the monitor kept there. */
+  readonly evidence: readonly string[]
+  /** The keys of the log, by which evidence is judged; empty if there was no log. */
+  readonly keys: readonly string[]
 }
 
 /** What is being done, for whoever watches. */
@@ -55,18 +61,21 @@ export async function tryAttack(
   options: StageOptions = {},
 ): Promise<Trial> {
   const startedMs = performance.now()
-  const end = (outcome: Outcome, sightings: readonly Sighting[], reason?: string): Trial => {
+  let stage: Stage | undefined
+  const end = async (outcome: Outcome, sightings: readonly Sighting[], reason?: string): Promise<Trial> => {
     const { name, title } = attack
-    return { attack: name, title, outcome, sightings, reason, tookMs: performance.now() - startedMs, folder }
+    const tookMs = performance.now() - startedMs
+    const evidence = stage ? await evidenceFiles(stage) : []
+    const keys = stage ? logKeys(stage).map(formatVerifierKey) : []
+    return { attack: name, title, outcome, sightings, reason, tookMs, folder, evidence, keys }
   }
   onStep('setting the stage')
-  let stage: Stage | undefined
   try {
     stage = await setStage(folder, { ...attack.stage, ...options })
     for (const lookout of attack.lookouts) {
       onStep(`control: ${lookout.by}`)
       const wrong = await lookout.look(stage)
-      if (wrong) return end('control_failed', [], `${lookout.by}: ${wrong.code}: ${wrong.message}`)
+      if (wrong) return await end('control_failed', [], `${lookout.by}: ${wrong.code}: ${wrong.message}`)
     }
     onStep('attack')
     await attack.act(stage)
@@ -75,10 +84,10 @@ export async function tryAttack(
       onStep(`${lookout.by} looks`)
       sightings.push(await sight(lookout, stage))
     }
-    return end(judge(sightings), sightings)
+    return await end(judge(sightings), sightings)
   } catch (error) {
     if (!(error instanceof SteleError) || error.code === 'internal') throw error
-    return end('control_failed', [], error.message)
+    return await end('control_failed', [], error.message)
   } finally {
     await stage?.close()
   }
