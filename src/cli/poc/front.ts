@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 /** An answer over HTTP. */
@@ -73,9 +73,7 @@ export class Front {
   }
 
   async #passing(req: IncomingMessage): Promise<Passing> {
-    const parts: Buffer[] = []
-    for await (const part of req) parts.push(part as Buffer)
-    const body = Buffer.concat(parts)
+    const body = await readAll(req)
     const { method = 'GET', url = '/' } = req
     return {
       method,
@@ -86,17 +84,23 @@ export class Front {
   }
 }
 
+/** Over a connection of its own: one that is kept alive would hold up the server behind when it is stopped. */
 async function ask(url: string, method: string, type: string | undefined, body: Buffer): Promise<Reply> {
-  const answer = await fetch(url, {
-    method,
-    ...(type === undefined ? {} : { headers: { 'content-type': type } }),
-    ...(method === 'GET' ? {} : { body: new Uint8Array(body) }),
-  })
+  const headers = { ...(type === undefined ? {} : { 'content-type': type }), 'content-length': body.length }
+  const asked = request(url, { method, headers, agent: false })
+  asked.end(body)
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
   return {
-    status: answer.status,
-    type: answer.headers.get('content-type') ?? '',
-    body: Buffer.from(await answer.arrayBuffer()),
+    status: answer.statusCode ?? 0,
+    type: answer.headers['content-type'] ?? '',
+    body: await readAll(answer),
   }
+}
+
+async function readAll(from: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = []
+  for await (const part of from) parts.push(part as Buffer)
+  return Buffer.concat(parts)
 }
 
 /** An answer made up. */

@@ -126,9 +126,9 @@ export class Stage {
   async close(): Promise<void> {
     const { front, witness } = this.parts
     await front.close()
+    // The log before its witness, or it would ask in vain.
     await this.stopLog()
-    for (const guest of this.#guests) await guest.close()
-    await witness?.close()
+    await Promise.all([...this.#guests, ...(witness ? [witness] : [])].map((each) => each.close()))
   }
 }
 
