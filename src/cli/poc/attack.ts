@@ -3,11 +3,14 @@ import type { Stage, StageOptions } from './stage.ts'
 
 /** Who can notice an attack. `proto-docs/threat-model.md` uses the same names. */
 export const PARTIES = [
-  'log', // the log itself, when it is opened
+  'log at opening', // the log itself: it does not open, or takes no entries
+  'log at reading', // the log itself, asked for an entry
   'witness', // by what it answers to whoever wants a cosignature
   'monitor', // at its next round
   'auditor', // recomputes everything
-  'client', // holds receipts, and the newest head that it verified
+  'client', // believes nothing unverified, and keeps the newest head that it verified
+  'new client', // the same, and has seen nothing before
+  'receipt holder', // has an entry and its proof, from when it was acknowledged
   'verifier', // holds a proof file or a checkpoint against a policy, offline
   'third party', // has an evidence file and the log's keys, and nothing else
 ] as const

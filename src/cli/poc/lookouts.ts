@@ -1,7 +1,7 @@
 import { Writable, Readable } from 'node:stream'
 import { parseHex } from '../../bytes/hex.ts'
 import { auditLog, HttpFiles, verifyProofFile } from '../../client/index.ts'
-import { asHash, type Hash } from '../../merkle/hash.ts'
+import { asHash, leafHash, type Hash } from '../../merkle/hash.ts'
 import { verifyConsistency } from '../../merkle/verify.ts'
 import { parseCheckpoint, type Checkpoint } from '../../note/checkpoint.ts'
 import { parseNote } from '../../note/note.ts'
@@ -13,6 +13,7 @@ import { Terminal } from '../output/terminal.ts'
 import { noticed, type Lookout, type Notice, type Party } from './attack.ts'
 import { LOG } from './history.ts'
 import { judgeEvidence, monitorOnce } from './monitoring.ts'
+import { entryAt } from './setting.ts'
 import { DEADLINE_MS, type Stage } from './stage.ts'
 
 type Look = Lookout['look']
@@ -26,14 +27,16 @@ const open: Look = async (stage) => {
   return failure && { code: failure.code, message: failure.message }
 }
 
-export const log = lookout('log', open)
+export const log = lookout('log at opening', open)
 /** Asks the log for an entry that it must not give away unless it is the one in the tree. */
 export const logServes = (index: number) =>
-  lookout('log', async ({ parts }) => {
+  lookout('log at reading', async ({ parts, operatorLines }) => {
     const answer = await fetch(`${parts.front.url}/v1/entries/${index}`)
     if (answer.ok) return undefined
     const { code, detail } = (await answer.json()) as { code: string; detail: string }
-    return { code, message: `entry ${index} is not served: ${detail}` }
+    // The caller is not told what lies behind it; the operator is.
+    const line = operatorLines.at(-1)
+    return { code, message: line === undefined ? detail : (JSON.parse(line) as { msg: string }).msg }
   })
 /** The same, where it is the witness's answer that stops the log. */
 export const witnessOfLog = lookout('witness', open)
@@ -70,11 +73,11 @@ export const fsck = lookout('auditor', async (stage) => {
 export const client = lookout('client', (stage) => noticed(() => stage.client.checkpoint()))
 
 /** Asks for the newest head, having seen nothing before. */
-export const newcomer = lookout('client', (stage) => noticed(() => stage.newClient().checkpoint()))
+export const newcomer = lookout('new client', (stage) => noticed(() => stage.newClient().checkpoint()))
 
 /** Reads an entry. */
 export const clientReads = (index: number) =>
-  lookout('client', (stage) => noticed(() => stage.newClient().entry(index)))
+  lookout('new client', (stage) => noticed(() => stage.newClient().entry(index)))
 
 /** Appends an entry, and believes the receipt only if it holds. */
 export const clientAppends = lookout('client', (stage) => noticed(() => stage.append()))
@@ -90,6 +93,16 @@ export const verifier = lookout('verifier', async (stage) => {
   const result = verifyProofFile({ entry, proof, policy: parsePolicy(stage.parts.policy) })
   return result.verdict === 'verified' ? undefined : { code: result.verdict, message: result.message }
 })
+
+/** Has the receipt of an entry, which proves it for ever, and asks the log for that entry. */
+export const receiptHolder = (index: number) =>
+  lookout('receipt holder', async (stage) => {
+    const { proof } = await (stage.receipt ??= stage.client.prove(index))
+    const entry = entryAt(index)
+    const result = verifyProofFile({ entry, proof, policy: parsePolicy(stage.parts.policy) })
+    if (result.verdict !== 'verified') return { code: result.verdict, message: result.message }
+    return noticed(() => stage.newClient().prove(leafHash(entry)))
+  })
 
 /** Is asked to cosign what readers see, with the consistency proof that the log gives for it. */
 export const witness = lookout('witness', async (stage) => {

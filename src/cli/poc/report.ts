@@ -1,6 +1,7 @@
 import type { Terminal } from '../output/terminal.ts'
 import { counted, formatSeconds } from '../output/units.ts'
 import { countOf, exitCodeOf, type SuiteReport } from './suite.ts'
+import { ORIGIN } from './setting.ts'
 import type { Outcome, Sighting, Trial } from './trial.ts'
 
 const HEADINGS = ['attack', 'who noticed', 'how fast', 'by which fact'] as const
@@ -84,6 +85,8 @@ function factOf({ expected, notice }: Sighting, folder: string): string {
 function brief(message: string, folder: string): string {
   return message
     .replaceAll(`${folder}/`, '')
+    .replaceAll(`log ${ORIGIN}: `, '')
+    .replaceAll(` of ${ORIGIN}`, '')
     .replaceAll(/http:\/\/127\.0\.0\.1:\d+/g, '')
     .replaceAll(/\b([0-9a-f]{8})[0-9a-f]{24,}\b/g, '$1…')
 }

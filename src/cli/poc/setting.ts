@@ -15,7 +15,8 @@ import { LOG } from './history.ts'
 import { StageClock } from './stage-clock.ts'
 import { Stage, type StageOptions } from './stage.ts'
 
-const ORIGIN = 'log.example/logs/main'
+/** The log of every stage. */
+export const ORIGIN = 'log.example/logs/main'
 const WITNESS = 'witness.example/w1'
 /** The log is filled in so many steps, each with a signed head of its own. */
 const STEPS = 3

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { encodeUtf8 } from '../../bytes/text.ts'
-import { openLogClient, type LogClient } from '../../client/index.ts'
+import { openLogClient, type LogClient, type ProvenLeaf } from '../../client/index.ts'
 import { SteleError } from '../../errors.ts'
 import { loadConfig } from '../../server/config.ts'
 import type { LogInfo } from '../../server/data-folder.ts'
@@ -57,6 +57,10 @@ export class Stage {
   readonly heads: string[] = []
   /** What a verifier is handed. */
   claim: Claim | undefined
+  /** What a receipt holder has had since its entry was acknowledged. */
+  receipt: Promise<ProvenLeaf> | undefined
+  /** What the log's operator reads in its own log, newest last. */
+  readonly operatorLines: string[] = []
   readonly #guests: { close(): Promise<void> }[] = []
   #server: RunningServer | undefined
   #appended = 0
@@ -94,7 +98,7 @@ export class Stage {
   async startLog(): Promise<SteleError | undefined> {
     await this.stopLog()
     try {
-      this.#server = await serveFolder(this.data)
+      this.#server = await serveFolder(this.data, (line) => this.operatorLines.push(line))
     } catch (error) {
       if (!(error instanceof SteleError) || error.code === 'internal') throw error
       return error
@@ -132,9 +136,9 @@ export class Stage {
   }
 }
 
-function serveFolder(data: string): Promise<RunningServer> {
+function serveFolder(data: string, write: (line: string) => void = () => {}): Promise<RunningServer> {
   const config = loadConfig({ flags: { data, port: '0', 'witness-timeout-seconds': '2' } })
-  return startServer(config, pino({ level: 'silent' }))
+  return startServer(config, pino({ level: 'error' }, { write }))
 }
 
 /** Waits until the log and its witness agree, or do not. */

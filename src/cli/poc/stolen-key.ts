@@ -3,7 +3,16 @@ import { encodeUtf8 } from '../../bytes/text.ts'
 import { logFiles } from '../../server/data-folder.ts'
 import type { Attack } from './attack.ts'
 import { forkInto, LOG, readHistory, rewriteWithKey } from './history.ts'
-import { client, log, monitor, newcomer, policyReader, thirdParty, witness } from './lookouts.ts'
+import {
+  client,
+  log,
+  monitor,
+  newcomer,
+  policyReader,
+  receiptHolder,
+  thirdParty,
+  witness,
+} from './lookouts.ts'
 import { entryAt } from './setting.ts'
 import type { Stage } from './stage.ts'
 
@@ -46,6 +55,7 @@ export const stolenKeyAttacks: readonly Attack[] = [
     name: 'drop-source',
     title: 'drop the entries of one source after they were acknowledged, and sign what is left',
     lookouts: [
+      receiptHolder(2)('not_found'),
       client('fork'),
       monitor('fork'),
       thirdParty('proven'),
