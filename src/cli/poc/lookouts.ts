@@ -101,7 +101,13 @@ export const receiptHolder = (index: number) =>
     const entry = entryAt(index)
     const result = verifyProofFile({ entry, proof, policy: parsePolicy(stage.parts.policy) })
     if (result.verdict !== 'verified') return { code: result.verdict, message: result.message }
-    return noticed(() => stage.newClient().prove(leafHash(entry)))
+    const denied = await noticed(() => stage.newClient().prove(leafHash(entry)))
+    return (
+      denied && {
+        ...denied,
+        message: `the receipt of entry ${index} holds, and the log denies it: ${denied.message}`,
+      }
+    )
   })
 
 /** Is asked to cosign what readers see, with the consistency proof that the log gives for it. */
