@@ -58,8 +58,9 @@ export async function rewriteWithKey(data: string, entries: readonly Uint8Array[
 
 /** A second log with the same keys, and no witnesses: a copy of the folder with another history in it. */
 export async function forkInto(data: string, folder: string, entries: readonly Uint8Array[]): Promise<void> {
+  const files = logFiles(data, LOG)
   // The databases may be in use, and another one takes their place.
-  const left = Object.values(logFiles(data, LOG)).filter((path) => /(database|leaf-index|policy)$/.test(path))
+  const left = [files.database, files.leafIndex, files.policy]
   await mkdir(folder, { recursive: true })
   await cp(data, folder, { recursive: true, filter: (path) => !left.includes(path) })
   await rewriteWithKey(folder, entries)

@@ -66,7 +66,10 @@ export const fsck = lookout('auditor', async (stage) => {
   const options = { secondOpinion: false, rebuildIndex: false }
   const { findings } = await fsckStored(silentTerminal(), stage.data, LOG, options)
   const [first] = findings
-  return first && { code: String(first['code'] ?? first.kind), message: first.message }
+  if (!first) return undefined
+  // What keeps the database from being opened has a code of its own.
+  const { kind, message, code = kind } = first
+  return { code: typeof code === 'string' ? code : kind, message }
 })
 
 /** Asks for the newest head; it must extend the newest one that the client has verified. */

@@ -53,7 +53,8 @@ export function table(report: SuiteReport, columns: number | undefined, paint: P
 }
 
 function colourFact(outcome: Outcome, paint: Paint): (text: string) => string {
-  return outcome === 'caught' ? (text) => text : colourOf(outcome, paint)
+  if (outcome !== 'caught') return colourOf(outcome, paint)
+  return (text) => text.replace(/^[a-z_]+/, paint.green)
 }
 
 interface Row {

@@ -94,7 +94,7 @@ async function openWitness(folder: string, log: LogInfo, clock: StageClock): Pro
   const keys = [parseVerifierKey(log.verifierKey)]
   await addToLogList(witnessFiles(folder).logs, own, { origin: log.origin, keys })
   const config = loadWitnessConfig({ flags: { data: folder, port: '0' } })
-  const running = await startWitness(config, pino({ level: 'silent' }), clock.nowMs)
+  const running = await startWitness(config, pino({ level: 'silent' }), () => clock.nowMs())
   return { running, vkey: info.verifierKeys[0]! }
 }
 

@@ -5,9 +5,17 @@ import { systemClock } from '../../client/clock.ts'
 export class StageClock implements Clock {
   #aheadMs = 0
 
-  readonly random = systemClock.random
-  readonly sleep = systemClock.sleep
-  readonly nowMs = (): number => systemClock.nowMs() + this.#aheadMs
+  nowMs(): number {
+    return systemClock.nowMs() + this.#aheadMs
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return systemClock.sleep(ms, signal)
+  }
+
+  random(): number {
+    return systemClock.random()
+  }
 
   /** Lets time pass for everybody who looks at this clock. */
   moveOn(ms: number): void {
