@@ -1,20 +1,14 @@
-import { Writable, Readable } from 'node:stream'
-import { parseHex } from '../../bytes/hex.ts'
-import { auditLog, HttpFiles, verifyProofFile } from '../../client/index.ts'
-import { asHash, leafHash, type Hash } from '../../merkle/hash.ts'
+import { verifyProofFile } from '../../client/index.ts'
+import { leafHash } from '../../merkle/hash.ts'
 import { verifyConsistency } from '../../merkle/verify.ts'
-import { parseCheckpoint, type Checkpoint } from '../../note/checkpoint.ts'
-import { parseNote } from '../../note/note.ts'
 import { openWithPolicy } from '../../policy/evaluate.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import { formatAddCheckpoint } from '../../witness/request.ts'
-import { fsckStored } from '../fsck/stored.ts'
-import { Terminal } from '../output/terminal.ts'
-import { noticed, type Lookout, type Notice, type Party } from './attack.ts'
+import { noticed, type Lookout, type Party } from './attack.ts'
 import { LOG } from './history.ts'
 import { judgeEvidence, monitorOnce } from './monitoring.ts'
+import { audit, fsckFolder, headOf, shownConsistency, shownNote } from './reading.ts'
 import { entryAt } from './setting.ts'
-import { DEADLINE_MS, type Stage } from './stage.ts'
 
 type Look = Lookout['look']
 const lookout =
@@ -63,13 +57,7 @@ export const auditor = lookout('auditor', (stage) => audit(stage, stage.parts.fr
 /** Recomputes the log on disk, as `stele fsck` does; leaves it closed. */
 export const fsck = lookout('auditor', async (stage) => {
   await stage.stopLog()
-  const options = { secondOpinion: false, rebuildIndex: false }
-  const { findings } = await fsckStored(silentTerminal(), stage.data, LOG, options)
-  const [first] = findings
-  if (!first) return undefined
-  // What keeps the database from being opened has a code of its own.
-  const { kind, message, code = kind } = first
-  return { code: typeof code === 'string' ? code : kind, message }
+  return fsckFolder(stage.data)
 })
 
 /** Asks for the newest head; it must extend the newest one that the client has verified. */
@@ -134,44 +122,3 @@ export const consistencyReader = lookout('auditor', (stage) =>
     verifyConsistency({ oldSize: older.size, newSize: newer.size, oldRoot, newRoot, path })
   }),
 )
-
-/** Recomputes the log at a URL. */
-export async function audit({ parts }: Stage, url: string): Promise<Notice | undefined> {
-  const { origin, verifierKey } = parts.info
-  let found: Notice | undefined
-  const failed = await noticed(async () => {
-    const files = new HttpFiles(url, { timeoutMs: DEADLINE_MS }, { deadlineMs: DEADLINE_MS })
-    const { finding } = await auditLog(files, { origin, verifierKeys: [verifierKey], partialTiles: 'stored' })
-    found = finding && { code: finding.kind, message: finding.message }
-  })
-  return failed ?? found
-}
-
-/** The checkpoint as readers see it. */
-function shownNote(stage: Stage): Promise<string> {
-  return stage.newClient().unverifiedCheckpoint()
-}
-
-function headOf(note: string): Checkpoint {
-  return parseCheckpoint(parseNote(note).text)
-}
-
-async function shownConsistency(stage: Stage, oldSize: number, newSize: number): Promise<Hash[]> {
-  const answer = await fetch(`${stage.parts.front.url}/v1/proofs/consistency?old=${oldSize}&new=${newSize}`)
-  const { path } = (await answer.json()) as { path: string[] }
-  return path.map((hex) => asHash(parseHex(hex, 'proof'), 'proof'))
-}
-
-function silentTerminal(): Terminal {
-  const sink = (): Writable => new Writable({ write: (_part, _encoding, done) => done() })
-  const io = {
-    stdout: sink(),
-    stderr: sink(),
-    stdin: Readable.from([]),
-    env: {},
-    calledAs: 'stele',
-    onStopSignal: () => () => {},
-    exit: (code: number): never => process.exit(code),
-  }
-  return new Terminal(io, { json: true, quiet: true, color: false })
-}
