@@ -11,7 +11,7 @@ import type { VerifierKey } from '../../note/note.ts'
 import { monitorConfig } from '../monitor/config.ts'
 import { FolderStore } from '../monitor/folder-store.ts'
 import type { Notice } from './attack.ts'
-import { DEADLINE_MS, type Stage } from './stage.ts'
+import type { Stage } from './stage.ts'
 
 /** Reads everything again at each look, so that one look tells; a real one does so in turns. */
 const RECHECK_ALL = 1000
@@ -27,12 +27,12 @@ export async function monitorOnce(stage: Stage): Promise<Notice | undefined> {
   if (options.monitorForgets) await rm(folder, { recursive: true, force: true })
   const outbox = new Outbox({ webhooks: [], clock, print: async () => {} })
   const store = new FolderStore(folder)
-  const transport = { clock, timeoutMs: DEADLINE_MS }
+  const transport = { clock }
   const monitor = await LogMonitor.open(monitored(stage), {
     store,
     outbox,
     transport,
-    deadlineMs: DEADLINE_MS,
+    deadlineMs: stage.patienceMs,
   })
   const findings = await monitor.round()
   return gravest(findings)

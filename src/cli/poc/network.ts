@@ -10,6 +10,7 @@ import {
   consistencyReader,
   monitor,
   monitorHoursLater,
+  newcomer,
   thirdParty,
   verifier,
 } from './lookouts.ts'
@@ -55,9 +56,10 @@ export const networkAttacks: readonly Attack[] = [
   {
     name: 'silence',
     title: 'answer nobody any more',
-    lookouts: [monitor('unreachable'), client('unreachable')],
-    act: async ({ parts: { front } }) => {
-      front.lie = () => undefined
+    lookouts: [monitor('unreachable'), newcomer('unreachable')],
+    act: async (stage) => {
+      stage.patienceMs = 1000
+      stage.parts.front.lie = () => undefined
     },
   },
   {

@@ -8,14 +8,14 @@ import { fsckStored } from '../fsck/stored.ts'
 import { Terminal } from '../output/terminal.ts'
 import { noticed, type Notice } from './attack.ts'
 import { LOG } from './history.ts'
-import { DEADLINE_MS, type Stage } from './stage.ts'
+import type { Stage } from './stage.ts'
 
 /** Recomputes the log at a URL. */
-export async function audit({ parts }: Stage, url: string): Promise<Notice | undefined> {
+export async function audit({ parts, patienceMs }: Stage, url: string): Promise<Notice | undefined> {
   const { origin, verifierKey } = parts.info
   let found: Notice | undefined
   const failed = await noticed(async () => {
-    const files = new HttpFiles(url, { timeoutMs: DEADLINE_MS }, { deadlineMs: DEADLINE_MS })
+    const files = new HttpFiles(url, {}, { deadlineMs: patienceMs })
     const { finding } = await auditLog(files, { origin, verifierKeys: [verifierKey], partialTiles: 'stored' })
     found = finding && { code: finding.kind, message: finding.message }
   })

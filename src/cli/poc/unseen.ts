@@ -49,7 +49,8 @@ export const unseenAttacks: readonly Attack[] = [
 /** The source knows that it has no receipt, and can prove nothing to anybody. */
 async function submitInVain(stage: Stage): Promise<void> {
   try {
-    await stage.client.append(encodeUtf8(`${SUPPRESSED}: a login that somebody would rather not have logged`))
+    const entry = encodeUtf8(`${SUPPRESSED}: a login that somebody would rather not have logged`)
+    await stage.client.append(entry, { deadlineMs: 500 })
   } catch (error) {
     if (hasCode(error, 'overloaded')) return
     throw error
