@@ -24,6 +24,9 @@ interface Line {
   readonly keys: readonly string[]
 }
 
+// A disk that others keep busy makes every stage slow; nothing here is decided by time.
+vi.setConfig({ testTimeout: 120_000 })
+
 const attackOf = (name: string): Attack => ATTACKS.find((attack) => attack.name === name)!
 
 describe('the whole suite, in a process of its own', () => {

@@ -13,7 +13,7 @@ import type { StageClock } from './stage-clock.ts'
 
 /** How a stage is set up. */
 export interface StageOptions {
-  /** Entries of the log at the beginning, in three batches. Default 600: two full tiles, and one that is not. */
+  /** Entries of the log at the beginning. Default 600: two full tiles of the lowest level, and one that is not. */
   readonly entries?: number
   /** False for a log without a witness. */
   readonly witnessed?: boolean
