@@ -76,12 +76,12 @@ export class MetaLog implements Trail {
    * @throws SteleError `untraceable`
    */
   write(line: MetaLine): Promise<void> {
-    const { kind, ...rest } = line
     if ('configuration' in line) this.#configuration = line.configuration
-    const text = JSON.stringify({ at: new Date(this.#nowMs()).toISOString(), kind, ...rest })
+    // Put together by hand: `at` and the line's own text, not another object with both.
+    const text = `{"at":"${new Date(this.#nowMs()).toISOString()}",${JSON.stringify(line).slice(1)}\n`
     return new Promise((resolve, reject) => {
       if (this.#waiting.length >= MOST_WAITING) return reject(untraceable('too many lines are waiting'))
-      this.#waiting.push({ bytes: Buffer.from(`${text}\n`), resolve, reject })
+      this.#waiting.push({ bytes: Buffer.from(text), resolve, reject })
       this.#writing ??= this.#run()
     })
   }

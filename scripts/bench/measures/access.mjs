@@ -8,8 +8,8 @@ import { row } from '../lib/rows.mjs'
 
 const GOALS = [{ of: 'ratio', atLeast: 0.8 }]
 const KINDS = [
-  { name: 'access.post', batch: 1, connections: 256, what: 'entries, one per request, 256 connections' },
-  { name: 'access.batches', batch: 1000, connections: 4, what: 'entries in batches of 1000, 4 connections' },
+  { key: 'access.post', batch: 1, connections: 256, what: 'entries, one per request, 256 connections' },
+  { key: 'access.batches', batch: 1000, connections: 4, what: 'entries in batches of 1000, 4 connections' },
 ]
 
 export const name = 'access'
@@ -17,7 +17,7 @@ export const title = 'writes with keys and meta log'
 
 export async function run({ sizes, space, progress }) {
   const rows = []
-  for (const { name, batch, connections, what } of KINDS) {
+  for (const { key, batch, connections, what } of KINDS) {
     const data = await space.dataFolder('main')
     const apiKey = await withAccess(data)
     const servers = {
@@ -26,18 +26,18 @@ export async function run({ sizes, space, progress }) {
     }
     const found = { open: [], keyed: [] }
     for (let i = 0; i < sizes.rounds; i++) {
-      for (const [kind, { server, apiKey }] of Object.entries(servers)) {
+      for (const [kind, running] of Object.entries(servers)) {
         progress(`round ${i + 1} of ${sizes.rounds}, ${what}, ${kind}`)
         const { seconds, warmup } = sizes
         const exchange = (target) =>
           new Writers(target, new EntrySource(ENTRY_BYTES), new Sample(16)).exchange(batch)
-        found[kind].push(await loaded({ server, apiKey, connections, seconds, warmup, exchange }))
+        found[kind].push(await loaded({ ...running, connections, seconds, warmup, exchange }))
       }
     }
     for (const { server } of Object.values(servers)) await server.stop()
     rows.push(
       row({
-        name,
+        name: key,
         figure: `${what}, with API keys and meta log`,
         unit: '/s',
         ours: found.keyed.map((each) => each.perSecond * batch),
