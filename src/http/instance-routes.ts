@@ -138,23 +138,29 @@ function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number
   }
 }
 
-function readiness({ logs, limits, nowMs }: HttpDeps, caller: Caller): Answer {
-  const states = logs.list().map((hosted) => {
-    const { name, log, failure } = hosted
-    const state = log?.status.state ?? 'failed'
-    const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
-    const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
-    const reason =
-      failure?.message ?? log?.status.reason ?? (old ? 'the published head is too old' : undefined)
-    return {
-      // What is not ready counts, whoever asks; which log it is only those learn who may know of it.
-      name: sees(caller, hosted) ? name : 'a private log',
-      ready: state === 'serving' && !old,
-      state,
-      ...(reason === undefined || !sees(caller, hosted) ? {} : { reason }),
-      ...(headAgeMs === undefined ? {} : { headAgeMs }),
-    }
-  })
-  const ready = states.every((state) => state.ready)
+function readiness(deps: HttpDeps, caller: Caller): Answer {
+  const hosted = deps.logs.list()
+  const shown = hosted.filter((one) => sees(caller, one)).map((one) => stateOf(one, deps))
+  // What is not ready counts, whoever asks; of logs that a caller may not know of, they learn that and no more.
+  const ready = hosted.every((one) => stateOf(one, deps).ready)
+  const unseen = !ready && shown.every((state) => state.ready)
+  const states = unseen ? [...shown, { name: 'a private log', ready: false, state: 'failed' }] : shown
   return json(Readiness, { status: ready ? 'ready' : 'not ready', logs: states }, NO_STORE, ready ? 200 : 503)
+}
+
+function stateOf(
+  { name, log, failure }: HostedLog,
+  { limits, nowMs }: HttpDeps,
+): z.output<typeof Readiness>['logs'][number] {
+  const state = log?.status.state ?? 'failed'
+  const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
+  const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
+  const reason = failure?.message ?? log?.status.reason ?? (old ? 'the published head is too old' : undefined)
+  return {
+    name,
+    ready: state === 'serving' && !old,
+    state,
+    ...(reason === undefined ? {} : { reason }),
+    ...(headAgeMs === undefined ? {} : { headAgeMs }),
+  }
 }

@@ -124,10 +124,7 @@ function closeLogs(host: Host, { meta }: Access): Promise<void> {
   if (!meta) return host.close()
   return host.close({
     name: META_LOG,
-    before: async () => {
-      await meta.write({ kind: 'stop' }).catch(() => undefined)
-      await meta.close()
-    },
+    before: () => meta.close({ kind: 'stop' }),
   })
 }
 
