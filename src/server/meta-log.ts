@@ -45,6 +45,8 @@ export class MetaLog implements Trail {
   #writing: Promise<void> | undefined
   /** The server is stopping, and has said so: nothing comes behind that line. */
   #closed = false
+  /** Why no request may be written down yet. */
+  #held: string | undefined
 
   /** @param configuration what a log that is opened by hand has recorded last */
   constructor(target: MetaTarget, nowMs: () => number, configuration?: Configuration) {
@@ -66,19 +68,23 @@ export class MetaLog implements Trail {
     return this.#configuration
   }
 
+  /** Lets no request through before something else has been written. @param reason undefined: from now on they may */
+  hold(reason: string | undefined): void {
+    this.#held = reason
+  }
+
   check(): void {
     if (this.#closed) throw untraceable('the server is stopping')
+    if (this.#held !== undefined) throw untraceable(this.#held)
     const { log } = this.#target
     if (!log || log.failure) throw untraceable(log?.failure?.message ?? 'it is not open')
     if (this.#waiting.length >= MOST_WAITING) throw untraceable(`${MOST_WAITING} lines are waiting already`)
   }
 
   async record(traced: Traced): Promise<void> {
-    if (traced.denied) {
-      // Also of those that are only counted: a count that cannot be written is no trace.
-      this.check()
-      return this.#denied.count(deniedLine(traced))
-    }
+    // Also of those that are only counted: a count that cannot be written is no trace.
+    this.check()
+    if (traced.denied) return this.#denied.count(deniedLine(traced))
     const { caller } = traced
     if (caller) await this.write(requestLine({ ...traced, caller }))
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { parseAddressSet } from '../access/address.ts'
 import { hasCode, SteleError } from '../errors.ts'
@@ -10,6 +11,7 @@ import { openAccess, recordStart, type Access } from './access.ts'
 import { listOf, type Config } from './config.ts'
 import { Host } from './host.ts'
 import { listen, stopListening } from './listen.ts'
+import type { MetaLog, MetaTarget } from './meta-log.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
 export interface RunningServer {
@@ -33,9 +35,10 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   const host = await openHost(config, logger)
   try {
     checkServable(host, config.data)
-    const access = await openAccess(config.data, metaTarget(host), { open: config.open, nowMs: Date.now })
-    await sayStarted(config, access, logger)
+    const target = metaTarget(host)
+    const access = await openAccess(config.data, target, { open: config.open, nowMs: Date.now })
     const stopping = new AbortController()
+    await sayStarted({ config, target, logger, stopping: stopping.signal }, access)
     const server = createHttpServer({
       logs: host,
       limits: httpLimits(config),
@@ -96,7 +99,7 @@ function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typ
 }
 
 /** Whatever the host makes of the meta log at the moment: it may be closed and opened again meanwhile. */
-function metaTarget(host: Host): { readonly log: ReturnType<Host['list']>[number]['log'] } {
+function metaTarget(host: Host): MetaTarget {
   return {
     get log() {
       return host.get(META_LOG)?.log
@@ -104,18 +107,45 @@ function metaTarget(host: Host): { readonly log: ReturnType<Host['list']>[number
   }
 }
 
-async function sayStarted(config: Config, { meta }: Access, logger: Logger): Promise<void> {
+interface Starting {
+  readonly config: Config
+  readonly target: MetaTarget
+  readonly logger: Logger
+  readonly stopping: AbortSignal
+}
+
+/** Writes down that the server has started: now, or as soon as there is a meta log that can be written. */
+async function sayStarted(starting: Starting, { meta }: Access): Promise<void> {
+  const { logger } = starting
   if (!meta) return logger.warn('open, and without access control: nothing is traced')
   try {
-    const server = { version: packageVersion(), options: config }
-    const changed = await recordStart(config.data, meta, server)
-    if (changed.length > 0) {
-      logger.warn({ changed }, `changed while nobody recorded it: ${changed.join(', ')}`)
-    }
+    await sayNow(starting, meta)
   } catch (error) {
     // Public logs can be read all the same; everything that takes a key is refused until the meta log is back.
     if (!hasCode(error, 'untraceable')) throw error
     logger.error({ code: error.code }, error.message)
+    void sayLater(starting, meta)
+  }
+}
+
+async function sayNow({ config, target, logger }: Starting, meta: MetaLog): Promise<void> {
+  const changed = await recordStart(config.data, meta, target, { version: packageVersion(), options: config })
+  if (changed.length > 0) {
+    logger.warn({ changed }, `changed while nobody recorded it: ${changed.join(', ')}`)
+  }
+}
+
+async function sayLater(starting: Starting, meta: MetaLog): Promise<void> {
+  const { target, logger, stopping } = starting
+  for (;;) {
+    await wait(REOPEN_AFTER_MS, undefined, { signal: stopping, ref: false }).catch(() => undefined)
+    if (stopping.aborted) return
+    if (!target.log || target.log.failure) continue
+    try {
+      return await sayNow(starting, meta)
+    } catch (error) {
+      logger.error((error as Error).message)
+    }
   }
 }
 

@@ -361,6 +361,14 @@ test('the configuration that was recorded last is found behind many hundred page
   expect(await lastConfiguration(hosted.log)).toEqual({ access: 'two' })
 })
 
+test('a configuration that was recorded and is not published yet, for want of witnesses, counts all the same', async () => {
+  const hosted = await openTestLog({ name: 'meta', allowDuplicates: true })
+  const meta = new MetaLog(hosted, () => TEST_NOW_MS)
+  const { published } = hosted.log
+  await meta.write({ kind: 'start', version: '0', configuration: { access: 'one' }, changed: [] })
+  expect(await lastConfiguration(instead(hosted.log, { published }))).toEqual({ access: 'one' })
+})
+
 test('an act that could not be written is not what the next reminder says', async () => {
   const hosted = await openTestLog({ name: 'meta', allowDuplicates: true })
   let fail = false
