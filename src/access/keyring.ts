@@ -225,8 +225,8 @@ function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; re
   const { role, logs, label, addresses, requestsPerSecond } = wanted
   const key: ApiKey = generateApiKey(role)
   if (addresses) parseAddressSet(addresses, 'addresses')
-  if ([label, ...logs].some((text) => withoutSecrets(text) !== text)) {
-    throw new SteleError('usage', 'label: expected words, got an API key, which would be kept for ever')
+  if ([label, logs].flat().some((text) => withoutSecrets(text) !== text)) {
+    throw new SteleError('usage', 'label, logs: expected words, got an API key, which would be kept for ever')
   }
   const record: KeyRecord = {
     id: key.id,

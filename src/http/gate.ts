@@ -15,7 +15,8 @@ export interface Gate {
   /**
    * Who sends a request, if they may.
    *
-   * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`; `not_found` for a log that they may not know of
+   * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`; `not_found` for a log that they may not know of;
+   *   as `Denied` where it is known who they are
    */
   admit(route: Route, call: Incoming): Caller | Promise<Caller>
 }
@@ -74,31 +75,46 @@ export function createGate(parts: GateParts): Gate {
     }
   }
 
+  const letIn = (route: Route, call: Incoming, caller: Caller, own?: number): Caller => {
+    try {
+      rates.take(caller, own)
+      return check(route, call, caller)
+    } catch (error) {
+      throw error instanceof SteleError ? new Denied(caller, error) : error
+    }
+  }
+
   return {
     addressOf,
     admit(route, call) {
       const address = addressOf(call.req)
       const credentials = bearerOf(call.req)
-      if (credentials === undefined) {
-        const caller = anonymous(address)
-        rates.take(caller)
-        return check(route, call, caller)
-      }
+      if (credentials === undefined) return letIn(route, call, anonymous(address))
       const refused = (error: unknown): never => {
         // Whoever guesses is slowed down; whoever comes from the same network with the right key is not.
         if (error instanceof SteleError && error.code === 'unauthenticated') rates.countGuess(address)
         throw error
       }
       if (tokens && !credentials.startsWith('st_')) {
-        return tokens.authenticate(credentials, address).then((caller) => {
-          rates.take(caller)
-          return check(route, call, caller)
-        }, refused)
+        return tokens.authenticate(credentials, address).then((caller) => letIn(route, call, caller), refused)
       }
       const { caller, record } = authenticated(keyring, credentials, address, refused)
-      rates.take(caller, record.requestsPerSecond)
-      return check(route, call, caller)
+      return letIn(route, call, caller, record.requestsPerSecond)
     },
+  }
+}
+
+/** A refusal of somebody who is known by then, so that the trail can say who it was rather than who it claimed to be. */
+export class Denied extends SteleError {
+  readonly caller: Caller
+
+  constructor(caller: Caller, { code, message, retryAfterSeconds, limit, cause }: SteleError) {
+    super(code, message, {
+      cause,
+      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+      ...(limit === undefined ? {} : { limit }),
+    })
+    this.caller = caller
   }
 }
 

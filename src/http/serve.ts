@@ -4,6 +4,7 @@ import type { Answer } from './answer.ts'
 import { send } from './answer.ts'
 import type { HttpDeps } from './deps.ts'
 import { asSteleError, problemAnswer, STATUS } from './errors.ts'
+import { Denied } from './gate.ts'
 import { SILENT } from './logger.ts'
 import type { Incoming, Route } from './route.ts'
 
@@ -38,7 +39,8 @@ export function server({ gate, trail, metrics, logger = SILENT, stopping }: Http
     try {
       caller = await gate.admit(route, call)
     } catch (error) {
-      return { ...refused(route, error), denied: true }
+      const known = error instanceof Denied ? { caller: error.caller } : {}
+      return { ...known, ...refused(route, error), denied: true }
     }
     try {
       // What could not be written down afterwards is not begun.

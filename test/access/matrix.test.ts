@@ -52,7 +52,7 @@ test(
       // Each from a place of its own: whoever sends wrong keys is slowed down after some of them.
       const n = address++
       const from = `198.18.${n >> 8}.${n & 255}`
-      const [method = '', path = ''] = requestOf(route, sample, kind)
+      const [method, path] = requestOf(route, sample, kind)
       const headers = { 'x-forwarded-for': from, ...sample.headers, ...credentials.headers }
       const reply = await stage.ask(method, path, { headers, body: sample.body })
       const expected = expectedOf(credentials, kind, who, sample)

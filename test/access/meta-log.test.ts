@@ -38,7 +38,7 @@ test(
     })
     const told = (await stage.lines()).filter(isRequest).slice(before)
     expect(told.length).toBe(asked.length)
-    const ids = told.map(({ query }) => /id=\d+\./.exec(query as string)?.[0]).toSorted()
+    const ids = told.map(({ query }) => /id=\d+\./.exec(query as string)?.[0] ?? '').toSorted()
     expect(ids).toEqual(asked.toSorted())
   },
 )
@@ -222,6 +222,23 @@ test('whoever guesses keys makes few lines and is told to wait', async () => {
 
 test('thousands of addresses behind a trusted proxy fill neither memory nor the meta log', async () => {
   await crowding(4000)
+})
+
+test('a line says who was refused, and of who was not known only whom they claimed to be', async () => {
+  const stage = await Stage.open()
+  const { key, id } = await stage.key('writer', ['closed'])
+  const before = (await stage.lines()).length
+  await stage.ask('GET', '/v1/keys', { key })
+  await stage.ask('GET', '/logs/nothing/checkpoint', { key })
+  await stage.ask('GET', '/v1/keys', { key: `${key.slice(0, 30)}${'a'.repeat(52 + 7)}` })
+  await stage.ask('GET', '/v1/keys', { from: '192.0.2.1' })
+  const told = (await stage.lines()).slice(before)
+  expect(told.map(({ code, who, role }) => [code, who, role])).toEqual([
+    ['forbidden', id, 'writer'],
+    ['not_found', id, 'writer'],
+    ['unauthenticated', id, undefined],
+    ['unauthenticated', undefined, undefined],
+  ])
 })
 
 test('what was refused within a minute is counted in one line when the minute is over', async () => {
