@@ -121,10 +121,10 @@ export class MetaLog implements Trail {
   }
 
   #written(line: MetaLine): Pick<Waiting, 'bytes' | 'configuration'> {
-    const { kind, ...rest } = line
-    const text = JSON.stringify({ at: new Date(this.#nowMs()).toISOString(), kind, ...rest })
+    // Put together by hand: `at` and the line's own text, not another object with both.
+    const text = `{"at":"${new Date(this.#nowMs()).toISOString()}",${JSON.stringify(line).slice(1)}\n`
     return {
-      bytes: Buffer.from(`${text}\n`),
+      bytes: Buffer.from(text),
       configuration: 'configuration' in line ? line.configuration : undefined,
     }
   }

@@ -1,17 +1,17 @@
 import { readFileSync } from 'node:fs'
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { parseAddressSet } from '../access/address.ts'
-import { hasCode, SteleError } from '../errors.ts'
+import { SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
 import { RequestRates } from '../http/rates.ts'
 import { createHttpServer } from '../http/server.ts'
 import { META_LOG } from './access-files.ts'
-import { openAccess, recordStart, type Access } from './access.ts'
+import { openAccess, type Access } from './access.ts'
 import { listOf, type Config } from './config.ts'
 import { Host } from './host.ts'
 import { listen, stopListening } from './listen.ts'
-import type { MetaLog, MetaTarget } from './meta-log.ts'
+import type { MetaTarget } from './meta-log.ts'
+import { sayStarted } from './say-started.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
 export interface RunningServer {
@@ -38,7 +38,14 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     const target = metaTarget(host)
     const access = await openAccess(config.data, target, { open: config.open, nowMs: Date.now })
     const stopping = new AbortController()
-    await sayStarted({ config, target, logger, stopping: stopping.signal }, access)
+    await sayStarted(access, {
+      folder: config.data,
+      server: { version: packageVersion(), options: config },
+      target,
+      logger,
+      retryMs: REOPEN_AFTER_MS,
+      stopping: stopping.signal,
+    })
     const server = createHttpServer({
       logs: host,
       limits: httpLimits(config),
@@ -104,48 +111,6 @@ function metaTarget(host: Host): MetaTarget {
     get log() {
       return host.get(META_LOG)?.log
     },
-  }
-}
-
-interface Starting {
-  readonly config: Config
-  readonly target: MetaTarget
-  readonly logger: Logger
-  readonly stopping: AbortSignal
-}
-
-/** Writes down that the server has started: now, or as soon as there is a meta log that can be written. */
-async function sayStarted(starting: Starting, { meta }: Access): Promise<void> {
-  const { logger } = starting
-  if (!meta) return logger.warn('open, and without access control: nothing is traced')
-  try {
-    await sayNow(starting, meta)
-  } catch (error) {
-    // Public logs can be read all the same; everything that takes a key is refused until the meta log is back.
-    if (!hasCode(error, 'untraceable')) throw error
-    logger.error({ code: error.code }, error.message)
-    void sayLater(starting, meta)
-  }
-}
-
-async function sayNow({ config, target, logger }: Starting, meta: MetaLog): Promise<void> {
-  const changed = await recordStart(config.data, meta, target, { version: packageVersion(), options: config })
-  if (changed.length > 0) {
-    logger.warn({ changed }, `changed while nobody recorded it: ${changed.join(', ')}`)
-  }
-}
-
-async function sayLater(starting: Starting, meta: MetaLog): Promise<void> {
-  const { target, logger, stopping } = starting
-  for (;;) {
-    await wait(REOPEN_AFTER_MS, undefined, { signal: stopping, ref: false }).catch(() => undefined)
-    if (stopping.aborted) return
-    if (!target.log || target.log.failure) continue
-    try {
-      return await sayNow(starting, meta)
-    } catch (error) {
-      logger.error((error as Error).message)
-    }
   }
 }
 
