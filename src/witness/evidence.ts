@@ -1,6 +1,8 @@
 import { toBase64 } from '../bytes/base64.ts'
 import { toHex } from '../bytes/hex.ts'
 import { encodeUtf8 } from '../bytes/text.ts'
+import { hasCode } from '../errors.ts'
+import type { SteleError } from '../errors.ts'
 import { sha256 } from '../merkle/hash.ts'
 import { formatVerifierKey } from '../note/key.ts'
 import { parseNote } from '../note/note.ts'
@@ -35,6 +37,27 @@ export interface EvidenceKeeper {
    * @throws SteleError `io_error`
    */
   keep(evidence: Evidence): Promise<Kept>
+}
+
+/** What is told to the operator of whoever keeps evidence. */
+export interface EvidenceEvents {
+  /** A log contradicted itself. @param kept what became of it, or why it could not be kept */
+  contradiction(evidence: Evidence, kept: Kept | SteleError): void
+}
+
+/** Keeps evidence and says so. That a disk is full must not change the answer that is given meanwhile. */
+export async function keepEvidence(
+  keeper: EvidenceKeeper,
+  events: EvidenceEvents,
+  evidence: Evidence,
+): Promise<void> {
+  try {
+    events.contradiction(evidence, await keeper.keep(evidence))
+  } catch (error) {
+    // The answer stands; that there was something to keep is said as loudly as it can be.
+    if (!hasCode(error, 'io_error')) throw error
+    events.contradiction(evidence, error)
+  }
 }
 
 /**
