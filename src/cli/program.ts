@@ -12,6 +12,7 @@ import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { logCommand } from './commands/log.ts'
+import { mirrorCommand } from './commands/mirror.ts'
 import { monitorCommand } from './commands/monitor.ts'
 import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
@@ -50,7 +51,8 @@ export function createProgram(actions: Actions, io: Io): Command {
     monitorCommand,
     policyCommand,
   ]
-  for (const command of [...add, ...check, witnessCommand, benchCommand]) command(program, actions)
+  for (const command of [...add, ...check, witnessCommand, mirrorCommand, benchCommand])
+    command(program, actions)
   return program.addHelpText(
     'after',
     examples(

@@ -1,20 +1,16 @@
 import { z } from 'zod'
-import { SteleError } from '../errors.ts'
 import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../http/witness-limits.ts'
+import {
+  count,
+  describeOptions,
+  loadOptions,
+  number,
+  seconds,
+  variableOf,
+  type OptionSources,
+} from './options.ts'
 
-/** A number as it is, or as text in plain decimal: Number("") is 0 and Number("0x10") is 16. */
-const number = (schema: z.ZodNumber, fallback: number): z.ZodDefault<z.ZodType<number>> =>
-  z
-    .preprocess(
-      (value) => (typeof value === 'string' && /^[0-9]+(\.[0-9]+)?$/.test(value) ? Number(value) : value),
-      schema,
-    )
-    .default(fallback)
-
-const count = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
-  number(z.int().min(1).max(10_000_000), fallback)
-const seconds = (fallbackMs: number): z.ZodDefault<z.ZodType<number>> =>
-  number(z.number().positive().max(86_400), fallbackMs / 1000)
+const PREFIX = 'STELE_WITNESS_'
 
 const limits = DEFAULT_WITNESS_LIMITS
 
@@ -59,44 +55,16 @@ export type WitnessConfig = Readonly<z.infer<typeof configSchema>>
 export type WitnessOption = keyof typeof options
 
 /** Names, meanings and defaults, for `--help` and for the documentation. */
-export const witnessOptions: readonly { name: WitnessOption; description: string; fallback: string }[] = (
-  Object.entries(options) as [WitnessOption, z.ZodDefault<z.ZodType>][]
-).map(([name, schema]) => ({
-  name,
-  description: schema.description ?? '',
-  fallback: String(schema.parse(undefined)),
-}))
+export const witnessOptions = describeOptions<WitnessOption>(options)
 
 /** The environment variable of an option. */
 export function witnessVariable(name: WitnessOption): string {
-  return `STELE_WITNESS_${name.toUpperCase().replaceAll('-', '_')}`
+  return variableOf(PREFIX, name)
 }
 
-/**
- * Puts flags over environment, and checks the whole before anything is opened.
- *
- * @throws SteleError `usage`, with every mistake at once under the name that the operator wrote
- */
-export function loadWitnessConfig(sources: {
-  flags?: Readonly<Record<string, unknown>>
-  env?: Readonly<Record<string, string | undefined>>
-}): WitnessConfig {
-  const { flags = {}, env = {} } = sources
-  const merged: Record<string, unknown> = {}
-  const writtenAs: Record<string, string> = {}
-  for (const { name } of witnessOptions) {
-    const [flag, variable] = [flags[name], env[witnessVariable(name)] || undefined]
-    if (flag === undefined && variable === undefined) continue
-    merged[name] = flag ?? variable
-    writtenAs[name] = flag === undefined ? witnessVariable(name) : `--${name}`
-  }
-  const parsed = configSchema.safeParse(merged)
-  if (parsed.success) return Object.freeze(parsed.data)
-  const mistakes = parsed.error.issues.map(({ path, message }) => {
-    const name = String(path[0])
-    return `${writtenAs[name] ?? name}: ${message}`
-  })
-  throw new SteleError('usage', `configuration:\n  ${mistakes.join('\n  ')}`)
+/** Puts flags over environment, and checks the whole before anything is opened. Throws as `loadOptions`. */
+export function loadWitnessConfig(sources: OptionSources): WitnessConfig {
+  return loadOptions(PREFIX, configSchema, witnessOptions, sources)
 }
 
 /** What the HTTP layer is told of the configuration. */

@@ -10,7 +10,7 @@ import { listen, stopListening } from './listen.ts'
 import { witnessLimits, type WitnessConfig } from './witness-config.ts'
 import { EvidenceFolder } from './witness-evidence.ts'
 import { readWitnessInfo, readWitnessKeys, witnessFiles } from './witness-folder.ts'
-import { readLogList } from './witness-logs.ts'
+import { readLogList } from './log-list.ts'
 
 export interface RunningWitness {
   /** Where it listens, without a trailing slash. */

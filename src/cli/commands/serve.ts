@@ -3,7 +3,7 @@ import { loadConfig, optionList, variableOf, type Config, type OptionName } from
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'
-import { serveUntilStopped } from '../serving.ts'
+import { flagsOf, serveUntilStopped } from '../serving.ts'
 
 /** What `serve` and `start` are told: the server's options, as commander names them, and a file with more. */
 export interface ServeOptions {
@@ -53,15 +53,10 @@ async function serve(context: Context, options: ServeOptions): Promise<number> {
 
 /** The server's configuration out of flags, environment and file. @throws SteleError `usage`, `io_error` */
 export function configOf(
-  { command, io }: Context,
+  context: Context,
   options: ServeOptions,
   overrides: Partial<Record<OptionName, unknown>> = {},
 ): Config {
-  const all = command.optsWithGlobals<ServeOptions>()
-  const flags = Object.fromEntries(optionList.map(({ name }) => [name, all[camelCase(name)]]))
-  return loadConfig({ flags: { ...flags, ...overrides }, env: io.env, file: options.config })
-}
-
-function camelCase(name: string): string {
-  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+  const flags = { ...flagsOf(context, optionList), ...overrides }
+  return loadConfig({ flags, env: context.io.env, file: options.config })
 }

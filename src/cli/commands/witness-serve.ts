@@ -1,15 +1,12 @@
 import type { Command } from 'commander'
-import {
-  loadWitnessConfig,
-  witnessOptions,
-  witnessVariable,
-  type WitnessConfig,
-} from '../../server/witness-config.ts'
+import type { Logger } from 'pino'
+import { loadWitnessConfig, witnessOptions, witnessVariable } from '../../server/witness-config.ts'
+import type { RunningWitness } from '../../server/witness-start.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
+import { cosignerFolder } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
-import { witnessFolder } from './witness-folder.ts'
+import { flagsOf, runUntilStopped } from '../serving.ts'
 
 /** `stele witness serve`: cosigns until it is told to stop. */
 export function witnessServeCommand(witness: Command, actions: Actions): void {
@@ -35,45 +32,16 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
 }
 
 async function serve(context: Context): Promise<number> {
-  const config = configOf(context)
-  const [{ pino, destination }, { startWitness }] = await Promise.all([
-    import('pino'),
-    import('../../server/witness-start.ts'),
-  ])
-  // Listened to before anything is opened: a signal that comes meanwhile must not cut an opening short.
-  const stopped = stopSignal(context)
-  try {
-    const logger = pino({ level: config['log-level'] }, destination({ fd: 2, sync: true }))
-    const running = await startWitness(config, logger)
-    const { url, witness } = running
-    const said = { url, data: config.data, logs: witness.logs.map(({ origin }) => origin) }
-    if (context.terminal.json) await context.terminal.jsonLine(said)
-    else context.terminal.note(`stele: witness ${config.data} on ${url}, for ${witness.logs.length} logs`)
-    await stopped.received
-    await running.close()
-    return EXIT_OK
-  } finally {
-    stopped.off()
+  const { terminal, io } = context
+  const flags = { ...flagsOf(context, witnessOptions), data: cosignerFolder(context, 'witness') }
+  const config = loadWitnessConfig({ flags, env: io.env })
+  const start = async (logger: Logger): Promise<RunningWitness> => {
+    const { startWitness } = await import('../../server/witness-start.ts')
+    return startWitness(config, logger)
   }
-}
-
-/** Resolves at the first signal; the second ends the process. */
-function stopSignal({ io }: Context): { received: Promise<void>; off: () => void } {
-  let off = (): void => {}
-  const received = new Promise<void>((resolve) => {
-    let signals = 0
-    off = io.onStopSignal(() => (++signals === 1 ? resolve() : io.exit(EXIT_INTERRUPTED)))
+  return runUntilStopped(context, config['log-level'], start, async ({ url, witness }) => {
+    const logs = witness.logs.map(({ origin }) => origin)
+    if (terminal.json) await terminal.jsonLine({ url, data: config.data, logs })
+    else terminal.note(`stele: witness ${config.data} on ${url}, for ${logs.length} logs`)
   })
-  return { received, off }
-}
-
-function configOf(context: Context): WitnessConfig {
-  const { command, io } = context
-  const all = command.optsWithGlobals<Record<string, unknown>>()
-  const flags = Object.fromEntries(witnessOptions.map(({ name }) => [name, all[camelCase(name)]]))
-  return loadWitnessConfig({ flags: { ...flags, data: witnessFolder(context) }, env: io.env })
-}
-
-function camelCase(name: string): string {
-  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
 }
