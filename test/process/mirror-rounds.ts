@@ -210,8 +210,7 @@ class MirrorRun {
         const upload = await uploadBody(face, { start: Math.min(start, end), end, packages })
         const answer = await connection.ask('/add-entries', { method: 'POST', body: upload, headers: OCTETS })
         const [size, nextEntry] = answer.body.toString().split('\n').map(Number)
-        if (answer.status === 200)
-          await this.#note(this.#uploaded, (await checkpointAt(face, end)) + answer.body.toString())
+        if (answer.status === 200) await this.#noteAnswer(answer.body.toString(), end)
         else if (answer.status === 202) this.#report.partial++
         else if (answer.status === 409) this.#report.conflicts++
         else this.#report.refused++
@@ -224,6 +223,16 @@ class MirrorRun {
       }
     }
     connection.close()
+  }
+
+  /** An upload of nothing is answered to anybody, so it may be about the face that its sender does not know. */
+  async #noteAnswer(lines: string, size: number): Promise<void> {
+    const notes = await Promise.all(
+      this.#uploaded.faces.map(async (face) => (await checkpointAt(face, size)) + lines),
+    )
+    const stated = notes.find((note) => verifies(note, this.#key))
+    assert(stated !== undefined, `what was cosigned at size ${size} is of no history of the log`)
+    await this.#note(this.#uploaded, stated)
   }
 
   /** What is served is never behind what was stated, is of the same history, and every entry of it is there. */
@@ -271,6 +280,15 @@ class MirrorRun {
     mirrored.statements.push(statement)
     this.#report.statements++
     return statement
+  }
+}
+
+function verifies(note: string, key: VerifierKey): boolean {
+  try {
+    openNote(note, [key])
+    return true
+  } catch {
+    return false
   }
 }
 
