@@ -12,9 +12,9 @@ const Ready = z.object({ status: z.enum(['ready', 'not ready']), reason: z.strin
 export interface Service {
   readonly metrics: Metrics | undefined
   /** Why it does not do its work, or undefined while it does. */
-  failure(): SteleError | undefined
+  readonly failure: () => SteleError | undefined
   /** Who this is, for people. */
-  describe(): string
+  readonly describe: () => string
 }
 
 /** The routes about a server as a whole. */

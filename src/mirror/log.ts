@@ -2,6 +2,7 @@ import { equalBytes } from '../bytes/bytes.ts'
 import { invariant, SteleError } from '../errors.ts'
 import { TileReader } from '../log/reader.ts'
 import { HASH_BYTES, hashLeafInto, type Hash } from '../merkle/hash.ts'
+import type { NoteSignature } from '../note/note.ts'
 import type { HeadFile } from '../storage/head-file.ts'
 import type { LogStore } from '../storage/store.ts'
 import { growTree, type FullTile, type Tree } from '../tile/grow.ts'
@@ -235,7 +236,8 @@ export class MirroredLog {
     const isHeld = mirrored?.timestampSeconds === timestampSeconds && mirrored.note.startsWith(`${to.text}\n`)
     // However often somebody asks for it again, a second costs one signature and one write.
     if (isHeld && mirrored.ownSignatures.length === this.#parts.keys.length) return mirrored
-    const lines = await Promise.all(this.#parts.keys.map((key) => key.cosign(to.text, timestampSeconds)))
+    const lines: NoteSignature[] = []
+    for (const key of this.#parts.keys) lines.push(await key.cosign(to.text, timestampSeconds))
     const next = cosignedHead(to, lines, timestampSeconds)
     const pending = this.#state.pending.filter(({ checkpoint }) => checkpoint.size >= to.checkpoint.size)
     await this.#commit({ ...this.#state, pending, mirrored: next, cosigned: this.#state.cosigned + 1 })

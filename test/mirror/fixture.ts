@@ -15,7 +15,7 @@ import { TileHashes } from '../../src/tile/hashes.ts'
 import { proveConsistency, proveSubtree, rootAt, type TileSource } from '../../src/tile/prove.ts'
 import type { WitnessedLog } from '../../src/witness/logs.ts'
 import { formatAddCheckpoint } from '../../src/witness/request.ts'
-import { FakeLog } from '../client/fake-log.ts'
+import type { FakeLog } from '../client/fake-log.ts'
 import { MemoryEvidence, NOW_SECONDS } from '../witness/fixture.ts'
 
 export const MIRROR_KEY = generateCosignerKey(
