@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { HttpFiles } from '../../src/client/http-files.ts'
 import { hasCode, type SteleError } from '../../src/errors.ts'
+import { decodeCount } from '../../src/mirror/count.ts'
 import { Follower } from '../../src/mirror/follower.ts'
 import { MirroredLog } from '../../src/mirror/log.ts'
 import { generateSigningKey } from '../../src/note/key.ts'
@@ -47,7 +48,7 @@ function following(
 }
 
 test('a log is copied, cosigned once all of it is here, and followed as it grows', async () => {
-  const { source, follower, log } = await stage(0)
+  const { source, follower, log, parts } = await stage(0)
   await follower.round()
   expect(log.published.size).toBe(0)
   for (const more of [1, 255, 1, 1000, 5000]) {
@@ -57,6 +58,8 @@ test('a log is copied, cosigned once all of it is here, and followed as it grows
     expect([size, log.nextEntry]).toEqual([source.tree.size, source.tree.size])
     const { verifiedBy } = openNote(checkpoint, [source.key.verifier, MIRROR_KEY.verifier])
     expect(verifiedBy).toHaveLength(2)
+    // The second place, by which a database that went back is found out.
+    expect(decodeCount(parts.headFile.records[0]!, 'head file')).toBe(log.state.cosigned)
   }
   expect(await log.readEntries(1234, 1236)).toEqual(source.entries.slice(1234, 1236))
 })
