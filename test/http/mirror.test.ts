@@ -82,13 +82,19 @@ test('what was uploaded is served byte for byte as the log has it, with both sig
 })
 
 test('an upload in parts goes on where the answers say, from within a bundle too', async () => {
-  const { log, pend, upload } = await stage(1500)
+  const { server, log, pend, upload } = await stage(1500)
   await pend(0, 300)
   expect((await upload({ end: 300 })).status).toBe(200)
   await pend(300, 1500)
   const first = await upload({ start: 300, end: 1500, packages: 2 })
   expect(first.status).toBe(202)
   expect(infoOf(first)).toMatchObject({ size: '1500', next: '768' })
+  // What is stored and not cosigned yet is not served.
+  for (const kind of ['0', 'entries']) {
+    const paths = [`${kind}/001.p/44`, `${kind}/001.p/45`, `${kind}/001`]
+    const replies = await Promise.all(paths.map((path) => server.get(`/${log.hash}/tile/${path}`)))
+    expect(replies.map(({ status }) => status)).toEqual([200, 404, 404])
+  }
   // Below the next entry, and not at the beginning of a bundle: the mirror adds what it has.
   const rest = await upload({ start: 700, end: 1500 })
   expect(rest.status).toBe(200)
