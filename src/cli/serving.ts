@@ -4,10 +4,12 @@ import type { RunningServer } from '../server/start.ts'
 import type { Context } from './context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from './exit-codes.ts'
 
+/** What every server is told about its running, whatever it serves. */
+export type ServingOptions = Pick<Config, 'log-level' | 'stop-timeout-seconds'>
+
 /**
- * Serves until SIGINT or SIGTERM, then stops gracefully; a second signal ends the process at once.
+ * Serves logs until SIGINT or SIGTERM; see {@link runUntilStopped}.
  *
- * @param onReady told when requests are answered
  * @returns the exit code
  * @throws SteleError as `startServer`
  */
@@ -20,48 +22,57 @@ export async function serveUntilStopped(
     const { startServer } = await import('../server/start.ts')
     return startServer(config, logger)
   }
-  return runUntilStopped(context, config['log-level'], start, onReady)
+  return runUntilStopped(context, config, start, onReady)
 }
 
 /**
- * The same for whatever can be started and closed: a log server, a witness, a mirror.
+ * Runs a log server, a witness or a mirror until SIGINT or SIGTERM, then stops it gracefully, within
+ * `stop-timeout-seconds`; a second signal ends the process at once.
  *
+ * @param onReady told when requests are answered
+ * @returns the exit code
  * @throws whatever `start` throws
  */
 export async function runUntilStopped<T extends { close(): Promise<void> }>(
   { io }: Context,
-  logLevel: string,
+  options: ServingOptions,
   start: (logger: Logger) => Promise<T>,
   onReady: (running: T) => Promise<void>,
 ): Promise<number> {
-  const { pino, destination } = await import('pino')
+  const { createServerLog } = await import('../server/server-log.ts')
   // Listened to before anything is opened: a signal that comes meanwhile must not cut an opening short.
   const stop = stopSignal(
     (listener) => io.onStopSignal(listener),
     () => io.exit(EXIT_INTERRUPTED),
   )
   try {
-    const running = await start(pino({ level: logLevel }, destination({ fd: 2, sync: true })))
+    const logger = createServerLog(options['log-level'])
+    const running = await start(logger)
     await onReady(running)
     await stop.received
-    await running.close()
-    return EXIT_OK
+    const limitMs = options['stop-timeout-seconds'] * 1000
+    if (await settledWithin(running.close(), limitMs)) return EXIT_OK
+    logger.error(
+      { limitMs },
+      'stopping took too long; the process ends here, and nothing acknowledged is lost',
+    )
+    // An exit would join the threads that write, and one of them is what hangs. A crash is what all of this is made for.
+    io.crash()
+    return EXIT_INTERRUPTED
   } finally {
     stop.off()
   }
 }
 
-/** The value that flags have for options, under the options' own names. */
-export function flagsOf(
-  { command }: Context,
-  options: readonly { readonly name: string }[],
-): Record<string, unknown> {
-  const all = command.optsWithGlobals<Record<string, unknown>>()
-  return Object.fromEntries(options.map(({ name }) => [name, all[camelCase(name)]]))
-}
-
-function camelCase(name: string): string {
-  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+/** True once the promise is settled; false if that takes longer. @throws what it rejects with */
+export async function settledWithin(promise: Promise<void>, limitMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), limitMs)))
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Resolves at the first signal and calls `again` at the second. */

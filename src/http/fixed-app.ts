@@ -5,6 +5,7 @@ import type { App } from './app.ts'
 import type { BodyReader } from './body.ts'
 import type { HttpDeps } from './deps.ts'
 import { withoutMethod } from './fallbacks.ts'
+import { OPEN_GATE } from './gate.ts'
 import { DEFAULT_HTTP_LIMITS } from './limits.ts'
 import type { Route } from './route.ts'
 import { server } from './serve.ts'
@@ -17,7 +18,7 @@ export interface Found {
 }
 
 /** What a server of a few routes is made of. */
-export interface FixedApp extends Omit<HttpDeps, 'logs' | 'limits'> {
+export interface FixedApp extends Omit<HttpDeps, 'logs' | 'limits' | 'gate'> {
   /** All of them, those that `find` finds too. */
   readonly routes: readonly Route[]
   readonly bodies: BodyReader
@@ -25,11 +26,14 @@ export interface FixedApp extends Omit<HttpDeps, 'logs' | 'limits'> {
   find(target: string): Found | undefined
 }
 
-/** The HTTP layer of a server whose few routes need no router: no path of theirs is ever decoded. */
+/**
+ * The HTTP layer of a server whose few routes need no router, for no path of theirs is ever decoded, and no gate: all of
+ * them are open to everybody.
+ */
 export function fixedApp(app: FixedApp): Pick<App, 'handler' | 'breakOff' | 'routes'> {
   const { routes, bodies } = app
   const byPath = new Map(routes.filter(({ path }) => !path.includes('{')).map((route) => [route.path, route]))
-  const serve = server({ ...app, logs: NO_LOGS, limits: DEFAULT_HTTP_LIMITS })
+  const serve = server({ ...app, logs: NO_LOGS, limits: DEFAULT_HTTP_LIMITS, gate: OPEN_GATE })
   return {
     routes,
     breakOff: (req) => bodies.breakOff(req),

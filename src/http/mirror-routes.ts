@@ -7,7 +7,7 @@ import { MAX_PACKAGE_BYTES } from '../mirror/packages.ts'
 import { formatVerifierKey } from '../note/key.ts'
 import type { Answer } from './answer.ts'
 import { BodyBudget } from './body-budget.ts'
-import { callerOf, type BodyReader } from './body.ts'
+import type { BodyReader } from './body.ts'
 import { PLAIN_TEXT } from './headers.ts'
 import { INFO_TYPE, pendingAnswer, uploadAnswer } from './mirror-answers.ts'
 import type { MirrorHttpDeps } from './mirror-deps.ts'
@@ -39,7 +39,7 @@ function submissionRoutes({ mirror, limits }: MirrorHttpDeps, bodies: BodyReader
     nowMs: () => performance.now(),
   })
   const uploads = new BodyBudget(limits.maxUploads * MAX_PACKAGE_BYTES)
-  const about = { method: 'post', tag: 'Mirror' } as const
+  const about = { method: 'post', permission: 'open', tag: 'Mirror' } as const
   return [
     rootRoute({
       ...about,
@@ -53,9 +53,9 @@ function submissionRoutes({ mirror, limits }: MirrorHttpDeps, bodies: BodyReader
         422: { description: 'The proof does not hold.' },
       },
       errors: ['malformed', 'out_of_range', 'not_found', 'too_large', 'rate_limited'],
-      async handle({ req, res }) {
-        rates.take(callerOf(req))
-        const body = await bodies.read({ req, res, maxBytes: limits.maxBodyBytes, what: 'body' })
+      async handle({ req, res, caller: { share } }) {
+        rates.take(share)
+        const body = await bodies.read({ req, res, share, maxBytes: limits.maxBodyBytes, what: 'body' })
         return pendingAnswer(await mirror.addCheckpoint(body))
       },
     }),
@@ -71,15 +71,14 @@ function submissionRoutes({ mirror, limits }: MirrorHttpDeps, bodies: BodyReader
         422: { description: 'A proof does not hold, or no checkpoint was added before.' },
       },
       errors: ['malformed', 'not_found', 'unsupported_media_type', 'too_slow', 'rate_limited', 'overloaded'],
-      async handle({ req, res }) {
+      async handle({ req, res, caller: { share } }) {
         checkOctets(req.headers['content-type'])
-        const caller = callerOf(req)
-        rates.take(caller)
-        uploads.take(caller, MAX_PACKAGE_BYTES)
+        rates.take(share)
+        uploads.take(share, MAX_PACKAGE_BYTES)
         try {
           return await receive(mirror, bodies, { req, res }, limits.uploadGraceMs)
         } finally {
-          uploads.release(caller, MAX_PACKAGE_BYTES)
+          uploads.release(share, MAX_PACKAGE_BYTES)
         }
       },
     }),
@@ -116,6 +115,7 @@ function copyRoutes({ mirror, limits }: MirrorHttpDeps): Route[] {
     rootRoute({
       method: 'get',
       path,
+      permission: 'open',
       tag: 'Copies',
       summary,
       params: { hash: z.string(), rest: z.string() },

@@ -5,6 +5,7 @@ import { NO_STORE, PLAIN_TEXT } from './headers.ts'
 import type { Metrics } from './metrics.ts'
 import { rootRoute, type Route } from './route.ts'
 import { Health, Text } from './schemas.ts'
+import { withoutPaths } from './without-paths.ts'
 
 const Ready = z.object({ status: z.enum(['ready', 'not ready']), reason: z.string().optional() })
 
@@ -19,7 +20,7 @@ export interface Service {
 
 /** The routes about a server as a whole. */
 export function serviceRoutes({ metrics, failure, describe }: Service): Route[] {
-  const about = { tag: 'Instance', method: 'get', errors: [] } as const
+  const about = { tag: 'Instance', method: 'get', permission: 'open', errors: [] } as const
   return [
     rootRoute({
       ...about,
@@ -61,5 +62,5 @@ export function serviceRoutes({ metrics, failure, describe }: Service): Route[] 
 
 function readiness(failure: SteleError | undefined): Answer {
   if (!failure) return json(Ready, { status: 'ready' }, NO_STORE)
-  return json(Ready, { status: 'not ready', reason: failure.message }, NO_STORE, 503)
+  return json(Ready, { status: 'not ready', reason: withoutPaths(failure.message) }, NO_STORE, 503)
 }

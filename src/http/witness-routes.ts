@@ -3,7 +3,7 @@ import { SteleError } from '../errors.ts'
 import { formatVerifierKey } from '../note/key.ts'
 import type { Answered } from '../witness/witness.ts'
 import { text } from './answer.ts'
-import { callerOf, type BodyReader } from './body.ts'
+import type { BodyReader } from './body.ts'
 import { CORS_HEADERS, NO_CACHE, PLAIN_TEXT } from './headers.ts'
 import { rootRoute, type Route } from './route.ts'
 import { Bytes, Text } from './schemas.ts'
@@ -31,16 +31,17 @@ function signingRoutes({ witness, limits }: WitnessHttpDeps, bodies: BodyReader)
     rootRoute({
       method: 'post',
       path,
+      permission: 'open',
       tag: 'Witness',
       summary,
       body: { [PLAIN_TEXT]: Bytes },
       answers: SIGNED,
       errors: ['malformed', 'out_of_range', 'not_found', 'too_large', 'rate_limited'],
-      async handle({ req, res }) {
+      async handle({ req, res, caller: { share } }) {
         // Before the body: whoever comes too often is not read.
-        rates.take(callerOf(req))
+        rates.take(share)
         return witnessAnswer(
-          await sign(await bodies.read({ req, res, maxBytes: limits.maxBodyBytes, what: 'body' })),
+          await sign(await bodies.read({ req, res, share, maxBytes: limits.maxBodyBytes, what: 'body' })),
         )
       },
     })
@@ -62,6 +63,7 @@ function checkpointRoute({ witness }: WitnessHttpDeps): Route {
   return rootRoute({
     method: 'get',
     path: CHECKPOINT_PATH,
+    permission: 'open',
     tag: 'Witness',
     summary: 'The checkpoint that was cosigned last for a log',
     params: { hash: z.string().meta({ description: 'SHA-256 of the origin, lower-case hex.' }) },

@@ -7,6 +7,7 @@ import { VerifiedTiles } from '../client/verified-tiles.ts'
 import type { Hash } from '../merkle/hash.ts'
 import { openCheckpoint } from '../note/checkpoint.ts'
 import { proveConsistency, rootAt } from '../tile/prove.ts'
+import type { PrefixShown } from '../witness/evidence.ts'
 import type { MirroredLog } from './log.ts'
 import type { Judged, Mirror } from './mirror.ts'
 import { logSigned, type LogSigned } from './signed.ts'
@@ -80,9 +81,9 @@ export class Follower {
    * @throws SteleError whatever made it fail; after `fork` and `rolled_back` the log may be halted
    */
   async round(signal?: AbortSignal): Promise<void> {
-    const { log, files } = this.#deps
+    const { log, files, clock } = this.#deps
     const opened = openCheckpoint(await files.checkpoint(), { origin: log.origin, verifiers: log.log.keys })
-    const signed = logSigned(opened.note)
+    const signed = logSigned(opened.note, { seenAtMs: clock.nowMs(), isServed: true })
     const tiles = new VerifiedTiles(files, signed.checkpoint)
     await this.#checkNotSmaller(signed)
     const isKnown = await this.#extendsAll(signed, tiles)
@@ -135,31 +136,33 @@ export class Follower {
       // Made of tiles that were checked against the new root hash: if it does not hold, the two signatures contradict
       // each other, whatever was served.
       const path = oldSize === 0 || oldSize === size ? [] : await proveConsistency(tiles, oldSize, size)
-      const judged = await this.log.movePending(signed, { oldSize, path }, { followed: true })
+      const judged = await this.log.movePending(signed, { oldSize, path })
       if (judged.verdict.kind === 'cosign') return true
       if (judged.verdict.kind === 'conflict') continue
       const { verdict } = judged
-      await this.#halt({ signed, held: judged.held, request: { oldSize, path }, verdict }, verdict.error)
+      const proof = await shownByTiles(tiles, oldSize, path)
+      await this.#halt({ ...judged, verdict, signed, request: { oldSize, path }, proof }, verdict.error)
     }
     return false
   }
 
   /** For a checkpoint below the pending one, which somebody has submitted before the log published it. */
-  async #isPrefix(signed: LogSigned, held: LogSigned): Promise<boolean> {
-    const root = await this.#knownRoot(signed.checkpoint.size)
-    if (!root) return false
-    if (equalBytes(root, signed.checkpoint.root)) {
+  async #isPrefix(signed: LogSigned, pending: LogSigned): Promise<boolean> {
+    const { size, root } = signed.checkpoint
+    const known = await this.#knownRoot(size)
+    if (!known) return false
+    if (equalBytes(known, root)) {
       await this.log.noteFollowed(signed)
       return true
     }
     const error = new SteleError(
       'fork',
-      `log ${this.log.origin}: the tree of size ${signed.checkpoint.size} that its URL serves is no part of the one of ` +
-        `size ${held.checkpoint.size} that it has signed`,
+      `log ${this.log.origin}: the tree of size ${size} that its URL serves is no part of the one of size ` +
+        `${pending.checkpoint.size} that it has signed`,
     )
     const verdict = { kind: 'refused', error } as const
-    const request = { oldSize: signed.checkpoint.size, path: [] }
-    return this.#halt({ signed, held, request, verdict, kind: 'inconsistent' }, error)
+    const request = { oldSize: size, path: [] }
+    return this.#halt({ signed, request, verdict, ...(await this.#shownAt(size, known, pending)) }, error)
   }
 
   async #knownRoot(size: number): Promise<Hash | undefined> {
@@ -167,6 +170,22 @@ export class Follower {
     return (
       log.signedAt(size)?.checkpoint.root ?? (size <= log.nextEntry ? rootAt(log.reader, size) : undefined)
     )
+  }
+
+  /** What shows best that another root hash than the known one cannot be of the same log. */
+  async #shownAt(
+    size: number,
+    olderRoot: Hash,
+    pending: LogSigned,
+  ): Promise<Pick<Judged, 'held' | 'kind' | 'proof'>> {
+    const { log } = this.#deps
+    const same = log.signedAt(size)
+    if (same) return { held: same, kind: 'fork' }
+    const held = log.signedAbove(size)
+    // The entries are of a checkpoint that is not all here: then the log is to be asked.
+    if (!held) return { held: pending, kind: 'inconsistent' }
+    const path = await proveConsistency(log.reader, size, held.checkpoint.size)
+    return { held, kind: 'fork', proof: { olderRoot, path } }
   }
 
   async #copy(signed: LogSigned, tiles: VerifiedTiles, signal?: AbortSignal): Promise<void> {
@@ -203,6 +222,18 @@ export class Follower {
     await this.#deps.mirror.keepEvidence(this.log, judged)
     throw error
   }
+}
+
+/** What the tiles of a larger tree show about a smaller size: to whoever has them not, when the log has taken them away. */
+async function shownByTiles(
+  tiles: VerifiedTiles,
+  oldSize: number,
+  path: readonly Hash[],
+): Promise<PrefixShown | undefined> {
+  if (path.length === 0) return undefined
+  // That they cannot be read now must not keep a log going that contradicts itself.
+  const olderRoot = await rootAt(tiles, oldSize).catch(() => undefined)
+  return olderRoot && { olderRoot, path }
 }
 
 function asSteleError(error: unknown): SteleError {

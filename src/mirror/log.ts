@@ -35,6 +35,8 @@ export interface MirrorState {
 /** What one log's mirror is made of; opened by `openMirroredLog`, which checks that the parts go together. */
 export interface MirroredLogParts {
   readonly log: WitnessedLog
+  /** Where it is followed, if it is. */
+  readonly url?: string | undefined
   readonly keys: readonly WitnessKey[]
   readonly store: LogStore
   readonly headFile: HeadFile
@@ -67,6 +69,11 @@ export class MirroredLog {
     this.reader = new TileReader(parts.store, () => this.#tree, parts.cacheBytes)
   }
 
+  /** The prefix of the log's own files, if it is followed. */
+  get url(): string | undefined {
+    return this.#parts.url
+  }
+
   get origin(): string {
     return this.log.origin
   }
@@ -92,29 +99,37 @@ export class MirroredLog {
 
   /** A checkpoint that an upload may end at: one of the last pending ones, or the mirror checkpoint. */
   signedAt(size: number): LogSigned | undefined {
-    const { pending, mirrored } = this.#state
+    const { pending, mirrored, followed } = this.#state
     const found = pending.find(({ checkpoint }) => checkpoint.size === size)
     if (found || mirrored?.checkpoint.size !== size) return found
     const text = mirrored.note.slice(0, mirrored.note.lastIndexOf('\n\n') + 1)
-    return logSigned({ text, signatures: mirrored.logSignatures })
+    if (followed?.text === text) return followed
+    const shown = { seenAtMs: mirrored.timestampSeconds * 1000, isServed: false }
+    return logSigned({ text, signatures: mirrored.logSignatures }, shown)
+  }
+
+  /** The smallest checkpoint of at least this size all of whose entries are here. */
+  signedAbove(size: number): LogSigned | undefined {
+    const { pending, mirrored } = this.#state
+    const sizes = [...pending, ...(mirrored ? [mirrored] : [])].map(({ checkpoint }) => checkpoint.size)
+    const here = sizes.filter((other) => other >= size && other <= this.nextEntry)
+    return here.length === 0 ? undefined : this.signedAt(Math.min(...here))
   }
 
   /**
    * Makes a checkpoint that the log has signed the pending one, if it extends that.
    *
-   * @param how.followed true for one that the log's own URL has served
    * @returns the verdict of a witness; and what it was judged against
    * @throws SteleError as {@link append}
    */
   movePending(
     signed: LogSigned,
     proof: Pick<JudgedRequest, 'oldSize' | 'path'>,
-    { followed = false } = {},
   ): Promise<{ verdict: Verdict; held: LogSigned | undefined }> {
     return this.#step(async () => {
       const held = this.pending
       const verdict = judge(held?.checkpoint, { ...proof, checkpoint: signed.checkpoint })
-      if (verdict.kind === 'cosign') await this.#keepPending(held, signed, followed)
+      if (verdict.kind === 'cosign') await this.#keepPending(held, signed)
       return { verdict, held }
     })
   }
@@ -218,15 +233,17 @@ export class MirroredLog {
     }
   }
 
-  async #keepPending(held: LogSigned | undefined, signed: LogSigned, followed: boolean): Promise<void> {
+  async #keepPending(held: LogSigned | undefined, signed: LogSigned): Promise<void> {
     const isSame = held?.note === signed.note
-    if (isSame && (!followed || this.#state.followed?.text === signed.text)) return
+    if (isSame && (!signed.isServed || this.#state.followed?.text === signed.text)) return
     const size = this.#state.mirrored?.checkpoint.size ?? 0
     const before = this.#state.pending.filter(({ checkpoint }) => {
       return checkpoint.size >= size && checkpoint.size < signed.checkpoint.size
     })
-    const pending = [...before, signed].slice(-MOST_PENDING)
-    await this.#commit({ ...this.#state, pending, ...(followed ? { followed: signed } : {}) })
+    // That it came again, and from whom, is news; when it was first seen is not.
+    const newest = held?.text === signed.text ? { ...signed, seenAtMs: held.seenAtMs } : signed
+    const pending = [...before, newest].slice(-MOST_PENDING)
+    await this.#commit({ ...this.#state, pending, ...(signed.isServed ? { followed: newest } : {}) })
   }
 
   async #cosign(to: LogSigned, mirrored: CosignedHead | undefined): Promise<CosignedHead> {
@@ -250,9 +267,9 @@ export class MirroredLog {
     const record = encodeRecord({
       root: tree.root,
       cosigned: state.cosigned,
-      pending: state.pending.map(({ note }) => note),
+      pending: state.pending,
       mirrored: state.mirrored?.note,
-      followed: state.followed?.note,
+      followed: state.followed,
     })
     try {
       const { entries = [], tiles = [] } = grown ?? {}

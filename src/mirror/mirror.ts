@@ -1,6 +1,11 @@
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
-import { keepEvidence, type EvidenceEvents, type EvidenceKeeper } from '../witness/evidence.ts'
+import {
+  keepEvidence,
+  type EvidenceEvents,
+  type EvidenceKeeper,
+  type PrefixShown,
+} from '../witness/evidence.ts'
 import { contradictionIn, type Contradiction, type Verdict } from '../witness/judge.ts'
 import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
 import { checkLogs } from '../witness/logs.ts'
@@ -9,7 +14,7 @@ import { signedBy } from '../witness/signed-by.ts'
 import type { ByteReader } from './byte-reader.ts'
 import type { MirroredLog } from './log.ts'
 import { readHeader } from './packages.ts'
-import { logSigned, type LogSigned } from './signed.ts'
+import { logSigned, type LogSigned, type Shown } from './signed.ts'
 import type { Tickets } from './ticket.ts'
 import { receiveUpload, type Uploaded } from './upload.ts'
 
@@ -65,7 +70,7 @@ export class Mirror {
     const log = this.#logOf(request.checkpoint.origin)
     const lines = signedBy(log.log, request)
     if (lines instanceof SteleError) return { kind: 'refused', error: lines }
-    const signed = logSigned(lines)
+    const signed = logSigned(lines, { seenAtMs: this.#parts.nowMs(), isServed: false })
     const { verdict, held } = await log.movePending(signed, request)
     await this.keepEvidence(log, { signed, held, request, verdict })
     return verdict
@@ -90,9 +95,20 @@ export class Mirror {
     const judged = { ...request, checkpoint }
     const kind = found.kind ?? contradictionIn(held?.checkpoint, judged, verdict)
     if (!kind) return false
-    const { evidence, events, nowMs } = this.#parts
-    const about = { kind, log: log.log, held: held?.note, suspect, request, seenAtMs: nowMs() }
-    await keepEvidence(evidence, events, about)
+    const { evidence, events } = this.#parts
+    const urlOf = (shown: Shown | undefined) => (shown?.isServed ? log.url : undefined)
+    await keepEvidence(evidence, events, {
+      kind,
+      log: log.log,
+      held: held?.note,
+      suspect,
+      request,
+      proof: found.proof,
+      heldAtMs: held?.seenAtMs,
+      seenAtMs: signed.seenAtMs,
+      heldUrl: urlOf(held),
+      suspectUrl: urlOf(signed),
+    })
     return true
   }
 
@@ -116,4 +132,6 @@ export interface Judged {
   readonly verdict: Verdict
   /** What it is, where the verdict does not say it. */
   readonly kind?: Contradiction
+  /** For two sizes, where tiles of the larger tree show that they are of two histories. */
+  readonly proof?: PrefixShown | undefined
 }

@@ -5,6 +5,7 @@ import { EMPTY_TREE } from '../tile/grow.ts'
 import { rootAt } from '../tile/prove.ts'
 import { createHeadFile, openHeadFile, type HeadFile } from '../storage/head-file.ts'
 import { LevelStore } from '../storage/level.ts'
+import { namingSetsAside, removeSetsAside } from '../storage/set-aside.ts'
 import type { LogStore } from '../storage/store.ts'
 import { openHead } from '../witness/head.ts'
 import { verifiersOf } from '../witness/keys.ts'
@@ -12,7 +13,7 @@ import type { WitnessedLog } from '../witness/logs.ts'
 import { decodeCount, encodeCount } from './count.ts'
 import { MirroredLog, type MirroredLogParts, type MirrorState } from './log.ts'
 import { decodeRecord, encodeRecord, type MirrorRecord } from './record.ts'
-import { openStored } from './signed.ts'
+import { openStored, type SeenNote } from './signed.ts'
 
 /** Where the copy of one log is kept. */
 export interface MirrorPaths {
@@ -49,15 +50,19 @@ export async function openMirrorState(
   { database, headFile }: MirrorPaths,
   parts: Omit<MirroredLogParts, 'store' | 'headFile'>,
 ): Promise<MirroredLog> {
-  const store = await LevelStore.open(database)
+  let store: LogStore | undefined
   let head: HeadFile | undefined
   try {
+    store = await LevelStore.open(database)
     head = await openHeadFile(headFile)
-    return await openMirroredLog({ ...parts, store, headFile: head })
+    const log = await openMirroredLog({ ...parts, store, headFile: head })
+    // Of no more use, and only in the way of the next set: what cannot be removed now is removed then.
+    await removeSetsAside(database).catch(() => {})
+    return log
   } catch (error) {
     await head?.close()
-    await store.close()
-    throw error
+    await store?.close()
+    throw await namingSetsAside(error, database)
   }
 }
 
@@ -85,7 +90,7 @@ export async function openMirroredLog(parts: MirroredLogParts): Promise<Mirrored
 }
 
 function stateOf(record: MirrorRecord, { log, keys }: MirroredLogParts, where: string): MirrorState {
-  const read = (note: string, what: string) => openStored(note, log, `${where}: ${what}`)
+  const read = (seen: SeenNote, what: string) => openStored(seen, log, `${where}: ${what}`)
   const { cosigned, pending, mirrored, followed } = record
   const head =
     mirrored === undefined ? undefined : openHead(mirrored, verifiersOf(keys), `${where}: mirror checkpoint`)

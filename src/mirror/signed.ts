@@ -3,8 +3,21 @@ import { checkOriginOf, parseCheckpoint, type Checkpoint } from '../note/checkpo
 import { formatNote, openNote, type NoteSignature, type VerifiedNote } from '../note/note.ts'
 import type { WitnessedLog } from '../witness/logs.ts'
 
+/** A note, and how it came. */
+export interface SeenNote extends Shown {
+  readonly note: string
+}
+
+/** How a checkpoint came to this mirror. */
+export interface Shown {
+  /** When it was first seen. Milliseconds since 1970. */
+  readonly seenAtMs: number
+  /** True if the log's own URL has served it; false if somebody has submitted it. */
+  readonly isServed: boolean
+}
+
 /** A checkpoint with the lines of its log that were verified, and no line by anybody else. */
-export interface LogSigned {
+export interface LogSigned extends Shown {
   readonly checkpoint: Checkpoint
   /** The text of the checkpoint. */
   readonly text: string
@@ -14,8 +27,13 @@ export interface LogSigned {
 }
 
 /** Puts together what was verified. */
-export function logSigned({ text, signatures }: Pick<VerifiedNote, 'text' | 'signatures'>): LogSigned {
-  return { checkpoint: parseCheckpoint(text), text, signatures, note: formatNote({ text, signatures }) }
+export function logSigned(
+  { text, signatures }: Pick<VerifiedNote, 'text' | 'signatures'>,
+  shown: Shown,
+): LogSigned {
+  const { seenAtMs, isServed } = shown
+  const note = formatNote({ text, signatures })
+  return { checkpoint: parseCheckpoint(text), text, signatures, note, seenAtMs, isServed }
 }
 
 /**
@@ -25,9 +43,13 @@ export function logSigned({ text, signatures }: Pick<VerifiedNote, 'text' | 'sig
  * @throws SteleError `corrupt` for what is no such note; `untrusted_signer` where no key of the log's has signed it,
  *   which is so when a key was taken from the list
  */
-export function openStored(note: string, { origin, keys }: WitnessedLog, where: string): LogSigned {
+export function openStored(
+  { note, ...shown }: SeenNote,
+  { origin, keys }: WitnessedLog,
+  where: string,
+): LogSigned {
   try {
-    const opened = logSigned(openNote(note, keys))
+    const opened = logSigned(openNote(note, keys), shown)
     checkOriginOf(opened.checkpoint, origin)
     return opened
   } catch (cause) {

@@ -89,7 +89,8 @@ function targetOf(log: MirroredLog, tickets: Tickets, { end, ticket }: UploadHea
 /** A ticket of another log is no ticket. */
 function openTicket(log: MirroredLog, note: string): LogSigned | undefined {
   try {
-    return openStored(note, log.log, 'ticket')
+    // When it was pending is not known any more, and nothing is said about it.
+    return openStored({ note, seenAtMs: 0, isServed: false }, log.log, 'ticket')
   } catch (error) {
     if (hasCode(error, 'corrupt', 'untrusted_signer')) return undefined
     throw error

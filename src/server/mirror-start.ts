@@ -65,8 +65,8 @@ async function openCopies(
 ): Promise<MirroredLog[]> {
   const opened: MirroredLog[] = []
   try {
-    for (const { origin, keys: logKeys } of list) {
-      const parts = { log: { origin, keys: logKeys }, keys, nowMs, cacheBytes: config['cache-bytes'] }
+    for (const { origin, keys: logKeys, url } of list) {
+      const parts = { log: { origin, keys: logKeys }, url, keys, nowMs, cacheBytes: config['cache-bytes'] }
       opened.push(await openMirrorState(copyPaths(config.data, origin), parts))
     }
     return opened

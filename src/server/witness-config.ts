@@ -1,39 +1,30 @@
-import { z } from 'zod'
 import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../http/witness-limits.ts'
-import {
-  count,
-  describeOptions,
-  loadOptions,
-  number,
-  seconds,
-  variableOf,
-  type OptionSources,
-} from './options.ts'
-
-const PREFIX = 'STELE_WITNESS_'
+import { count, number, oneOf, seconds, whole, words } from './option-kinds.ts'
+import { OptionTable, type OptionSources, type OptionValues } from './options.ts'
+import { z } from 'zod'
 
 const limits = DEFAULT_WITNESS_LIMITS
 
 /** Every option of a witness: the flag is `--name`, the variable `STELE_WITNESS_NAME` in capitals with underscores. */
 const options = {
-  data: z.string().min(1).default('witness').describe('Witness folder, as made by "stele witness init".'),
-  host: z
-    .string()
-    .min(1)
-    .default('127.0.0.1')
-    .describe('Address to listen on; loopback is for this machine only.'),
-  port: number(z.int().min(0).max(65_535), 6964).describe('TCP port; 0 takes a free one.'),
+  data: words('witness').describe('Witness folder, as made by "stele witness init".'),
+  host: words('127.0.0.1').describe('Address to listen on; loopback is for this machine only.'),
+  port: whole(6964, 0, 65_535).describe('TCP port; 0 takes a free one.'),
   'body-bytes': count(limits.maxBodyBytes).describe(
     'Bytes of one request; more get 413. A checkpoint with 16 post-quantum signatures needs about 60,000.',
   ),
-  'requests-per-second': number(z.number().positive().max(1e6), limits.callerRequestsPerSecond).describe(
+  'requests-per-second': number(
+    z.number().positive().max(1e6),
+    limits.callerRequestsPerSecond,
+    'a number, more than 0 and at most 1000000',
+  ).describe(
     'Requests to sign of one address, on average; more get 429. Behind a proxy all callers have its address.',
   ),
   'request-burst': count(limits.callerBurst).describe('How many of them may come at once.'),
-  'body-timeout-seconds': seconds(limits.bodyTimeoutMs).describe(
+  'body-timeout-seconds': seconds(limits.bodyTimeoutMs / 1000).describe(
     'A request body must be complete after this long, or gets 408.',
   ),
-  'headers-timeout-seconds': seconds(limits.headersTimeoutMs).describe(
+  'headers-timeout-seconds': seconds(limits.headersTimeoutMs / 1000).describe(
     'Request headers must be complete after this long.',
   ),
   'bodies-in-flight-bytes': count(limits.maxBodyBytesInFlight).describe(
@@ -42,29 +33,35 @@ const options = {
   'max-connections': count(limits.maxConnections).describe(
     'Open connections; further ones are closed at once.',
   ),
-  'log-level': z
-    .enum(['silent', 'error', 'warn', 'info', 'debug'])
-    .default('info')
-    .describe('What the witness writes about itself, as JSON lines on standard error.'),
+  'stop-timeout-seconds': seconds(25).describe(
+    'A stop ends the process after this long at the latest. What was cosigned is on disk in any case.',
+  ),
+  'log-level': oneOf(['silent', 'error', 'warn', 'info', 'debug'], 'info').describe(
+    'What the witness writes about itself, as JSON lines on standard error.',
+  ),
 } as const
 
-const configSchema = z.strictObject(options)
+const table = new OptionTable('STELE_WITNESS', options)
 
 /** A witness's configuration: complete, checked, frozen. */
-export type WitnessConfig = Readonly<z.infer<typeof configSchema>>
+export type WitnessConfig = OptionValues<typeof options>
 export type WitnessOption = keyof typeof options
 
 /** Names, meanings and defaults, for `--help` and for the documentation. */
-export const witnessOptions = describeOptions<WitnessOption>(options)
+export const witnessOptions = table.list
 
 /** The environment variable of an option. */
 export function witnessVariable(name: WitnessOption): string {
-  return variableOf(PREFIX, name)
+  return table.variableOf(name)
 }
 
-/** Puts flags over environment, and checks the whole before anything is opened. Throws as `loadOptions`. */
+/**
+ * Puts flags over environment over file, and checks the whole before anything is opened.
+ *
+ * @throws SteleError `usage`, with every mistake at once under the name that the operator wrote; `io_error`
+ */
 export function loadWitnessConfig(sources: OptionSources): WitnessConfig {
-  return loadOptions(PREFIX, configSchema, witnessOptions, sources)
+  return table.load(sources)
 }
 
 /** What the HTTP layer is told of the configuration. */

@@ -1,7 +1,19 @@
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Level } from 'level'
-import { SteleError, invariant } from '../errors.ts'
+import { hasCode, SteleError, invariant } from '../errors.ts'
 import { levelError, openLevel } from './level-open.ts'
-import { checkStep, type Commit, type FullTileId, type LogStore, type StoredHead } from './store.ts'
+import { setAside } from './set-aside.ts'
+import {
+  checkStep,
+  type Commit,
+  type FullTileId,
+  type Inspected,
+  type LogStore,
+  type StoredHead,
+  type StoredId,
+} from './store.ts'
 
 /**
  * Keys are 9 bytes: a position, big-endian because LevelDB sorts keys as bytes, then a kind. Everything that one
@@ -22,6 +34,9 @@ const FIRST_TILE = 2
 /** Entries of one call of LevelDB: a bundle. */
 const READ_STEP = 256
 
+/** For reads that come once and shall not push out what others read again. */
+const PAST_CACHE = { fillCache: false }
+
 /** Two of LevelDB's write buffers of 4 MiB: more is never in its write-ahead logs alone. */
 const TAIL_BYTES = 8 * 1024 * 1024
 
@@ -39,12 +54,19 @@ export class LevelStore implements LogStore {
   }
 
   /**
+   * What LevelDB may drop is set aside first (`set-aside.ts`): whoever has verified the store says `removeSetsAside`.
+   *
    * @param folder LevelDB's own folder
    * @param create true only when a log is being made: serving never creates anything
    * @throws SteleError `locked`, `not_initialised`, `corrupt`, `io_error`
    */
   static async open(folder: string, { create = false }: { create?: boolean } = {}): Promise<LevelStore> {
-    const db = await openLevel(folder, create)
+    const kept = create || !existsSync(join(folder, 'CURRENT')) ? undefined : await setAside(folder)
+    const db = await openLevel(folder, create).catch(async (error: unknown) => {
+      // Another process has it open, and has kept what was there before it opened it.
+      if (kept !== undefined && hasCode(error, 'locked')) await rm(kept, { recursive: true, force: true })
+      throw error
+    })
     try {
       const head = await newestHead(db, folder)
       if (head) await checkTail(db, head.size)
@@ -129,6 +151,26 @@ export class LevelStore implements LogStore {
     return this.#reading(this.#db.getMany(keys))
   }
 
+  async inspect(places: readonly StoredId[]): Promise<Inspected[]> {
+    const keys = places.map(keyOfPlace)
+    try {
+      return await this.#reading(this.#db.getMany(keys, PAST_CACHE))
+    } catch (error) {
+      if (!hasCode(error, 'corrupt')) throw error
+      // One block that LevelDB cannot read fails the whole call.
+      return Promise.all(keys.map((key) => this.#inspectOne(key)))
+    }
+  }
+
+  async #inspectOne(key: Uint8Array): Promise<Inspected> {
+    try {
+      return await this.#reading(this.#db.get(key, PAST_CACHE))
+    } catch (error) {
+      if (hasCode(error, 'corrupt')) return error
+      throw error
+    }
+  }
+
   async #reading<T>(read: Promise<T>): Promise<T> {
     try {
       return await read
@@ -182,6 +224,12 @@ async function checkTail(db: Level<Uint8Array, Uint8Array>, size: number): Promi
 /** The index of the last leaf below a full tile. */
 function lastLeaf({ level, index }: FullTileId): number {
   return (index + 1) * 256 ** (level + 1) - 1
+}
+
+function keyOfPlace(place: StoredId): Uint8Array {
+  if (place.kind === 'entry') return keyOf(place.index, ENTRY)
+  if (place.kind === 'head') return keyOf(place.size, HEAD)
+  return keyOf(lastLeaf(place), FIRST_TILE + place.level)
 }
 
 function keyOf(position: number, kind: number): Uint8Array {

@@ -1,6 +1,14 @@
 import { SteleError, invariant } from '../errors.ts'
 import { equalBytes } from '../bytes/bytes.ts'
-import { checkStep, type Commit, type FullTileId, type LogStore, type StoredHead } from './store.ts'
+import {
+  checkStep,
+  type Commit,
+  type FullTileId,
+  type Inspected,
+  type LogStore,
+  type StoredHead,
+  type StoredId,
+} from './store.ts'
 
 /**
  * A log in memory, for tests and for trying things out: strict, and gone when the process ends. It copies what it
@@ -46,6 +54,16 @@ export class MemoryStore implements LogStore {
   async readTiles(tiles: readonly FullTileId[]): Promise<(Uint8Array | undefined)[]> {
     this.#checkOpen()
     return tiles.map(({ level, index }) => this.#tiles.get(`${level}/${index}`))
+  }
+
+  /** Of the heads only the newest is kept. */
+  async inspect(places: readonly StoredId[]): Promise<Inspected[]> {
+    this.#checkOpen()
+    return places.map((place) => {
+      if (place.kind === 'entry') return this.#entries[place.index]
+      if (place.kind === 'tile') return this.#tiles.get(`${place.level}/${place.index}`)
+      return this.#head?.size === place.size ? this.#head.record : undefined
+    })
   }
 
   async close(): Promise<void> {

@@ -3,8 +3,7 @@ import { SteleError } from '../errors.ts'
 import { verifySubtreeConsistency } from '../merkle/verify.ts'
 import { formatNote, formatSignatures, verifyLines } from '../note/note.ts'
 import type { NoteSignature } from '../note/note.ts'
-import { keepEvidence } from './evidence.ts'
-import type { EvidenceEvents, EvidenceKeeper } from './evidence.ts'
+import { keepEvidence, type EvidenceEvents, type EvidenceKeeper } from './evidence.ts'
 import { cosignedHead } from './head.ts'
 import type { CosignedHead } from './head.ts'
 import { contradictionIn, judge } from './judge.ts'
@@ -169,9 +168,11 @@ export class Witness {
   ): Promise<void> {
     const kind = contradictionIn(held?.checkpoint, request, verdict)
     if (!kind) return
+    const { evidence: keeper, events, nowMs } = this.#parts
     const suspect = formatNote(signed)
-    const { evidence, events, nowMs } = this.#parts
-    await keepEvidence(evidence, events, { kind, log, held: held?.note, suspect, request, seenAtMs: nowMs() })
+    const heldAtMs = held && held.timestampSeconds * 1000
+    const evidence = { kind, log, held: held?.note, suspect, request, heldAtMs, seenAtMs: nowMs() }
+    await keepEvidence(keeper, events, evidence)
   }
 }
 

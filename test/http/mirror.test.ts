@@ -309,7 +309,7 @@ test('a second history is refused, and what proves it is kept', async () => {
   const same = encodeUtf8(`old 300\n\n${await checkpointAt(forked, 300)}`)
   expect((await server.post('/add-checkpoint', same)).status).toBe(422)
   expect((await server.post('/add-checkpoint', await checkpointBody(forked, 300, 310))).status).toBe(422)
-  expect(told.map(([kind]) => kind)).toEqual(['fork', 'inconsistent'])
+  expect(told.map(([kind]) => kind)).toEqual(['fork', 'fork'])
   expect(evidence.kept[0]!.held).toBe(source.note)
   expect((await upload({ start: 300, end: 300 })).status).toBe(200)
 })

@@ -6,7 +6,11 @@ import { Follower } from '../../src/mirror/follower.ts'
 import { MirroredLog } from '../../src/mirror/log.ts'
 import { generateSigningKey } from '../../src/note/key.ts'
 import { openNote } from '../../src/note/note.ts'
+import { parseEvidence } from '../../src/monitor/evidence.ts'
+import { verifyEvidence } from '../../src/monitor/evidence-verdict.ts'
+import { formatWitnessEvidence } from '../../src/server/witness-evidence-file.ts'
 import { FakeLog, URL_PREFIX } from '../client/fake-log.ts'
+import type { MemoryEvidence } from '../witness/fixture.ts'
 import { asMirrored, checkpointBody, MIRROR_KEY, mirrorOf, testMirror, type TestMirror } from './fixture.ts'
 
 interface Stage extends TestMirror {
@@ -21,10 +25,16 @@ async function expectCode(code: string, failing: Promise<unknown>): Promise<void
   await expect(failing).rejects.toMatchObject({ code })
 }
 
+/** What `stele verify --evidence` says to the one file that was kept. */
+function verdictOn({ kept }: MemoryEvidence, { origin, key }: FakeLog): unknown {
+  const evidence = formatWitnessEvidence(kept[0]!)
+  return verifyEvidence({ evidence, origin, verifierKeys: [key.verifier] })
+}
+
 /** A mirror that follows a log of this size. */
 async function stage(size: number): Promise<Stage> {
   const source = await FakeLog.create(size)
-  const mirror = await testMirror(asMirrored(source))
+  const mirror = await testMirror(asMirrored(source), { url: URL_PREFIX })
   return { ...mirror, source, ...following(mirror, source) }
 }
 
@@ -154,7 +164,8 @@ describe('a log that contradicts itself', () => {
     const other = await FakeLog.create(900, (text) => `${text}!`)
     source.lie = (path) => other.file(path)
     await expectCode('bad_proof', follower.round())
-    expect(evidence.kept).toMatchObject([{ kind: 'inconsistent', held: source.note, suspect: other.note }])
+    expect(evidence.kept).toMatchObject([{ kind: 'fork', held: source.note, suspect: other.note }])
+    expect(verdictOn(evidence, source)).toMatchObject({ verdict: 'proven', kind: 'fork', sizes: [300, 900] })
     expect([log.nextEntry, log.pending?.checkpoint.size, log.failure?.code]).toEqual([300, 300, 'bad_proof'])
   })
 
@@ -175,6 +186,17 @@ describe('a log that contradicts itself', () => {
     expect([log.failure, evidence.kept]).toEqual([undefined, []])
     await expectCode('rolled_back', follower.round())
     expect(evidence.kept).toMatchObject([{ kind: 'went_back', held: newest, suspect: old }])
+    // Both are signed; that the smaller one came later is this mirror's word, for these signatures carry no time.
+    expect(verdictOn(evidence, source)).toMatchObject({
+      verdict: 'needs_log',
+      kind: 'rollback',
+      sizes: [301, 300],
+    })
+    const file = parseEvidence(formatWitnessEvidence(evidence.kept[0]!))
+    expect(file.heads).toMatchObject([
+      { source: 'checkpoint', url: URL_PREFIX },
+      { source: 'checkpoint', url: URL_PREFIX },
+    ])
     expect([log.failure?.code, log.published.size]).toEqual(['rolled_back', 301])
   })
 
@@ -209,14 +231,29 @@ describe('a checkpoint that was submitted before the log published it', () => {
   test('the smaller one is another history: that is found as soon as it can be', async () => {
     const { source, follower, log, mirror, evidence } = await stage(300)
     await follower.round()
+    const published = source.note
     await source.add(Array.from({ length: 10 }, (_, i) => `${i}`))
-    const newest = source.note
     await mirror.addCheckpoint(await checkpointBody(source, 300, 310))
     const other = await FakeLog.create(300, (text) => `${text}!`)
     source.note = other.note
     await expectCode('fork', follower.round())
-    expect(evidence.kept).toMatchObject([{ kind: 'inconsistent', held: newest, suspect: other.note }])
+    expect(evidence.kept).toMatchObject([{ kind: 'fork', held: published, suspect: other.note }])
+    expect(verdictOn(evidence, source)).toMatchObject({ verdict: 'proven', kind: 'fork', sizes: [300, 300] })
     expect(log.failure?.code).toBe('fork')
+  })
+
+  test('a smaller one of another history, of a size that was never signed here, is shown by a proof', async () => {
+    const { source, follower, log, evidence, mirror } = await stage(300)
+    await follower.round()
+    await source.add(Array.from({ length: 10 }, (_, i) => `${i}`))
+    const submitted = source.note
+    await mirror.addCheckpoint(await checkpointBody(source, 300, 310))
+    await log.append(300, source.entries.slice(300, 310))
+    const other = await FakeLog.create(305, (text) => `${text}!`)
+    source.note = other.note
+    await expectCode('fork', follower.round())
+    expect(evidence.kept).toMatchObject([{ kind: 'fork', held: submitted, suspect: other.note }])
+    expect(verdictOn(evidence, source)).toMatchObject({ verdict: 'proven', kind: 'fork', sizes: [310, 305] })
   })
 })
 

@@ -10,12 +10,13 @@ import { Tickets } from '../../src/mirror/ticket.ts'
 import { headerOf, sized } from './fixture.ts'
 
 const text = fc.string({ minLength: 1, unit: 'binary' })
+const seen = fc.record({ note: text, seenAtMs: fc.maxSafeNat(), isServed: fc.boolean() })
 const record = fc.record({
   root: fc.uint8Array({ minLength: 0, maxLength: 40 }).map(sha256),
   cosigned: fc.maxSafeNat(),
-  pending: fc.array(text, { maxLength: 9 }),
+  pending: fc.array(seen, { maxLength: 9 }),
   mirrored: fc.option(text, { nil: undefined }),
-  followed: fc.option(text, { nil: undefined }),
+  followed: fc.option(seen, { nil: undefined }),
 })
 
 /** Hands bytes out in pieces of these sizes. */

@@ -6,17 +6,15 @@ import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { cosignerFolder } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
-import { flagsOf, runUntilStopped } from '../serving.ts'
+import { addOptionFlags, optionSources } from '../option-flags.ts'
+import { runUntilStopped } from '../serving.ts'
 
 /** `stele mirror serve`: follows, serves and cosigns until it is told to stop. */
 export function mirrorServeCommand(mirror: Command, actions: Actions): void {
   const command = mirror
     .command('serve')
     .description('follow the logs of a mirror folder and serve the copies; SIGTERM or SIGINT stops it')
-  for (const { name, description, fallback } of mirrorOptions) {
-    if (name === 'data') continue
-    command.option(`--${name} <value>`, `${description} (${mirrorVariable(name)}, default ${fallback})`)
-  }
+  addOptionFlags(command, mirrorOptions, mirrorVariable)
   command
     .addHelpText(
       'after',
@@ -24,7 +22,7 @@ export function mirrorServeCommand(mirror: Command, actions: Actions): void {
         ['stele mirror serve', 'serve ./mirror on http://127.0.0.1:6966'],
         [
           'stele mirror serve --data /var/lib/mirror --host 0.0.0.0 --log-level warn',
-          'flags win over variables',
+          'flags win over variables, variables over the file',
         ],
       ),
     )
@@ -32,14 +30,14 @@ export function mirrorServeCommand(mirror: Command, actions: Actions): void {
 }
 
 async function serve(context: Context): Promise<number> {
-  const { terminal, io } = context
-  const flags = { ...flagsOf(context, mirrorOptions), data: cosignerFolder(context, 'mirror') }
-  const config = loadMirrorConfig({ flags, env: io.env })
+  const { terminal } = context
+  const data = cosignerFolder(context, 'mirror')
+  const config = loadMirrorConfig(optionSources(context, mirrorOptions, { data }))
   const start = async (logger: Logger): Promise<RunningMirror> => {
     const { startMirror } = await import('../../server/mirror-start.ts')
     return startMirror(config, logger)
   }
-  return runUntilStopped(context, config['log-level'], start, async ({ url, mirror }) => {
+  return runUntilStopped(context, config, start, async ({ url, mirror }) => {
     const logs = mirror.logs.map(({ origin }) => origin)
     if (terminal.json) await terminal.jsonLine({ url, data: config.data, logs })
     else terminal.note(`stele: mirror ${config.data} on ${url}, of ${logs.length} logs`)

@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
 import { loadConfig, optionList, variableOf, type Config, type OptionName } from '../../server/config.ts'
+import type { OptionSources } from '../../server/options.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'
-import { flagsOf, serveUntilStopped } from '../serving.ts'
+import { addOptionFlags, optionSources } from '../option-flags.ts'
+import { serveUntilStopped } from '../serving.ts'
 
 /** What `serve` and `start` are told: the server's options, as commander names them, and a file with more. */
 export interface ServeOptions {
@@ -35,15 +37,11 @@ export function serveCommand(program: Command, actions: Actions): void {
 
 /** Every option of the server as a flag. */
 export function addServerOptions(command: Command): void {
-  command.option('--config <file>', 'YAML file with any of the options below')
-  for (const { name, description, fallback } of optionList) {
-    if (name === 'data') continue
-    command.option(`--${name} <value>`, `${description} (${variableOf(name)}, default ${fallback})`)
-  }
+  addOptionFlags(command, optionList, variableOf)
 }
 
-async function serve(context: Context, options: ServeOptions): Promise<number> {
-  const config = configOf(context, options)
+async function serve(context: Context): Promise<number> {
+  const config = configOf(context)
   return serveUntilStopped(context, config, async ({ url, host }) => {
     const logs = host.list().map(({ name }) => name)
     if (context.terminal.json) await context.terminal.jsonLine({ url, data: config.data, logs })
@@ -52,11 +50,14 @@ async function serve(context: Context, options: ServeOptions): Promise<number> {
 }
 
 /** The server's configuration out of flags, environment and file. @throws SteleError `usage`, `io_error` */
-export function configOf(
+export function configOf(context: Context, overrides: Partial<Record<OptionName, unknown>> = {}): Config {
+  return loadConfig(sourcesOf(context, overrides))
+}
+
+/** What was said where about the server's options. */
+export function sourcesOf(
   context: Context,
-  options: ServeOptions,
   overrides: Partial<Record<OptionName, unknown>> = {},
-): Config {
-  const flags = { ...flagsOf(context, optionList), ...overrides }
-  return loadConfig({ flags, env: context.io.env, file: options.config })
+): OptionSources {
+  return optionSources(context, optionList, overrides)
 }

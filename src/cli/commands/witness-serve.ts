@@ -6,17 +6,15 @@ import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { cosignerFolder } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
-import { flagsOf, runUntilStopped } from '../serving.ts'
+import { addOptionFlags, optionSources } from '../option-flags.ts'
+import { runUntilStopped } from '../serving.ts'
 
 /** `stele witness serve`: cosigns until it is told to stop. */
 export function witnessServeCommand(witness: Command, actions: Actions): void {
   const command = witness
     .command('serve')
     .description('cosign for the logs of a witness folder; SIGTERM or SIGINT stops it')
-  for (const { name, description, fallback } of witnessOptions) {
-    if (name === 'data') continue
-    command.option(`--${name} <value>`, `${description} (${witnessVariable(name)}, default ${fallback})`)
-  }
+  addOptionFlags(command, witnessOptions, witnessVariable)
   command
     .addHelpText(
       'after',
@@ -24,7 +22,7 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
         ['stele witness serve', 'serve ./witness on http://127.0.0.1:6964'],
         [
           'stele witness serve --data /var/lib/witness --host 0.0.0.0 --log-level warn',
-          'flags win over variables',
+          'flags win over variables, variables over the file',
         ],
       ),
     )
@@ -32,14 +30,14 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
 }
 
 async function serve(context: Context): Promise<number> {
-  const { terminal, io } = context
-  const flags = { ...flagsOf(context, witnessOptions), data: cosignerFolder(context, 'witness') }
-  const config = loadWitnessConfig({ flags, env: io.env })
+  const { terminal } = context
+  const data = cosignerFolder(context, 'witness')
+  const config = loadWitnessConfig(optionSources(context, witnessOptions, { data }))
   const start = async (logger: Logger): Promise<RunningWitness> => {
     const { startWitness } = await import('../../server/witness-start.ts')
     return startWitness(config, logger)
   }
-  return runUntilStopped(context, config['log-level'], start, async ({ url, witness }) => {
+  return runUntilStopped(context, config, start, async ({ url, witness }) => {
     const logs = witness.logs.map(({ origin }) => origin)
     if (terminal.json) await terminal.jsonLine({ url, data: config.data, logs })
     else terminal.note(`stele: witness ${config.data} on ${url}, for ${logs.length} logs`)
