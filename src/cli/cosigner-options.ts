@@ -1,3 +1,4 @@
+import type { Command } from 'commander'
 import { hasCode, SteleError } from '../errors.ts'
 import { checkKeyName, KEY_TYPE, type CosignerKeyType } from '../note/key-id.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
@@ -5,6 +6,8 @@ import type { VerifierKey } from '../note/note.ts'
 import type { CosignerInfo, CosignerKind } from '../server/cosigner-folder.ts'
 import type { WitnessedLog } from '../witness/logs.ts'
 import type { Context } from './context.ts'
+import { ROTATIONS_HELP, trustedKeys } from './files/rotations.ts'
+import { asUsage } from './range.ts'
 
 /** The folder that is meant: flag, environment, default. A log's data folder is another, with other variables. */
 export function cosignerFolder({ command, io }: Context, kind: CosignerKind): string {
@@ -39,10 +42,38 @@ export function ownKeys({ verifierKeys }: CosignerInfo): VerifierKey[] {
 }
 
 /** The one name that keys of a log have. @throws SteleError `usage` */
-export function nameOf(keys: readonly VerifierKey[]): string {
+function nameOf(keys: readonly VerifierKey[]): string {
   const names = new Set(keys.map(({ name }) => name))
   if (names.size === 1) return keys[0]!.name
   throw new SteleError('usage', 'expected keys of one name, or --origin: which log are they of?')
+}
+
+/** What `add-log` is told of a log beside its keys. */
+export interface ToldLog {
+  readonly origin?: string
+  readonly rotations?: string
+}
+
+/** The options of `add-log`, at a witness and at a mirror. */
+export function addLogOptions(command: Command): Command {
+  return command
+    .option('--origin <text>', 'first line of its checkpoints (default: the name of the key)')
+    .option('--rotations <file>', ROTATIONS_HELP)
+}
+
+/**
+ * The log that `add-log` is told of: the keys given, and those that statements by them lead to.
+ *
+ * @throws SteleError `usage`; as `trustedKeys`
+ */
+export async function toldLog(
+  { io }: Context,
+  { origin: named, rotations }: ToldLog,
+  vkeys: readonly string[],
+): Promise<WitnessedLog> {
+  const verifiers = asUsage(() => vkeys.map((vkey) => parseVerifierKey(vkey.trim())))
+  const origin = named ?? nameOf(verifiers)
+  return { origin, keys: await trustedKeys(io, { origin, verifiers }, rotations) }
 }
 
 /** A log as JSON results show it. */

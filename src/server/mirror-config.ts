@@ -1,6 +1,6 @@
-import { z } from 'zod'
 import { DEFAULT_MIRROR_LIMITS, type MirrorLimits } from '../http/mirror-limits.ts'
-import { count, number, oneOf, seconds, whole, words } from './option-kinds.ts'
+import { cosignerLimits, cosignerOptions } from './cosigner-config.ts'
+import { count, seconds, whole, words } from './option-kinds.ts'
 import { OptionTable, type OptionSources, type OptionValues } from './options.ts'
 
 const limits = DEFAULT_MIRROR_LIMITS
@@ -22,36 +22,8 @@ const options = {
   'upload-timeout-seconds': seconds(limits.uploadTimeoutMs / 1000).describe(
     'An upload ends after this long. What came by then is kept.',
   ),
-  'body-bytes': count(limits.maxBodyBytes).describe(
-    'Bytes of one add-checkpoint; more get 413. A checkpoint with 16 post-quantum signatures needs about 60,000.',
-  ),
-  'requests-per-second': number(
-    z.number().positive().max(1e6),
-    limits.callerRequestsPerSecond,
-    'a number, more than 0 and at most 1000000',
-  ).describe(
-    'Submissions of one address, on average; more get 429. Behind a proxy all callers have its address.',
-  ),
-  'request-burst': count(limits.callerBurst).describe('How many of them may come at once.'),
-  'body-timeout-seconds': seconds(limits.bodyTimeoutMs / 1000).describe(
-    'The body of an add-checkpoint must be complete after this long, or gets 408.',
-  ),
-  'headers-timeout-seconds': seconds(limits.headersTimeoutMs / 1000).describe(
-    'Request headers must be complete after this long.',
-  ),
-  'bodies-in-flight-bytes': count(limits.maxBodyBytesInFlight).describe(
-    'Bytes of add-checkpoint bodies in memory at once; more get 503, one caller 429 at half of it.',
-  ),
-  'max-connections': count(limits.maxConnections).describe(
-    'Open connections; further ones are closed at once.',
-  ),
   'cache-bytes': count(16 * 1024 * 1024).describe('Memory of each log for tiles that are read again.'),
-  'stop-timeout-seconds': seconds(25).describe(
-    'A stop ends the process after this long at the latest. What was cosigned is on disk in any case.',
-  ),
-  'log-level': oneOf(['silent', 'error', 'warn', 'info', 'debug'], 'info').describe(
-    'What the mirror writes about itself, as JSON lines on standard error.',
-  ),
+  ...cosignerOptions,
 } as const
 
 const table = new OptionTable('STELE_MIRROR', options)
@@ -80,13 +52,7 @@ export function loadMirrorConfig(sources: OptionSources): MirrorConfig {
 /** What the HTTP layer is told of the configuration. */
 export function mirrorLimits(config: MirrorConfig): MirrorLimits {
   return {
-    maxBodyBytes: config['body-bytes'],
-    bodyTimeoutMs: config['body-timeout-seconds'] * 1000,
-    headersTimeoutMs: config['headers-timeout-seconds'] * 1000,
-    maxBodyBytesInFlight: config['bodies-in-flight-bytes'],
-    maxConnections: config['max-connections'],
-    callerRequestsPerSecond: config['requests-per-second'],
-    callerBurst: config['request-burst'],
+    ...cosignerLimits(config),
     maxUploads: config['max-uploads'],
     uploadGraceMs: config['upload-grace-seconds'] * 1000,
     uploadTimeoutMs: config['upload-timeout-seconds'] * 1000,

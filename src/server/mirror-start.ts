@@ -1,7 +1,6 @@
 import type { Logger } from 'pino'
 import { systemClock } from '../client/clock.ts'
 import { HttpFiles } from '../client/http-files.ts'
-import { SteleError } from '../errors.ts'
 import { createMirrorMetrics, type MirrorMetrics } from '../http/mirror-metrics.ts'
 import { createMirrorServer } from '../http/mirror-server.ts'
 import { Follower } from '../mirror/follower.ts'
@@ -9,9 +8,9 @@ import type { MirroredLog } from '../mirror/log.ts'
 import { Mirror } from '../mirror/mirror.ts'
 import { openMirrorState } from '../mirror/open.ts'
 import { Tickets } from '../mirror/ticket.ts'
-import type { EvidenceEvents } from '../witness/evidence.ts'
 import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
 import { readCosignerInfo, readCosignerKeys } from './cosigner-folder.ts'
+import { evidenceReports } from './evidence-reports.ts'
 import { listen, stopListening } from './listen.ts'
 import { readLogList, type ListedLog } from './log-list.ts'
 import { mirrorLimits, type MirrorConfig } from './mirror-config.ts'
@@ -48,7 +47,7 @@ export async function startMirror(
   const logs = await openCopies(list, keys, config, nowMs)
   try {
     const metrics = createMirrorMetrics(logs, nowMs)
-    const events = reporter(evidence, metrics, logger)
+    const events = evidenceReports(evidence, metrics, logger)
     const mirror = new Mirror({ logs, keys, tickets, evidence, events, nowMs })
     return await serve(mirror, list, { config, metrics, logger, nowMs })
   } catch (error) {
@@ -73,23 +72,6 @@ async function openCopies(
   } catch (error) {
     await Promise.all(opened.map((log) => log.close()))
     throw error
-  }
-}
-
-/** Tells the operator of what a log did. */
-function reporter(evidence: EvidenceFolder, metrics: MirrorMetrics, logger: Logger): EvidenceEvents {
-  return {
-    contradiction(found, kept) {
-      const { kind, log } = found
-      const failed = kept instanceof SteleError
-      metrics.contradiction(log.origin, kind, failed ? 'failed' : kept)
-      const file = evidence.pathOf(found)
-      const fields = { origin: log.origin, kind, file, ...(failed ? { err: kept } : { evidence: kept }) }
-      // Proofs that do not hold are anybody's to send; whatever a log's own URL shows ends with the next message.
-      if (kind === 'inconsistent' && !failed)
-        logger.warn(fields, 'a signed checkpoint does not go with what is held')
-      else logger.error(fields, 'a log contradicts itself')
-    },
   }
 }
 

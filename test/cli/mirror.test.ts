@@ -2,6 +2,8 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
+import { idOf } from '../../src/server/change-keys.ts'
+import { readLogInfo } from '../../src/server/data-folder.ts'
 import { dataFolder, lines, ORIGIN, serve, stele } from './fixture.ts'
 import { testFolder } from '../support/folder.ts'
 
@@ -89,4 +91,58 @@ test('a mirror is made once, and a log is added once', async () => {
   const nowhere = { STELE_MIRROR_DATA: join(data, 'nowhere') }
   expect((await stele(['mirror', 'serve'], { env: nowhere })).code).toBe(EXIT_CODES.not_initialised)
   expect((await stele(['mirror', 'serve', '--max-uploads', '1'], { env })).code).toBe(EXIT_CODES.usage)
+})
+
+test('a log that rotates its key is followed on once the mirror is told of the statements, and not before', async () => {
+  const folder = await dataFolder()
+  let log = await serve(folder)
+  const add = async (text: string, key = folder.key): Promise<void> => {
+    const ran = await stele(['add', '--lines', '-', '--url', log.url, '--key', key], { stdin: text })
+    expect(ran.code).toBe(0)
+  }
+  await add(lines(10))
+  const { port } = new URL(log.url)
+  const { env } = await mirrorFolder()
+  const told = await stele(['mirror', 'add-log', folder.key, '--url', log.url, '--json'], { env })
+  const { originHash } = JSON.parse(told.out) as { originHash: string }
+  const served = async (url: string, wanted: RegExp): Promise<string> => {
+    const at = `${url}/${wanted.source.startsWith('stele') ? 'metrics' : `${originHash}/checkpoint`}`
+    let text = ''
+    await expect
+      .poll(async () => (text = await (await fetch(at)).text()), { timeout: 10_000 })
+      .toMatch(wanted)
+    return text
+  }
+  await whileServing(env, async (url) => void (await served(url, /\n10\n/)))
+
+  // Both keys sign from now on; then the new one alone.
+  await log.stop()
+  const local = ['main', '--data', folder.data]
+  expect((await stele(['log', 'rotate-key', ...local, '--overlap-days', '0'])).code).toBe(0)
+  log = await serve(folder, Number(port))
+  await add('eleven\n')
+  await whileServing(env, async (url) => void (await served(url, /\n11\n/)))
+  const rotations = join(folder.data, '..', 'rotations')
+  writeFileSync(rotations, await (await fetch(`${log.url}/v1/keys/rotations`)).text())
+  await log.stop()
+  const retire = ['log', 'retire-key', ...local, idOf(folder.key), '--before-overlap-ends']
+  expect((await stele(retire)).code).toBe(0)
+  log = await serve(folder, Number(port))
+  const next = (await readLogInfo(folder.data, 'main')).verifierKey
+  await add('twelve\n', next)
+  const failed = /stele_mirror_follow_failures_total\{[^}]*untrusted_signer/
+  await whileServing(env, async (url) => {
+    await served(url, failed)
+    expect(await (await fetch(`${url}/${originHash}/checkpoint`)).text()).toMatch(/\n11\n/)
+  })
+
+  const again = await stele(
+    ['mirror', 'add-log', folder.key, '--origin', ORIGIN, '--rotations', rotations, '--json'],
+    { env },
+  )
+  expect(JSON.parse(again.out)).toMatchObject({ verifierKeys: [folder.key, next], url: `${log.url}/` })
+  await whileServing(env, async (url) => void (await served(url, /\n12\n/)))
+  writeFileSync(rotations, 'garbage')
+  const garbage = ['mirror', 'add-log', folder.key, '--rotations', rotations]
+  expect((await stele(garbage, { env })).code).toBe(EXIT_CODES.malformed)
 })

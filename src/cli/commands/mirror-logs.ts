@@ -1,23 +1,28 @@
 import type { Command } from 'commander'
 import { hasCode } from '../../errors.ts'
-import { parseVerifierKey } from '../../note/key.ts'
 import type { ListedLog } from '../../server/log-list.ts'
 import type { WitnessKey } from '../../witness/keys.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import { cosignerFolder, logAsJson, nameOf, ownKeys } from '../cosigner-options.ts'
+import {
+  addLogOptions,
+  cosignerFolder,
+  logAsJson,
+  ownKeys,
+  toldLog,
+  type ToldLog,
+} from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 import { formatCount } from '../output/units.ts'
-import { asUsage } from '../range.ts'
 
 /** `stele mirror add-log`: puts a log on the list, and makes room for its copy. */
 export function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
-  mirror
+  const command = mirror
     .command('add-log <vkey...>')
     .description(
       'keep a copy of one more log, or trust one more key of a log; a mirror that runs must be started again',
     )
-    .option('--origin <text>', 'first line of its checkpoints (default: the name of the key)')
+  addLogOptions(command)
     .option(
       '--url <prefix>',
       'where its files are, to follow it there; without one entries come by add-entries alone',
@@ -30,6 +35,10 @@ export function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
           'its checkpoint is at https://log.example.com/logs/main/checkpoint',
         ],
         ['stele mirror add-log log.example.com/logs/main+a3b1+AZ…', 'others upload it'],
+        [
+          'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --rotations rotations',
+          'and the keys that this one has announced',
+        ],
       ),
     )
     .action(actions.of(addLog))
@@ -50,12 +59,8 @@ export function mirrorListCommand(mirror: Command, actions: Actions): void {
     .action(actions.of(list))
 }
 
-async function addLog(
-  context: Context,
-  { origin: named }: { origin?: string },
-  vkeys: string[],
-): Promise<void> {
-  const keys = asUsage(() => vkeys.map((vkey) => parseVerifierKey(vkey.trim())))
+async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise<void> {
+  const { origin, keys } = await toldLog(context, told, vkeys)
   const [{ readCosignerInfo }, { makeCopy, mirrorFiles }, { addToLogList }, { logPrefix }, { originHash }] =
     await Promise.all([
       import('../../server/cosigner-folder.ts'),
@@ -68,7 +73,6 @@ async function addLog(
   const url = context.flagUrl === undefined ? undefined : logPrefix(context.flagUrl)
   const data = cosignerFolder(context, 'mirror')
   const own = ownKeys(await readCosignerInfo('mirror', data))
-  const origin = named ?? nameOf(keys)
   // The copy first: a list that names a log without one would keep the mirror from starting.
   await makeCopy(data, origin)
   const log = await addToLogList(mirrorFiles(data).logs, own, { origin, keys, url }, 'mirror')

@@ -1,22 +1,27 @@
 import type { Command } from 'commander'
 import { hasCode } from '../../errors.ts'
-import { parseVerifierKey } from '../../note/key.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import { cosignerFolder, logAsJson, nameOf, ownKeys } from '../cosigner-options.ts'
+import {
+  addLogOptions,
+  cosignerFolder,
+  logAsJson,
+  ownKeys,
+  toldLog,
+  type ToldLog,
+} from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 import { formatCount } from '../output/units.ts'
-import { asUsage } from '../range.ts'
 
 /** `stele witness add-log`: puts a log on the list. */
 export function witnessAddLogCommand(witness: Command, actions: Actions): void {
-  witness
+  const command = witness
     .command('add-log <vkey...>')
     .description(
       'cosign for one more log, or trust one more key of a log; a witness that runs must be started again',
     )
-    .option('--origin <text>', 'first line of its checkpoints (default: the name of the key)')
+  addLogOptions(command)
     .addHelpText(
       'after',
       examples(
@@ -48,8 +53,8 @@ export function witnessListCommand(witness: Command, actions: Actions): void {
     .action(actions.of(list))
 }
 
-async function addLog(context: Context, options: { origin?: string }, vkeys: string[]): Promise<void> {
-  const keys = asUsage(() => vkeys.map((vkey) => parseVerifierKey(vkey.trim())))
+async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise<void> {
+  const { origin, keys } = await toldLog(context, told, vkeys)
   const [{ readWitnessInfo, witnessFiles }, { addToLogList }, { originHash }] = await Promise.all([
     import('../../server/witness-folder.ts'),
     import('../../server/log-list.ts'),
@@ -57,7 +62,6 @@ async function addLog(context: Context, options: { origin?: string }, vkeys: str
   ])
   const data = cosignerFolder(context, 'witness')
   const own = ownKeys(await readWitnessInfo(data))
-  const origin = options.origin ?? nameOf(keys)
   const log = await addToLogList(witnessFiles(data).logs, own, { origin, keys })
   const { terminal } = context
   await terminal.result({ ...logAsJson(log), originHash: originHash(origin) }, origin)
