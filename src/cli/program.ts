@@ -18,6 +18,7 @@ import { logCommand } from './commands/log.ts'
 import { metaCommand } from './commands/meta.ts'
 import { mirrorCommand } from './commands/mirror.ts'
 import { monitorCommand } from './commands/monitor.ts'
+import { pocCommand } from './commands/poc.ts'
 import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -67,8 +68,8 @@ export function createProgram(actions: Actions, io: Io): Command {
     monitorCommand,
     policyCommand,
   ]
-  for (const command of [...add, ...check, witnessCommand, mirrorCommand, benchCommand])
-    command(program, actions)
+  const run = [witnessCommand, mirrorCommand, benchCommand, pocCommand]
+  for (const command of [...add, ...check, ...run]) command(program, actions)
   return program.addHelpText(
     'after',
     examples(
