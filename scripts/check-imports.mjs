@@ -21,6 +21,7 @@ const ROWS = [
   ['client'],
   ['storage'],
   ['log', 'witness', 'monitor', 'access'],
+  ['mirror'],
   ['http'],
   ['server'],
   ['cli', 'web', 'index'],

@@ -16,6 +16,7 @@ import { keyCommand } from './commands/key.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { logCommand } from './commands/log.ts'
 import { metaCommand } from './commands/meta.ts'
+import { mirrorCommand } from './commands/mirror.ts'
 import { monitorCommand } from './commands/monitor.ts'
 import { pocCommand } from './commands/poc.ts'
 import { policyCommand } from './commands/policy.ts'
@@ -67,8 +68,8 @@ export function createProgram(actions: Actions, io: Io): Command {
     monitorCommand,
     policyCommand,
   ]
-  for (const command of [...add, ...check, witnessCommand, benchCommand, pocCommand])
-    command(program, actions)
+  const run = [witnessCommand, mirrorCommand, benchCommand, pocCommand]
+  for (const command of [...add, ...check, ...run]) command(program, actions)
   return program.addHelpText(
     'after',
     examples(

@@ -1,42 +1,62 @@
+import type { Logger } from 'pino'
 import type { Config } from '../server/config.ts'
 import type { RunningServer } from '../server/start.ts'
 import type { Context } from './context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from './exit-codes.ts'
 
+/** What every server is told about its running, whatever it serves. */
+export type ServingOptions = Pick<Config, 'log-level' | 'stop-timeout-seconds'>
+
 /**
- * Serves until SIGINT or SIGTERM, then stops gracefully, within `stop-timeout-seconds`; a second signal ends the process
- * at once.
+ * Serves logs until SIGINT or SIGTERM; see {@link runUntilStopped}.
  *
- * @param onReady told when requests are answered
  * @returns the exit code
  * @throws SteleError as `startServer`
  */
 export async function serveUntilStopped(
-  { io }: Context,
+  context: Context,
   config: Config,
   onReady: (server: RunningServer) => Promise<void>,
 ): Promise<number> {
-  const [{ createServerLog }, { startServer }] = await Promise.all([
-    import('../server/server-log.ts'),
-    import('../server/start.ts'),
-  ])
+  const start = async (logger: Logger): Promise<RunningServer> => {
+    const { startServer } = await import('../server/start.ts')
+    return startServer(config, logger)
+  }
+  return runUntilStopped(context, config, start, onReady)
+}
+
+/**
+ * Runs a log server, a witness or a mirror until SIGINT or SIGTERM, then stops it gracefully, within
+ * `stop-timeout-seconds`; a second signal ends the process at once.
+ *
+ * @param onReady told when requests are answered
+ * @returns the exit code
+ * @throws whatever `start` throws
+ */
+export async function runUntilStopped<T extends { close(): Promise<void> }>(
+  { io }: Context,
+  options: ServingOptions,
+  start: (logger: Logger) => Promise<T>,
+  onReady: (running: T) => Promise<void>,
+): Promise<number> {
+  const { createServerLog } = await import('../server/server-log.ts')
   // Listened to before anything is opened: a signal that comes meanwhile must not cut an opening short.
   const stop = stopSignal(
     (listener) => io.onStopSignal(listener),
     () => io.exit(EXIT_INTERRUPTED),
   )
   try {
-    const logger = createServerLog(config['log-level'])
-    const server = await startServer(config, logger)
-    await onReady(server)
+    const logger = createServerLog(options['log-level'])
+    const running = await start(logger)
+    await onReady(running)
     await stop.received
-    const limitMs = config['stop-timeout-seconds'] * 1000
-    if (await settledWithin(server.close(), limitMs)) return EXIT_OK
+    const limitMs = options['stop-timeout-seconds'] * 1000
+    if (await settledWithin(running.close(), limitMs)) return EXIT_OK
     logger.error(
       { limitMs },
       'stopping took too long; the process ends here, and nothing acknowledged is lost',
     )
-    // An exit would join the threads that write, and one of them is what hangs. A crash is what this log is made for.
+    // An exit would join the threads that write, and one of them is what hangs. A crash is what all of this is made for.
     io.crash()
     return EXIT_INTERRUPTED
   } finally {

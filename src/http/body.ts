@@ -43,6 +43,11 @@ export class BodyReader {
     this.#broken.add(req)
   }
 
+  /** Tells a sender who waits for it that the body may come. */
+  askFor(req: IncomingMessage, res: ServerResponse): void {
+    if (this.#heldBack.delete(req)) res.writeContinue()
+  }
+
   /** A whole body. Throws as `stream` does. */
   async read(request: BodyRequest): Promise<Uint8Array> {
     const chunks: Uint8Array[] = []
@@ -62,7 +67,7 @@ export class BodyReader {
     checkUncompressed(req, what)
     const announced = Number(req.headers['content-length'] ?? 0)
     if (announced > maxBytes) throw tooLarge(what, maxBytes, `${announced} announced`)
-    if (this.#heldBack.delete(req)) res.writeContinue()
+    this.askFor(req, res)
     let bytes = 0
     try {
       await this.#chunks(req, what, (chunk) => {

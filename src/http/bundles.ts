@@ -1,16 +1,15 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { LRUCache } from 'lru-cache'
-import type { Log } from '../log/log.ts'
 import { encodeBundle } from '../tile/bundle.ts'
-import { checkedEntries } from './proofs.ts'
+import { checkedEntries, type EntrySource } from './proofs.ts'
 
 const compress = promisify(gzip)
 
 /** An entry bundle of a log, and who asks for it. */
 export interface BundleRequest {
   readonly name: string
-  readonly log: Log
+  readonly log: EntrySource
   readonly index: number
   readonly width: number
 }

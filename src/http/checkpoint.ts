@@ -6,7 +6,10 @@ import { hexOf } from './encoding.ts'
 import { CORS_HEADERS, NO_CACHE, PLAIN_TEXT } from './headers.ts'
 
 /** The checkpoint of a head, or 304 for a caller who has it. Its ETag is cheap beside its signature. */
-export function checkpointAnswer({ checkpoint }: SignedHead, ifNoneMatch: string | undefined): Answer {
+export function checkpointAnswer(
+  { checkpoint }: Pick<SignedHead, 'checkpoint'>,
+  ifNoneMatch: string | undefined,
+): Answer {
   const etag = `"${hexOf(sha256(encodeUtf8(checkpoint)).subarray(0, 16))}"`
   const headers = { 'content-type': PLAIN_TEXT, etag, ...CORS_HEADERS, ...NO_CACHE }
   return matches(ifNoneMatch, etag) ? { status: 304, headers } : { status: 200, headers, body: checkpoint }

@@ -43,6 +43,9 @@ export async function proofFile(log: Log, index: number, leaf: Hash): Promise<st
   return formatProofFile({ index, path, checkpoint })
 }
 
+/** A log whose entries and leaf hashes are read: our own, or a copy of somebody's. */
+export type EntrySource = Pick<Log, 'origin' | 'readEntries' | 'readLeafHashes'>
+
 /** An entry that is the one its leaf hash was made of. */
 export interface CheckedEntry {
   readonly index: number
@@ -56,7 +59,7 @@ export interface CheckedEntry {
  * @throws SteleError `not_found` beyond the published size, `corrupt` naming the index
  */
 export async function checkedEntries(
-  log: Log,
+  log: EntrySource,
   begin: number,
   end: number,
   maxBytes?: number,

@@ -2,21 +2,13 @@ import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
 import type { Permission } from '../access/role.ts'
 import type { Log } from '../log/log.ts'
-import { parseTilePath } from '../tile/path.ts'
-import { acceptsGzip } from './accept.ts'
 import type { Answer } from './answer.ts'
-import { Bundles, type BundleRequest } from './bundles.ts'
-import { checkpointAnswer } from './checkpoint.ts'
 import type { HttpDeps } from './deps.ts'
 import { openedLog } from './directory.ts'
-import { CORS_HEADERS, IMMUTABLE, INERT_CONTENT, PLAIN_TEXT } from './headers.ts'
+import { PLAIN_TEXT } from './headers.ts'
 import type { Content, Route } from './route.ts'
 import { Bytes, Text } from './schemas.ts'
-
-const OCTETS = 'application/octet-stream'
-const TILE_HEADERS = { 'content-type': OCTETS, ...CORS_HEADERS, ...IMMUTABLE }
-const BUNDLE_HEADERS = { ...TILE_HEADERS, ...INERT_CONTENT, vary: 'accept-encoding' }
-const GZIP_HEADERS = { ...BUNDLE_HEADERS, 'content-encoding': 'gzip' }
+import { OCTETS, TiledAnswers } from './tiled.ts'
 
 /** The read path of c2sp.org/tlog-tiles: answered ahead of Koa, which would cost more than the answers do. */
 export interface StaticRoutes {
@@ -27,7 +19,7 @@ export interface StaticRoutes {
 
 /** Makes the static routes. */
 export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
-  const bundles = new Bundles(limits.bundleCacheBytes)
+  const tiled = new TiledAnswers(limits.bundleCacheBytes)
 
   const route = (path: string, permission: Permission, spec: StaticSpec): Route => ({
     method: 'get',
@@ -47,34 +39,23 @@ export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
     },
   })
 
-  const serveTile = async ({ log, rest }: StaticCall): Promise<Answer> => {
-    return { status: 200, headers: TILE_HEADERS, body: await log.readTile(parseTilePath(rest)) }
-  }
-  const serveBundle = async ({ name, log, rest, req }: StaticCall): Promise<Answer> => {
-    const request: BundleRequest = { name, log, ...parseTilePath(rest) }
-    if (!acceptsGzip(req.headers['accept-encoding'])) {
-      return { status: 200, headers: BUNDLE_HEADERS, body: await bundles.plain(request) }
-    }
-    return { status: 200, headers: GZIP_HEADERS, body: await bundles.gzipped(request) }
-  }
-
   const tile = {
     summary: 'A tile of hashes',
     description: TILES,
     content: { [OCTETS]: Bytes },
-    serve: serveTile,
+    serve: async ({ log, rest }: StaticCall) => tiled.tile(log, rest),
   }
   const bundle = {
     summary: 'An entry bundle',
     description: BUNDLES,
     content: { [OCTETS]: Bytes },
-    serve: serveBundle,
+    serve: async (call: StaticCall) => tiled.bundle(call),
   }
   const checkpoint = route('checkpoint', 'read_heads', {
     summary: 'The published checkpoint',
     description: 'The signed note of c2sp.org/tlog-checkpoint. Has an ETag.',
     content: { [PLAIN_TEXT]: Text },
-    serve: async ({ log, req }) => checkpointAnswer(log.published, req.headers['if-none-match']),
+    serve: async ({ log, req }) => tiled.checkpoint(log, req),
   })
   const pair = (path: string, permission: Permission, spec: StaticSpec): readonly [Route, Route] => [
     route(path, permission, spec),

@@ -14,6 +14,8 @@ const REFUSALS: Readonly<Record<string, number>> = {
   bad_signature: 403,
   bad_proof: 422,
   fork: 422,
+  // Of a mirror alone: entries before any checkpoint.
+  stale_size: 422,
 }
 
 /** The answer of c2sp.org/tlog-witness to a request to sign. */
@@ -28,7 +30,8 @@ export function witnessAnswer(answered: Answered): Answer {
   }
 }
 
-function refusal(error: SteleError): Answer {
+/** What a request to sign is refused with. */
+export function refusal(error: SteleError): Answer {
   const status = REFUSALS[error.code] ?? STATUS[error.code]
   const problem = { ...problemOf(error), title: STATUS_CODES[status]!, status, detail: error.message }
   const headers = { 'content-type': 'application/problem+json', ...NO_STORE }

@@ -2,22 +2,22 @@ import * as z from 'zod'
 import { SteleError } from '../errors.ts'
 import { formatVerifierKey } from '../note/key.ts'
 import type { Answered } from '../witness/witness.ts'
-import { json, text, type Answer } from './answer.ts'
+import { text } from './answer.ts'
 import type { BodyReader } from './body.ts'
-import { CORS_HEADERS, NO_CACHE, NO_STORE, PLAIN_TEXT } from './headers.ts'
+import { CORS_HEADERS, NO_CACHE, PLAIN_TEXT } from './headers.ts'
 import { rootRoute, type Route } from './route.ts'
-import { Bytes, Health, Text } from './schemas.ts'
+import { Bytes, Text } from './schemas.ts'
+import { serviceRoutes, type Service } from './service-routes.ts'
 import { SIZE_TYPE, witnessAnswer } from './witness-answers.ts'
 import type { WitnessHttpDeps } from './witness-deps.ts'
 import { CallerRates } from './witness-rates.ts'
-import { withoutPaths } from './without-paths.ts'
 
 /** The path of {@link checkpointRoute}, which stands for one per log. */
 export const CHECKPOINT_PATH = '/{hash}/checkpoint'
 
 /** All routes of a witness. */
 export function witnessRoutes(deps: WitnessHttpDeps, bodies: BodyReader): Route[] {
-  return [...signingRoutes(deps, bodies), checkpointRoute(deps), ...instanceRoutes(deps)]
+  return [...signingRoutes(deps, bodies), checkpointRoute(deps), ...serviceRoutes(aboutOf(deps))]
 }
 
 /** The two requests to sign. */
@@ -77,57 +77,8 @@ function checkpointRoute({ witness }: WitnessHttpDeps): Route {
   })
 }
 
-const Ready = z.object({ status: z.enum(['ready', 'not ready']), reason: z.string().optional() })
-
-/** The instance as a whole. */
-function instanceRoutes({ witness, metrics }: WitnessHttpDeps): Route[] {
-  const about = { tag: 'Instance', method: 'get', errors: [] } as const
-  return [
-    rootRoute({
-      ...about,
-      path: '/healthz',
-      permission: 'open',
-      summary: 'Is the process up?',
-      answers: { 200: { description: 'It is.', content: { 'application/json': Health } } },
-      handle: () => json(Health, { status: 'ok' }, NO_STORE),
-    }),
-    rootRoute({
-      ...about,
-      path: '/readyz',
-      permission: 'open',
-      summary: 'Does it sign?',
-      answers: {
-        200: { description: 'Yes.', content: { 'application/json': Ready } },
-        503: { description: 'No, and why.', content: { 'application/json': Ready } },
-      },
-      handle: () => readiness(witness.failure),
-    }),
-    rootRoute({
-      ...about,
-      path: '/metrics',
-      permission: 'open',
-      summary: 'Prometheus metrics',
-      answers: { 200: { description: 'Exposition format.', content: { [PLAIN_TEXT]: Text } } },
-      async handle() {
-        if (!metrics) throw new SteleError('not_found', 'metrics: switched off on this server')
-        const headers = { 'content-type': metrics.contentType, ...NO_STORE }
-        return { status: 200, headers, body: await metrics.text() }
-      },
-    }),
-    rootRoute({
-      ...about,
-      path: '/',
-      permission: 'open',
-      summary: 'Who this is',
-      answers: { 200: { description: 'For people.', content: { [PLAIN_TEXT]: Text } } },
-      handle: () => text(describe(witness)),
-    }),
-  ]
-}
-
-function readiness(failure: SteleError | undefined): Answer {
-  if (!failure) return json(Ready, { status: 'ready' }, NO_STORE)
-  return json(Ready, { status: 'not ready', reason: withoutPaths(failure.message) }, NO_STORE, 503)
+function aboutOf({ witness, metrics }: WitnessHttpDeps): Service {
+  return { metrics, failure: () => witness.failure, describe: () => describe(witness) }
 }
 
 function describe({ keys, logs }: WitnessHttpDeps['witness']): string {

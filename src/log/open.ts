@@ -106,8 +106,16 @@ function checkStillFrozen(origin: string, head: SignedHead, kept: readonly Signe
   )
 }
 
-/** The tree as the stored entries and tiles make it; its root must be the one that was signed. */
-async function storedTree(store: LogStore, head: SignedHead, origin: string): Promise<Tree> {
+/**
+ * The tree as the stored entries and tiles make it; its root must be the one that was signed.
+ *
+ * @throws SteleError `corrupt`
+ */
+export async function storedTree(
+  store: LogStore,
+  head: Pick<SignedHead, 'size' | 'root'>,
+  origin: string,
+): Promise<Tree> {
   const tree = rebuildTree(head.size, await partialTiles(store, head.size))
   if (!equalBytes(tree.root, head.root)) {
     throw new SteleError(

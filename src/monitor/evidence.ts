@@ -10,7 +10,7 @@ import type { PrefixProof } from './judge.ts'
 export interface EvidenceHead {
   /** The signed checkpoint, verbatim; of a tree head (RFC 6962) as the checkpoint that it stands for. */
   readonly note: string
-  /** `add-checkpoint`: a witness was sent it, and knows of no URL. */
+  /** `add-checkpoint`: a witness or a mirror was sent it, and knows of no URL. */
   readonly source: 'checkpoint' | 'get-sth' | 'add-checkpoint'
   readonly url: string
   /** When it was first seen, as ISO 8601 has it: the word of who kept this, which no signature covers. */

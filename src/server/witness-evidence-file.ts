@@ -4,18 +4,19 @@ import { formatVerifierKey } from '../note/key.ts'
 import type { Evidence } from '../witness/evidence.ts'
 import type { Contradiction } from '../witness/judge.ts'
 
-/** How the files name what a witness found: as those of monitors do, so that one command judges both. */
+/** How the files name what a witness or a mirror found: as those of monitors do, so that one command judges both. */
 const KINDS = {
   fork: 'fork',
   inconsistent: 'unproven',
   empty_root: 'empty_root',
+  went_back: 'rollback',
 } as const satisfies Record<Contradiction, string>
 
-/** Evidence of a witness as a file to hand on (`proto-docs/monitor.md`), which `stele verify --evidence` judges. */
+/** Evidence of a witness or a mirror as a file to hand on (`proto-docs/monitor.md`), which `stele verify --evidence` judges. */
 export function formatWitnessEvidence(evidence: Evidence): string {
-  const { kind, log, held, suspect, proof, heldAtMs, seenAtMs } = evidence
+  const { kind, log, held, suspect, proof, heldAtMs, seenAtMs, heldUrl, suspectUrl } = evidence
   const about = { origin: log.origin, message: messageOf(evidence), keys: log.keys.map(formatVerifierKey) }
-  const second = headOf(suspect, seenAtMs)
+  const second = headOf(suspect, seenAtMs, suspectUrl)
   if (kind === 'empty_root') {
     return formatEvidence({ ...about, kind: 'empty_root', heads: [second], proof: undefined })
   }
@@ -23,11 +24,18 @@ export function formatWitnessEvidence(evidence: Evidence): string {
     held !== undefined && heldAtMs !== undefined,
     `evidence of kind ${kind} speaks against a held head`,
   )
-  return formatEvidence({ ...about, kind: KINDS[kind], heads: [headOf(held, heldAtMs), second], proof })
+  return formatEvidence({
+    ...about,
+    kind: KINDS[kind],
+    heads: [headOf(held, heldAtMs, heldUrl), second],
+    proof,
+  })
 }
 
-function headOf(note: string, seenAtMs: number): EvidenceHead {
-  return { note, source: 'add-checkpoint', url: '', seenAt: new Date(seenAtMs).toISOString() }
+function headOf(note: string, seenAtMs: number, url: string | undefined): EvidenceHead {
+  const seenAt = new Date(seenAtMs).toISOString()
+  if (url === undefined) return { note, source: 'add-checkpoint', url: '', seenAt }
+  return { note, source: 'checkpoint', url, seenAt }
 }
 
 function messageOf({ kind, proof, request }: Evidence): string {
@@ -38,6 +46,7 @@ function messageOf({ kind, proof, request }: Evidence): string {
       'ask the log for the right one'
     )
   }
+  if (kind === 'went_back') return 'the log served a smaller tree, again and again, after a larger one'
   if (!proof) return 'two root hashes were signed for one size'
-  return `the proof that came with the larger tree shows another root hash at size ${request.oldSize}`
+  return `a proof of the larger tree shows another root hash at size ${request.oldSize} than was signed`
 }

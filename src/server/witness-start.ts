@@ -1,16 +1,17 @@
 import type { Logger } from 'pino'
-import { SteleError } from '../errors.ts'
 import { createWitnessMetrics, type WitnessMetrics } from '../http/witness-metrics.ts'
 import { createWitnessServer } from '../http/witness-server.ts'
 import { verifiersOf } from '../witness/keys.ts'
 import { openWitnessState } from '../witness/level.ts'
 import type { WitnessStore } from '../witness/store.ts'
-import { Witness, type WitnessEvents } from '../witness/witness.ts'
+import { Witness } from '../witness/witness.ts'
+import { cosignerLimits } from './cosigner-config.ts'
+import { evidenceReports } from './evidence-reports.ts'
 import { listen, stopListening } from './listen.ts'
-import { witnessLimits, type WitnessConfig } from './witness-config.ts'
+import type { WitnessConfig } from './witness-config.ts'
 import { EvidenceFolder } from './witness-evidence.ts'
 import { readWitnessInfo, readWitnessKeys, witnessFiles } from './witness-folder.ts'
-import { readLogList } from './witness-logs.ts'
+import { readLogList } from './log-list.ts'
 
 export interface RunningWitness {
   /** Where it listens, without a trailing slash. */
@@ -42,30 +43,13 @@ export async function startWitness(
   const store = await openWitnessState(files.state, own)
   try {
     const metrics = createWitnessMetrics(store, nowMs)
-    const events = reporter(evidence, metrics, logger)
+    const events = evidenceReports(evidence, metrics, logger)
     const witness = new Witness({ logs, keys, store, evidence, nowMs, events })
     warnOfFuture(store, nowMs(), logger)
     return await serve(witness, store, { config, metrics, logger, nowMs })
   } catch (error) {
     await store.close()
     throw error
-  }
-}
-
-/** Tells the operator of what a log did. */
-function reporter(evidence: EvidenceFolder, metrics: WitnessMetrics, logger: Logger): WitnessEvents {
-  return {
-    contradiction(found, kept) {
-      const { kind, log } = found
-      const failed = kept instanceof SteleError
-      metrics.contradiction(log.origin, kind, failed ? 'failed' : kept)
-      const file = evidence.pathOf(found)
-      const fields = { origin: log.origin, kind, file, ...(failed ? { err: kept } : { evidence: kept }) }
-      // Proofs that do not hold are anybody's to send; two signatures are not.
-      if (kind === 'inconsistent' && !failed)
-        logger.warn(fields, 'a signed checkpoint came with a wrong proof')
-      else logger.error(fields, 'a log contradicts itself')
-    },
   }
 }
 
@@ -88,7 +72,7 @@ interface Serving {
 async function serve(witness: Witness, store: WitnessStore, serving: Serving): Promise<RunningWitness> {
   const { config, metrics, logger, nowMs } = serving
   const stopping = new AbortController()
-  const limits = witnessLimits(config)
+  const limits = cosignerLimits(config)
   const server = createWitnessServer({ witness, limits, nowMs, metrics, logger, stopping: stopping.signal })
   const url = await listen(server, config)
   logger.info({ url, logs: witness.logs.length }, 'listening')

@@ -1,10 +1,10 @@
 import { toHex } from '../bytes/hex.ts'
 import { encodeUtf8 } from '../bytes/text.ts'
-import { hasCode } from '../errors.ts'
+import { hasCode, type SteleError } from '../errors.ts'
 import { sha256, type Hash } from '../merkle/hash.ts'
 import { consistencyRanges, foldNodes } from '../merkle/range.ts'
 import { verifyConsistency } from '../merkle/verify.ts'
-import type { Checkpoint } from '../note/checkpoint.ts'
+import { parseCheckpoint, type Checkpoint } from '../note/checkpoint.ts'
 import { parseNote } from '../note/note.ts'
 import type { Contradiction } from './judge.ts'
 import { originHash } from './logs.ts'
@@ -26,6 +26,9 @@ export interface Evidence {
   /** When the held one was cosigned, and when the other came. Milliseconds since 1970. */
   readonly heldAtMs?: number | undefined
   readonly seenAtMs: number
+  /** Where the log itself has served them; undefined for what somebody sent. */
+  readonly heldUrl?: string | undefined
+  readonly suspectUrl?: string | undefined
 }
 
 /** Shows which root hash the suspect's tree has at the size of the held one, which is another. */
@@ -47,6 +50,39 @@ export interface EvidenceKeeper {
    * @throws SteleError `io_error`
    */
   keep(evidence: Evidence): Promise<Kept>
+}
+
+/** What is told to the operator of whoever keeps evidence. */
+export interface EvidenceEvents {
+  /** A log contradicted itself. @param kept what became of it, or why it could not be kept */
+  contradiction(evidence: Evidence, kept: Kept | SteleError): void
+}
+
+/**
+ * Keeps what was found, and says so. That a disk is full must not change the answer that is given meanwhile.
+ *
+ * @param found of kind `inconsistent` it is a fork if its proof shows so by itself
+ */
+export async function keepEvidence(
+  keeper: EvidenceKeeper,
+  events: EvidenceEvents,
+  found: Evidence,
+): Promise<void> {
+  const evidence = withProof(found)
+  try {
+    events.contradiction(evidence, await keeper.keep(evidence))
+  } catch (error) {
+    // The answer stands; that there was something to keep is said as loudly as it can be.
+    if (!hasCode(error, 'io_error')) throw error
+    events.contradiction(evidence, error)
+  }
+}
+
+/** What proves itself must not be crowded out by proofs that are just wrong, which anybody can send. */
+function withProof(found: Evidence): Evidence {
+  if (found.kind !== 'inconsistent') return found
+  const proof = found.proof ?? shownByProof(found.request, parseCheckpoint(parseNote(found.suspect).text))
+  return proof ? { ...found, kind: 'fork', proof } : found
 }
 
 /**

@@ -20,8 +20,10 @@ export type Verdict =
  * - `empty_root`: a tree without leaves and with another root hash than it can have. Proves itself.
  * - `inconsistent`: the proof from the cosigned tree does not hold. Proves nothing alone: anybody may send a signed
  *   checkpoint with a wrong proof. The log can be asked for the right one.
+ * - `went_back`: the log's own URL serves a smaller tree than it did before; only who follows a log sees that. It proves
+ *   that the log was rolled back, or that something before it serves what is old.
  */
-export type Contradiction = 'fork' | 'empty_root' | 'inconsistent'
+export type Contradiction = 'fork' | 'empty_root' | 'inconsistent' | 'went_back'
 
 /** The tree that was cosigned last. */
 export type Held = Pick<Checkpoint, 'size' | 'root'>

@@ -1,11 +1,9 @@
 import { excerpt } from '../bytes/excerpt.ts'
-import { hasCode, SteleError } from '../errors.ts'
-import type { ErrorCode } from '../errors.ts'
+import { SteleError } from '../errors.ts'
 import { verifySubtreeConsistency } from '../merkle/verify.ts'
-import { checkLogStatement } from '../note/checkpoint.ts'
 import { formatNote, formatSignatures, verifyLines } from '../note/note.ts'
-import type { NoteSignature, VerifiedNote } from '../note/note.ts'
-import { shownByProof, type Evidence, type EvidenceKeeper, type Kept } from './evidence.ts'
+import type { NoteSignature } from '../note/note.ts'
+import { keepEvidence, type EvidenceEvents, type EvidenceKeeper } from './evidence.ts'
 import { cosignedHead } from './head.ts'
 import type { CosignedHead } from './head.ts'
 import { contradictionIn, judge } from './judge.ts'
@@ -16,6 +14,8 @@ import { checkLogs, originHash } from './logs.ts'
 import type { WitnessedLog } from './logs.ts'
 import { parseAddCheckpoint, parseSignSubtree } from './request.ts'
 import type { AddCheckpoint, SignSubtree, Submitted } from './request.ts'
+import { refusalOr, signedBy } from './signed-by.ts'
+import type { VerifiedLines } from './signed-by.ts'
 import type { Step, WitnessStore } from './store.ts'
 
 /** What a witness is made of. */
@@ -31,10 +31,7 @@ export interface WitnessParts {
 }
 
 /** What a witness tells its operator. */
-export interface WitnessEvents {
-  /** A log contradicted itself. @param kept what became of it, or why it could not be kept */
-  contradiction(evidence: Evidence, kept: Kept | SteleError): void
-}
+export type WitnessEvents = EvidenceEvents
 
 /** The answer to an `add-checkpoint` or a `sign-subtree`. */
 export type Answered =
@@ -169,39 +166,14 @@ export class Witness {
     signed: VerifiedLines,
     { held, verdict }: { held: CosignedHead | undefined; verdict: Verdict },
   ): Promise<void> {
-    const found = contradictionIn(held?.checkpoint, request, verdict)
-    if (!found) return
-    const proof = found === 'inconsistent' ? shownByProof(request, request.checkpoint) : undefined
-    // What proves itself must not be crowded out by proofs that are just wrong, which anybody can send.
-    const kind = proof ? 'fork' : found
+    const kind = contradictionIn(held?.checkpoint, request, verdict)
+    if (!kind) return
     const { evidence: keeper, events, nowMs } = this.#parts
     const suspect = formatNote(signed)
     const heldAtMs = held && held.timestampSeconds * 1000
-    const evidence = { kind, log, held: held?.note, suspect, request, proof, heldAtMs, seenAtMs: nowMs() }
-    try {
-      events.contradiction(evidence, await keeper.keep(evidence))
-    } catch (error) {
-      // The answer stands; that there was something to keep is said as loudly as it can be.
-      if (!hasCode(error, 'io_error')) throw error
-      events.contradiction(evidence, error)
-    }
+    const evidence = { kind, log, held: held?.note, suspect, request, heldAtMs, seenAtMs: nowMs() }
+    await keepEvidence(keeper, events, evidence)
   }
-}
-
-/** The text of a checkpoint and the log's lines on it that were verified. */
-type VerifiedLines = Pick<VerifiedNote, 'text' | 'signatures'>
-
-/** What the log has signed of a checkpoint, or why that is nothing. */
-function signedBy({ keys }: WitnessedLog, { note, checkpoint }: AddCheckpoint): VerifiedLines | SteleError {
-  const lines = refusalOr(() => verifyLines(note, keys), 'bad_signature')
-  if (lines instanceof SteleError) return lines
-  const { signatures, verifiedBy } = lines
-  if (signatures.length === 0) {
-    return new SteleError('untrusted_signer', 'note: expected a signature by the log, found none')
-  }
-  const refusal = refusalOr(() => checkLogStatement(checkpoint, verifiedBy), 'bad_signature', 'bad_proof')
-  // A wrong root hash at size 0 is judged later: a conflict goes before it.
-  return refusal?.code === 'bad_signature' ? refusal : { text: note.text, signatures }
 }
 
 /**
@@ -217,14 +189,4 @@ function isSameStatement(held: CosignedHead, signed: VerifiedLines, timestampSec
 
 function checkSubtreeProof({ start, end, hash, path, checkpoint: { size, root } }: SignSubtree): void {
   verifySubtreeConsistency({ start, end, size, nodeHash: hash, path, root })
-}
-
-/** What `check` gives, or what it throws if that is one of these refusals. */
-function refusalOr<T>(check: () => T, ...codes: ErrorCode[]): T | SteleError {
-  try {
-    return check()
-  } catch (error) {
-    if (hasCode(error, ...codes)) return error
-    throw error
-  }
 }

@@ -11,7 +11,7 @@ import { createLog, initDataFolder, logFiles } from '../../src/server/data-folde
 import { startServer } from '../../src/server/start.ts'
 import { loadWitnessConfig } from '../../src/server/witness-config.ts'
 import { createWitness, readWitnessKeys, witnessFiles } from '../../src/server/witness-folder.ts'
-import { addToLogList } from '../../src/server/witness-logs.ts'
+import { addToLogList } from '../../src/server/log-list.ts'
 import { startWitness } from '../../src/server/witness-start.ts'
 import { verifiersOf } from '../../src/witness/keys.ts'
 import { testFolder } from '../support/folder.ts'

@@ -7,13 +7,13 @@ import { parseVerifierKey } from '../../src/note/key.ts'
 import { openNote, parseNote } from '../../src/note/note.ts'
 import type { VerifierKey } from '../../src/note/note.ts'
 import { createWitness, witnessFiles } from '../../src/server/witness-folder.ts'
-import { addToLogList } from '../../src/server/witness-logs.ts'
+import { addToLogList } from '../../src/server/log-list.ts'
 import { originHash } from '../../src/witness/logs.ts'
 import { testFolder } from '../support/folder.ts'
 import { FakeLog } from '../witness/fake-log.ts'
 import { Connection } from './connection.ts'
 import { Random } from './random.ts'
-import { WitnessProcess } from './witness-process.ts'
+import { CosignerProcess } from './cosigner-process.ts'
 
 /** What happened in some rounds. */
 export interface WitnessReport {
@@ -90,7 +90,7 @@ class WitnessRun {
 
   async round(): Promise<void> {
     if (this.#random.chance(0.2)) await this.#killStarting()
-    const process = new WitnessProcess(this.#folder)
+    const process = new CosignerProcess(this.#folder)
     const url = await process.url
     await this.#examine(url)
     this.#killed = false
@@ -103,7 +103,7 @@ class WitnessRun {
   }
 
   async finish(): Promise<WitnessReport> {
-    const process = new WitnessProcess(this.#folder)
+    const process = new CosignerProcess(this.#folder)
     await this.#examine(await process.url)
     for (const log of this.#logs) this.#checkAnswers(log)
     assert.deepEqual(await process.stop(), { code: 0, signal: null })
@@ -186,7 +186,7 @@ class WitnessRun {
   }
 
   async #killStarting(): Promise<void> {
-    const process = new WitnessProcess(this.#folder)
+    const process = new CosignerProcess(this.#folder)
     await wait(this.#random.between(1, 500))
     await process.kill()
   }

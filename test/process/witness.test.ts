@@ -5,7 +5,7 @@ import { KEY_TYPE } from '../../src/note/key-id.ts'
 import { createWitness } from '../../src/server/witness-folder.ts'
 import { testFolder } from '../support/folder.ts'
 import { seedOfRun } from './random.ts'
-import { WitnessProcess } from './witness-process.ts'
+import { CosignerProcess } from './cosigner-process.ts'
 import { witnessRounds } from './witness-rounds.ts'
 
 const LIMIT = { timeout: 60_000 }
@@ -26,9 +26,9 @@ test(
   async () => {
     const folder = join(testFolder(), 'w')
     await createWitness(folder, 'witness.example/w1', [KEY_TYPE.ed25519Cosignature])
-    const first = new WitnessProcess(folder)
+    const first = new CosignerProcess(folder)
     const url = await first.url
-    const second = new WitnessProcess(folder)
+    const second = new CosignerProcess(folder)
     expect(await second.exited).toEqual({ code: EXIT_CODES.locked, signal: null })
     expect(second.output).toContain('another process has this witness open; stop it first')
     expect((await fetch(`${url}/healthz`)).status).toBe(200)

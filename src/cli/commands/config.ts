@@ -49,12 +49,12 @@ export function configCommand(program: Command, actions: Actions): void {
 }
 
 async function checkConfig(context: Context, options: ServeOptions): Promise<void> {
-  resolveConfig(sourcesOf(context, options))
+  resolveConfig(sourcesOf(context))
   await context.terminal.result({ ok: true }, `${options.config ?? 'configuration'}: no mistake found`)
 }
 
-async function showConfig(context: Context, options: ServeOptions): Promise<void> {
-  const { values, origins } = resolveConfig(sourcesOf(context, options))
+async function showConfig(context: Context): Promise<void> {
+  const { values, origins } = resolveConfig(sourcesOf(context))
   const shown = (Object.keys(values) as OptionName[]).map((name) => {
     const value = factsOf(serverOptions.shape[name]).secret ? REDACTED : values[name]
     return { name, value, from: origins[name] }

@@ -4,6 +4,7 @@ import type { OptionSources } from '../../server/options.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'
+import { addOptionFlags, optionSources } from '../option-flags.ts'
 import { serveUntilStopped } from '../serving.ts'
 
 /** What `serve` and `start` are told: the server's options, as commander names them, and a file with more. */
@@ -36,17 +37,11 @@ export function serveCommand(program: Command, actions: Actions): void {
 
 /** Every option of the server as a flag. */
 export function addServerOptions(command: Command): void {
-  command.option('--config <file>', 'YAML file with any of the options below')
-  for (const { name, description, fallback } of optionList) {
-    if (name === 'data') continue
-    // A switch needs no value; "--open=false" overrides the file.
-    const value = fallback === 'false' ? '[value]' : '<value>'
-    command.option(`--${name} ${value}`, `${description} (${variableOf(name)}, default ${fallback})`)
-  }
+  addOptionFlags(command, optionList, variableOf)
 }
 
-async function serve(context: Context, options: ServeOptions): Promise<number> {
-  const config = configOf(context, options)
+async function serve(context: Context): Promise<number> {
+  const config = configOf(context)
   return serveUntilStopped(context, config, async ({ url, host }) => {
     const logs = host.list().map(({ name }) => name)
     if (context.terminal.json) await context.terminal.jsonLine({ url, data: config.data, logs })
@@ -55,26 +50,14 @@ async function serve(context: Context, options: ServeOptions): Promise<number> {
 }
 
 /** The server's configuration out of flags, environment and file. @throws SteleError `usage`, `io_error` */
-export function configOf(
-  context: Context,
-  options: ServeOptions,
-  overrides: Partial<Record<OptionName, unknown>> = {},
-): Config {
-  return loadConfig(sourcesOf(context, options, overrides))
+export function configOf(context: Context, overrides: Partial<Record<OptionName, unknown>> = {}): Config {
+  return loadConfig(sourcesOf(context, overrides))
 }
 
 /** What was said where about the server's options. */
 export function sourcesOf(
-  { command, io }: Context,
-  options: ServeOptions,
+  context: Context,
   overrides: Partial<Record<OptionName, unknown>> = {},
 ): OptionSources {
-  const all = command.optsWithGlobals<ServeOptions>()
-  const flags = Object.fromEntries(optionList.map(({ name }) => [name, all[camelCase(name)]]))
-  return { flags: { ...flags, ...overrides }, env: io.env, file: options.config }
-}
-
-/** An option's name as commander keeps it. */
-export function camelCase(name: string): string {
-  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+  return optionSources(context, optionList, overrides)
 }

@@ -40,11 +40,10 @@ async function start(context: Context, options: ServeOptions): Promise<number> {
 
 async function startOn(context: Context, options: ServeOptions, data: string): Promise<number> {
   // Read before anything is made: a mistake in an option must not leave a folder behind.
-  const asked = configOf(context, options, { data })
+  const asked = configOf(context, { data })
   // People read this screen: the server's own log lines would bury what they are to do next.
   const quieter = options['logLevel'] === undefined && context.io.env['STELE_LOG_LEVEL'] === undefined
-  const config =
-    quieter && !options.config ? configOf(context, options, { data, 'log-level': 'warn' }) : asked
+  const config = quieter && !options.config ? configOf(context, { data, 'log-level': 'warn' }) : asked
   let fresh: FreshKeys | undefined
   if (!existsSync(join(data, 'stele.json'))) {
     const { initialise } = await import('../files/initialise.ts')

@@ -1,21 +1,14 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import { hasCode, SteleError } from '../../errors.ts'
-import { checkKeyName, KEY_TYPE, type CosignerKeyType } from '../../note/key-id.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
+import { checkCosignerName, COSIGNER_TYPES, cosignerFolder, cosignerTypes } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
-import { witnessFolder } from './witness-folder.ts'
 
 interface WitnessInitOptions {
   readonly name: string
-  readonly only?: keyof typeof TYPES
+  readonly only?: keyof typeof COSIGNER_TYPES
 }
-
-const TYPES = {
-  ed25519: KEY_TYPE.ed25519Cosignature,
-  'ml-dsa-44': KEY_TYPE.mlDsa44Cosignature,
-} as const satisfies Record<string, CosignerKeyType>
 
 /** `stele witness init`: makes a witness folder with keys, and never overwrites anything. */
 export function witnessInitCommand(witness: Command, actions: Actions): void {
@@ -27,7 +20,7 @@ export function witnessInitCommand(witness: Command, actions: Actions): void {
       new Option(
         '--only <type>',
         'one key instead of two: some logs take no post-quantum signatures',
-      ).choices(Object.keys(TYPES)),
+      ).choices(Object.keys(COSIGNER_TYPES)),
     )
     .addHelpText(
       'after',
@@ -48,10 +41,9 @@ export function witnessInitCommand(witness: Command, actions: Actions): void {
 async function init(context: Context, { name, only }: WitnessInitOptions): Promise<void> {
   const { createWitness } = await import('../../server/witness-folder.ts')
   const { terminal, io } = context
-  const data = witnessFolder(context)
-  checkName(name)
-  const types = only ? [TYPES[only]] : Object.values(TYPES)
-  const { verifierKeys } = await createWitness(data, name, types)
+  const data = cosignerFolder(context, 'witness')
+  checkCosignerName(name)
+  const { verifierKeys } = await createWitness(data, name, cosignerTypes(only))
   await terminal.result({ data, name, verifierKeys }, verifierKeys.join('\n'))
   terminal.note(`
 Made the witness ${name} in ${data}.
@@ -62,13 +54,4 @@ Next:
   ${io.calledAs} witness serve --data ${data}
 Never run two copies of this folder, and never go back to an older one: a witness that forgot what it signed can be
 led to sign another history. There is nothing to back up: if the folder is lost, make another witness, with a new name.`)
-}
-
-function checkName(name: string): void {
-  try {
-    checkKeyName(name, '--name')
-  } catch (error) {
-    if (!hasCode(error, 'malformed')) throw error
-    throw new SteleError('usage', error.message, { cause: error })
-  }
 }

@@ -1,23 +1,27 @@
 import type { Command } from 'commander'
-import { hasCode, SteleError } from '../../errors.ts'
-import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
+import { hasCode } from '../../errors.ts'
 import type { VerifierKey } from '../../note/note.ts'
-import type { WitnessedLog } from '../../witness/logs.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
+import {
+  addLogOptions,
+  cosignerFolder,
+  logAsJson,
+  ownKeys,
+  toldLog,
+  type ToldLog,
+} from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 import { formatCount } from '../output/units.ts'
-import { asUsage } from '../range.ts'
-import { witnessFolder } from './witness-folder.ts'
 
 /** `stele witness add-log`: puts a log on the list. */
 export function witnessAddLogCommand(witness: Command, actions: Actions): void {
-  witness
+  const command = witness
     .command('add-log <vkey...>')
     .description(
       'cosign for one more log, or trust one more key of a log; a witness that runs must be started again',
     )
-    .option('--origin <text>', 'first line of its checkpoints (default: the name of the key)')
+  addLogOptions(command)
     .addHelpText(
       'after',
       examples(
@@ -49,19 +53,18 @@ export function witnessListCommand(witness: Command, actions: Actions): void {
     .action(actions.of(list))
 }
 
-async function addLog(context: Context, options: { origin?: string }, vkeys: string[]): Promise<void> {
-  const keys = asUsage(() => vkeys.map((vkey) => parseVerifierKey(vkey.trim())))
+async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise<void> {
+  const { origin, keys } = await toldLog(context, told, vkeys)
   const [{ readWitnessInfo, witnessFiles }, { addToLogList }, { originHash }] = await Promise.all([
     import('../../server/witness-folder.ts'),
-    import('../../server/witness-logs.ts'),
+    import('../../server/log-list.ts'),
     import('../../witness/logs.ts'),
   ])
-  const data = witnessFolder(context)
+  const data = cosignerFolder(context, 'witness')
   const own = ownKeys(await readWitnessInfo(data))
-  const origin = options.origin ?? nameOf(keys)
   const log = await addToLogList(witnessFiles(data).logs, own, { origin, keys })
   const { terminal } = context
-  await terminal.result({ ...asJson(log), originHash: originHash(origin) }, origin)
+  await terminal.result({ ...logAsJson(log), originHash: originHash(origin) }, origin)
   terminal.note(
     `${data} cosigns for ${origin}, trusting ${log.keys.length} of its keys, from the next start on.`,
   )
@@ -71,11 +74,11 @@ async function list(context: Context): Promise<void> {
   const [{ readWitnessInfo, witnessFiles }, { readLogList }, { listEvidence }, { originHash }] =
     await Promise.all([
       import('../../server/witness-folder.ts'),
-      import('../../server/witness-logs.ts'),
+      import('../../server/log-list.ts'),
       import('../../server/witness-evidence.ts'),
       import('../../witness/logs.ts'),
     ])
-  const data = witnessFolder(context)
+  const data = cosignerFolder(context, 'witness')
   const files = witnessFiles(data)
   const own = ownKeys(await readWitnessInfo(data))
   const logs = await readLogList(files.logs, own)
@@ -84,7 +87,7 @@ async function list(context: Context): Promise<void> {
   const shown = logs.map((log): Shown => {
     const hash = originHash(log.origin)
     const evidenceFiles = evidence.filter((name) => name.startsWith(hash.slice(0, 16))).length
-    return { ...asJson(log), originHash: hash, ...seen?.(hash), evidenceFiles }
+    return { ...logAsJson(log), originHash: hash, ...seen?.(hash), evidenceFiles }
   })
   await show(context, shown, seen !== undefined)
 }
@@ -131,18 +134,4 @@ async function show({ terminal }: Context, logs: readonly Shown[], known: boolea
     terminal.note(
       'A witness runs on this folder: it serves what it cosigned last, and its metrics have sizes.',
     )
-}
-
-function ownKeys({ verifierKeys }: { verifierKeys: readonly string[] }): VerifierKey[] {
-  return verifierKeys.map((vkey) => parseVerifierKey(vkey))
-}
-
-function nameOf(keys: readonly VerifierKey[]): string {
-  const names = new Set(keys.map(({ name }) => name))
-  if (names.size === 1) return keys[0]!.name
-  throw new SteleError('usage', 'expected keys of one name, or --origin: which log are they of?')
-}
-
-function asJson({ origin, keys }: WitnessedLog): Pick<Shown, 'origin' | 'verifierKeys'> {
-  return { origin, verifierKeys: keys.map(formatVerifierKey) }
 }

@@ -2,31 +2,23 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import type { CosignerKind } from '../../src/server/cosigner-folder.ts'
 import type { Exit } from '../support/process.ts'
 
 /** The command line as it is built: these tests run what users run. */
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
-/** A witness in a process of its own, on a free port. Killed when the test has finished, if it still runs then. */
-export class WitnessProcess {
+/** A witness or a mirror in a process of its own, on a free port. Killed when the test has finished, if it still runs. */
+export class CosignerProcess {
   /** Where it listens; rejects with what it said if it ends before that. */
   readonly url: Promise<string>
   readonly exited: Promise<Exit>
   readonly #child: ChildProcess
   readonly #lines: string[] = []
 
-  constructor(folder: string) {
-    const args = [
-      MAIN,
-      'witness',
-      'serve',
-      '--data',
-      folder,
-      '--port',
-      '0',
-      '--requests-per-second',
-      '1000000',
-    ]
+  constructor(folder: string, kind: CosignerKind = 'witness', flags: readonly string[] = []) {
+    const many = ['--requests-per-second', '1000000', '--request-burst', '1000000']
+    const args = [MAIN, kind, 'serve', '--data', folder, '--port', '0', ...many, ...flags]
     this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     this.exited = new Promise((resolve) => {
       this.#child.once('close', (code, signal) => resolve({ code, signal }))
@@ -65,7 +57,7 @@ export class WitnessProcess {
         if (url !== undefined) resolve(url)
       })
       void this.exited.then(({ code, signal }) =>
-        reject(new Error(`the witness ended with ${code ?? signal} before it listened:\n${this.output}`)),
+        reject(new Error(`the process ended with ${code ?? signal} before it listened:\n${this.output}`)),
       )
     })
   }

@@ -6,30 +6,47 @@ import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
 import { syncFolder } from '../storage/head-file.ts'
 import { checkLogs, type WitnessedLog } from '../witness/logs.ts'
+import type { CosignerKind } from './cosigner-folder.ts'
 import { fileError, readTextFile, writeNewFile } from './files.ts'
 
-/** `logs.json`: the logs that a witness cosigns for, each with its origin and its verifier keys. */
-const logListSchema = z.strictObject({
-  logs: z.array(z.strictObject({ origin: z.string().min(1), keys: z.array(z.string()).min(1) })),
-})
+const witnessed = { origin: z.string().min(1), keys: z.array(z.string()).min(1) }
+
+/**
+ * `logs.json`: the logs that a witness or a mirror cosigns for, each with its origin and its verifier keys. Those of a
+ * mirror may have the URL at which they are followed.
+ */
+const SCHEMAS = {
+  witness: z.strictObject({ logs: z.array(z.strictObject(witnessed)) }),
+  mirror: z.strictObject({ logs: z.array(z.strictObject({ ...witnessed, url: z.string().optional() })) }),
+} as const
+
+/** A log of such a list. */
+export interface ListedLog extends WitnessedLog {
+  /** The prefix of its files, for a mirror to follow. */
+  readonly url?: string | undefined
+}
 
 /** The list as text. */
-export function formatLogList(logs: readonly WitnessedLog[]): string {
-  const list = logs.map(({ origin, keys }) => ({ origin, keys: keys.map(formatVerifierKey) }))
+export function formatLogList(logs: readonly ListedLog[]): string {
+  const list = logs.map(({ origin, keys, url }) => ({ origin, keys: keys.map(formatVerifierKey), url }))
   return `${JSON.stringify({ logs: list }, null, 2)}\n`
 }
 
 /**
- * Reads the list, and refuses one that no witness with these keys can have.
+ * Reads the list, and refuses one that no cosigner with these keys can have.
  *
- * @param own the public keys of the witness
+ * @param own the public keys of the cosigner
  * @throws SteleError `usage` for what an operator wrote wrongly; `not_initialised` where there is no list; `io_error`
  */
-export async function readLogList(path: string, own: readonly VerifierKey[]): Promise<WitnessedLog[]> {
+export async function readLogList(
+  path: string,
+  own: readonly VerifierKey[],
+  kind: CosignerKind = 'witness',
+): Promise<ListedLog[]> {
   const text = await readTextFile(path)
   if (text === undefined)
     throw new SteleError('not_initialised', `${path}: expected a list of logs, found none`)
-  const logs = inList(path, () => parseLogList(text))
+  const logs = inList(path, () => parseLogList(text, kind))
   inList(path, () => checkLogs(logs, own))
   return logs
 }
@@ -43,18 +60,20 @@ export async function readLogList(path: string, own: readonly VerifierKey[]): Pr
 export async function addToLogList(
   path: string,
   own: readonly VerifierKey[],
-  { origin, keys }: WitnessedLog,
-): Promise<WitnessedLog> {
+  { origin, keys, url }: ListedLog,
+  kind: CosignerKind = 'witness',
+): Promise<ListedLog> {
   const building = `${path}.part`
   // Made before the list is read, and only one can make it: two who add at once must not lose one another's log.
   await writeNewFile(building, '').catch((error: unknown) => {
     throw beingChanged(building, error)
   })
   try {
-    const logs = await readLogList(path, own)
+    const logs = await readLogList(path, own, kind)
     const before = logs.find((log) => log.origin === origin)
-    const log = { origin, keys: [...(before?.keys ?? []), ...keys.filter((key) => !isIn(key, before?.keys))] }
-    if (log.keys.length === before?.keys.length) {
+    const added = keys.filter((key) => !isIn(key, before?.keys))
+    const log = { origin, keys: [...(before?.keys ?? []), ...added], url: url ?? before?.url }
+    if (added.length === 0 && log.url === before?.url) {
       throw new SteleError(
         'already_exists',
         `${path}: the log ${origin} is there, with these keys; nothing was changed`,
@@ -79,12 +98,12 @@ async function replaceList(path: string, building: string, text: string): Promis
   await syncFolder(dirname(path))
 }
 
-function parseLogList(text: string): WitnessedLog[] {
-  const list = logListSchema.safeParse(JSON.parse(text))
+function parseLogList(text: string, kind: CosignerKind): ListedLog[] {
+  const list = SCHEMAS[kind].safeParse(JSON.parse(text))
   if (!list.success) throw new SteleError('usage', z.prettifyError(list.error))
-  return list.data.logs.map(({ origin, keys }) => ({
-    origin,
-    keys: keys.map((key) => parseVerifierKey(key)),
+  return list.data.logs.map((log: { origin: string; keys: string[]; url?: string | undefined }) => ({
+    ...log,
+    keys: log.keys.map((key) => parseVerifierKey(key)),
   }))
 }
 

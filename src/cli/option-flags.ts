@@ -1,0 +1,34 @@
+import type { Command } from 'commander'
+import type { OptionInfo, OptionSources } from '../server/options.ts'
+import type { Context } from './context.ts'
+
+/** Every option of a table as a flag, and the file that may have them too. The folder is a flag of all commands. */
+export function addOptionFlags<Name extends string>(
+  command: Command,
+  options: readonly OptionInfo<Name>[],
+  variableOf: (name: Name) => string,
+): void {
+  command.option('--config <file>', 'YAML file with any of the options below')
+  for (const { name, description, fallback } of options) {
+    if (name === 'data') continue
+    // A switch needs no value; "--open=false" overrides the file.
+    const value = fallback === 'false' ? '[value]' : '<value>'
+    command.option(`--${name} ${value}`, `${description} (${variableOf(name)}, default ${fallback})`)
+  }
+}
+
+/** What was said where about the options of a table. @param overrides flags that this command settles itself */
+export function optionSources<Name extends string>(
+  { command, io }: Context,
+  options: readonly OptionInfo<Name>[],
+  overrides: Partial<Record<Name, unknown>> = {},
+): OptionSources {
+  const all = command.optsWithGlobals<Record<string, unknown>>()
+  const flags = Object.fromEntries(options.map(({ name }) => [name, all[camelCase(name)]]))
+  return { flags: { ...flags, ...overrides }, env: io.env, file: all['config'] as string | undefined }
+}
+
+/** An option's name as commander keeps it. */
+function camelCase(name: string): string {
+  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+}

@@ -1,0 +1,314 @@
+import { equalBytes } from '../bytes/bytes.ts'
+import { invariant, SteleError } from '../errors.ts'
+import { TileReader } from '../log/reader.ts'
+import { HASH_BYTES, hashLeafInto, type Hash } from '../merkle/hash.ts'
+import type { NoteSignature } from '../note/note.ts'
+import type { HeadFile } from '../storage/head-file.ts'
+import type { LogStore } from '../storage/store.ts'
+import { growTree, type FullTile, type Tree } from '../tile/grow.ts'
+import type { TileId } from '../tile/path.ts'
+import { rootAt } from '../tile/prove.ts'
+import { cosignedHead, type CosignedHead } from '../witness/head.ts'
+import { judge, type JudgedRequest, type Verdict } from '../witness/judge.ts'
+import type { WitnessKey } from '../witness/keys.ts'
+import { originHash, type WitnessedLog } from '../witness/logs.ts'
+import { Turns } from '../witness/turns.ts'
+import { encodeCount } from './count.ts'
+import { encodeRecord } from './record.ts'
+import { logSigned, type LogSigned } from './signed.ts'
+
+/** Pending checkpoints that uploads may still end at: a log that signs every second leaves them seconds, tickets more. */
+const MOST_PENDING = 8
+/** Steps of one log that may wait: each is a write, and holds at most a few packages. */
+const MOST_WAITING = 64
+
+/** What a mirror knows of a log beside entries and tiles. */
+export interface MirrorState {
+  /** Each extends the one before; the last one is the pending checkpoint. */
+  readonly pending: readonly LogSigned[]
+  readonly mirrored: CosignedHead | undefined
+  /** What the log's URL served last. */
+  readonly followed: LogSigned | undefined
+  readonly cosigned: number
+}
+
+/** What one log's mirror is made of; opened by `openMirroredLog`, which checks that the parts go together. */
+export interface MirroredLogParts {
+  readonly log: WitnessedLog
+  /** Where it is followed, if it is. */
+  readonly url?: string | undefined
+  readonly keys: readonly WitnessKey[]
+  readonly store: LogStore
+  readonly headFile: HeadFile
+  readonly nowMs: () => number
+  readonly cacheBytes: number
+}
+
+/**
+ * The copy of one log. Owner of its tree, its pending checkpoints and its mirror checkpoint: they only grow, one step at
+ * a time, and each step is on disk before anybody sees it.
+ */
+export class MirroredLog {
+  readonly log: WitnessedLog
+  /** SHA-256 of the origin in hex: its place in URLs. */
+  readonly hash: string
+  readonly reader: TileReader
+  readonly #parts: MirroredLogParts
+  readonly #turns = new Turns(MOST_WAITING)
+  #tree: Tree
+  #state: MirrorState
+  #failure: SteleError | undefined
+  #closing = false
+
+  constructor(parts: MirroredLogParts, tree: Tree, state: MirrorState) {
+    this.log = parts.log
+    this.hash = originHash(parts.log.origin)
+    this.#parts = parts
+    this.#tree = tree
+    this.#state = state
+    this.reader = new TileReader(parts.store, () => this.#tree, parts.cacheBytes)
+  }
+
+  /** The prefix of the log's own files, if it is followed. */
+  get url(): string | undefined {
+    return this.#parts.url
+  }
+
+  get origin(): string {
+    return this.log.origin
+  }
+
+  /** The first entry that is not stored. */
+  get nextEntry(): number {
+    return this.#tree.size
+  }
+
+  get state(): MirrorState {
+    return this.#state
+  }
+
+  /** The newest checkpoint of the log, whose entries may not all be here. */
+  get pending(): LogSigned | undefined {
+    return this.#state.pending.at(-1)
+  }
+
+  /** Why nothing is taken and nothing cosigned any more, or undefined while all is well. */
+  get failure(): SteleError | undefined {
+    return this.#failure
+  }
+
+  /** A checkpoint that an upload may end at: one of the last pending ones, or the mirror checkpoint. */
+  signedAt(size: number): LogSigned | undefined {
+    const { pending, mirrored, followed } = this.#state
+    const found = pending.find(({ checkpoint }) => checkpoint.size === size)
+    if (found || mirrored?.checkpoint.size !== size) return found
+    const text = mirrored.note.slice(0, mirrored.note.lastIndexOf('\n\n') + 1)
+    if (followed?.text === text) return followed
+    const shown = { seenAtMs: mirrored.timestampSeconds * 1000, isServed: false }
+    return logSigned({ text, signatures: mirrored.logSignatures }, shown)
+  }
+
+  /** The smallest checkpoint of at least this size all of whose entries are here. */
+  signedAbove(size: number): LogSigned | undefined {
+    const { pending, mirrored } = this.#state
+    const sizes = [...pending, ...(mirrored ? [mirrored] : [])].map(({ checkpoint }) => checkpoint.size)
+    const here = sizes.filter((other) => other >= size && other <= this.nextEntry)
+    return here.length === 0 ? undefined : this.signedAt(Math.min(...here))
+  }
+
+  /**
+   * Makes a checkpoint that the log has signed the pending one, if it extends that.
+   *
+   * @returns the verdict of a witness; and what it was judged against
+   * @throws SteleError as {@link append}
+   */
+  movePending(
+    signed: LogSigned,
+    proof: Pick<JudgedRequest, 'oldSize' | 'path'>,
+  ): Promise<{ verdict: Verdict; held: LogSigned | undefined }> {
+    return this.#step(async () => {
+      const held = this.pending
+      const verdict = judge(held?.checkpoint, { ...proof, checkpoint: signed.checkpoint })
+      if (verdict.kind === 'cosign') await this.#keepPending(held, signed)
+      return { verdict, held }
+    })
+  }
+
+  /** Notes what the log's URL serves, of a size that was pending before. */
+  noteFollowed(signed: LogSigned): Promise<void> {
+    return this.#step(async () => {
+      if (this.#state.followed?.text !== signed.text) await this.#commit({ ...this.#state, followed: signed })
+    })
+  }
+
+  /**
+   * Stores entries that were verified against a pending checkpoint. Those that are here already are skipped, so that
+   * several may upload the same ones at once.
+   *
+   * @param begin index of the first one, at most {@link nextEntry}
+   * @returns once they are on disk
+   * @throws SteleError `outcome_unknown` if writing failed; `log_halted` after that, or after the log contradicted
+   *   itself; `rate_limited` if too many wait; `shutting_down`
+   */
+  append(begin: number, entries: readonly Uint8Array[]): Promise<void> {
+    return this.#step(async () => {
+      invariant(begin <= this.#tree.size, 'entries are stored without a hole between them')
+      const fresh = entries.slice(this.#tree.size - begin)
+      if (fresh.length === 0) return
+      const slab = new Uint8Array(fresh.length * HASH_BYTES)
+      fresh.forEach((entry, i) => hashLeafInto(slab, i * HASH_BYTES, entry))
+      await this.#commit(this.#state, { entries: fresh, ...growTree(this.#tree, slab) })
+    })
+  }
+
+  /**
+   * Cosigns a checkpoint all of whose entries are on disk, and makes it the mirror checkpoint.
+   *
+   * @returns what is served from now on; undefined if the mirror checkpoint is larger, and then nothing was signed
+   * @throws SteleError as {@link append}; `corrupt` if the stored entries are not those of the checkpoint
+   */
+  advance(to: LogSigned): Promise<CosignedHead | undefined> {
+    return this.#step(async () => {
+      const { mirrored } = this.#state
+      const { size, root } = to.checkpoint
+      invariant(size <= this.#tree.size, 'what is cosigned is on disk')
+      if (mirrored && size < mirrored.checkpoint.size) return undefined
+      // Whatever was verified on the way in: what is signed is what can be served.
+      const stored: Hash = size === this.#tree.size ? this.#tree.root : await rootAt(this.reader, size)
+      if (!equalBytes(stored, root)) {
+        throw new SteleError(
+          'corrupt',
+          `log ${this.origin}: the entries below ${size} are not those of its checkpoint`,
+        )
+      }
+      return this.#cosign(to, mirrored)
+    })
+  }
+
+  /** Takes nothing more, for this log contradicted itself. What was cosigned is served on. */
+  halt(reason: SteleError): void {
+    this.#failure ??= reason
+  }
+
+  /** Lets steps end that were begun, and closes the files. */
+  async close(): Promise<void> {
+    this.#closing = true
+    await this.#turns.idle()
+    await this.#parts.headFile.close()
+    await this.#parts.store.close()
+  }
+
+  // What follows is how the copy is served: up to the mirror checkpoint, and nothing beyond it.
+
+  /** The mirror checkpoint. @throws SteleError `not_found` while there is none */
+  get published(): { readonly size: number; readonly checkpoint: string } {
+    const { mirrored } = this.#state
+    if (mirrored) return { size: mirrored.checkpoint.size, checkpoint: mirrored.note }
+    throw new SteleError('not_found', `log ${this.origin}: this mirror does not have a checkpoint of it yet`)
+  }
+
+  /** A tile, as wide as asked. @throws SteleError `not_found` beyond the mirror checkpoint */
+  async readTile(tile: TileId): Promise<Uint8Array> {
+    this.#checkPublished((tile.index * 256 + tile.width) * 256 ** tile.level)
+    const [hashes] = await this.reader.readTiles([tile])
+    return hashes!.bytes.subarray(0, tile.width * HASH_BYTES)
+  }
+
+  /** Entries [begin, end), as `Log.readEntries`. @throws SteleError `not_found` beyond the mirror checkpoint */
+  async readEntries(begin: number, end: number, maxBytes?: number): Promise<Uint8Array[]> {
+    this.#checkPublished(end)
+    return this.#parts.store.readEntries(begin, end, maxBytes)
+  }
+
+  /** Leaf hashes by index. @throws SteleError `not_found` beyond the mirror checkpoint */
+  async readLeafHashes(indexes: readonly number[]): Promise<Hash[]> {
+    for (const index of indexes) this.#checkPublished(index + 1)
+    return (await this.reader.leafHashes(indexes)) as Hash[]
+  }
+
+  #checkPublished(end: number): void {
+    const { size } = this.published
+    if (end > size) {
+      throw new SteleError('not_found', `log ${this.origin}: the mirror checkpoint has ${size} leaves`)
+    }
+  }
+
+  async #keepPending(held: LogSigned | undefined, signed: LogSigned): Promise<void> {
+    const isSame = held?.note === signed.note
+    if (isSame && (!signed.isServed || this.#state.followed?.text === signed.text)) return
+    const size = this.#state.mirrored?.checkpoint.size ?? 0
+    const before = this.#state.pending.filter(({ checkpoint }) => {
+      return checkpoint.size >= size && checkpoint.size < signed.checkpoint.size
+    })
+    // That it came again, and from whom, is news; when it was first seen is not.
+    const newest = held?.text === signed.text ? { ...signed, seenAtMs: held.seenAtMs } : signed
+    const pending = [...before, newest].slice(-MOST_PENDING)
+    await this.#commit({ ...this.#state, pending, ...(signed.isServed ? { followed: newest } : {}) })
+  }
+
+  async #cosign(to: LogSigned, mirrored: CosignedHead | undefined): Promise<CosignedHead> {
+    // A clock that goes back must not make this look like an older statement, and 0 would be no statement at all.
+    const nowSeconds = Math.floor(this.#parts.nowMs() / 1000)
+    const timestampSeconds = Math.max(nowSeconds, mirrored?.timestampSeconds ?? 0, 1)
+    const isHeld = mirrored?.timestampSeconds === timestampSeconds && mirrored.note.startsWith(`${to.text}\n`)
+    // However often somebody asks for it again, a second costs one signature and one write.
+    if (isHeld && mirrored.ownSignatures.length === this.#parts.keys.length) return mirrored
+    const lines: NoteSignature[] = []
+    for (const key of this.#parts.keys) lines.push(await key.cosign(to.text, timestampSeconds))
+    const next = cosignedHead(to, lines, timestampSeconds)
+    const pending = this.#state.pending.filter(({ checkpoint }) => checkpoint.size >= to.checkpoint.size)
+    await this.#commit({ ...this.#state, pending, mirrored: next, cosigned: this.#state.cosigned + 1 })
+    return next
+  }
+
+  /** One atomic, synced write; then, if something was cosigned, its number in the second place; then it is seen. */
+  async #commit(state: MirrorState, grown?: Grown): Promise<void> {
+    const tree = grown?.tree ?? this.#tree
+    const record = encodeRecord({
+      root: tree.root,
+      cosigned: state.cosigned,
+      pending: state.pending,
+      mirrored: state.mirrored?.note,
+      followed: state.followed,
+    })
+    try {
+      const { entries = [], tiles = [] } = grown ?? {}
+      await this.#parts.store.commit({
+        from: this.#tree.size,
+        entries,
+        tiles,
+        head: { size: tree.size, record },
+      })
+      // In this order: a number ahead of its commit would cry wolf after a crash between the two.
+      if (state.cosigned > this.#state.cosigned) await this.#parts.headFile.write(encodeCount(state.cosigned))
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause)
+      this.#failure ??= new SteleError('outcome_unknown', `log ${this.origin}: writing failed: ${message}`, {
+        cause,
+      })
+      throw this.#failure
+    }
+    this.#tree = tree
+    this.#state = state
+  }
+
+  #step<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#closing) return Promise.reject(new SteleError('shutting_down', 'this mirror is stopping'))
+    return this.#turns.take('', async () => {
+      // Asked in our turn: the failure may be that of the one before us.
+      if (this.#failure) throw haltedBy(this.origin, this.#failure)
+      return task()
+    })
+  }
+}
+
+interface Grown {
+  readonly entries: readonly Uint8Array[]
+  readonly tree: Tree
+  readonly tiles: readonly FullTile[]
+}
+
+function haltedBy(origin: string, cause: SteleError): SteleError {
+  const message = `log ${origin}: the mirror takes nothing more of it until it is started again: ${cause.message}`
+  return new SteleError('log_halted', message, { cause, retryAfterSeconds: 60 })
+}

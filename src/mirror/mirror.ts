@@ -1,0 +1,137 @@
+import { excerpt } from '../bytes/excerpt.ts'
+import { SteleError } from '../errors.ts'
+import {
+  keepEvidence,
+  type EvidenceEvents,
+  type EvidenceKeeper,
+  type PrefixShown,
+} from '../witness/evidence.ts'
+import { contradictionIn, type Contradiction, type Verdict } from '../witness/judge.ts'
+import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
+import { checkLogs } from '../witness/logs.ts'
+import { parseAddCheckpoint, type AddCheckpoint } from '../witness/request.ts'
+import { signedBy } from '../witness/signed-by.ts'
+import type { ByteReader } from './byte-reader.ts'
+import type { MirroredLog } from './log.ts'
+import { readHeader } from './packages.ts'
+import { logSigned, type LogSigned, type Shown } from './signed.ts'
+import type { Tickets } from './ticket.ts'
+import { receiveUpload, type Uploaded } from './upload.ts'
+
+/** What a mirror is made of. */
+export interface MirrorParts {
+  /** Opened, and closed by {@link Mirror.close}. */
+  readonly logs: readonly MirroredLog[]
+  readonly keys: readonly WitnessKey[]
+  readonly tickets: Tickets
+  readonly evidence: EvidenceKeeper
+  readonly events: EvidenceEvents
+  readonly nowMs: () => number
+}
+
+/** A mirror (c2sp.org/tlog-mirror): keeps copies of logs, and cosigns what it has all entries of. */
+export class Mirror {
+  readonly #parts: MirrorParts
+  readonly #byOrigin: ReadonlyMap<string, MirroredLog>
+  readonly #byHash: ReadonlyMap<string, MirroredLog>
+
+  /** @throws SteleError `usage` for logs that no mirror with these keys can have */
+  constructor(parts: MirrorParts) {
+    checkLogs(
+      parts.logs.map(({ log }) => log),
+      verifiersOf(parts.keys),
+    )
+    this.#parts = parts
+    this.#byOrigin = new Map(parts.logs.map((log) => [log.origin, log]))
+    this.#byHash = new Map(parts.logs.map((log) => [log.hash, log]))
+  }
+
+  get logs(): readonly MirroredLog[] {
+    return this.#parts.logs
+  }
+
+  get keys(): readonly WitnessKey[] {
+    return this.#parts.keys
+  }
+
+  /** A log by the hash of its origin, in lower-case hex. */
+  get(hash: string): MirroredLog | undefined {
+    return this.#byHash.get(hash)
+  }
+
+  /**
+   * Takes a checkpoint as a witness does, and cosigns nothing: it only says what may be uploaded next.
+   *
+   * @returns `cosign` once it is the pending one, on disk; what a witness would answer for the rest
+   * @throws SteleError `malformed`, `out_of_range`; `not_found` for a log that is not mirrored; as `MirroredLog.append`
+   */
+  async addCheckpoint(body: Uint8Array): Promise<Verdict> {
+    const request = parseAddCheckpoint(body)
+    const log = this.#logOf(request.checkpoint.origin)
+    const lines = signedBy(log.log, request)
+    if (lines instanceof SteleError) return { kind: 'refused', error: lines }
+    const signed = logSigned(lines, { seenAtMs: this.#parts.nowMs(), isServed: false })
+    const { verdict, held } = await log.movePending(signed, request)
+    await this.keepEvidence(log, { signed, held, request, verdict })
+    return verdict
+  }
+
+  /**
+   * Takes an `add-entries`, piece by piece.
+   *
+   * @throws SteleError `malformed` for a body of which nothing can be used; `not_found` for a log that is not mirrored;
+   *   as `receiveUpload`
+   */
+  async addEntries(reader: ByteReader): Promise<Uploaded> {
+    const header = await readHeader(reader)
+    const log = this.#logOf(header.origin)
+    return receiveUpload({ log, tickets: this.#parts.tickets, header, reader })
+  }
+
+  /** Keeps what speaks against a log, if anything does. @returns true if something did */
+  async keepEvidence(log: MirroredLog, found: Judged): Promise<boolean> {
+    const { signed, held, request, verdict } = found
+    const { checkpoint, note: suspect } = signed
+    const judged = { ...request, checkpoint }
+    const kind = found.kind ?? contradictionIn(held?.checkpoint, judged, verdict)
+    if (!kind) return false
+    const { evidence, events } = this.#parts
+    const urlOf = (shown: Shown | undefined) => (shown?.isServed ? log.url : undefined)
+    await keepEvidence(evidence, events, {
+      kind,
+      log: log.log,
+      held: held?.note,
+      suspect,
+      request,
+      proof: found.proof,
+      heldAtMs: held?.seenAtMs,
+      seenAtMs: signed.seenAtMs,
+      heldUrl: urlOf(held),
+      suspectUrl: urlOf(signed),
+    })
+    return true
+  }
+
+  /** Lets every step end that was begun, and closes all files. */
+  async close(): Promise<void> {
+    await Promise.all(this.#parts.logs.map((log) => log.close()))
+  }
+
+  #logOf(origin: string): MirroredLog {
+    const log = this.#byOrigin.get(origin)
+    if (log) return log
+    throw new SteleError('not_found', `origin ${excerpt(origin)}: this mirror does not know that log`)
+  }
+}
+
+/** A checkpoint, and what was found when it was held against another one. */
+export interface Judged {
+  readonly signed: LogSigned
+  readonly held: LogSigned | undefined
+  readonly request: Pick<AddCheckpoint, 'oldSize' | 'path'>
+  readonly verdict: Verdict
+  /** What it is, where the verdict does not say it. */
+  readonly kind?: Contradiction
+  /** For two sizes, where tiles of the larger tree show that they are of two histories. */
+  readonly proof?: PrefixShown | undefined
+}

@@ -1,0 +1,52 @@
+import { z } from 'zod'
+import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../http/witness-limits.ts'
+import { count, number, oneOf, seconds } from './option-kinds.ts'
+import type { OptionValues } from './options.ts'
+
+const limits = DEFAULT_WITNESS_LIMITS
+
+/** What witnesses and mirrors can be told alike: how much they take of their callers, how they stop, what they log. */
+export const cosignerOptions = {
+  'body-bytes': count(limits.maxBodyBytes).describe(
+    'Bytes of one request with a checkpoint; more get 413. One with 16 post-quantum signatures needs about 60,000.',
+  ),
+  'requests-per-second': number(
+    z.number().positive().max(1e6),
+    limits.callerRequestsPerSecond,
+    'a number, more than 0 and at most 1000000',
+  ).describe(
+    'Submissions of one address, on average; more get 429. Behind a proxy all callers have its address.',
+  ),
+  'request-burst': count(limits.callerBurst).describe('How many of them may come at once.'),
+  'body-timeout-seconds': seconds(limits.bodyTimeoutMs / 1000).describe(
+    'A request with a checkpoint must be complete after this long, or gets 408.',
+  ),
+  'headers-timeout-seconds': seconds(limits.headersTimeoutMs / 1000).describe(
+    'Request headers must be complete after this long.',
+  ),
+  'bodies-in-flight-bytes': count(limits.maxBodyBytesInFlight).describe(
+    'Bytes of such requests in memory at once, over all callers; more get 503, one caller 429 at half of it.',
+  ),
+  'max-connections': count(limits.maxConnections).describe(
+    'Open connections; further ones are closed at once.',
+  ),
+  'stop-timeout-seconds': seconds(25).describe(
+    'A stop ends the process after this long at the latest. What was cosigned is on disk in any case.',
+  ),
+  'log-level': oneOf(['silent', 'error', 'warn', 'info', 'debug'], 'info').describe(
+    'What it writes about itself, as JSON lines on standard error.',
+  ),
+} as const
+
+/** What the HTTP layer is told of them. */
+export function cosignerLimits(config: OptionValues<typeof cosignerOptions>): WitnessLimits {
+  return {
+    maxBodyBytes: config['body-bytes'],
+    bodyTimeoutMs: config['body-timeout-seconds'] * 1000,
+    headersTimeoutMs: config['headers-timeout-seconds'] * 1000,
+    maxBodyBytesInFlight: config['bodies-in-flight-bytes'],
+    maxConnections: config['max-connections'],
+    callerRequestsPerSecond: config['requests-per-second'],
+    callerBurst: config['request-burst'],
+  }
+}

@@ -1,0 +1,133 @@
+import type { Logger } from 'pino'
+import { systemClock } from '../client/clock.ts'
+import { HttpFiles } from '../client/http-files.ts'
+import { createMirrorMetrics, type MirrorMetrics } from '../http/mirror-metrics.ts'
+import { createMirrorServer } from '../http/mirror-server.ts'
+import { Follower } from '../mirror/follower.ts'
+import type { MirroredLog } from '../mirror/log.ts'
+import { Mirror } from '../mirror/mirror.ts'
+import { openMirrorState } from '../mirror/open.ts'
+import { Tickets } from '../mirror/ticket.ts'
+import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
+import { readCosignerInfo, readCosignerKeys } from './cosigner-folder.ts'
+import { evidenceReports } from './evidence-reports.ts'
+import { listen, stopListening } from './listen.ts'
+import { readLogList, type ListedLog } from './log-list.ts'
+import { mirrorLimits, type MirrorConfig } from './mirror-config.ts'
+import { copyPaths, mirrorFiles, readTicketKey } from './mirror-folder.ts'
+import { EvidenceFolder } from './witness-evidence.ts'
+
+export interface RunningMirror {
+  /** Where it listens, without a trailing slash. */
+  readonly url: string
+  readonly mirror: Mirror
+  /** Stops: what was begun ends, then connections and files are closed. */
+  close(): Promise<void>
+}
+
+/** How long one question to a log is tried again, before the round is given up. */
+const PATIENCE_MS = 15_000
+
+/**
+ * Opens a mirror folder, serves its copies, and follows the logs that have a URL.
+ *
+ * @throws SteleError as `readCosignerInfo`, `readCosignerKeys`, `readLogList` and `openMirrorState`; `io_error` if the
+ *   port is taken
+ */
+export async function startMirror(
+  config: MirrorConfig,
+  logger: Logger,
+  nowMs: () => number = Date.now,
+): Promise<RunningMirror> {
+  const files = mirrorFiles(config.data)
+  const keys = await readCosignerKeys(config.data, await readCosignerInfo('mirror', config.data))
+  const tickets = new Tickets(await readTicketKey(config.data))
+  const list = await readLogList(files.logs, verifiersOf(keys), 'mirror')
+  const evidence = await EvidenceFolder.open(files.evidence)
+  const logs = await openCopies(list, keys, config, nowMs)
+  try {
+    const metrics = createMirrorMetrics(logs, nowMs)
+    const events = evidenceReports(evidence, metrics, logger)
+    const mirror = new Mirror({ logs, keys, tickets, evidence, events, nowMs })
+    return await serve(mirror, list, { config, metrics, logger, nowMs })
+  } catch (error) {
+    await Promise.all(logs.map((log) => log.close()))
+    throw error
+  }
+}
+
+async function openCopies(
+  list: readonly ListedLog[],
+  keys: readonly WitnessKey[],
+  config: MirrorConfig,
+  nowMs: () => number,
+): Promise<MirroredLog[]> {
+  const opened: MirroredLog[] = []
+  try {
+    for (const { origin, keys: logKeys, url } of list) {
+      const parts = { log: { origin, keys: logKeys }, url, keys, nowMs, cacheBytes: config['cache-bytes'] }
+      opened.push(await openMirrorState(copyPaths(config.data, origin), parts))
+    }
+    return opened
+  } catch (error) {
+    await Promise.all(opened.map((log) => log.close()))
+    throw error
+  }
+}
+
+interface Serving {
+  readonly config: MirrorConfig
+  readonly metrics: MirrorMetrics
+  readonly logger: Logger
+  readonly nowMs: () => number
+}
+
+async function serve(mirror: Mirror, list: readonly ListedLog[], serving: Serving): Promise<RunningMirror> {
+  const { config, metrics, logger, nowMs } = serving
+  const stopping = new AbortController()
+  const limits = mirrorLimits(config)
+  const server = createMirrorServer({ mirror, limits, nowMs, metrics, logger, stopping: stopping.signal })
+  const url = await listen(server, config)
+  const following = followAll(mirror, list, serving, stopping.signal)
+  logger.info({ url, logs: mirror.logs.length, followed: following.length }, 'listening')
+  return {
+    url,
+    mirror,
+    async close() {
+      stopping.abort()
+      await stopListening(server, async () => {
+        await Promise.all(following)
+        await mirror.close()
+      })
+      logger.info('stopped')
+    },
+  }
+}
+
+function followAll(
+  mirror: Mirror,
+  list: readonly ListedLog[],
+  { config, metrics, logger }: Serving,
+  signal: AbortSignal,
+): Promise<void>[] {
+  return list.flatMap(({ origin, url }) => {
+    const log = mirror.logs.find((other) => other.origin === origin)
+    if (url === undefined || !log) return []
+    const follower = new Follower({
+      log,
+      mirror,
+      files: new HttpFiles(url, {}, { deadlineMs: PATIENCE_MS, signal }),
+      clock: systemClock,
+      intervalMs: config['poll-seconds'] * 1000,
+      onTrouble(error) {
+        metrics.trouble(origin, error.code)
+        logger.warn({ origin, url, code: error.code, err: error }, 'following failed, and is tried again')
+      },
+      onStopped(error) {
+        const fields = { origin, url, code: error.code, err: error }
+        logger.error(fields, 'FOLLOWING STOPPED: nothing more is taken of this log or cosigned for it')
+      },
+    })
+    return [follower.run(signal)]
+  })
+}

@@ -1,0 +1,148 @@
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
+import { idOf } from '../../src/server/change-keys.ts'
+import { readLogInfo } from '../../src/server/data-folder.ts'
+import { dataFolder, lines, ORIGIN, serve, stele } from './fixture.ts'
+import { testFolder } from '../support/folder.ts'
+
+const NAME = 'mirror.example/m1'
+
+/** A mirror folder in the running test's own folder. */
+async function mirrorFolder(): Promise<{ data: string; env: Record<string, string>; key: string }> {
+  const data = join(testFolder(), 'mirror')
+  const ran = await stele(['mirror', 'init', '--name', NAME, '--only', 'ed25519', '--data', data, '--json'])
+  expect(ran.code).toBe(0)
+  const { verifierKeys } = JSON.parse(ran.out) as { verifierKeys: string[] }
+  return { data, env: { STELE_MIRROR_DATA: data }, key: verifierKeys[0]! }
+}
+
+/** Runs `mirror serve` until the work is done. */
+async function whileServing(
+  env: Record<string, string>,
+  work: (url: string) => Promise<void>,
+): Promise<void> {
+  let stop = (): void => {}
+  let heard = (_url: string): void => {}
+  const url = new Promise<string>((resolve) => (heard = resolve))
+  const serving = stele(
+    ['mirror', 'serve', '--port', '0', '--poll-seconds', '0.05', '--log-level', 'silent', '--json'],
+    {
+      env,
+      onStop: (told) => (stop = told),
+      onOut: (text) => heard((JSON.parse(text) as { url: string }).url),
+    },
+  )
+  try {
+    await work(await url)
+  } finally {
+    stop()
+    expect((await serving).code).toBe(0)
+  }
+}
+
+test('a log is mirrored from its URL; the copy passes fsck and audit, and meets a policy that asks for the mirror', async () => {
+  const log = await serve(await dataFolder())
+  expect((await stele(['add', '--lines', '-', ...log.flags], { stdin: lines(700) })).code).toBe(0)
+  const { env, key, data } = await mirrorFolder()
+  const added = await stele(['mirror', 'add-log', log.key, '--url', log.url, '--json'], { env })
+  expect(added.code).toBe(0)
+  const { originHash, url: followed } = JSON.parse(added.out) as { originHash: string; url: string }
+  expect(followed).toBe(`${log.url}/`)
+  await whileServing(env, async (url) => {
+    const copy = `${url}/${originHash}`
+    let answer = await fetch(`${copy}/checkpoint`)
+    while (answer.status === 404) answer = await fetch(`${copy}/checkpoint`)
+    for (const command of ['fsck', 'audit']) {
+      expect([command, (await stele([command, copy, '--key', log.key])).code]).toEqual([command, 0])
+    }
+    const proof = await stele(['get', '12', '--url', copy, '--key', log.key])
+    expect(proof.out).toBe('line 12')
+    const [policy, checkpoint] = [join(data, 'policy'), join(data, 'checkpoint')]
+    writeFileSync(policy, `log ${log.key}\nwitness m1 ${key}\nquorum m1\n`)
+    writeFileSync(checkpoint, await answer.text())
+    const checked = await stele(['policy', 'check', policy, checkpoint])
+    expect([checked.code, checked.out]).toEqual([0, `quorum met: ${ORIGIN} at size 700, cosigned by m1\n`])
+    // A second one on the same folder names the lock, and a list says that one runs.
+    expect((await stele(['mirror', 'serve', '--port', '0'], { env })).code).toBe(EXIT_CODES.locked)
+    expect((await stele(['mirror', 'list'], { env })).out).toContain('a mirror is running')
+  })
+  const listed = JSON.parse((await stele(['mirror', 'list', '--json'], { env })).out) as object[]
+  expect(listed).toMatchObject([
+    { origin: ORIGIN, url: `${log.url}/`, treeSize: 700, pendingSize: 700, nextEntry: 700, evidenceFiles: 0 },
+  ])
+})
+
+test('a mirror is made once, and a log is added once', async () => {
+  const { data, env, key } = await mirrorFolder()
+  const again = await stele(['mirror', 'init', '--name', NAME, '--data', data])
+  expect(again.code).toBe(EXIT_CODES.already_exists)
+  const log = await dataFolder()
+  expect((await stele(['mirror', 'add-log', log.key], { env })).code).toBe(0)
+  expect((await stele(['mirror', 'add-log', log.key], { env })).code).toBe(EXIT_CODES.already_exists)
+  // A URL can be added later, and nothing is lost by it.
+  const url = ['--url', 'https://log.example/logs/main']
+  expect((await stele(['mirror', 'add-log', log.key, ...url], { env })).code).toBe(0)
+  expect(readdirSync(join(data, 'logs'))).toHaveLength(1)
+  for (const wrong of [['nonsense'], [key], [log.key, '--url', 'ftp://log.example']]) {
+    expect((await stele(['mirror', 'add-log', ...wrong], { env })).code).toBe(EXIT_CODES.usage)
+  }
+  const nowhere = { STELE_MIRROR_DATA: join(data, 'nowhere') }
+  expect((await stele(['mirror', 'serve'], { env: nowhere })).code).toBe(EXIT_CODES.not_initialised)
+  expect((await stele(['mirror', 'serve', '--max-uploads', '1'], { env })).code).toBe(EXIT_CODES.usage)
+})
+
+test('a log that rotates its key is followed on once the mirror is told of the statements, and not before', async () => {
+  const folder = await dataFolder()
+  let log = await serve(folder)
+  const add = async (text: string, key = folder.key): Promise<void> => {
+    const ran = await stele(['add', '--lines', '-', '--url', log.url, '--key', key], { stdin: text })
+    expect(ran.code).toBe(0)
+  }
+  await add(lines(10))
+  const { port } = new URL(log.url)
+  const { env } = await mirrorFolder()
+  const told = await stele(['mirror', 'add-log', folder.key, '--url', log.url, '--json'], { env })
+  const { originHash } = JSON.parse(told.out) as { originHash: string }
+  const served = async (url: string, wanted: RegExp): Promise<string> => {
+    const at = `${url}/${wanted.source.startsWith('stele') ? 'metrics' : `${originHash}/checkpoint`}`
+    let text = ''
+    await expect
+      .poll(async () => (text = await (await fetch(at)).text()), { timeout: 10_000 })
+      .toMatch(wanted)
+    return text
+  }
+  await whileServing(env, async (url) => void (await served(url, /\n10\n/)))
+
+  // Both keys sign from now on; then the new one alone.
+  await log.stop()
+  const local = ['main', '--data', folder.data]
+  expect((await stele(['log', 'rotate-key', ...local, '--overlap-days', '0'])).code).toBe(0)
+  log = await serve(folder, Number(port))
+  await add('eleven\n')
+  await whileServing(env, async (url) => void (await served(url, /\n11\n/)))
+  const rotations = join(folder.data, '..', 'rotations')
+  writeFileSync(rotations, await (await fetch(`${log.url}/v1/keys/rotations`)).text())
+  await log.stop()
+  const retire = ['log', 'retire-key', ...local, idOf(folder.key), '--before-overlap-ends']
+  expect((await stele(retire)).code).toBe(0)
+  log = await serve(folder, Number(port))
+  const next = (await readLogInfo(folder.data, 'main')).verifierKey
+  await add('twelve\n', next)
+  const failed = /stele_mirror_follow_failures_total\{[^}]*untrusted_signer/
+  await whileServing(env, async (url) => {
+    await served(url, failed)
+    expect(await (await fetch(`${url}/${originHash}/checkpoint`)).text()).toMatch(/\n11\n/)
+  })
+
+  const again = await stele(
+    ['mirror', 'add-log', folder.key, '--origin', ORIGIN, '--rotations', rotations, '--json'],
+    { env },
+  )
+  expect(JSON.parse(again.out)).toMatchObject({ verifierKeys: [folder.key, next], url: `${log.url}/` })
+  await whileServing(env, async (url) => void (await served(url, /\n12\n/)))
+  writeFileSync(rotations, 'garbage')
+  const garbage = ['mirror', 'add-log', folder.key, '--rotations', rotations]
+  expect((await stele(garbage, { env })).code).toBe(EXIT_CODES.malformed)
+})
