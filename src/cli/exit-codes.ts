@@ -45,6 +45,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   unsupported_media_type: 28,
   method_not_allowed: 29,
   untraceable: 41,
+  identity_unavailable: 42,
   // A data folder that is not opened.
   not_initialised: 30,
   foreign_format: 31,

@@ -4,7 +4,7 @@ import type { Context } from './context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from './exit-codes.ts'
 
 /**
- * Serves until SIGINT or SIGTERM, then stops gracefully, within `stop-timeout-seconds`; a second signal ends the process
+ * Serves until SIGINT or SIGTERM; SIGHUP reads the TLS certificate again, where there is one. Then stops gracefully, within `stop-timeout-seconds`; a second signal ends the process
  * at once.
  *
  * @param onReady told when requests are answered
@@ -25,9 +25,12 @@ export async function serveUntilStopped(
     (listener) => io.onStopSignal(listener),
     () => io.exit(EXIT_INTERRUPTED),
   )
+  let offReload = (): void => {}
   try {
     const logger = createServerLog(config['log-level'])
     const server = await startServer(config, logger)
+    const { reloadTls } = server
+    if (reloadTls) offReload = io.onReloadSignal(() => void reloadTls())
     await onReady(server)
     await stop.received
     const limitMs = config['stop-timeout-seconds'] * 1000
@@ -40,6 +43,7 @@ export async function serveUntilStopped(
     io.crash()
     return EXIT_INTERRUPTED
   } finally {
+    offReload()
     stop.off()
   }
 }

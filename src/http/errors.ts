@@ -22,6 +22,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   overloaded: 503,
   shutting_down: 503,
   log_halted: 503,
+  identity_unavailable: 503,
   untraceable: 503,
   outcome_unknown: 503,
   // What follows is never the caller's fault where a server answers it.

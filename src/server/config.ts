@@ -14,6 +14,12 @@ const options = {
     'Address to listen on. Anything but loopback is reachable by others: use TLS, here or in front.',
   ),
   port: whole(6962, 0, 65_535).describe('TCP port; 0 takes a free one.'),
+  'tls-cert': anyText('').describe(
+    'Certificate in PEM, its chain behind it. With it and tls-key the server speaks TLS; SIGHUP reads both files again.',
+  ),
+  'tls-key': anyText('').describe(
+    "The certificate's private key in PEM, not encrypted; a file that others than its owner can read is refused.",
+  ),
   'head-interval-seconds': seconds(300).describe(
     'An idle log signs its head anew after this long. Longer: monitors learn later that a log is dead.',
   ),
@@ -96,6 +102,11 @@ export const serverOptions = new OptionTable('STELE', options, [
     options: ['stale-head-seconds', 'head-interval-seconds'],
     holds: (config) => config['head-interval-seconds'] < config['stale-head-seconds'],
     expected: 'more than head-interval-seconds',
+  },
+  {
+    options: ['tls-key', 'tls-cert'],
+    holds: (config) => (config['tls-key'] === '') === (config['tls-cert'] === ''),
+    expected: 'both of tls-cert and tls-key, or neither',
   },
   {
     options: ['open', 'host'],

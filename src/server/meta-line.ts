@@ -75,7 +75,7 @@ export interface StartLine {
   readonly changed: readonly string[]
 }
 
-/** Something that happened to a log. */
+/** Something that happened to a log, or to the server. */
 export interface EventLine {
   readonly kind: 'event'
   readonly event: string
