@@ -3,6 +3,7 @@ import { parseAddressSet, type AddressSet } from './address.ts'
 import { generateApiKey, hashOfKey, isKeyOfHash, parseApiKey, type ApiKey } from './api-key.ts'
 import type { Caller, Grant, LogScope } from './caller.ts'
 import { infoOf, stateOf, type KeyInfo, type KeyRecord } from './key-record.ts'
+import { redact } from './redact.ts'
 import { GRANTABLE, type Role } from './role.ts'
 import { accessState, type AccessState } from './state.ts'
 
@@ -218,6 +219,7 @@ function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; re
   const { role, logs, label, addresses, requestsPerSecond } = wanted
   const key: ApiKey = generateApiKey(role)
   if (addresses) parseAddressSet(addresses, 'addresses')
+  checkLabel(label)
   const record: KeyRecord = {
     id: key.id,
     role,
@@ -231,6 +233,12 @@ function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; re
     ...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
   }
   return { made: { key: key.text, info: infoOf(record, nowMs) }, record }
+}
+
+/** A label is shown, and stands in the meta log for ever. */
+function checkLabel(label: string): void {
+  if (redact(label) === label) return
+  throw new SteleError('usage', 'label: expected words, got something that looks like a secret')
 }
 
 function expiryOf({ expiresAt }: NewKey, nowMs: number): string {

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import { redact } from '../access/redact.ts'
 import { SteleError, type ErrorCode } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import { CORS_HEADERS, NO_STORE } from './headers.ts'
@@ -100,7 +101,7 @@ export function problemOf(error: SteleError, ct = false): ProblemDetails {
 function detailOf({ message }: SteleError, status: number): string {
   if (status === 500) return 'the server failed at this request; its log says why'
   // What a caller wrote is repeated as it came; what the machine said may name its files.
-  return status > 500 ? withoutPaths(message) : message
+  return redact(status > 500 ? withoutPaths(message) : message)
 }
 
 /** The answer that tells a caller what went wrong. */

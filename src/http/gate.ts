@@ -15,14 +15,30 @@ export interface Gate {
   /**
    * Who sends a request, if they may.
    *
-   * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`; `not_found` for a log that they may not know of
+   * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`, `identity_unavailable`; `not_found` for a log
+   *   that they may not know of
    */
   admit(route: Route, call: Incoming): Caller | Promise<Caller>
 }
 
+/** A refusal of somebody who is known: the trail says who it was. */
+export class Denied extends SteleError {
+  readonly caller: Caller
+
+  constructor(caller: Caller, why: SteleError) {
+    const { code, message, retryAfterSeconds, limit } = why
+    super(code, message, {
+      cause: why,
+      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+      ...(limit === undefined ? {} : { limit }),
+    })
+    this.caller = caller
+  }
+}
+
 /** Reads the tokens of people who were authenticated elsewhere. */
 export interface TokenReader {
-  /** @throws SteleError `unauthenticated` */
+  /** @throws SteleError `unauthenticated`; `identity_unavailable` where nobody can say whether it is good */
   authenticate(token: string, address: string): Promise<Caller>
 }
 
@@ -69,6 +85,15 @@ export function createGate(parts: GateParts): Gate {
     }
   }
 
+  const admitKnown = (route: Route, call: Incoming, caller: Caller, ownRate?: number): Caller => {
+    try {
+      rates.take(caller, ownRate)
+      return check(route, call, caller)
+    } catch (error) {
+      throw error instanceof SteleError ? new Denied(caller, error) : error
+    }
+  }
+
   return {
     addressOf,
     admit(route, call) {
@@ -85,14 +110,12 @@ export function createGate(parts: GateParts): Gate {
         throw error
       }
       if (tokens && !credentials.startsWith('st_')) {
-        return tokens.authenticate(credentials, address).then((caller) => {
-          rates.take(caller)
-          return check(route, call, caller)
-        }, refused)
+        return tokens
+          .authenticate(credentials, address)
+          .then((caller) => admitKnown(route, call, caller), refused)
       }
       const { caller, record } = authenticated(keyring, credentials, address, refused)
-      rates.take(caller, record.requestsPerSecond)
-      return check(route, call, caller)
+      return admitKnown(route, call, caller, record.requestsPerSecond)
     },
   }
 }
@@ -142,5 +165,6 @@ function forwardedFor({ headers }: IncomingMessage): string | undefined {
 
 function forbidden({ grants }: Caller, { permission }: Route, log: string | undefined): string {
   const roles = [...new Set(grants.map(({ role }) => role))].join(', ')
-  return `expected credentials that allow ${permission}${log === undefined ? '' : ` on log ${log}`}, got: ${roles}`
+  const got = roles === '' ? 'no role' : roles
+  return `expected credentials that allow ${permission}${log === undefined ? '' : ` on log ${log}`}, got: ${got}`
 }

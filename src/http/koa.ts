@@ -3,7 +3,7 @@ import Router, { type RouterContext } from '@koa/router'
 import Koa from 'koa'
 import { notFound, withoutMethod } from './fallbacks.ts'
 import type { Logger } from './logger.ts'
-import type { Route } from './route.ts'
+import { isReadable, type Route } from './route.ts'
 import type { Serve } from './serve.ts'
 
 /** Koa with nothing but a router, and an end for whatever the router has no route for. */
@@ -18,9 +18,10 @@ export function koaOf(
       await answer(ctx, route, ctx.params)
     })
   }
+  const readable = new Set(routes.filter(isReadable).map(koaPath))
   const app = new Koa()
   app.use(router.routes())
-  app.use(async (ctx) => answer(ctx, absentRoute(ctx as RouterContext), {}))
+  app.use(async (ctx) => answer(ctx, absentRoute(ctx as RouterContext, readable), {}))
   // Answers are written by `serve`: what Koa hears of beside it is connections that broke, and bugs.
   app.on('error', (error: NodeJS.ErrnoException) => {
     if (error.syscall === undefined) logger.error({ err: error }, `koa: ${error.message}`)
@@ -38,8 +39,14 @@ function koaPath({ path }: Route): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1')
 }
 
-/** What the router found under this path decides whether the path or the method is wrong. */
-function absentRoute({ path, method, matched = [] }: RouterContext): Route {
+/**
+ * What the router found under this path decides whether the path or the method is wrong.
+ *
+ * @param readable paths, as the router has them, that pages of other origins may read
+ */
+function absentRoute({ path, method, matched = [] }: RouterContext, readable: ReadonlySet<string>): Route {
   const methods = new Set(matched.flatMap((layer) => layer.methods))
-  return methods.size === 0 ? notFound(path) : withoutMethod(method, path, [...methods])
+  if (methods.size === 0) return notFound(path)
+  const isForPages = matched.some((layer) => typeof layer.path === 'string' && readable.has(layer.path))
+  return withoutMethod(method, path, [...methods], isForPages)
 }

@@ -1,5 +1,6 @@
 import { isLoopback, parseAddressSet } from '../access/address.ts'
-import { anyText, bytes, count, flag, oneOf, seconds, whole, words } from './option-kinds.ts'
+import { identitySchema } from './identity-config.ts'
+import { anyText, bytes, count, flag, oneOf, seconds, section, whole, words } from './option-kinds.ts'
 import { OptionTable, type OptionSources, type OptionValues, type Resolved } from './options.ts'
 
 const MIB = 1024 * 1024
@@ -67,6 +68,7 @@ const options = {
   'key-requests-per-second': whole(0, 0, 1_000_000).describe(
     'Requests that one key may send, unless the key itself says otherwise; more get 429. 0: any number.',
   ),
+  identity: section(identitySchema),
   'scrub-bytes-per-second': whole(4 * MIB, 0, 4096 * MIB).describe(
     'Each log is read again and compared with its signed head at this rate; 0 switches it off, and then nothing finds rot before a reader does.',
   ),

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Caller } from '../access/caller.ts'
 import type { KeyAct } from '../access/keyring.ts'
 import { parseLeadingId } from '../access/api-key.ts'
+import { redact } from '../access/redact.ts'
 import type { Traced } from '../http/trail.ts'
 import type { Configuration } from './configuration.ts'
 
@@ -21,12 +22,12 @@ export type MetaLine =
 /** What a known caller did, and what came of it. */
 export interface RequestLine {
   readonly kind: 'request'
-  /** Key id or subject. */
+  /** Key id, or how `access/person.ts` calls a person. */
   readonly who: string
   readonly role: string
   readonly route: string
   readonly log?: string
-  /** The request's target as it came, cut after {@link SHOWN_LENGTH} characters, and SHA-256 of all of it. */
+  /** The request's target as it came but for secrets, cut after {@link SHOWN_LENGTH} characters, and SHA-256 of all of it. */
   readonly query: string
   readonly queryHash: string
   readonly status: number
@@ -134,8 +135,8 @@ function targetOf(
   const log = path['log']
   return {
     route: `${req.method ?? ''} ${route.path}`,
-    ...(log === undefined ? {} : { log: log.slice(0, 64) }),
-    query: (req.url ?? '').slice(0, SHOWN_LENGTH),
+    ...(log === undefined ? {} : { log: redact(log).slice(0, 64) }),
+    query: redact(req.url ?? '').slice(0, SHOWN_LENGTH),
   }
 }
 

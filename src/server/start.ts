@@ -15,6 +15,7 @@ import { listOf, type Config } from './config.ts'
 import { freeBytes } from './disk-room.ts'
 import { hostReports } from './host-reports.ts'
 import { Host } from './host.ts'
+import { tokenReader } from './identity.ts'
 import { listen, stopListening } from './listen.ts'
 import { MetaEvents } from './meta-events.ts'
 import { affordableConnections, openFileLimit } from './open-files.ts'
@@ -110,6 +111,7 @@ function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typ
       perAddress: config['address-requests-per-second'],
       perKey: config['key-requests-per-second'],
     }),
+    tokens: tokenReader(config.identity),
     openMetrics: config.open || config['open-metrics'],
     trustedProxies: proxies.length === 0 ? undefined : parseAddressSet(proxies, 'trusted-proxies'),
   })

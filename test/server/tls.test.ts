@@ -71,7 +71,13 @@ class TlsFixture {
   }
 
   async get(path: string, agent?: Agent): Promise<Got> {
-    const req = request({ port: this.port, host: '127.0.0.1', ca: agent ? this.cas.slice(0, 1) : this.cas, path, agent: agent ?? false })
+    const req = request({
+      port: this.port,
+      host: '127.0.0.1',
+      ca: agent ? this.cas.slice(0, 1) : this.cas,
+      path,
+      agent: agent ?? false,
+    })
     req.end()
     const [res] = (await once(req, 'response')) as [IncomingMessage]
     // Of a connection that is kept, the answer lets go at its end.
