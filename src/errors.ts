@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'rate_limited' // this caller holds more than its share of the queue; nothing was logged
   | 'overloaded' // the queue is full for everyone; nothing was logged
   | 'shutting_down' // the server is stopping; nothing was logged
+  | 'frozen' // this log has ended: it is read for ever and takes no entry; nothing was logged
   | 'log_halted' // this log takes no writes until an operator, or the space it lacks, comes back
   | 'identity_unavailable' // tokens cannot be checked: the identity provider does not hand out its keys
   | 'untraceable' // who did what could not be written down, so it is not done, or not acknowledged
@@ -50,6 +51,7 @@ export type ErrorCode =
 export interface SteleErrorOptions extends ErrorOptions {
   readonly retryAfterSeconds?: number
   readonly limit?: number
+  readonly successor?: string | undefined
 }
 
 /** A failure that a program can tell apart by its `code`, and a person understands by its message. */
@@ -60,10 +62,13 @@ export class SteleError extends Error {
   readonly retryAfterSeconds: number | undefined
   /** For 429: how many requests are granted at once. */
   readonly limit: number | undefined
+  /** For `frozen`: the URL of the log that goes on instead. */
+  readonly successor: string | undefined
 
   constructor(code: ErrorCode, message: string, options: SteleErrorOptions = {}) {
     super(message, options)
     this.code = code
+    this.successor = options.successor
     this.retryAfterSeconds = options.retryAfterSeconds
     this.limit = options.limit
   }

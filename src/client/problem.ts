@@ -16,6 +16,7 @@ const SPOKEN: readonly ErrorCode[] = [
   'rate_limited',
   'overloaded',
   'shutting_down',
+  'frozen',
   'log_halted',
   'untraceable',
   'outcome_unknown',
@@ -53,10 +54,11 @@ export function problemOf(
   const code = SPOKEN.find((spoken) => spoken === problem['code']) ?? BY_STATUS[status] ?? 'unexpected_answer'
   const detail = [problem['detail'], problem['title']].find((text) => typeof text === 'string')
   const retryAfterSeconds = parseRetryAfter(headers.get('retry-after'), nowMs)
+  const successor = code === 'frozen' ? successorOf(problem) : undefined
   return new SteleError(
     code,
     `${where}: status ${status}${detail === undefined ? '' : `: ${shortened(detail)}`}`,
-    retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
+    { ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }), successor },
   )
 }
 
@@ -71,6 +73,12 @@ export function parseRetryAfter(value: string | null, nowMs: number): number | u
   // Date.parse reads much else, "-5" for example; an HTTP date begins with the name of a day.
   const atMs = /^[A-Z][a-z]+,? /.test(value) ? Date.parse(value) : Number.NaN
   return Number.isNaN(atMs) ? undefined : Math.max(0, (atMs - nowMs) / 1000)
+}
+
+/** Only what can be meant as a URL; whether the log behind it is to be trusted is the caller's to find out. */
+function successorOf({ successor }: Readonly<Record<string, unknown>>): string | undefined {
+  const isUrl = typeof successor === 'string' && successor.length <= 2000 && /^https?:\/\//.test(successor)
+  return isUrl && URL.canParse(successor) ? successor : undefined
 }
 
 function isProblem(headers: Headers): boolean {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type Router from '@koa/router'
+import { apiKeyRoutes } from './api-key-routes.ts'
 import { appendRoutes } from './append-routes.ts'
 import { BodyReader } from './body.ts'
 import { ctRoutes } from './ct-routes.ts'
@@ -46,8 +47,9 @@ export function createApp(deps: HttpDeps): App {
     ...appendRoutes(deps, bodies),
     ...entryRoutes(deps),
     ...proofRoutes(deps),
+    ...keyRoutes(deps),
     ...ctRoutes(deps),
-    ...keyRoutes(deps, bodies),
+    ...apiKeyRoutes(deps, bodies),
     ...instanceRoutes(deps, describe),
   ]
   const routes = [...routed, ...fixed.routes]

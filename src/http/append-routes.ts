@@ -26,6 +26,7 @@ const WRITE_ERRORS = [
   'rate_limited',
   'overloaded',
   'shutting_down',
+  'frozen',
   'log_halted',
   'outcome_unknown',
 ] as const

@@ -4,6 +4,21 @@ import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { ScrubStatus } from '../log/scrubber.ts'
 
+/** A key of a log, and which of its heads it signs. */
+export interface HostedKey {
+  readonly verifierKey: string
+  readonly since: KeyMoment
+  /** Until when it was announced to sign, in seconds since 1970. */
+  readonly overlapUntilSeconds?: number | undefined
+  readonly retired?: KeyMoment | undefined
+}
+
+/** A moment in a log's life: no head before it is larger, none behind it smaller or of an earlier time. */
+export interface KeyMoment {
+  readonly treeSize: number
+  readonly timestampMs: number
+}
+
 /** One log of this instance, opened or not. */
 export interface HostedLog extends LogAccess {
   /** Its place in the URL: `[a-z0-9][a-z0-9._-]{0,62}`. */
@@ -12,6 +27,10 @@ export interface HostedLog extends LogAccess {
   readonly origin: string
   /** `vkey` of the Ed25519 key that signs its checkpoints. */
   readonly verifierKey: string
+  /** All keys that it ever had for its checkpoints, oldest first. */
+  readonly keys: readonly HostedKey[]
+  /** What old keys say of new ones: signed notes, one behind the other (`proto-docs/keys.md`). */
+  readonly rotations: string
   /** SubjectPublicKeyInfo, DER, of the P-256 key that signs its RFC 6962 tree heads. */
   readonly treeHeadKey: Uint8Array
   readonly allowDuplicates: boolean

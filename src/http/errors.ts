@@ -22,6 +22,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   rate_limited: 429,
   overloaded: 503,
   shutting_down: 503,
+  frozen: 410,
   log_halted: 503,
   identity_unavailable: 503,
   untraceable: 503,
@@ -95,6 +96,7 @@ export function problemOf(error: SteleError, ct = false): ProblemDetails {
     status,
     detail: detailOf(error, status),
     code: error.code,
+    ...(error.successor === undefined ? {} : { successor: error.successor }),
   }
 }
 
@@ -115,11 +117,17 @@ export function problemAnswer(error: SteleError, ct = false): Answer {
       ...CORS_HEADERS,
       ...retryAfter(error),
       ...challenge(error),
+      ...successorOf(error),
     },
     body: JSON.stringify(problem),
     // Whoever is too slow for one body would be too slow for draining it.
     ...(error.code === 'too_slow' ? { hangUp: true } : {}),
   }
+}
+
+/** RFC 5829: where the log goes on. The URL was checked when the log was frozen. */
+function successorOf({ successor }: SteleError): { link?: string } {
+  return successor === undefined ? {} : { link: `<${successor}>; rel="successor-version"` }
 }
 
 function retryAfter(error: SteleError): Readonly<Record<string, string>> {

@@ -54,7 +54,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       permission: 'open',
       tag: 'Instance',
       summary:
-        'Does every log take entries, is its head fresh and good, is nothing damaged, and has the disk room?',
+        'Does every log that is not frozen take entries, is its head fresh and good, is nothing damaged, and has the disk room?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Readiness } },
         503: { description: 'No, and why.', content: { 'application/json': Readiness } },
@@ -122,21 +122,24 @@ function visible(logs: LogDirectory, caller: Caller): readonly HostedLog[] {
 }
 
 function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number] {
-  const { name, origin, verifierKey, allowDuplicates, log, failure } = hosted
+  const { name, origin, verifierKey, keys, allowDuplicates, log, failure } = hosted
   const status = log?.status
   const reason = failure?.message ?? status?.reason
   const published = log?.published
+  const successor = log?.integrated.final?.successor
   return {
     name,
     origin,
     path: `/logs/${name}/`,
     verifierKey,
+    verifierKeys: keys.flatMap((key) => (key.retired ? [] : [key.verifierKey])),
     treeHeadKey: base64Of(hosted.treeHeadKey),
     ...(published
       ? { treeSize: published.size, rootHash: hexOf(published.root), timestampMs: published.timestampMs }
       : {}),
     state: status?.state ?? 'failed',
     ...(reason === undefined ? {} : { reason: withoutPaths(reason) }),
+    ...(successor === undefined ? {} : { successor }),
     allowDuplicates,
   }
 }

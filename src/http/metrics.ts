@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { LogDirectory } from './directory.ts'
 import { registerScrubMetrics } from './scrub-metrics.ts'
+import { registerTrailMetrics, type TrailStatus } from './trail-metrics.ts'
 import { createLogMeters, type LogMeters } from './log-meters.ts'
 
 /** Counts requests, and tells Prometheus about them and about the logs. */
@@ -24,13 +25,15 @@ export interface MetricsSources {
   readonly freeBytes?: () => Promise<number | undefined>
   /** When the certificate of this server ends, in milliseconds since 1970; undefined without one. */
   readonly certificateEndMs?: () => number | undefined
+  /** What the meta log does, where there is one. */
+  readonly trail?: (() => TrailStatus) | undefined
 }
 
 /** Metrics with a registry of their own: two servers can live in one process. */
 export function createMetrics(
   logs: LogDirectory,
   nowMs: () => number,
-  { meters = createLogMeters(), freeBytes, certificateEndMs }: MetricsSources = {},
+  { meters = createLogMeters(), freeBytes, trail, certificateEndMs }: MetricsSources = {},
 ): Metrics {
   const { registry } = meters
   collectDefaultMetrics({ register: registry })
@@ -55,6 +58,7 @@ export function createMetrics(
   })
   registerLogGauges(registry, logs, nowMs)
   registerScrubMetrics(registry, logs)
+  if (trail) registerTrailMetrics(registry, trail)
   if (freeBytes) registerDisk(registry, freeBytes)
   if (certificateEndMs) registerCertificate(registry, certificateEndMs)
   // Finding a series by its labels costs more than counting.

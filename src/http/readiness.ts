@@ -37,7 +37,8 @@ function logState(
   const { name, log, failure, scrub } = hosted
   const state = log?.status.state ?? 'failed'
   const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
-  const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
+  // Of a frozen log nothing new is expected, so that no age of it is a fault.
+  const old = state !== 'frozen' && headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
   const reason =
     failure?.message ??
     log?.status.reason ??
@@ -46,7 +47,7 @@ function logState(
     (log && headFault(hosted, log.published, verified))
   return {
     name,
-    ready: state === 'serving' && reason === undefined,
+    ready: (state === 'serving' || state === 'frozen') && reason === undefined,
     state,
     ...(reason === undefined ? {} : { reason: withoutPaths(reason) }),
     ...(headAgeMs === undefined ? {} : { headAgeMs }),

@@ -72,6 +72,12 @@ export class Intake {
     return index
   }
 
+  /** A leaf that no caller brings, and that stands in no queue: the last one of a log. */
+  claimLast(entry: Uint8Array): LiveLeaf {
+    const hash = leafHash(entry)
+    return this.#claim(keyOf(hash), hash, entry, new Unit(''))
+  }
+
   /** Says what became of units that were taken from the pool. With an error, their leaves are forgotten. */
   settle(units: readonly Unit[], error?: SteleError): void {
     this.#pool.release(units)

@@ -120,6 +120,8 @@ export class Pool {
     }
     this.#bytes -= bytes
     this.#measureDrain(bytes)
+    // Whoever drains the pool waits for this, also where nothing of a unit was left to be queued.
+    if (this.#entries === 0) this.#wake?.()
   }
 
   /** Resolves when something waits, or when `poke` is called. */

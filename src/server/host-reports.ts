@@ -28,6 +28,14 @@ export function hostReports({
     },
     publishedWithoutQuorum: (name, { code, message }) =>
       logger.warn({ log: name, code }, `published without a quorum: ${message}`),
+    keysChanged(name, statements) {
+      logger.info({ log: name, statements: statements.length }, 'the keys of the log have changed')
+      events.tell('keys_changed', name, { statements })
+    },
+    frozen(name, { size, final }) {
+      logger.info({ log: name, treeSize: size, successor: final?.successor }, 'log frozen')
+      events.tell('log_frozen', name, { treeSize: size, ...final })
+    },
     scrub: (name) => scrubReports(name, logger, events),
   }
 }

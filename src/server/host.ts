@@ -1,12 +1,17 @@
 import { parseBase64 } from '../bytes/base64.ts'
+import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
-import type { HostedLog, LogDirectory } from '../http/directory.ts'
+import { openedLog, type HostedLog, type LogDirectory } from '../http/directory.ts'
+import type { LastWords } from '../log/ending.ts'
+import type { SignedHead } from '../log/head.ts'
 import type { Log } from '../log/log.ts'
 import type { ScrubClock, ScrubEvents, Scrubber, ScrubStatus } from '../log/scrubber.ts'
 import { startScrubber } from './log-scrubber.ts'
 import type { LogObserver } from '../log/observer.ts'
-import { listLogs, readLogInfo, type LogInfo } from './data-folder.ts'
 import { freeBytes } from './disk-room.ts'
+import type { KeyChange } from './change-keys.ts'
+import { listLogs, readLogInfo, type LogInfo, type LogKey } from './data-folder.ts'
+import { freezeLog, type Frozen } from './freeze.ts'
 import { mayHeal, openStoredLog, type LogSettings } from './open-log.ts'
 
 /** What happens to logs, for whoever writes the server's own log. */
@@ -18,6 +23,9 @@ export interface HostEvents {
   publishedWithoutQuorum(name: string, reason: SteleError): void
   /** What the scrubber of a log says. */
   scrub?(name: string): ScrubEvents
+  /** Old keys have announced a new one: signed notes, for whoever keeps a record of a log's keys. */
+  keysChanged?(name: string, statements: readonly string[]): void
+  frozen?(name: string, final: SignedHead): void
 }
 
 export interface HostOptions {
@@ -46,15 +54,18 @@ const ROOM_TO_REOPEN_BYTES = 64 * 1024 * 1024
 export class Host implements LogDirectory {
   readonly #logs: ReadonlyMap<string, Hosted>
 
-  private constructor(logs: ReadonlyMap<string, Hosted>) {
+  readonly #events: HostEvents
+
+  private constructor(logs: ReadonlyMap<string, Hosted>, events: HostEvents) {
     this.#logs = logs
+    this.#events = events
   }
 
   /** Opens every log of the folder. Logs that cannot be opened are listed with the reason. */
   static async open(options: HostOptions): Promise<Host> {
     const logs = new Map<string, Hosted>()
     for (const name of await listLogs(options.folder)) logs.set(name, await Hosted.open(name, options))
-    return new Host(logs)
+    return new Host(logs, options.events)
   }
 
   get(name: string): HostedLog | undefined {
@@ -63,6 +74,32 @@ export class Host implements LogDirectory {
 
   list(): readonly HostedLog[] {
     return [...this.#logs.values()]
+  }
+
+  /**
+   * Ends a log for ever, after what it has admitted. What an administration calls.
+   *
+   * @throws SteleError `not_found`, `log_halted`; as `Log.freeze`
+   */
+  async freeze(name: string, words: LastWords): Promise<Frozen> {
+    const { log } = openedLog(this, name)
+    const frozen = await freezeLog(log, words)
+    this.#events.frozen?.(name, frozen.head)
+    return frozen
+  }
+
+  /**
+   * Changes the keys of a log: `addKey`, `rotateKey` or `retireKey`. The log is closed and opened again around it, so for
+   * a moment it answers `log_halted`; what it has admitted is committed first.
+   *
+   * @throws SteleError `not_found`; whatever the change throws, and then the log goes on as before
+   */
+  async changeKeys(name: string, change: () => Promise<KeyChange>): Promise<KeyChange> {
+    const hosted = this.#logs.get(name)
+    if (!hosted) throw new SteleError('not_found', `log: expected one of this server, got ${excerpt(name)}`)
+    const changed = await hosted.whileClosed(change)
+    this.#events.keysChanged?.(name, changed.statements)
+    return changed
   }
 
   /**
@@ -109,6 +146,14 @@ class Hosted implements HostedLog {
     return this.#info?.verifierKey ?? ''
   }
 
+  get keys(): readonly LogKey[] {
+    return this.#info?.keys ?? []
+  }
+
+  get rotations(): string {
+    return this.#info?.rotations.join('') ?? ''
+  }
+
   get treeHeadKey(): Uint8Array {
     return parseBase64(this.#info?.treeHeadKey ?? '', 'tree head key')
   }
@@ -140,6 +185,32 @@ class Hosted implements HostedLog {
 
   get failure(): SteleError | undefined {
     return this.#failure ?? this.#log?.failure
+  }
+
+  /** One at a time, and none while it is being opened again. */
+  whileClosed<T>(task: () => Promise<T>): Promise<T> {
+    const done = this.#opening.then(() => this.#around(task))
+    this.#opening = done.then(
+      () => {},
+      () => {},
+    )
+    return done
+  }
+
+  async #around<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#stopped) throw new SteleError('shutting_down', 'the server is stopping; nothing was changed')
+    clearTimeout(this.#timer)
+    const log = this.#log
+    this.#failure = new SteleError('log_halted', 'the keys of the log are being changed', {
+      retryAfterSeconds: 2,
+    })
+    this.#log = undefined
+    await log?.close()
+    try {
+      return await task()
+    } finally {
+      await this.#open(this.#options.reopenAfterMs)
+    }
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
+import type { TrailStatus } from '../http/trail-metrics.ts'
 import type { Traced, Trail } from '../http/trail.ts'
 import type { Configuration } from './configuration.ts'
 import { DeniedTally } from './denied-tally.ts'
@@ -37,6 +38,8 @@ export class MetaLog implements Trail {
   /** The configuration that was recorded last, and how many pages ago. */
   #configuration: Configuration | undefined
   #pagesSince = 0
+  #written = 0
+  #failed = 0
   #writing: Promise<void> | undefined
 
   /** @param configuration what a log that is opened by hand has recorded last */
@@ -47,9 +50,8 @@ export class MetaLog implements Trail {
     this.#denied = new DeniedTally(nowMs, (line) => this.write(line))
   }
 
-  /** Lines that are not on disk yet. */
-  get waiting(): number {
-    return this.#waiting.length
+  get status(): TrailStatus {
+    return { waiting: this.#waiting.length, written: this.#written, failed: this.#failed }
   }
 
   /** The configuration that was recorded last. */
@@ -76,12 +78,12 @@ export class MetaLog implements Trail {
    * @throws SteleError `untraceable`
    */
   write(line: MetaLine): Promise<void> {
-    const { kind, ...rest } = line
     if ('configuration' in line) this.#configuration = line.configuration
-    const text = JSON.stringify({ at: new Date(this.#nowMs()).toISOString(), kind, ...rest })
+    // Put together by hand: `at` and the line's own text, not another object with both.
+    const text = `{"at":"${new Date(this.#nowMs()).toISOString()}",${JSON.stringify(line).slice(1)}\n`
     return new Promise((resolve, reject) => {
       if (this.#waiting.length >= MOST_WAITING) return reject(untraceable('too many lines are waiting'))
-      this.#waiting.push({ bytes: Buffer.from(`${text}\n`), resolve, reject })
+      this.#waiting.push({ bytes: Buffer.from(text), resolve, reject })
       this.#writing ??= this.#run()
     })
   }
@@ -113,9 +115,11 @@ export class MetaLog implements Trail {
         const pages = pagesOf(lines)
         await log.append(pages)
         this.#remind(pages.length)
+        this.#written += lines.length
         for (const line of lines) line.resolve()
       } catch (error) {
         const reason = untraceable((error as Error).message, error)
+        this.#failed += lines.length
         for (const line of lines) line.reject(reason)
       }
     }

@@ -9,9 +9,10 @@ import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
 import { readPublishedFile, writePublishedFile } from '../storage/published-file.ts'
 import { namingSetsAside, removeSetsAside } from '../storage/set-aside.ts'
-import { headFilePath, logFiles, readLogInfo, type LogFiles, type LogInfo } from './data-folder.ts'
-import { readKeyFile, readTextFile } from './files.ts'
-import { checkKeyPair, keySigner, type LogKeys } from './keys.ts'
+import { headFilePath, logFiles, readLogInfo, type LogFiles } from './data-folder.ts'
+import { readTextFile } from './files.ts'
+import { headSigner } from './keys.ts'
+import { readPrivateKeys } from './private-keys.ts'
 import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.ts'
 
 /** What a server can be told about how its logs work, apart from what each log was created with. */
@@ -22,19 +23,6 @@ export type WitnessSettings = Omit<WitnessOptions, 'events'> & { readonly retryM
 
 /** Whom an open log tells what happens. */
 export type LogEvents = WitnessEvents & { readonly observer?: LogObserver }
-
-/** The private and public keys of a stored log, checked against each other. */
-export async function readLogKeys(folder: string, name: string, info: LogInfo): Promise<LogKeys> {
-  const files = logFiles(folder, name)
-  const keys: LogKeys = {
-    checkpointKey: await readKeyFile(files.checkpointKey),
-    treeHeadKey: await readKeyFile(files.treeHeadKey),
-    verifierKey: info.verifierKey,
-    treeHeadPublicKey: info.treeHeadKey,
-  }
-  checkKeyPair(keys, files.folder)
-  return keys
-}
 
 /**
  * Opens a log of a data folder for serving: keys, database, leaf index, head file, and all the checks of `openLog`.
@@ -50,7 +38,7 @@ export async function openStoredLog(
 ): Promise<Log> {
   const info = await readLogInfo(folder, name)
   const files = logFiles(folder, name)
-  const signer = keySigner(info.origin, await readLogKeys(folder, name, info))
+  const signer = headSigner(info, await readPrivateKeys(files.folder, info))
   const opened: { close(): Promise<void> }[] = []
   const opening = async <T extends { close(): Promise<void> }>(part: Promise<T>): Promise<T> => {
     opened.push(await part)

@@ -79,6 +79,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
         meters,
         freeBytes: disk.freeBytes,
         certificateEndMs: () => tls?.current.notAfterMs,
+        trail: access.meta && (() => access.meta!.status),
       }),
       nowMs: Date.now,
       stopping: stopping.signal,

@@ -50,6 +50,8 @@ export async function openTestLog({
     name,
     origin,
     verifierKey: keys.verifierKey,
+    keys: [{ verifierKey: keys.verifierKey, since: { treeSize: 0, timestampMs: 0 } }],
+    rotations: '',
     treeHeadKey: Buffer.from(keys.treeHeadPublicKey, 'base64'),
     allowDuplicates: options.allowDuplicates ?? false,
     reads: 'public',

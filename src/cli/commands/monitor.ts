@@ -3,6 +3,7 @@ import { SteleError } from '../../errors.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
+import { ROTATIONS_HELP } from '../files/rotations.ts'
 import { examples } from '../help.ts'
 import type { MonitorConfig, MonitorConfigInput } from '../monitor/config.ts'
 
@@ -11,6 +12,7 @@ interface MonitorOptions {
   readonly state: string
   readonly once?: boolean
   readonly policy?: string
+  readonly rotations?: string
   readonly treeHeadKey?: string
   readonly contains?: readonly string[]
   readonly regex?: readonly string[]
@@ -33,6 +35,7 @@ export function monitorCommand(program: Command, actions: Actions): void {
     .option('--state <folder>', 'what was seen so far, and evidence', 'monitor')
     .option('--once', 'one look at every log, then end; the exit code says what was found')
     .option('--policy <file>', 'whose cosignatures heads must carry; without a URL also which logs')
+    .option('--rotations <file>', ROTATIONS_HELP)
     .addOption(
       new Option('--tree-head-key <base64>', 'read ct/v1/get-sth as well, signed by this P-256 key (SPKI)'),
     )
@@ -119,7 +122,8 @@ async function configOf(context: Context, options: MonitorOptions, url?: string)
   return readMonitorConfig(options.config, once)
 }
 
-const NOT_WITH_CONFIG = 'policy treeHeadKey contains regex field webhook webhookKey from interval'.split(' ')
+const NOT_WITH_CONFIG =
+  'policy rotations treeHeadKey contains regex field webhook webhookKey from interval'.split(' ')
 
 /** Flags, as the configuration file has them. */
 async function inputOf(context: Context, options: MonitorOptions, url?: string): Promise<MonitorConfigInput> {
@@ -130,6 +134,7 @@ async function inputOf(context: Context, options: MonitorOptions, url?: string):
     webhook,
     webhookKey,
     policy,
+    rotations,
     treeHeadKey,
     from,
     interval,
@@ -141,7 +146,7 @@ async function inputOf(context: Context, options: MonitorOptions, url?: string):
   const at = url ?? context.url
   const log = fromPolicy ? {} : { url: at, key: await keyOf(context, at, policy) }
   return {
-    logs: [{ ...log, policy, 'tree-head-key': treeHeadKey }],
+    logs: [{ ...log, policy, rotations, 'tree-head-key': treeHeadKey }],
     matchers: [
       ...contains.map((text) => ({ contains: text })),
       ...regex.map((expression) => ({ regex: expression })),

@@ -61,7 +61,7 @@ export async function addAccess(folder: string, publicUrl: string | undefined): 
 }
 
 /** The origin is the log's URL without its scheme, unless somebody wants another one. */
-function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
+export function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
   const chosen = origin ?? `${withoutScheme(publicUrl)}/logs/${name}`
   try {
     checkKeyName(chosen, '--origin')
