@@ -18,10 +18,9 @@ export function koaOf(
       await answer(ctx, route, ctx.params)
     })
   }
-  const readable = new Set(routes.filter(isReadable).map(koaPath))
   const app = new Koa()
   app.use(router.routes())
-  app.use(async (ctx) => answer(ctx, absentRoute(ctx as RouterContext, readable), {}))
+  app.use(async (ctx) => answer(ctx, absentRoute(ctx as RouterContext, routes), {}))
   // Answers are written by `serve`: what Koa hears of beside it is connections that broke, and bugs.
   app.on('error', (error: NodeJS.ErrnoException) => {
     if (error.syscall === undefined) logger.error({ err: error }, `koa: ${error.message}`)
@@ -40,13 +39,13 @@ function koaPath({ path }: Route): string {
 }
 
 /**
- * What the router found under this path decides whether the path or the method is wrong.
- *
- * @param readable paths, as the router has them, that pages of other origins may read
+ * What the router found under this path decides whether the path or the method is wrong. Of the path itself nothing is
+ * kept: what callers make up must not become a name in metrics and logs.
  */
-function absentRoute({ path, method, matched = [] }: RouterContext, readable: ReadonlySet<string>): Route {
+function absentRoute({ path, method, matched = [] }: RouterContext, routes: readonly Route[]): Route {
+  const paths = new Set(matched.map((layer) => layer.path))
+  const found = routes.filter((route) => paths.has(koaPath(route)))
+  if (found.length === 0) return notFound(path)
   const methods = new Set(matched.flatMap((layer) => layer.methods))
-  if (methods.size === 0) return notFound(path)
-  const isForPages = matched.some((layer) => typeof layer.path === 'string' && readable.has(layer.path))
-  return withoutMethod(method, path, [...methods], isForPages)
+  return withoutMethod(method, found[0]!.path, [...methods], found.some(isReadable))
 }

@@ -100,7 +100,10 @@ test('an API key is found nowhere, wherever a caller put it', { timeout: 30_000 
       }
     }
   }
-  await ask('/metrics')
+  const { text: metrics } = await server.get('/metrics')
+  expect(metrics).toContain('route="/v1/keys/{id}/revoke",method="GET"')
+  expect(metrics).not.toContain(stray.split('_')[2])
+  told.push(metrics)
   await ask('/v1/keys', { headers: auth })
   const everything = {
     lines: lines.join(''),
@@ -194,7 +197,7 @@ test('no flag takes a secret: whoever lists the processes of the machine would r
     for (const { flags, long = '' } of command.options) {
       if (!/key|secret|token|pass/.test(long ?? '') || !flags.includes('<')) continue
       // A verifier key is public, a file is not its content, and a number is none.
-      expect(flags, command.name()).toMatch(/<(file|vkey|value|id|n)\b|vkey/)
+      expect(flags, command.name()).toMatch(/<(file|vkey|base64|value|id|key-id|n)\b|vkey/)
     }
   }
 })
