@@ -1,4 +1,4 @@
-import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose'
+import { createLocalJWKSet, errors, type JWK, type JWTVerifyGetKey } from 'jose'
 import { fetchDocument, isProviderUrl, unavailable, type FetchLimits } from './provider-fetch.ts'
 
 /** Where an identity provider says which keys it signs with. */
@@ -129,7 +129,7 @@ function keySetOf(document: Record<string, unknown>, url: string): JWTVerifyGetK
     throw unavailable(url, `expected a list of at most ${MOST_KEYS} keys`)
   }
   try {
-    return createLocalJWKSet({ keys })
+    return createLocalJWKSet({ keys: keys as JWK[] })
   } catch (error) {
     throw unavailable(url, 'expected a JSON Web Key Set (RFC 7517)', error)
   }

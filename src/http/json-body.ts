@@ -24,7 +24,7 @@ export async function readJson<S extends z.ZodType>(
 function faultOf({ issues: [issue] }: z.ZodError): string {
   const where = issue!.path.length === 0 ? '' : `${issue!.path.join('.')}: `
   if (issue!.code !== 'unrecognized_keys') return `${where}${issue!.message}`
-  return `${where}expected no fields but those that /docs lists, got ${issue!.keys.length} more`
+  return `${where}expected no fields but those that /docs lists, got ${issue.keys.length} more`
 }
 
 function valueOf(bytes: Uint8Array): unknown {

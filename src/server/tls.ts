@@ -2,6 +2,7 @@ import type { Server } from 'node:http'
 import { Server as TlsServer } from 'node:https'
 import type { Logger } from 'pino'
 import { SteleError } from '../errors.ts'
+import { asSteleError } from '../http/errors.ts'
 import { contextOf } from '../http/tls-server.ts'
 import { withoutPaths } from '../http/without-paths.ts'
 import type { Config } from './config.ts'
@@ -74,7 +75,7 @@ export class Tls {
       logger.info(shown(next), 'tls: the certificate was read again')
       events.tell('tls_reloaded', undefined, shown(next))
     } catch (error) {
-      const { code = 'internal', message } = error as SteleError
+      const { code, message } = asSteleError(error)
       const kept = shown(this.#current)
       logger.error({ code, kept }, `tls: the certificate stays as it was: ${message}`)
       events.tell('tls_reload_failed', undefined, { code, reason: withoutPaths(message), kept })

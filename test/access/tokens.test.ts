@@ -219,7 +219,11 @@ describe('the keys of the provider', () => {
     ['holds no keys', '/keys', () => '{}'],
     ['holds no objects', '/keys', () => '{"keys":["x"]}'],
     ['is huge', '/keys', () => JSON.stringify({ keys: [], more: 'x'.repeat(300_000) })],
-    ['has a thousand keys', '/keys', () => JSON.stringify({ keys: Array(1000).fill({ kty: 'EC' }) })],
+    [
+      'has a thousand keys',
+      '/keys',
+      () => JSON.stringify({ keys: Array.from({ length: 1000 }, () => ({ kty: 'EC' })) }),
+    ],
     ['names another issuer', DISCOVERY, () => JSON.stringify({ issuer: 'https://x.example', jwks_uri: 'x' })],
     ['names no keys', DISCOVERY, () => JSON.stringify({ issuer: '', jwks_uri: 7 })],
   ]
