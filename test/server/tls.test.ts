@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync, writeFileSync } from 'node:fs'
@@ -6,6 +7,7 @@ import { Agent, request } from 'node:https'
 import { connect as connectPlain, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
@@ -162,6 +164,15 @@ describe('a server with a certificate', () => {
     expect(JSON.parse(answer.split('\r\n\r\n')[1]!)).toMatchObject({ code: 'malformed' })
   })
 
+  test('answers a head that does not come to its end as ever', async () => {
+    const fixture = await started({ 'headers-timeout-seconds': '0.3' })
+    const socket = await fixture.connect()
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n')
+    const answer = await readAll(socket)
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /)
+    expect(answer).toContain('"code":"too_slow"')
+  })
+
   test('closes a connection that speaks plain HTTP, without a word of its own', async () => {
     const fixture = await started()
     const socket = connectPlain(fixture.port, '127.0.0.1')
@@ -194,6 +205,20 @@ describe('a server with a certificate', () => {
     await fixture.server.close()
     await readAll(hanging)
   })
+})
+
+test('commands trust a private authority that they are told of, and no other', async () => {
+  const fixture = await started()
+  const { verifierKey } = fixture.server.host.get('main')!
+  const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+  const args = [main, 'checkpoint', '--url', `${fixture.server.url}/logs/main`, '--key', verifierKey]
+  const run = (env: Record<string, string>): Promise<number | null> =>
+    new Promise((resolve) => {
+      const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: 'ignore' })
+      child.once('close', resolve)
+    })
+  expect(await run({})).toBe(20)
+  expect(await run({ NODE_EXTRA_CA_CERTS: fixture.files.cert })).toBe(0)
 })
 
 describe('a reload', () => {
@@ -253,15 +278,15 @@ describe('a reload', () => {
     const flags = Object.entries(fixture.flags)
       .filter(([name]) => name.startsWith('tls-'))
       .map(([name, value]) => `--${name}=${value}`)
-    const process = new ServerProcess(fixture.data, { flags })
-    const url = await process.url
+    const server = new ServerProcess(fixture.data, { flags })
+    const url = await server.url
     fixture.server = { url } as RunningServer
     expect((await fixture.get('/healthz')).status).toBe(200)
     const fingerprint = fixture.write(selfSigned())
-    process.signal('SIGHUP')
-    await expect.poll(() => process.output).toContain('the certificate was read again')
+    server.signal('SIGHUP')
+    await expect.poll(() => server.output).toContain('the certificate was read again')
     expect((await fixture.get('/healthz')).fingerprint).toBe(fingerprint)
-    expect(await process.stop()).toEqual({ code: 0, signal: null })
+    expect(await server.stop()).toEqual({ code: 0, signal: null })
   })
 })
 
