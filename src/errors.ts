@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'shutting_down' // the server is stopping; nothing was logged
   | 'frozen' // this log has ended: it is read for ever and takes no entry; nothing was logged
   | 'log_halted' // this log takes no writes until an operator, or the space it lacks, comes back
+  | 'identity_unavailable' // tokens cannot be checked: the identity provider does not hand out its keys
   | 'untraceable' // who did what could not be written down, so it is not done, or not acknowledged
   | 'outcome_unknown' // the write may or may not be on disk; repeating it is safe
   | 'unreachable' // a server did not answer, or not with HTTP

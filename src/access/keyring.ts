@@ -1,15 +1,9 @@
 import { SteleError } from '../errors.ts'
 import { parseAddressSet, type AddressSet } from './address.ts'
-import {
-  generateApiKey,
-  hashOfKey,
-  isKeyOfHash,
-  parseApiKey,
-  withoutSecrets,
-  type ApiKey,
-} from './api-key.ts'
+import { generateApiKey, hashOfKey, isKeyOfHash, parseApiKey, type ApiKey } from './api-key.ts'
 import type { Caller, Grant, LogScope } from './caller.ts'
 import { infoOf, stateOf, type KeyInfo, type KeyRecord } from './key-record.ts'
+import { redact } from './redact.ts'
 import { GRANTABLE, type Role } from './role.ts'
 import { accessState, type AccessState } from './state.ts'
 
@@ -225,9 +219,7 @@ function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; re
   const { role, logs, label, addresses, requestsPerSecond } = wanted
   const key: ApiKey = generateApiKey(role)
   if (addresses) parseAddressSet(addresses, 'addresses')
-  if ([label, logs].flat().some((text) => withoutSecrets(text) !== text)) {
-    throw new SteleError('usage', 'label, logs: expected words, got an API key, which would be kept for ever')
-  }
+  for (const text of [label, logs].flat()) checkWords(text)
   const record: KeyRecord = {
     id: key.id,
     role,
@@ -241,6 +233,12 @@ function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; re
     ...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
   }
   return { made: { key: key.text, info: infoOf(record, nowMs) }, record }
+}
+
+/** Labels and names are shown, and stand in the meta log for ever. */
+function checkWords(text: string): void {
+  if (redact(text) === text) return
+  throw new SteleError('usage', 'label, logs: expected words, got something that looks like a secret')
 }
 
 function expiryOf({ expiresAt }: NewKey, nowMs: number): string {

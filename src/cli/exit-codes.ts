@@ -50,6 +50,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   method_not_allowed: 29,
   untraceable: 41,
   frozen: 42,
+  identity_unavailable: 43,
   // A data folder that is not opened.
   not_initialised: 30,
   foreign_format: 31,

@@ -15,6 +15,8 @@ export interface Io {
   readonly calledAs: string
   /** Calls back at each SIGINT or SIGTERM until the function that it gives is called. */
   onStopSignal(stop: () => void): () => void
+  /** Calls back at each SIGHUP, which else ends the process, until the function that it gives is called. */
+  onReloadSignal(reload: () => void): () => void
   /** Ends the process at once. */
   exit(code: number): never
   /** Ends it as a crash would: unlike `exit`, it does not wait for a thread that hangs in a system call. */
@@ -36,6 +38,10 @@ export function processIo(): Io {
         process.off('SIGINT', stop)
         process.off('SIGTERM', stop)
       }
+    },
+    onReloadSignal(reload) {
+      process.on('SIGHUP', reload)
+      return () => void process.off('SIGHUP', reload)
     },
     exit: (code) => process.exit(code),
     crash: () => {

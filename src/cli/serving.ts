@@ -8,7 +8,8 @@ import { EXIT_INTERRUPTED, EXIT_OK } from './exit-codes.ts'
 export type ServingOptions = Pick<Config, 'log-level' | 'stop-timeout-seconds'>
 
 /**
- * Serves logs until SIGINT or SIGTERM; see {@link runUntilStopped}.
+ * Serves logs until SIGINT or SIGTERM; see {@link runUntilStopped}. SIGHUP reads the TLS certificate again, where there is
+ * one.
  *
  * @returns the exit code
  * @throws SteleError as `startServer`
@@ -25,6 +26,13 @@ export async function serveUntilStopped(
   return runUntilStopped(context, config, start, onReady)
 }
 
+/** A server that runs. */
+interface Running {
+  close(): Promise<void>
+  /** Reads the TLS certificate again; absent where there is none. */
+  readonly reloadTls?: (() => Promise<void>) | undefined
+}
+
 /**
  * Runs a log server, a witness or a mirror until SIGINT or SIGTERM, then stops it gracefully, within
  * `stop-timeout-seconds`; a second signal ends the process at once.
@@ -33,7 +41,7 @@ export async function serveUntilStopped(
  * @returns the exit code
  * @throws whatever `start` throws
  */
-export async function runUntilStopped<T extends { close(): Promise<void> }>(
+export async function runUntilStopped<T extends Running>(
   { io }: Context,
   options: ServingOptions,
   start: (logger: Logger) => Promise<T>,
@@ -45,9 +53,12 @@ export async function runUntilStopped<T extends { close(): Promise<void> }>(
     (listener) => io.onStopSignal(listener),
     () => io.exit(EXIT_INTERRUPTED),
   )
+  let offReload = (): void => {}
   try {
     const logger = createServerLog(options['log-level'])
     const running = await start(logger)
+    const { reloadTls } = running
+    if (reloadTls) offReload = io.onReloadSignal(() => void reloadTls())
     await onReady(running)
     await stop.received
     const limitMs = options['stop-timeout-seconds'] * 1000
@@ -60,6 +71,7 @@ export async function runUntilStopped<T extends { close(): Promise<void> }>(
     io.crash()
     return EXIT_INTERRUPTED
   } finally {
+    offReload()
     stop.off()
   }
 }

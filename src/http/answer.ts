@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type * as z from 'zod'
-import { NO_CACHE, PLAIN_TEXT, SECURITY_HEADERS } from './headers.ts'
+import { isEncrypted, NO_CACHE, PLAIN_TEXT, SECURITY_HEADERS, TLS_HEADERS } from './headers.ts'
 
 /** What a handler says; `send` puts it on the wire. */
 export interface Answer {
@@ -33,6 +33,7 @@ export function text(body: string, headers: Readonly<Record<string, string>> = N
 }
 
 const SECURITY_LIST = Object.entries(SECURITY_HEADERS).flat()
+const TLS_LIST = [...SECURITY_LIST, ...Object.entries(TLS_HEADERS).flat()]
 
 /** A body this small that nobody reads is drained by Node; for more, the connection is given up. */
 const DRAINED_BYTES = 256 * 1024
@@ -45,7 +46,7 @@ export function send(req: IncomingMessage, res: ServerResponse, answer: Answer, 
   if (res.headersSent || res.destroyed) return
   const { status, body = '' } = answer
   // A flat list is what node:http is quickest to write.
-  const headers: (string | number)[] = [...SECURITY_LIST]
+  const headers: (string | number)[] = [...(isEncrypted(req.socket) ? TLS_LIST : SECURITY_LIST)]
   if (requestId !== undefined) headers.push('x-request-id', requestId)
   for (const name in answer.headers) headers.push(name, answer.headers[name]!)
   if (status !== 204 && status !== 304) {

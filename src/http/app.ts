@@ -13,7 +13,7 @@ import { keyRoutes } from './key-routes.ts'
 import { SILENT } from './logger.ts'
 import { openApiDocument, type OpenApiDocument } from './openapi.ts'
 import { proofRoutes } from './proof-routes.ts'
-import type { Route } from './route.ts'
+import { isReadable, type Route } from './route.ts'
 import { server } from './serve.ts'
 import { staticRoutes } from './static-routes.ts'
 
@@ -107,5 +107,5 @@ function queryAt(url: string): number {
 /** A static route for the methods it has, and for others the route that says so. */
 function readOnly(route: Route, { method }: IncomingMessage): Route {
   if (method === 'GET' || method === 'HEAD') return route
-  return withoutMethod(method ?? '', route.path, ['GET', 'HEAD'])
+  return withoutMethod(method ?? '', route.path, ['GET', 'HEAD'], isReadable(route))
 }

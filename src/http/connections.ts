@@ -1,7 +1,8 @@
-import { createServer, STATUS_CODES, type Server, type ServerResponse } from 'node:http'
+import { createServer, STATUS_CODES, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { App } from './app.ts'
-import { SECURITY_HEADERS } from './headers.ts'
+import { isEncrypted, SECURITY_HEADERS, TLS_HEADERS } from './headers.ts'
+import { createTlsServer, type Certificate } from './tls-server.ts'
 
 /** Longer than the idle timeout of common load balancers, so that it is they who close idle connections. */
 const KEEP_ALIVE_MS = 65_000
@@ -23,21 +24,26 @@ export interface ConnectionLimits {
 /**
  * An HTTP server in front of an app, not listening yet. Connections are bounded in number, and requests in time. What is
  * no HTTP gets an answer too, unless another one has begun on its connection.
+ *
+ * @param tls with it the server speaks TLS
  */
 export function createBoundedServer(
   { headersTimeoutMs, bodyTimeoutMs, maxConnections }: ConnectionLimits,
   { handler, breakOff }: Pick<App, 'handler' | 'breakOff'>,
+  tls?: Certificate,
 ): Server {
   /** What each connection was last asked for: an answer that has begun must not be written into. */
   const current = new WeakMap<Socket, ServerResponse>()
-  const server = createServer({
+  const options: ServerOptions = {
     headersTimeout: headersTimeoutMs,
     // A backstop behind the body reader, which answers in our own words.
     requestTimeout: headersTimeoutMs + bodyTimeoutMs + 2 * CHECK_MS,
     connectionsCheckingInterval: CHECK_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
-  })
+  }
+  // A handshake is what comes before the head of the first request, and gets as long as that.
+  const server = tls ? createTlsServer(tls, options, headersTimeoutMs) : createServer(options)
   server.maxConnections = maxConnections
   server.on('request', (req, res) => {
     current.set(req.socket, res)
@@ -51,14 +57,14 @@ export function createBoundedServer(
     const answer = current.get(socket)
     if (answer) breakOff(answer.req)
     if (socket.writable && (!answer?.headersSent || answer.writableFinished))
-      socket.write(refusalOf(error.code))
+      socket.write(refusalOf(error.code, isEncrypted(socket)))
     socket.destroySoon()
   })
   return server
 }
 
 /** What Node could not read as HTTP never becomes a request, and still gets an answer with a code. */
-function refusalOf(nodeCode: string | undefined): string {
+function refusalOf(nodeCode: string | undefined, encrypted: boolean): string {
   const [status, code, detail] = PARSE_ERRORS[nodeCode ?? ''] ?? NOT_HTTP
   const title = STATUS_CODES[status]!
   const body = JSON.stringify({ type: 'about:blank', title, status, detail, code })
@@ -68,6 +74,7 @@ function refusalOf(nodeCode: string | undefined): string {
     'cache-control': 'no-store',
     connection: 'close',
     ...SECURITY_HEADERS,
+    ...(encrypted ? TLS_HEADERS : {}),
   }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
   return [`HTTP/1.1 ${status} ${title}`, ...lines, '', body].join('\r\n')

@@ -4,12 +4,15 @@ import type { Gate } from './gate.ts'
 import type { HttpLimits } from './limits.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
+import type { Certificate } from './tls-server.ts'
 import type { Trail } from './trail.ts'
 
 /** What the HTTP layer is given. */
 export interface HttpDeps {
   readonly logs: LogDirectory
   readonly limits: HttpLimits
+  /** With it the server speaks TLS, and nothing else. */
+  readonly tls?: Certificate
   /** Decides who may do what. Nothing is open by omission: `OPEN_GATE` has to be asked for. */
   readonly gate: Gate
   /** The API keys of this server; without them their routes are not there. */

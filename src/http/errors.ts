@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import { redact } from '../access/redact.ts'
 import { SteleError, type ErrorCode } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import { CORS_HEADERS, NO_STORE } from './headers.ts'
@@ -23,6 +24,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   shutting_down: 503,
   frozen: 410,
   log_halted: 503,
+  identity_unavailable: 503,
   untraceable: 503,
   outcome_unknown: 503,
   // What follows is never the caller's fault where a server answers it.
@@ -101,7 +103,7 @@ export function problemOf(error: SteleError, ct = false): ProblemDetails {
 function detailOf({ message }: SteleError, status: number): string {
   if (status === 500) return 'the server failed at this request; its log says why'
   // What a caller wrote is repeated as it came; what the machine said may name its files.
-  return status > 500 ? withoutPaths(message) : message
+  return redact(status > 500 ? withoutPaths(message) : message)
 }
 
 /** The answer that tells a caller what went wrong. */

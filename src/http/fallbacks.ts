@@ -20,16 +20,22 @@ export function notFound(path: string): Route {
  * Stands in where a route is, though not for this method: says which methods there are.
  *
  * @param path for metrics
+ * @param readable whether pages of other origins may read what is there
  */
-export function withoutMethod(method: string, path: string, allowed: readonly string[]): Route {
+export function withoutMethod(
+  method: string,
+  path: string,
+  allowed: readonly string[],
+  readable: boolean,
+): Route {
   const allow = [...allowed, 'OPTIONS'].join(', ')
   return {
     ...NOWHERE,
+    method: readable ? 'get' : 'post',
     path,
     async handle() {
       if (method === 'OPTIONS') {
-        // Only reading is open to pages of other origins.
-        const headers = allowed.includes('GET') ? PREFLIGHT_HEADERS : {}
+        const headers = readable ? PREFLIGHT_HEADERS : {}
         return { status: 204, headers: { ...headers, allow } }
       }
       const error = new SteleError('method_not_allowed', `expected ${allow}, got ${excerpt(method)}`)

@@ -7,7 +7,7 @@ import type { HttpDeps } from './deps.ts'
 import { withoutMethod } from './fallbacks.ts'
 import { OPEN_GATE } from './gate.ts'
 import { DEFAULT_HTTP_LIMITS } from './limits.ts'
-import type { Route } from './route.ts'
+import { isReadable, type Route } from './route.ts'
 import { server } from './serve.ts'
 import { NO_LOGS } from './witness-metrics.ts'
 
@@ -53,7 +53,7 @@ export function fixedApp(app: FixedApp): Pick<App, 'handler' | 'breakOff' | 'rou
 /** A route for the methods it has, and for others the route that says so. */
 function allowed(route: Route, { method = '' }: IncomingMessage): Route {
   const methods = route.method === 'get' ? ['GET', 'HEAD'] : ['POST']
-  return methods.includes(method) ? route : withoutMethod(method, route.path, methods)
+  return methods.includes(method) ? route : withoutMethod(method, route.path, methods, isReadable(route))
 }
 
 /** Metrics know it by one name, whatever callers make up. */

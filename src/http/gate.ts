@@ -15,15 +15,30 @@ export interface Gate {
   /**
    * Who sends a request, if they may.
    *
-   * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`; `not_found` for a log that they may not know of;
-   *   as `Denied` where it is known who they are
+   * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`, `identity_unavailable`; `not_found` for a log
+   *   that they may not know of; as `Denied` where it is known who they are
    */
   admit(route: Route, call: Incoming): Caller | Promise<Caller>
 }
 
+/** A refusal of somebody who is known: the trail says who it was. */
+export class Denied extends SteleError {
+  readonly caller: Caller
+
+  constructor(caller: Caller, why: SteleError) {
+    const { code, message, retryAfterSeconds, limit } = why
+    super(code, message, {
+      cause: why,
+      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+      ...(limit === undefined ? {} : { limit }),
+    })
+    this.caller = caller
+  }
+}
+
 /** Reads the tokens of people who were authenticated elsewhere. */
 export interface TokenReader {
-  /** @throws SteleError `unauthenticated` */
+  /** @throws SteleError `unauthenticated`; `identity_unavailable` where nobody can say whether it is good */
   authenticate(token: string, address: string): Promise<Caller>
 }
 
@@ -104,20 +119,6 @@ export function createGate(parts: GateParts): Gate {
   }
 }
 
-/** A refusal of somebody who is known by then, so that the trail can say who it was rather than who it claimed to be. */
-export class Denied extends SteleError {
-  readonly caller: Caller
-
-  constructor(caller: Caller, { code, message, retryAfterSeconds, limit, cause }: SteleError) {
-    super(code, message, {
-      cause,
-      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
-      ...(limit === undefined ? {} : { limit }),
-    })
-    this.caller = caller
-  }
-}
-
 function authenticated(
   keyring: Keyring,
   credentials: string,
@@ -163,5 +164,6 @@ function forwardedFor({ headers }: IncomingMessage): string | undefined {
 
 function forbidden({ grants }: Caller, { permission }: Route, log: string | undefined): string {
   const roles = [...new Set(grants.map(({ role }) => role))].join(', ')
-  return `expected credentials that allow ${permission}${log === undefined ? '' : ` on log ${log}`}, got: ${roles}`
+  const got = roles === '' ? 'no role' : roles
+  return `expected credentials that allow ${permission}${log === undefined ? '' : ` on log ${log}`}, got: ${got}`
 }

@@ -1,8 +1,19 @@
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+
 /** On every answer: browsers believe the content type, and tell nobody where they came from. */
 export const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
 } as const
+
+/** On every answer that leaves through TLS: for a year browsers ask this host by https alone (RFC 6797). */
+export const TLS_HEADERS = { 'strict-transport-security': 'max-age=31536000' } as const
+
+/** True for a connection that ends its TLS here. RFC 6797 section 7.2: no other one may carry the header above. */
+export function isEncrypted(socket: Socket): boolean {
+  return (socket as Partial<TLSSocket>).encrypted === true
+}
 
 /** Bytes that a submitter chose must not become a page that runs in this origin. */
 export const INERT_CONTENT = { 'content-security-policy': "default-src 'none'; sandbox" } as const

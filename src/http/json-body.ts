@@ -17,9 +17,14 @@ export async function readJson<S extends z.ZodType>(
   const bytes = await bodies.read({ req, res, share, maxBytes, what: 'body' })
   const parsed = schema.safeParse(valueOf(bytes))
   if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  const where = issue!.path.join('.')
-  throw new SteleError('malformed', `body: ${where === '' ? '' : `${where}: `}${issue!.message}`)
+  throw new SteleError('malformed', `body: ${faultOf(parsed.error)}`)
+}
+
+/** What is wrong with a value. Names of fields that nobody asked for are the caller's own words, as values are. */
+function faultOf({ issues: [issue] }: z.ZodError): string {
+  const where = issue!.path.length === 0 ? '' : `${issue!.path.join('.')}: `
+  if (issue!.code !== 'unrecognized_keys') return `${where}${issue!.message}`
+  return `${where}expected no fields but those that /docs lists, got ${issue.keys.length} more`
 }
 
 function valueOf(bytes: Uint8Array): unknown {
@@ -27,6 +32,8 @@ function valueOf(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
-    throw new SteleError('malformed', `body: expected JSON in UTF-8: ${(error as Error).message}`)
+    // Its message quotes the body, which may hold a secret, and what is answered here is also logged.
+    const at = / at position [0-9]+/.exec((error as Error).message)?.[0] ?? ''
+    throw new SteleError('malformed', `body: expected JSON in UTF-8, and it is none${at}`)
   }
 }

@@ -3,7 +3,7 @@ import Router, { type RouterContext } from '@koa/router'
 import Koa from 'koa'
 import { notFound, withoutMethod } from './fallbacks.ts'
 import type { Logger } from './logger.ts'
-import type { Route } from './route.ts'
+import { isReadable, type Route } from './route.ts'
 import type { Serve } from './serve.ts'
 
 /** Koa with nothing but a router, and an end for whatever the router has no route for. */
@@ -20,7 +20,7 @@ export function koaOf(
   }
   const app = new Koa()
   app.use(router.routes())
-  app.use(async (ctx) => answer(ctx, absentRoute(ctx as RouterContext), {}))
+  app.use(async (ctx) => answer(ctx, absentRoute(ctx as RouterContext, routes), {}))
   // Answers are written by `serve`: what Koa hears of beside it is connections that broke, and bugs.
   app.on('error', (error: NodeJS.ErrnoException) => {
     if (error.syscall === undefined) logger.error({ err: error }, `koa: ${error.message}`)
@@ -38,8 +38,14 @@ function koaPath({ path }: Route): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1')
 }
 
-/** What the router found under this path decides whether the path or the method is wrong. */
-function absentRoute({ path, method, matched = [] }: RouterContext): Route {
+/**
+ * What the router found under this path decides whether the path or the method is wrong. Of the path itself nothing is
+ * kept: what callers make up must not become a name in metrics and logs.
+ */
+function absentRoute({ path, method, matched = [] }: RouterContext, routes: readonly Route[]): Route {
+  const paths = new Set(matched.map((layer) => layer.path))
+  const found = routes.filter((route) => paths.has(koaPath(route)))
+  if (found.length === 0) return notFound(path)
   const methods = new Set(matched.flatMap((layer) => layer.methods))
-  return methods.size === 0 ? notFound(path) : withoutMethod(method, path, [...methods])
+  return withoutMethod(method, found[0]!.path, [...methods], found.some(isReadable))
 }

@@ -23,6 +23,8 @@ export interface MetricsSources {
   readonly meters?: LogMeters
   /** Bytes that are free where the logs are; undefined when that cannot be said. */
   readonly freeBytes?: () => Promise<number | undefined>
+  /** When the certificate of this server ends, in milliseconds since 1970; undefined without one. */
+  readonly certificateEndMs?: () => number | undefined
   /** What the meta log does, where there is one. */
   readonly trail?: (() => TrailStatus) | undefined
 }
@@ -31,7 +33,7 @@ export interface MetricsSources {
 export function createMetrics(
   logs: LogDirectory,
   nowMs: () => number,
-  { meters = createLogMeters(), freeBytes, trail }: MetricsSources = {},
+  { meters = createLogMeters(), freeBytes, trail, certificateEndMs }: MetricsSources = {},
 ): Metrics {
   const { registry } = meters
   collectDefaultMetrics({ register: registry })
@@ -58,6 +60,7 @@ export function createMetrics(
   registerScrubMetrics(registry, logs)
   if (trail) registerTrailMetrics(registry, trail)
   if (freeBytes) registerDisk(registry, freeBytes)
+  if (certificateEndMs) registerCertificate(registry, certificateEndMs)
   // Finding a series by its labels costs more than counting.
   const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()
   return {
@@ -166,6 +169,19 @@ function registerDisk(registry: Registry, freeBytes: () => Promise<number | unde
       const free = await freeBytes()
       this.reset()
       if (free !== undefined) this.set(free)
+    },
+  })
+}
+
+function registerCertificate(registry: Registry, endMs: () => number | undefined): void {
+  new Gauge({
+    name: 'stele_tls_certificate_not_after_seconds',
+    help: 'When the certificate that is served ends, in seconds since 1970.',
+    registers: [registry],
+    collect() {
+      const end = endMs()
+      this.reset()
+      if (end !== undefined) this.set(end / 1000)
     },
   })
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { redact } from '../access/redact.ts'
 
 /** What is taken over from a caller: nothing that could break a line of a log, or a page that shows one. */
 const SANE = /^[A-Za-z0-9._-]{1,64}$/
@@ -10,6 +11,8 @@ export function requestIds(): (req: IncomingMessage) => string {
   let made = 0
   return ({ headers }) => {
     const given = headers['x-request-id']
-    return typeof given === 'string' && SANE.test(given) ? given : `${prefix}-${(made++).toString(36)}`
+    return typeof given === 'string' && SANE.test(given) && redact(given) === given
+      ? given
+      : `${prefix}-${(made++).toString(36)}`
   }
 }

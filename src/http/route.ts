@@ -70,6 +70,13 @@ export interface Route extends Description {
   handle(call: RawCall): Promise<Answer>
 }
 
+/** True for what readers ask for; everything else changes something, or tells how a server is run. */
+export function isReadable({ method, permission }: Pick<Route, 'method' | 'permission'>): boolean {
+  return method === 'get' && READING.includes(permission)
+}
+
+const READING: readonly Permission[] = ['open', 'read_heads', 'read_entries']
+
 interface Spec<Q extends z.ZodRawShape, P extends z.ZodRawShape, C> extends Description {
   readonly query?: Q
   readonly params?: P

@@ -7,7 +7,7 @@ import type { HttpDeps } from './deps.ts'
 import { asSteleError, problemAnswer } from './errors.ts'
 import { requestIds } from './request-id.ts'
 import { Denied } from './gate.ts'
-import type { Incoming, Route } from './route.ts'
+import { isReadable, type Incoming, type Route } from './route.ts'
 
 /** Puts a route to work for one request. Never rejects: whatever fails becomes an answer here, and nowhere else. */
 export type Serve = (route: Route, call: Incoming) => Promise<void>
@@ -69,7 +69,7 @@ export function server(deps: HttpDeps): Serve {
     const request = { route, call, requestId: idOf(call.req) }
     const done = await carryOut(route, call)
     const { answer: told, caller, error } = await trace(request, done, performance.now() - startedMs)
-    let answer = forOne(caller, told)
+    let answer = forPages(route, forOne(caller, told))
     if (deps.stopping?.aborted) answer = { ...answer, headers: { ...answer.headers, connection: 'close' } }
     send(call.req, call.res, answer, request.requestId)
     onAnswered({ ...request, answer, error, tookMs: performance.now() - startedMs })
@@ -79,6 +79,13 @@ export function server(deps: HttpDeps): Serve {
 function refused({ ct }: Route, thrown: unknown): { answer: Answer; error: SteleError } {
   const error = asSteleError(thrown)
   return { answer: problemAnswer(error, ct), error }
+}
+
+/** Pages of other origins read what is there for readers. How a server is run and who has keys is none of it. */
+function forPages(route: Route, answer: Answer): Answer {
+  if (isReadable(route) || answer.headers['access-control-allow-origin'] === undefined) return answer
+  const headers = Object.entries(answer.headers).filter(([name]) => !name.startsWith('access-control-'))
+  return { ...answer, headers: Object.fromEntries(headers) }
 }
 
 /** What somebody's credentials have opened is for them: no cache on the way may hand it to others. */

@@ -9,5 +9,6 @@ export function createHttpServer(deps: HttpDeps): Server {
   return createBoundedServer(
     deps.limits,
     createApp({ metrics: createMetrics(deps.logs, deps.nowMs), ...deps }),
+    deps.tls,
   )
 }

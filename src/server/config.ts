@@ -1,5 +1,6 @@
 import { isLoopback, parseAddressSet } from '../access/address.ts'
-import { anyText, bytes, count, flag, oneOf, seconds, whole, words } from './option-kinds.ts'
+import { identitySchema } from './identity-config.ts'
+import { anyText, bytes, count, flag, oneOf, seconds, section, whole, words } from './option-kinds.ts'
 import { OptionTable, type OptionSources, type OptionValues, type Resolved } from './options.ts'
 
 const MIB = 1024 * 1024
@@ -14,6 +15,12 @@ const options = {
     'Address to listen on. Anything but loopback is reachable by others: use TLS, here or in front.',
   ),
   port: whole(6962, 0, 65_535).describe('TCP port; 0 takes a free one.'),
+  'tls-cert': anyText('').describe(
+    'Certificate in PEM, its chain behind it. With it and tls-key the server speaks TLS; SIGHUP reads both files again.',
+  ),
+  'tls-key': anyText('').describe(
+    "The certificate's private key in PEM, not encrypted; a file that others than its owner can read is refused.",
+  ),
   'head-interval-seconds': seconds(300).describe(
     'An idle log signs its head anew after this long. Longer: monitors learn later that a log is dead.',
   ),
@@ -61,6 +68,7 @@ const options = {
   'key-requests-per-second': whole(0, 0, 1_000_000).describe(
     'Requests that one key may send, unless the key itself says otherwise; more get 429. 0: any number.',
   ),
+  identity: section(identitySchema),
   'scrub-bytes-per-second': whole(4 * MIB, 0, 4096 * MIB).describe(
     'Each log is read again and compared with its signed head at this rate; 0 switches it off, and then nothing finds rot before a reader does.',
   ),
@@ -96,6 +104,11 @@ export const serverOptions = new OptionTable('STELE', options, [
     options: ['stale-head-seconds', 'head-interval-seconds'],
     holds: (config) => config['head-interval-seconds'] < config['stale-head-seconds'],
     expected: 'more than head-interval-seconds',
+  },
+  {
+    options: ['tls-key', 'tls-cert'],
+    holds: (config) => (config['tls-key'] === '') === (config['tls-cert'] === ''),
+    expected: 'both of tls-cert and tls-key, or neither',
   },
   {
     options: ['open', 'host'],

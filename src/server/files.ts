@@ -55,15 +55,16 @@ export async function readTextFile(path: string): Promise<string | undefined> {
 /**
  * A private key's text. A key that others can read is not private any more, so it is not used.
  *
+ * @param missing what is said, behind the path, of a key that is not there
  * @throws SteleError `key_missing`, `key_permissions`, `io_error`
  */
-export async function readKeyFile(path: string): Promise<string> {
+export async function readKeyFile(
+  path: string,
+  missing = "the log's private key is not there; put it back from your backup",
+): Promise<string> {
   const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw fileError(path, error)
-    throw new SteleError(
-      'key_missing',
-      `${path}: the log's private key is not there; put it back from your backup`,
-    )
+    throw new SteleError('key_missing', `${path}: ${missing}`)
   })
   // The lowest nine bits are the permissions; of those only the owner's may be set.
   const mode = info.mode % 0o1000

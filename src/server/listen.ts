@@ -1,4 +1,5 @@
 import type { Server } from 'node:http'
+import { Server as TlsServer } from 'node:https'
 import { Server as NetServer, type AddressInfo } from 'node:net'
 import { SteleError } from '../errors.ts'
 
@@ -26,7 +27,8 @@ export async function listen(
     server.listen(at.port, at.host, resolve)
   })
   const { address, port, family } = server.address() as AddressInfo
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+  const scheme = server instanceof TlsServer ? 'https' : 'http'
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
 }
 
 /**

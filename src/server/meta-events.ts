@@ -12,9 +12,14 @@ export class MetaEvents {
   #early: EventLine[] = []
   #meta: MetaLog | undefined
 
-  /** Notes that something happened. */
-  tell(event: string, log: string, details?: unknown): void {
-    const line: EventLine = { kind: 'event', event, log, ...(details === undefined ? {} : { details }) }
+  /** Notes that something happened; to no log in particular when `log` is undefined. */
+  tell(event: string, log: string | undefined, details?: unknown): void {
+    const line: EventLine = {
+      kind: 'event',
+      event,
+      ...(log === undefined ? {} : { log }),
+      ...(details === undefined ? {} : { details }),
+    }
     if (this.#meta) this.#write(line, this.#meta)
     else if (this.#early.length < MOST_EARLY) this.#early.push(line)
   }

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import type { Caller } from '../access/caller.ts'
 import type { KeyAct } from '../access/keyring.ts'
-import { parseLeadingId, withoutSecrets } from '../access/api-key.ts'
+import { parseLeadingId } from '../access/api-key.ts'
+import { redact } from '../access/redact.ts'
 import type { Traced } from '../http/trail.ts'
 import type { Configuration } from './configuration.ts'
 
@@ -21,12 +22,12 @@ export type MetaLine =
 /** What a known caller did, and what came of it. */
 export interface RequestLine {
   readonly kind: 'request'
-  /** Key id or subject. */
+  /** Key id, or how `access/person.ts` calls a person. */
   readonly who: string
   readonly role: string
   readonly route: string
   readonly log?: string
-  /** The request's target as it came, cut after {@link SHOWN_LENGTH} characters, and SHA-256 of all of it. */
+  /** The request's target as it came but for secrets, cut after {@link SHOWN_LENGTH} characters, and SHA-256 of all of it. */
   readonly query: string
   readonly queryHash: string
   readonly status: number
@@ -75,7 +76,7 @@ export interface StartLine {
   readonly changed: readonly string[]
 }
 
-/** Something that happened to a log. */
+/** Something that happened to a log, or to the server. */
 export interface EventLine {
   readonly kind: 'event'
   readonly event: string
@@ -132,9 +133,8 @@ function targetOf(
   const log = path['log']
   return {
     route: `${req.method ?? ''} ${route.path}`,
-    ...(log === undefined ? {} : { log: withoutSecrets(log).slice(0, 64) }),
-    // Whoever sends a key in a URL has told it to all that stand between; this log does not keep it for ever.
-    query: withoutSecrets(req.url ?? '').slice(0, SHOWN_LENGTH),
+    ...(log === undefined ? {} : { log: redact(log).slice(0, 64) }),
+    query: redact(req.url ?? '').slice(0, SHOWN_LENGTH),
   }
 }
 

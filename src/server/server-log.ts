@@ -1,15 +1,9 @@
 import { destination, pino, type DestinationStream, type Level, type Logger } from 'pino'
-
-/** What is never written: an API key, and whatever a caller proved who it is with. */
-const SECRETS: readonly (readonly [RegExp, string])[] = [
-  [/\bst_[a-z]+_[A-Za-z0-9_-]+/g, 'st_[redacted]'],
-  [/("(?:proxy-)?authorization"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|\[[^\]]*\])/gi, '$1"[redacted]"'],
-  [/\b(Bearer|Basic|Digest)\s+[A-Za-z0-9+/=._~-]{4,}/gi, '$1 [redacted]'],
-]
+import { redact } from '../access/redact.ts'
 
 /**
  * The server's own log: JSON lines on standard error, each written before the next step is taken, so that a crash
- * loses none.
+ * loses none. Secrets are cut out of the finished line, so that no field and no message can get around it.
  *
  * @param stream stands in for standard error
  */
@@ -18,9 +12,4 @@ export function createServerLog(
   stream: DestinationStream = destination({ fd: 2, sync: true }),
 ): Logger {
   return pino({ level, hooks: { streamWrite: redact } }, stream)
-}
-
-/** A line without its secrets. It looks at the finished line, so no field and no message can get around it. */
-export function redact(line: string): string {
-  return SECRETS.reduce((text, [secret, instead]) => text.replace(secret, instead), line)
 }

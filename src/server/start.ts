@@ -15,17 +15,21 @@ import { listOf, type Config } from './config.ts'
 import { freeBytes } from './disk-room.ts'
 import { hostReports } from './host-reports.ts'
 import { Host } from './host.ts'
+import { tokenReader } from './identity.ts'
 import { listen, stopListening } from './listen.ts'
 import { MetaEvents } from './meta-events.ts'
 import { affordableConnections, openFileLimit } from './open-files.ts'
 import type { MetaTarget } from './meta-log.ts'
 import { sayStarted } from './say-started.ts'
 import { httpLimits, logSettings } from './settings.ts'
+import { Tls } from './tls.ts'
 
 export interface RunningServer {
   /** Where it listens, without a trailing slash. */
   readonly url: string
   readonly host: Host
+  /** Reads the certificate again, and keeps the old one if the new one is no good; undefined without TLS. */
+  readonly reloadTls?: () => Promise<void>
   /** Stops: refuses new entries, commits and answers what was admitted, closes connections and logs. */
   close(): Promise<void>
 }
@@ -37,13 +41,15 @@ const REOPEN_AT_MOST_MS = 60_000
  * Opens the logs of a data folder and serves them.
  *
  * @throws SteleError the reason of the first log if none could be opened; `not_initialised` without access control;
- *   `io_error` if the port is taken
+ *   `io_error` if the port is taken; what a certificate cannot be used for
  */
 export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
   const events = new MetaEvents()
   const meters = createLogMeters()
   // Absolute, so that every path in a message is one that answers can be kept free of.
   const folder = resolve(config.data)
+  // Ahead of the logs: a certificate that cannot be used is told before anything is opened.
+  const tls = await Tls.open(config, { logger, events, nowMs: Date.now })
   const disk = { freeBytes: () => freeBytes(folder), minFreeBytes: config['min-free-bytes'] }
   const host = await Host.open({
     folder,
@@ -72,6 +78,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     const server = createHttpServer({
       logs: host,
       limits: withinOpenFiles(httpLimits(config), host, logger),
+      ...(tls ? { tls: tls.current } : {}),
       keyring: access.keyring,
       gate: gateOf(config, host, access),
       ...(access.meta ? { trail: access.meta } : {}),
@@ -81,16 +88,19 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       metrics: createMetrics(host, Date.now, {
         meters,
         freeBytes: disk.freeBytes,
+        certificateEndMs: () => tls?.current.notAfterMs,
         trail: access.meta && (() => access.meta!.status),
       }),
       nowMs: Date.now,
       stopping: stopping.signal,
     })
+    tls?.attach(server)
     const url = await listen(server, config)
-    logger.info({ url }, 'listening')
+    logger.info({ url, ...(tls ? { certificate: tls.current.fingerprint } : {}) }, 'listening')
     return {
       url,
       host,
+      ...(tls ? { reloadTls: () => tls.reload() } : {}),
       close: async () => {
         stopping.abort()
         await stopListening(server, () => closeLogs(host, access))
@@ -112,6 +122,7 @@ function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typ
       perAddress: config['address-requests-per-second'],
       perKey: config['key-requests-per-second'],
     }),
+    tokens: tokenReader(config.identity),
     openMetrics: config.open || config['open-metrics'],
     trustedProxies: proxies.length === 0 ? undefined : parseAddressSet(proxies, 'trusted-proxies'),
   })

@@ -38,6 +38,7 @@ export async function stele(args: readonly string[], world: World = {}): Promise
     stdin: Readable.from(world.stdin === undefined ? [] : [Buffer.from(world.stdin)]),
     env: world.env ?? {},
     calledAs: 'stele',
+    onReloadSignal: () => () => {},
     onStopSignal(stop) {
       world.onStop?.(stop)
       return () => {}

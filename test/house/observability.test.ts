@@ -1,5 +1,8 @@
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { get } from 'node:https'
 import { pino } from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
@@ -14,6 +17,7 @@ import { createWitness, readWitnessKeys, witnessFiles } from '../../src/server/w
 import { addToLogList } from '../../src/server/log-list.ts'
 import { startWitness } from '../../src/server/witness-start.ts'
 import { verifiersOf } from '../../src/witness/keys.ts'
+import { selfSigned } from '../support/certificate.ts'
 import { testFolder } from '../support/folder.ts'
 import { exposed, mentionsOf } from './promql.ts'
 import { readText, ROOT } from './repository.ts'
@@ -85,12 +89,31 @@ async function metricsOfServer(): Promise<string> {
   return read()
 }
 
+/** The text of a server that speaks TLS. */
+async function metricsOfTlsServer(): Promise<string> {
+  const folder = testFolder()
+  await initDataFolder(`${folder}/data`)
+  await createLog(`${folder}/data`, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
+  const { cert, key } = selfSigned()
+  writeFileSync(`${folder}/cert.pem`, cert)
+  writeFileSync(`${folder}/key.pem`, key, { mode: 0o600 })
+  const flags = { data: `${folder}/data`, port: '0', open: true }
+  const tls = { 'tls-cert': `${folder}/cert.pem`, 'tls-key': `${folder}/key.pem` }
+  const server = await startServer(loadConfig({ flags: { ...flags, ...tls } }), SILENT)
+  onTestFinished(() => server.close())
+  const req = get(`${server.url}/metrics`, { ca: cert, agent: false })
+  const [res] = (await once(req, 'response')) as [IncomingMessage]
+  let text = ''
+  for await (const chunk of res) text += String(chunk)
+  return text
+}
+
 describe('what a real server exposes', () => {
   let text = ''
   let known = exposed(text)
 
   test('counts what happened', { timeout: 30_000 }, async () => {
-    text = await metricsOfServer()
+    text = `${await metricsOfServer()}${await metricsOfTlsServer()}`
     known = exposed(text)
     const value = (series: string): number =>
       Number(

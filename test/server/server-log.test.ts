@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createServerLog, redact } from '../../src/server/server-log.ts'
+import { redact } from '../../src/access/redact.ts'
+import { createServerLog } from '../../src/server/server-log.ts'
 
 function logged(write: (log: ReturnType<typeof createServerLog>) => void): Record<string, unknown>[] {
   const lines: string[] = []

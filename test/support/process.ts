@@ -79,7 +79,7 @@ export class ServerProcess {
     return new Promise((resolve, reject) => {
       createInterface({ input: this.#child.stderr! }).on('line', (line) => {
         this.#lines.push(line)
-        const url = /"url":"(http:[^"]+)"/.exec(line)?.[1]
+        const url = /"url":"(https?:[^"]+)"/.exec(line)?.[1]
         if (url !== undefined) resolve(url)
       })
       void this.exited.then(({ code, signal }) =>

@@ -59,6 +59,7 @@ function silentTerminal(): Terminal {
     env: {},
     calledAs: 'stele',
     onStopSignal: () => () => {},
+    onReloadSignal: () => () => {},
     exit: (code: number): never => process.exit(code),
     crash: (): never => process.exit(70),
   }

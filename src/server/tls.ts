@@ -1,0 +1,94 @@
+import type { Server } from 'node:http'
+import { Server as TlsServer } from 'node:https'
+import type { Logger } from 'pino'
+import { SteleError } from '../errors.ts'
+import { asSteleError } from '../http/errors.ts'
+import { contextOf } from '../http/tls-server.ts'
+import { withoutPaths } from '../http/without-paths.ts'
+import type { Config } from './config.ts'
+import type { MetaEvents } from './meta-events.ts'
+import { readCertificate, type ReadCertificate, type TlsPaths } from './tls-files.ts'
+
+interface Parts {
+  readonly logger: Logger
+  readonly events: MetaEvents
+  readonly nowMs: () => number
+}
+
+/** Owner of the certificate that a server shows. */
+export class Tls {
+  readonly #paths: TlsPaths
+  readonly #parts: Parts
+  #current: ReadCertificate
+  #server: TlsServer | undefined
+  /** One reading after another: the last signal wins, whatever order the disk answers in. */
+  #last: Promise<void> = Promise.resolve()
+
+  private constructor(paths: TlsPaths, parts: Parts, current: ReadCertificate) {
+    this.#paths = paths
+    this.#parts = parts
+    this.#current = current
+  }
+
+  /**
+   * Reads what the configuration names. One that has expired is served all the same, with an error in the log: who is
+   * to be told that are its callers, and those that do not look go on working.
+   *
+   * @returns undefined without TLS
+   * @throws SteleError as `readCertificate`
+   */
+  static async open(config: Config, parts: Parts): Promise<Tls | undefined> {
+    const paths = { cert: config['tls-cert'], key: config['tls-key'] }
+    if (paths.cert === '') return undefined
+    const current = await readCertificate(paths)
+    const fault = faultAt(current, parts.nowMs())
+    if (fault) parts.logger.error({ ...shown(current) }, `${paths.cert}: ${fault}; it is served all the same`)
+    return new Tls(paths, parts, current)
+  }
+
+  get current(): ReadCertificate {
+    return this.#current
+  }
+
+  /** The server that is to show each new one. */
+  attach(server: Server): void {
+    if (server instanceof TlsServer) this.#server = server
+  }
+
+  /**
+   * Reads both files again, and shows the new certificate to every handshake from now on; connections stay. Whatever is
+   * wrong with it, the one before stays, and the log and the meta log say so. Never rejects.
+   */
+  reload(): Promise<void> {
+    this.#last = this.#last.then(() => this.#reload())
+    return this.#last
+  }
+
+  async #reload(): Promise<void> {
+    const { logger, events, nowMs } = this.#parts
+    try {
+      const next = await readCertificate(this.#paths)
+      const fault = faultAt(next, nowMs())
+      if (fault) throw new SteleError('malformed', `${this.#paths.cert}: ${fault}`)
+      this.#server?.setSecureContext(contextOf(next))
+      this.#current = next
+      logger.info(shown(next), 'tls: the certificate was read again')
+      events.tell('tls_reloaded', undefined, shown(next))
+    } catch (error) {
+      const { code, message } = asSteleError(error)
+      const kept = shown(this.#current)
+      logger.error({ code, kept }, `tls: the certificate stays as it was: ${message}`)
+      events.tell('tls_reload_failed', undefined, { code, reason: withoutPaths(message), kept })
+    }
+  }
+}
+
+function shown({ fingerprint, notAfterMs }: ReadCertificate): { fingerprint: string; notAfter: string } {
+  return { fingerprint, notAfter: new Date(notAfterMs).toISOString() }
+}
+
+function faultAt({ notBeforeMs, notAfterMs }: ReadCertificate, atMs: number): string | undefined {
+  if (atMs >= notAfterMs) return `the certificate has expired, at ${new Date(notAfterMs).toISOString()}`
+  if (atMs < notBeforeMs) return `the certificate is not valid before ${new Date(notBeforeMs).toISOString()}`
+  return undefined
+}
