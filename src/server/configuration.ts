@@ -6,9 +6,18 @@ import { readTextFile } from './files.ts'
 /** SHA-256, in hex, of each part of what makes a server behave as it does. */
 export type Configuration = Readonly<Record<string, string>>
 
+/** Some parts of it; undefined: it is not there. */
+export type Parts = Readonly<Record<string, string | undefined>>
+
 /** The part that is the server's own options, and the one that is the keys. */
 const OPTIONS = 'options'
 export const ACCESS = 'access'
+
+/** The part that is a log's `log.json`. */
+export const logPart = (name: string): string => `log ${name}`
+
+/** The part that is a log's policy file. */
+export const policyPart = (name: string): string => `policy of ${name}`
 
 /**
  * What a server's behaviour follows from: its options, who has which key, what each log is and whose cosignatures it
@@ -30,8 +39,8 @@ export async function readConfiguration(
   }
   await put(ACCESS, join(folder, 'access.json'))
   for (const name of await listLogs(folder)) {
-    await put(`log ${name}`, join(logFiles(folder, name).folder, 'log.json'))
-    await put(`policy of ${name}`, logFiles(folder, name).policy)
+    await put(logPart(name), logFiles(folder, name).info)
+    await put(policyPart(name), logFiles(folder, name).policy)
   }
   return parts
 }
@@ -40,6 +49,12 @@ export async function readConfiguration(
 export function changedParts(before: Configuration, after: Configuration): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)])
   return [...names].filter((name) => before[name] !== after[name]).sort()
+}
+
+/** A configuration with some parts replaced, and those that are undefined left out. */
+export function withParts(configuration: Configuration, parts: Parts): Configuration {
+  const all = Object.entries<string | undefined>({ ...configuration, ...parts })
+  return Object.fromEntries(all.filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
 /** What stands for a part: SHA-256 of its text, hex. */

@@ -1,7 +1,7 @@
 import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { Traced, Trail } from '../http/trail.ts'
-import type { Configuration } from './configuration.ts'
+import { withParts, type Configuration, type Parts } from './configuration.ts'
 import { DeniedTally } from './denied-tally.ts'
 import { deniedLine, requestLine, type MetaLine } from './meta-line.ts'
 
@@ -9,6 +9,8 @@ import { deniedLine, requestLine, type MetaLine } from './meta-line.ts'
 const PAGE_BYTES = 32 * 1024
 /** Lines that may wait to be written; beyond that nothing more is begun. */
 const MOST_WAITING = 50_000
+/** Bytes of one line: an entry holds 65,535, and what is recorded at a start must fit as well, with what it adds. */
+const MOST_LINE_BYTES = 60_000
 
 /** After this many pages the configuration is written down again. */
 export const REMINDER_PAGES = 256
@@ -73,17 +75,24 @@ export class MetaLog implements Trail {
    * Writes a line.
    *
    * @returns once it is on disk, and a signed head of the meta log covers it
-   * @throws SteleError `untraceable`
+   * @throws SteleError `untraceable`; `too_large` for a change that does not fit in a line
    */
   write(line: MetaLine): Promise<void> {
     const { kind, ...rest } = line
-    if ('configuration' in line) this.#configuration = line.configuration
     const text = JSON.stringify({ at: new Date(this.#nowMs()).toISOString(), kind, ...rest })
+    const bytes = Buffer.from(`${text}\n`)
+    if (kind === 'admin' && bytes.length > MOST_LINE_BYTES) return Promise.reject(tooLarge(bytes.length))
+    if ('configuration' in line) this.#configuration = line.configuration
     return new Promise((resolve, reject) => {
       if (this.#waiting.length >= MOST_WAITING) return reject(untraceable('too many lines are waiting'))
-      this.#waiting.push({ bytes: Buffer.from(`${text}\n`), resolve, reject })
+      this.#waiting.push({ bytes, resolve, reject })
       this.#writing ??= this.#run()
     })
+  }
+
+  /** Takes parts of the configuration back, of a line that could not be written. */
+  correct(parts: Parts): void {
+    if (this.#configuration) this.#configuration = withParts(this.#configuration, parts)
   }
 
   /** Writes what was counted and not yet written, and waits until all lines are on disk. */
@@ -136,6 +145,14 @@ function pagesOf(lines: readonly Waiting[]): Uint8Array[] {
     size += bytes.length
   }
   return pages.map((page) => Buffer.concat(page))
+}
+
+function tooLarge(bytes: number): SteleError {
+  return new SteleError(
+    'too_large',
+    `meta log: the line about this change, with the parts of the whole configuration, would have ${bytes} bytes, and ` +
+      `at most ${MOST_LINE_BYTES} fit; nothing was changed`,
+  )
 }
 
 function untraceable(reason: string, cause?: unknown): SteleError {

@@ -7,12 +7,14 @@ import { SteleError } from '../errors.ts'
 import type { SignedHead } from '../log/head.ts'
 import { syncFolder } from '../storage/head-file.ts'
 import { buildIdentity, buildStore } from './build-log.ts'
+import type { Announce } from './administer.ts'
+import { hashOf, logPart } from './configuration.ts'
 import { checkLogName, logFiles, readLogInfo } from './data-folder.ts'
 import { readTextFile } from './files.ts'
 import { freezeStoredLog } from './freeze.ts'
 import { activeKeys } from './key-times.ts'
 import { filesIn, type NewLog } from './log-files.ts'
-import { parseLogInfo, type LogInfo } from './log-info.ts'
+import { formatLogInfo, parseLogInfo, type LogInfo } from './log-info.ts'
 import type { LogSettings } from './open-log.ts'
 
 /** The log that goes on where another one ends. */
@@ -20,9 +22,20 @@ export interface RolloverOptions extends Omit<NewLog, 'allowDuplicates'> {
   /** Where others will find it. */
   readonly url: string
   readonly settings: LogSettings
+  /** Carries out one act on one of the two logs, which announces itself first. */
+  readonly carryOut?: CarryOut
   /** Told before each step: for tests that end there. */
   readonly onStep?: (step: RolloverStep) => void
 }
+
+/** Runs a task that announces what it is about to change. */
+export type CarryOut = <T>(
+  act: 'log_freeze' | 'log_create',
+  log: string,
+  task: (announce: Announce) => Promise<T>,
+) => Promise<T>
+
+const UNRECORDED: CarryOut = (_act, _log, task) => task(async () => {})
 
 export type RolloverStep = 'prepare' | 'freeze' | 'complete' | 'show'
 
@@ -47,7 +60,7 @@ export interface RolledOver {
  *   `openStoredLog`, `freezeLog`
  */
 export async function rollOver(folder: string, name: string, options: RolloverOptions): Promise<RolledOver> {
-  const { onStep = () => {}, settings, url } = options
+  const { onStep = () => {}, carryOut = UNRECORDED, settings, url } = options
   checkLogName(options.name)
   const old = await readLogInfo(folder, name)
   const place = logFiles(folder, options.name).folder
@@ -66,7 +79,10 @@ export async function rollOver(folder: string, name: string, options: RolloverOp
     origin: old.origin,
     successor: { origin, verifierKeys: [verifierKey], url },
   })
-  const { head } = await freezeStoredLog(folder, name, settings, { successor: url, lastEntry })
+  const words = { successor: url, lastEntry }
+  const { head } = await carryOut('log_freeze', name, (announce) =>
+    freezeStoredLog(folder, name, settings, words, announce),
+  )
 
   onStep('complete')
   const firstEntry = formatPredecessorEntry({
@@ -81,8 +97,17 @@ export async function rollOver(folder: string, name: string, options: RolloverOp
   await complete(building, successor, firstEntry, settings.nowMs())
 
   onStep('show')
-  await rename(building, place)
-  await syncFolder(join(folder, 'logs'))
+  await carryOut('log_create', options.name, async (announce) => {
+    const { allowDuplicates, reads, heads } = successor
+    const after = { origin: successor.origin, allowDuplicates, reads, heads, predecessor: old.origin }
+    await announce({
+      before: null,
+      after,
+      parts: { [logPart(options.name)]: hashOf(formatLogInfo(successor)) },
+    })
+    await rename(building, place)
+    await syncFolder(join(folder, 'logs'))
+  })
   return { successor, final: head }
 }
 
