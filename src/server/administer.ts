@@ -25,11 +25,13 @@ export type Announce = (planned: Planned) => Promise<void>
 /** For what nobody records: folders without access control, and tests. */
 export const UNANNOUNCED: Announce = () => Promise.resolve()
 
+/** Runs a task that announces what it is about to change. */
+export type Administer = <T>(act: Act, task: (announce: Announce) => Promise<T>) => Promise<T>
+
 /** Where acts are written down. */
 export interface Records {
   readonly folder: string
-  /** Undefined in a folder without access control: then nobody records anything. */
-  readonly meta: MetaLog | undefined
+  readonly meta: MetaLog
 }
 
 /**
@@ -45,23 +47,19 @@ export async function administer<T>(
   act: Act,
   task: (announce: Announce) => Promise<T>,
 ): Promise<T> {
-  const { meta } = records
-  if (!meta) return task(UNANNOUNCED)
   const begun: Planned[] = []
   try {
     return await task(async (planned) => {
-      await record({ ...records, meta }, act, planned)
+      await record(records, act, planned)
       begun.push(planned)
     })
   } catch (error) {
-    for (const planned of begun) await recordFailure({ ...records, meta }, act, planned, error)
+    for (const planned of begun) await recordFailure(records, act, planned, error)
     throw error
   }
 }
 
-type Recording = Records & { readonly meta: MetaLog }
-
-async function record({ folder, meta }: Recording, act: Act, planned: Planned): Promise<void> {
+async function record({ folder, meta }: Records, act: Act, planned: Planned): Promise<void> {
   const { before, after, parts = {} } = planned
   const onDisk = await readParts(folder, parts)
   const found = meta.configuration ?? (await readConfiguration(folder, undefined))
@@ -87,7 +85,7 @@ async function record({ folder, meta }: Recording, act: Act, planned: Planned): 
 }
 
 async function recordFailure(
-  { folder, meta }: Recording,
+  { folder, meta }: Records,
   { act, ...rest }: Act,
   { before, after, parts = {} }: Planned,
   error: unknown,

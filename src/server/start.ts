@@ -10,6 +10,8 @@ import { createLogMeters } from '../http/log-meters.ts'
 import { createMetrics } from '../http/metrics.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import { META_LOG } from './access-files.ts'
+import { administer } from './administer.ts'
+import { Administration } from './administration.ts'
 import { openAccess, recordStart, type Access } from './access.ts'
 import { listOf, type Config } from './config.ts'
 import { freeBytes } from './disk-room.ts'
@@ -17,6 +19,7 @@ import { hostReports } from './host-reports.ts'
 import { Host } from './host.ts'
 import { listen, stopListening } from './listen.ts'
 import { MetaEvents } from './meta-events.ts'
+import type { MetaLog } from './meta-log.ts'
 import { affordableConnections, openFileLimit } from './open-files.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
@@ -63,6 +66,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       logs: host,
       limits: withinOpenFiles(httpLimits(config), host, logger),
       keyring: access.keyring,
+      ...(access.meta ? { administration: administrationOf(folder, host, access.meta) } : {}),
       gate: gateOf(config, host, access),
       ...(access.meta ? { trail: access.meta } : {}),
       logger,
@@ -87,6 +91,23 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     await host.close()
     throw error
   }
+}
+
+function administrationOf(folder: string, host: Host, meta: MetaLog): Administration {
+  return new Administration({
+    folder,
+    administer: (act, task) => administer({ folder, meta }, act, task),
+    works: {
+      whileClosed: (name, task) => host.whileClosed(name, task),
+      freeze: (name, words, announce) => host.freeze(name, words, announce),
+      add: (name) => host.add(name),
+      changeKeys(name, change) {
+        if (name !== META_LOG) return host.changeKeys(name, change)
+        const how = 'stop the server, and use "stele log" on its folder'
+        throw new SteleError('usage', `the keys of the meta log cannot change while it is written: ${how}`)
+      },
+    },
+  })
 }
 
 function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typeof createGate> {
