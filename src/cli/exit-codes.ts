@@ -6,6 +6,10 @@ export const EXIT_OK = 0
 export const EXIT_DAMAGED = 1
 /** `verify`: the proof is of another entry. No error code of the library stands for it, so it has a number of its own. */
 export const EXIT_WRONG_ENTRY = 15
+/** `poc`: an attack went unnoticed, or was noticed by others than the threat model says. */
+export const EXIT_UNNOTICED = 55
+/** `poc`: something was wrong before an attack, or it could not be carried out, so that it showed nothing. */
+export const EXIT_CONTROL_FAILED = 56
 /** Whoever reads our output went away before the end: 128 + SIGPIPE, as a shell reports it. */
 export const EXIT_PIPE = 141
 /** Stopped by a second SIGINT or SIGTERM: 128 + SIGINT. */

@@ -17,6 +17,7 @@ import { keygenCommand } from './commands/keygen.ts'
 import { logCommand } from './commands/log.ts'
 import { metaCommand } from './commands/meta.ts'
 import { monitorCommand } from './commands/monitor.ts'
+import { pocCommand } from './commands/poc.ts'
 import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -66,7 +67,8 @@ export function createProgram(actions: Actions, io: Io): Command {
     monitorCommand,
     policyCommand,
   ]
-  for (const command of [...add, ...check, witnessCommand, benchCommand]) command(program, actions)
+  for (const command of [...add, ...check, witnessCommand, benchCommand, pocCommand])
+    command(program, actions)
   return program.addHelpText(
     'after',
     examples(

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Caller } from '../access/caller.ts'
 import { parseLeadingId } from '../access/api-key.ts'
 import type { Traced } from '../http/trail.ts'
@@ -98,9 +98,7 @@ export function requestLine({ call, caller, ...traced }: Traced & { caller: Call
     who: caller.id,
     role: rolesOf(caller),
     ...targetOf(traced, call),
-    queryHash: createHash('sha256')
-      .update(call.req.url ?? '')
-      .digest('hex'),
+    queryHash: hash('sha256', call.req.url ?? '', 'hex'),
     status: answer.status,
     ...(error ? { code: error.code } : {}),
     ...(answer.count === undefined ? {} : { count: answer.count }),

@@ -28,11 +28,12 @@ export function startKoa(folder) {
  * The real server, as `stele serve` starts it, on a free port.
  *
  * @param {string} data
- * @param {{ wrap?: string[], flags?: string[], nodeFlags?: string[] }} [how] wrap: a command that runs it
+ * @param {{ wrap?: string[], flags?: string[], nodeFlags?: string[] }} [how] wrap: a command that runs it;
+ *   flags: `--open` unless others are given: no keys, and nothing traced
  * @returns {Promise<Running>}
  */
-export function startStele(data, { wrap = [], flags = [], nodeFlags = extraNodeFlags() } = {}) {
-  const serve = ['serve', '--data', data, '--port', '0', '--open', '--json', '--log-level', 'warn', ...flags]
+export function startStele(data, { wrap = [], flags = ['--open'], nodeFlags = extraNodeFlags() } = {}) {
+  const serve = ['serve', '--data', data, '--port', '0', '--json', '--log-level', 'warn', ...flags]
   const [command, ...args] = [...wrap, execPath, ...nodeFlags, STELE, ...serve]
   return serverOf(command, args)
 }

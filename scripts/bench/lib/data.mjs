@@ -1,7 +1,9 @@
 // Data folders to measure with, and what they weigh.
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { initAccess } from '../../../dist/server/access-files.js'
 import { createLog, initDataFolder } from '../../../dist/server/data-folder.js'
+import { withOfflineAccess } from '../../../dist/server/offline-access.js'
 import { runProcess } from './children.mjs'
 
 /** A fresh data folder with logs of these names in it, all empty. Deduplication is on. */
@@ -12,6 +14,14 @@ export async function newDataFolder(parent, ...names) {
     await createLog(data, { name, origin: `bench.example/${name}`, allowDuplicates: false })
   }
   return data
+}
+
+/** Gives a data folder keys and a meta log. @returns {Promise<string>} a key that may append to all its logs */
+export async function withAccess(data) {
+  await initAccess(data, 'bench.example/meta')
+  const wanted = { role: 'writer', logs: '*', label: 'bench' }
+  const maker = { id: 'bench', grants: 'host' }
+  return withOfflineAccess(data, async ({ keyring }) => (await keyring.create(maker, wanted)).key)
 }
 
 /**

@@ -14,13 +14,22 @@ import { median } from './stats.mjs'
  */
 
 /**
- * @param {{ server: import('./children.mjs').Running, log?: string, connections: number, rate?: number,
+ * @param {{ server: import('./children.mjs').Running, log?: string, apiKey?: string, connections: number, rate?: number,
  *   seconds: number, warmup?: number, exchange: (target: object, connection: number) => object }} what
  * @returns {Promise<Loaded>}
  * @throws Error if anything came back that was not as it should be, refusals included
  */
-export async function loaded({ server, log = 'main', connections, rate, seconds, warmup = 0.3, exchange }) {
-  const target = parseTarget(`${server.url}/logs/${log}`)
+export async function loaded({
+  server,
+  log = 'main',
+  apiKey,
+  connections,
+  rate,
+  seconds,
+  warmup = 0.3,
+  exchange,
+}) {
+  const target = parseTarget(`${server.url}/logs/${log}`, apiKey)
   const load = new Load({ target, connections, exchange: (n) => exchange(target, n), ratePerSecond: rate })
   load.start()
   await sleep(warmup)

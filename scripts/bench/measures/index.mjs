@@ -1,4 +1,5 @@
 // All measurements, in the order in which they are made: those that want a quiet disk first.
+import * as access from './access.mjs'
 import * as audit from './audit.mjs'
 import * as batches from './batches.mjs'
 import * as lone from './lone.mjs'
@@ -29,6 +30,7 @@ import * as witness from './witness.mjs'
 export const MEASURES = [
   post,
   batches,
+  access,
   sustained,
   lone,
   witness,

@@ -54,7 +54,10 @@ async function bench(context: Context, options: BenchCommandOptions): Promise<nu
   const verifierKey = await context.keyFor(context.url)
   const bar = terminal.progress('bench')
   const onTick = (state: BenchState): void => bar.draw(() => describeState(state, sizes.durationMs))
-  const result = await runBench({ url: context.url, verifierKey, ...sizes, onTick }).finally(() => bar.end())
+  const apiKey = await context.apiKey()
+  const result = await runBench({ url: context.url, verifierKey, apiKey, ...sizes, onTick }).finally(() =>
+    bar.end(),
+  )
   if (terminal.json) await terminal.jsonLine(result)
   else for (const line of describe(result)) await terminal.line(line)
   const failed = [result.writes, result.reads, result.integrated].some(

@@ -16,6 +16,8 @@ import { Writers, type Acknowledged } from './writers.ts'
 export interface BenchOptions {
   readonly url: string
   readonly verifierKey: VerifierKey
+  /** Credentials for the server, if it takes some. */
+  readonly apiKey?: string | undefined
   /** Connections that append; 0 for none. */
   readonly writers: number
   /** Connections that ask for proofs and verify them; 0 for none. */
@@ -53,8 +55,10 @@ const LEAVES = 4096
  * @throws SteleError `usage`; as `LogClient.checkpoint`; `bad_proof` if an acknowledged entry is not in the tree
  */
 export async function runBench(options: BenchOptions): Promise<BenchResult> {
-  const target = parseTarget(options.url)
-  const log = openLogClient({ url: options.url, verifierKey: options.verifierKey })
+  const { url, verifierKey, apiKey } = options
+  const target = parseTarget(url, apiKey)
+  const headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }
+  const log = openLogClient({ url, verifierKey, headers })
   const before = (await log.checkpoint()).size
   if (options.readers > 0 && before === 0) {
     throw new SteleError(
@@ -67,7 +71,7 @@ export async function runBench(options: BenchOptions): Promise<BenchResult> {
   const figures = await run.measure()
   const after = (await log.checkpoint()).size
   checkGrowth({ before, after }, run.writers.entries)
-  const { url, batch, entryBytes } = options
+  const { batch, entryBytes } = options
   return {
     url,
     batch,

@@ -8,10 +8,12 @@ export interface Target {
   readonly authority: string
   /** Path of the log, with a slash at its end. */
   readonly prefix: string
+  /** Sent with every request. */
+  readonly apiKey?: string | undefined
 }
 
 /** @throws SteleError `usage` for anything but http: the generator speaks over plain sockets */
-export function parseTarget(url: string): Target {
+export function parseTarget(url: string, apiKey?: string): Target {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (parsed?.protocol !== 'http:') {
     throw new SteleError(
@@ -25,6 +27,7 @@ export function parseTarget(url: string): Target {
     port: port === '' ? 80 : Number(port),
     authority: host,
     prefix: pathname.endsWith('/') ? pathname : `${pathname}/`,
+    apiKey,
   }
 }
 
@@ -36,6 +39,7 @@ export function requestHead(
   body?: { readonly type: string; readonly length: number },
 ): Buffer {
   const lines = [`${method} ${target.prefix}${path} HTTP/1.1`, `Host: ${target.authority}`]
+  if (target.apiKey !== undefined) lines.push(`Authorization: Bearer ${target.apiKey}`)
   if (body) lines.push(`Content-Type: ${body.type}`, `Content-Length: ${body.length}`)
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 }

@@ -1,0 +1,81 @@
+import { encodeUtf8 } from '../../bytes/text.ts'
+import type { Attack } from './attack.ts'
+import { overwriteEntry, removeEntry, swapEntries, truncateAfter } from './database.ts'
+import { readHistory, rewriteWithoutKey } from './history.ts'
+import { client, fsck, log, logServes, monitor, thirdParty, witnessOfLog } from './lookouts.ts'
+import { monitorOnce } from './monitoring.ts'
+import { backUp, entryAt, restoreBackup } from './setting.ts'
+import type { Stage } from './stage.ts'
+
+const FORGED = encodeUtf8('Dec 10 06:55:46 host-a sshd[10]: Accepted password for root')
+/** Enough for full tiles of two levels. */
+const TWO_LEVELS = 66_000
+
+/** What somebody does who can write to the disk and has no key. The log is closed meanwhile. */
+function onDisk(task: (stage: Stage) => Promise<void>): Attack['act'] {
+  return async (stage) => {
+    await stage.stopLog()
+    await task(stage)
+  }
+}
+
+export const diskAttacks: readonly Attack[] = [
+  {
+    name: 'edit-entry',
+    title: 'overwrite entry 10 in the database',
+    lookouts: [log(undefined), logServes(10)('corrupt'), monitor('bad_entry'), fsck('entry_differs')],
+    act: onDisk((stage) => overwriteEntry(stage.data, 10, FORGED)),
+  },
+  {
+    name: 'edit-newest',
+    title: 'overwrite the newest entry in the database',
+    lookouts: [fsck('root_differs'), log('corrupt')],
+    act: onDisk((stage) => overwriteEntry(stage.data, 599, FORGED)),
+  },
+  {
+    name: 'edit-tree',
+    title: 'overwrite entry 10, its leaf hash, and every tile above it',
+    stage: { entries: TWO_LEVELS },
+    lookouts: [fsck('root_differs'), log('corrupt')],
+    act: onDisk(async (stage) => {
+      const { entries } = await readHistory(stage.data)
+      await rewriteWithoutKey(stage.data, entries.with(10, FORGED))
+    }),
+  },
+  {
+    name: 'delete',
+    title: 'delete entry 10 from the database',
+    lookouts: [fsck('corrupt'), log('corrupt')],
+    act: onDisk((stage) => removeEntry(stage.data, 10)),
+  },
+  {
+    name: 'reorder',
+    title: 'let entries 10 and 20 change places in the database',
+    lookouts: [log(undefined), logServes(20)('corrupt'), monitor('bad_entry'), fsck('entry_differs')],
+    act: onDisk((stage) => swapEntries(stage.data, 10, 20)),
+  },
+  {
+    name: 'truncate',
+    title: 'cut the database back to an older signed head',
+    lookouts: [fsck('rolled_back'), log('rolled_back')],
+    act: onDisk((stage) => truncateAfter(stage.data, 400)),
+  },
+  {
+    name: 'restore-backup',
+    title: 'put the whole data folder back to a backup, head file included',
+    lookouts: [
+      witnessOfLog('rolled_back'),
+      monitor('rollback'),
+      thirdParty('needs_log'),
+      client('rolled_back'),
+    ],
+    act: async (stage) => {
+      await backUp(stage)
+      await stage.client.append(entryAt(1000))
+      await stage.client.append(entryAt(1001))
+      // Who never saw what is taken back cannot miss it.
+      await monitorOnce(stage)
+      await restoreBackup(stage)
+    },
+  },
+]
