@@ -56,6 +56,7 @@ export async function freezeLog(
   if (!(await isDone(log, words))) {
     const { final, size } = log.integrated
     if (!final || isFurtherMark(final, words)) {
+      checkTakesEntries(log)
       const before = final ? { state: 'frozen', ...final } : { state: log.status.state, treeSize: size }
       await announce({ before, after: { state: 'frozen', ...mark } })
       await log.freeze(words)
@@ -63,6 +64,15 @@ export async function freezeLog(
   }
   const head = log.integrated
   return { head, published: log.published.timestampMs >= head.timestampMs }
+}
+
+/** What would be refused is not announced. */
+function checkTakesEntries({ origin, status, failure }: Log): void {
+  if (status.state === 'serving' || status.state === 'frozen') return
+  const reason = failure?.message ?? `it is ${status.state}`
+  throw new SteleError('log_halted', `log ${origin}: ${reason}; nothing was changed`, {
+    retryAfterSeconds: 5,
+  })
 }
 
 /** A step that was cut short behind its commit is not made twice. */
