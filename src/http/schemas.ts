@@ -163,11 +163,9 @@ export const FrozenLog = z
     treeSize: size('Final tree size.'),
     rootHash: hex('Final root hash.'),
     successor: z.string().optional(),
-    published: z
-      .boolean()
-      .meta({
-        description: 'False until enough witnesses have cosigned the final head: readers see an older one.',
-      }),
+    published: z.boolean().meta({
+      description: 'False until enough witnesses have cosigned the final head: readers see an older one.',
+    }),
   })
   .meta({ id: 'FrozenLog' })
 

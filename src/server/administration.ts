@@ -21,6 +21,8 @@ export interface Works {
   /** As `whileClosed`, for keys: whoever keeps a record of them is told. */
   changeKeys(name: string, change: () => Promise<KeyChange>): Promise<KeyChange>
   freeze(name: string, words: LastWords, announce: Announce): Promise<Frozen>
+  /** Whether one more log can be served. @throws SteleError where it cannot */
+  checkRoom?(): void
   /** There is a new log. */
   add(name: string): Promise<void>
 }
@@ -62,6 +64,7 @@ export class Administration {
     return this.#act('log_create', by, wanted.name, CREATING, async (announce) => {
       await this.#checkNew(wanted)
       const { origin, allowDuplicates, reads = 'public', heads = 'open' } = wanted
+      this.#works.checkRoom?.()
       const info = await createLog(this.#folder, wanted, Date.now(), (built) =>
         announce({
           before: null,

@@ -207,7 +207,11 @@ async function addTo(
 /** The keys that change, before and after, each with the moments of its life. */
 function plan(name: string, info: LogInfo, next: LogInfo): Planned {
   const shown = ({ keys }: LogInfo, others: LogInfo): object[] =>
-    keys.filter((key) => !others.keys.includes(key)).map(({ file: _, ...key }) => key)
+    keys
+      .filter((key) => !others.keys.includes(key))
+      .map(({ verifierKey, since, overlapUntilSeconds, retired }) => {
+        return { verifierKey, since, overlapUntilSeconds, retired }
+      })
   const parts = { [logPart(name)]: hashOf(formatLogInfo(next)) }
   return { before: shown(info, next), after: shown(next, info), parts }
 }

@@ -10,8 +10,6 @@ import { createLogMeters } from '../http/log-meters.ts'
 import { createMetrics } from '../http/metrics.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import { META_LOG } from './access-files.ts'
-import { administer } from './administer.ts'
-import { Administration } from './administration.ts'
 import { openAccess, recordStart, type Access } from './access.ts'
 import { listOf, type Config } from './config.ts'
 import { freeBytes } from './disk-room.ts'
@@ -19,8 +17,8 @@ import { hostReports } from './host-reports.ts'
 import { Host } from './host.ts'
 import { listen, stopListening } from './listen.ts'
 import { MetaEvents } from './meta-events.ts'
-import type { MetaLog } from './meta-log.ts'
-import { affordableConnections, openFileLimit } from './open-files.ts'
+import { affordableConnections, checkOpenFiles, openFileLimit } from './open-files.ts'
+import { servedAdministration } from './served-administration.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
 export interface RunningServer {
@@ -60,15 +58,21 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     checkServable(host, config.data)
     const access = await openAccess(folder, metaTarget(host), { open: config.open, nowMs: Date.now })
     await sayStarted(config, access, logger)
-    if (access.meta) events.attach(access.meta)
+    const { meta } = access
+    if (meta) events.attach(meta)
     const stopping = new AbortController()
+    const makeRoom = (logs: number): void => {
+      checkOpenFiles(logs, openFileLimit())
+      server.maxConnections = withinOpenFiles(httpLimits(config), logs, logger).maxConnections
+    }
     const server = createHttpServer({
       logs: host,
-      limits: withinOpenFiles(httpLimits(config), host, logger),
+      limits: withinOpenFiles(httpLimits(config), host.list().length, logger),
       keyring: access.keyring,
-      ...(access.meta ? { administration: administrationOf(folder, host, access.meta) } : {}),
       gate: gateOf(config, host, access),
-      ...(access.meta ? { trail: access.meta } : {}),
+      ...(meta
+        ? { trail: meta, administration: servedAdministration({ folder, host, meta, makeRoom }) }
+        : {}),
       logger,
       disk,
       slowRequestMs: config['slow-request-ms'],
@@ -91,23 +95,6 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
     await host.close()
     throw error
   }
-}
-
-function administrationOf(folder: string, host: Host, meta: MetaLog): Administration {
-  return new Administration({
-    folder,
-    administer: (act, task) => administer({ folder, meta }, act, task),
-    works: {
-      whileClosed: (name, task) => host.whileClosed(name, task),
-      freeze: (name, words, announce) => host.freeze(name, words, announce),
-      add: (name) => host.add(name),
-      changeKeys(name, change) {
-        if (name !== META_LOG) return host.changeKeys(name, change)
-        const how = 'stop the server, and use "stele log" on its folder'
-        throw new SteleError('usage', `the keys of the meta log cannot change while it is written: ${how}`)
-      },
-    },
-  })
 }
 
 function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typeof createGate> {
@@ -173,9 +160,9 @@ function checkServable(host: Host, folder: string): void {
   if (first?.failure && logs.every((hosted) => !hosted.log)) throw first.failure
 }
 
-function withinOpenFiles(limits: HttpLimits, host: Host, logger: Logger): HttpLimits {
+function withinOpenFiles(limits: HttpLimits, logs: number, logger: Logger): HttpLimits {
   const files = openFileLimit()
-  const maxConnections = affordableConnections(limits.maxConnections, host.list().length, files)
+  const maxConnections = affordableConnections(limits.maxConnections, logs, files)
   if (maxConnections < limits.maxConnections) {
     const fields = { configured: limits.maxConnections, maxConnections, files }
     logger.warn(fields, 'max-connections is lowered to what the limit on open files (ulimit -n) leaves')

@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import type * as z from 'zod'
 import { encodeUtf8 } from '../../bytes/text.ts'
 import { Transport } from '../../client/transport.ts'
 import { SteleError } from '../../errors.ts'

@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import type * as z from 'zod'
 import { Transport, type Answer } from '../../client/transport.ts'
 import { hasCode } from '../../errors.ts'
 import { LogList, Readiness, Scrub } from '../../http/schemas.ts'
