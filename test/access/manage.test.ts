@@ -1,7 +1,9 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openCheckpoint } from '../../src/note/checkpoint.ts'
-import { parseVerifierKey } from '../../src/note/key.ts'
+import { generateCosignerKey } from '../../src/note/cosigner.ts'
+import { KEY_TYPE } from '../../src/note/key-id.ts'
+import { formatVerifierKey, parseVerifierKey } from '../../src/note/key.ts'
 import { logFiles } from '../../src/server/data-folder.ts'
 import { Instance } from './instance.ts'
 
@@ -154,4 +156,37 @@ test('heads that are signed after a rotation over HTTP carry the new line', asyn
   const checkpoint = String((await at.ask('GET', '/logs/main/checkpoint')).body['text'])
   const verifiers = [parseVerifierKey(String(body['verifierKey']))]
   expect(openCheckpoint(checkpoint, { origin: 'log.example/main', verifiers }).checkpoint.size).toBe(1)
+})
+
+test('a policy holds from the moment it is set, and readers keep what they saw when it goes and comes again', async () => {
+  const at = await Instance.started()
+  const writer = await at.key('writer')
+  const append = async (text: string): Promise<number> =>
+    (await at.ask('POST', '/logs/main/v1/entries', writer, text)).status
+  const shown = async (): Promise<unknown> => (await at.ask('GET', '/v1/logs/main')).body['treeSize']
+  const witness = formatVerifierKey(
+    generateCosignerKey('witness.example/w', KEY_TYPE.ed25519Cosignature).verifier,
+  )
+  const set = (policy: string | null) => at.manage('/v1/logs/main/policy', { policy })
+  expect((await set(`witness w ${witness}\nquorum w\n`)).body['code']).toBe('usage')
+  expect(await append('one')).toBe(200)
+  // Nobody listens there: the head that the log is opened with is never confirmed.
+  const absent = `witness w ${witness} http://127.0.0.1:9/\nquorum w\n`
+  expect((await set(absent)).status).toBe(200)
+  expect((await at.ask('GET', '/v1/logs/main')).body['state']).toBe('confirming')
+  expect(await append('two')).toBe(503)
+  expect(await shown()).toBe(1)
+  expect((await at.manage('/v1/logs/main/freeze', {})).body['code']).toBe('log_halted')
+  expect((await set(null)).status).toBe(200)
+  expect(await append('two')).toBe(200)
+  expect(await shown()).toBe(2)
+  expect((await set(absent)).status).toBe(200)
+  expect(await shown()).toBe(2)
+  await at.stop()
+  expect((await at.lines('admin')).map(({ act }) => act)).toEqual([
+    'key_create',
+    'log_set_policy',
+    'log_set_policy',
+    'log_set_policy',
+  ])
 })
