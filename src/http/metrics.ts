@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { LogDirectory } from './directory.ts'
 import { registerScrubMetrics } from './scrub-metrics.ts'
+import { registerTrailMetrics, type TrailStatus } from './trail-metrics.ts'
 import { createLogMeters, type LogMeters } from './log-meters.ts'
 
 /** Counts requests, and tells Prometheus about them and about the logs. */
@@ -22,13 +23,15 @@ export interface MetricsSources {
   readonly meters?: LogMeters
   /** Bytes that are free where the logs are; undefined when that cannot be said. */
   readonly freeBytes?: () => Promise<number | undefined>
+  /** What the meta log does, where there is one. */
+  readonly trail?: (() => TrailStatus) | undefined
 }
 
 /** Metrics with a registry of their own: two servers can live in one process. */
 export function createMetrics(
   logs: LogDirectory,
   nowMs: () => number,
-  { meters = createLogMeters(), freeBytes }: MetricsSources = {},
+  { meters = createLogMeters(), freeBytes, trail }: MetricsSources = {},
 ): Metrics {
   const { registry } = meters
   collectDefaultMetrics({ register: registry })
@@ -53,6 +56,7 @@ export function createMetrics(
   })
   registerLogGauges(registry, logs, nowMs)
   registerScrubMetrics(registry, logs)
+  if (trail) registerTrailMetrics(registry, trail)
   if (freeBytes) registerDisk(registry, freeBytes)
   // Finding a series by its labels costs more than counting.
   const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()

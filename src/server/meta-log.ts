@@ -1,5 +1,6 @@
 import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
+import type { TrailStatus } from '../http/trail-metrics.ts'
 import type { Traced, Trail } from '../http/trail.ts'
 import { withParts, type Configuration, type Parts } from './configuration.ts'
 import { DeniedTally } from './denied-tally.ts'
@@ -39,6 +40,8 @@ export class MetaLog implements Trail {
   /** The configuration that was recorded last, and how many pages ago. */
   #configuration: Configuration | undefined
   #pagesSince = 0
+  #written = 0
+  #failed = 0
   #writing: Promise<void> | undefined
 
   /** @param configuration what a log that is opened by hand has recorded last */
@@ -49,9 +52,8 @@ export class MetaLog implements Trail {
     this.#denied = new DeniedTally(nowMs, (line) => this.write(line))
   }
 
-  /** Lines that are not on disk yet. */
-  get waiting(): number {
-    return this.#waiting.length
+  get status(): TrailStatus {
+    return { waiting: this.#waiting.length, written: this.#written, failed: this.#failed }
   }
 
   /** The configuration that was recorded last. */
@@ -124,9 +126,11 @@ export class MetaLog implements Trail {
         const pages = pagesOf(lines)
         await log.append(pages)
         this.#remind(pages.length)
+        this.#written += lines.length
         for (const line of lines) line.resolve()
       } catch (error) {
         const reason = untraceable((error as Error).message, error)
+        this.#failed += lines.length
         for (const line of lines) line.reject(reason)
       }
     }

@@ -76,7 +76,11 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       logger,
       disk,
       slowRequestMs: config['slow-request-ms'],
-      metrics: createMetrics(host, Date.now, { meters, freeBytes: disk.freeBytes }),
+      metrics: createMetrics(host, Date.now, {
+        meters,
+        freeBytes: disk.freeBytes,
+        trail: access.meta && (() => access.meta!.status),
+      }),
       nowMs: Date.now,
       stopping: stopping.signal,
     })

@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import { KEY_TYPE } from '../../src/note/key-id.ts'
 import { parseVerifierKey } from '../../src/note/key.ts'
+import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
 import { createLog, initDataFolder, logFiles } from '../../src/server/data-folder.ts'
 import { startServer } from '../../src/server/start.ts'
@@ -40,7 +41,7 @@ const dashboard = JSON.parse(readText('scripts/deploy/grafana-dashboard.json')) 
 const targets = dashboard.panels.flatMap(({ title, targets: all = [] }) =>
   all.map((target) => ({ title, ...target })),
 )
-const functions = ['rate', 'increase', 'sum', 'histogram_quantile', 'predict_linear']
+const functions = ['rate', 'increase', 'sum', 'time', 'histogram_quantile', 'predict_linear']
 
 /** What Prometheus itself adds to every sample. */
 const ADDED = ['instance', 'job']
@@ -49,6 +50,7 @@ const ADDED = ['instance', 'job']
 async function metricsOfServer(): Promise<string> {
   const [folder, witnessFolder] = [`${testFolder()}/data`, `${testFolder()}/witness`]
   await initDataFolder(folder)
+  await initAccess(folder, 'log.example/meta')
   const log = await createLog(folder, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
   const info = await createWitness(witnessFolder, 'witness.example/w', [KEY_TYPE.ed25519Cosignature])
   const own = verifiersOf(await readWitnessKeys(witnessFolder, info))
