@@ -15,11 +15,11 @@ export interface AddressSet {
 export function parseAddressSet(ranges: readonly string[], what: string): AddressSet {
   const list = new BlockList()
   for (const range of ranges) {
-    const [address = '', bits] = range.split('/')
+    const [address = '', bits, ...rest] = range.split('/')
     const version = isIP(address)
     const most = version === 4 ? 32 : 128
     const prefix = bits === undefined ? most : /^[0-9]{1,3}$/.test(bits) ? Number(bits) : Infinity
-    if (version === 0 || prefix > most) {
+    if (version === 0 || prefix > most || rest.length > 0) {
       throw new SteleError(
         'usage',
         `${what}: expected an address or a network such as 10.0.0.0/8 or 2001:db8::/32, got "${range}"`,

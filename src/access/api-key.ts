@@ -82,3 +82,8 @@ function randomLetters(count: number): string {
 export function parseLeadingId(authorization: string | undefined): string | undefined {
   return /^Bearer +st_[a-z]+_([a-z2-7]{16})_/i.exec(authorization ?? '')?.[1]
 }
+
+/** A text with the secret of each key in it covered, also where it was cut: for what is written down of URLs. */
+export function withoutSecrets(text: string): string {
+  return text.includes('st_') ? text.replaceAll(/(st_[a-z]+_[a-z2-7]{16}_)[a-z2-7_]+/g, '$1...') : text
+}

@@ -1,6 +1,13 @@
 import { SteleError } from '../errors.ts'
 import { parseAddressSet, type AddressSet } from './address.ts'
-import { generateApiKey, hashOfKey, isKeyOfHash, parseApiKey, type ApiKey } from './api-key.ts'
+import {
+  generateApiKey,
+  hashOfKey,
+  isKeyOfHash,
+  parseApiKey,
+  withoutSecrets,
+  type ApiKey,
+} from './api-key.ts'
 import type { Caller, Grant, LogScope } from './caller.ts'
 import { infoOf, stateOf, type KeyInfo, type KeyRecord } from './key-record.ts'
 import { GRANTABLE, type Role } from './role.ts'
@@ -218,6 +225,9 @@ function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; re
   const { role, logs, label, addresses, requestsPerSecond } = wanted
   const key: ApiKey = generateApiKey(role)
   if (addresses) parseAddressSet(addresses, 'addresses')
+  if ([label, logs].flat().some((text) => withoutSecrets(text) !== text)) {
+    throw new SteleError('usage', 'label, logs: expected words, got an API key, which would be kept for ever')
+  }
   const record: KeyRecord = {
     id: key.id,
     role,

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { clientAddress, type AddressSet } from '../access/address.ts'
-import { anonymous, decide, type Caller } from '../access/caller.ts'
+import { anonymous, decide, type Caller, type Decision } from '../access/caller.ts'
 import type { Keyring } from '../access/keyring.ts'
 import { SteleError } from '../errors.ts'
 import type { LogDirectory } from './directory.ts'
@@ -15,7 +15,8 @@ export interface Gate {
   /**
    * Who sends a request, if they may.
    *
-   * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`; `not_found` for a log that they may not know of
+   * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`; `not_found` for a log that they may not know of;
+   *   as `Denied` where it is known who they are
    */
   admit(route: Route, call: Incoming): Caller | Promise<Caller>
 }
@@ -47,15 +48,20 @@ export function createGate(parts: GateParts): Gate {
   const addressOf = (req: IncomingMessage): string =>
     clientAddress(req.socket.remoteAddress ?? '', forwardedFor(req), trustedProxies)
 
+  const decisionOn = (caller: Caller, { permission }: Route, name: string | undefined): Decision => {
+    if (name === undefined) return decide(caller, permission)
+    const hosted = logs.get(name)
+    // A name that nobody uses is refused here too, not by its route: whoever tries names finds no difference, in what
+    // is answered, in what is written down, nor in the time that takes.
+    return hosted ? decide(caller, permission, hosted) : 'absent'
+  }
+
   const check = (route: Route, call: Incoming, caller: Caller): Caller => {
     const name = call.path['log']
-    const hosted = name === undefined ? undefined : logs.get(name)
-    // A log that is not there has nothing to protect, and its route says so.
-    if (name !== undefined && !hosted) return caller
     if (openMetrics && route.permission === 'read_metrics') return caller
-    checkPage(call.req, route, caller)
-    switch (decide(caller, route.permission, hosted)) {
+    switch (decisionOn(caller, route, name)) {
       case 'allowed':
+        checkPage(call.req, route, caller)
         return caller
       case 'absent':
         throw noSuchLog(name ?? '')
@@ -69,31 +75,46 @@ export function createGate(parts: GateParts): Gate {
     }
   }
 
+  const letIn = (route: Route, call: Incoming, caller: Caller, own?: number): Caller => {
+    try {
+      rates.take(caller, own)
+      return check(route, call, caller)
+    } catch (error) {
+      throw error instanceof SteleError ? new Denied(caller, error) : error
+    }
+  }
+
   return {
     addressOf,
     admit(route, call) {
       const address = addressOf(call.req)
       const credentials = bearerOf(call.req)
-      if (credentials === undefined) {
-        const caller = anonymous(address)
-        rates.take(caller)
-        return check(route, call, caller)
-      }
+      if (credentials === undefined) return letIn(route, call, anonymous(address))
       const refused = (error: unknown): never => {
         // Whoever guesses is slowed down; whoever comes from the same network with the right key is not.
         if (error instanceof SteleError && error.code === 'unauthenticated') rates.countGuess(address)
         throw error
       }
       if (tokens && !credentials.startsWith('st_')) {
-        return tokens.authenticate(credentials, address).then((caller) => {
-          rates.take(caller)
-          return check(route, call, caller)
-        }, refused)
+        return tokens.authenticate(credentials, address).then((caller) => letIn(route, call, caller), refused)
       }
       const { caller, record } = authenticated(keyring, credentials, address, refused)
-      rates.take(caller, record.requestsPerSecond)
-      return check(route, call, caller)
+      return letIn(route, call, caller, record.requestsPerSecond)
     },
+  }
+}
+
+/** A refusal of somebody who is known by then, so that the trail can say who it was rather than who it claimed to be. */
+export class Denied extends SteleError {
+  readonly caller: Caller
+
+  constructor(caller: Caller, { code, message, retryAfterSeconds, limit, cause }: SteleError) {
+    super(code, message, {
+      cause,
+      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+      ...(limit === undefined ? {} : { limit }),
+    })
+    this.caller = caller
   }
 }
 

@@ -18,12 +18,14 @@ export function readinessOf(deps: HttpDeps): (call: { readonly caller: Caller })
   const verified = new WeakSet<SignedHead>()
   return async ({ caller }) => {
     const disk = await diskState(deps)
-    const logs = deps.logs.list().map((hosted) => {
-      const state = logState(hosted, deps, verified)
-      // What is not ready counts, whoever asks; which log it is only those learn who may know of it.
-      return sees(caller, hosted) ? state : { name: 'a private log', ready: state.ready, state: state.state }
-    })
-    const ready = logs.every((log) => log.ready) && (disk?.ready ?? true)
+    const hosted = deps.logs.list()
+    const states = hosted.map((one) => logState(one, deps, verified))
+    const shown = states.filter((_, i) => sees(caller, hosted[i]!))
+    // What is not ready counts, whoever asks; of logs that a caller may not know of, they learn that and no more.
+    const logsReady = states.every((log) => log.ready)
+    const unseen = !logsReady && shown.every((log) => log.ready)
+    const logs = unseen ? [...shown, { name: 'a private log', ready: false, state: 'failed' }] : shown
+    const ready = logsReady && (disk?.ready ?? true)
     const body = { status: ready ? 'ready' : 'not ready', logs, ...(disk ? { disk } : {}) } as const
     return json(Readiness, body, NO_STORE, ready ? 200 : 503)
   }

@@ -6,6 +6,7 @@ import { watcherOf } from './answered.ts'
 import type { HttpDeps } from './deps.ts'
 import { asSteleError, problemAnswer } from './errors.ts'
 import { requestIds } from './request-id.ts'
+import { Denied } from './gate.ts'
 import type { Incoming, Route } from './route.ts'
 
 /** Puts a route to work for one request. Never rejects: whatever fails becomes an answer here, and nowhere else. */
@@ -39,7 +40,8 @@ export function server(deps: HttpDeps): Serve {
     try {
       caller = await gate.admit(route, call)
     } catch (error) {
-      return { ...refused(route, error), denied: true }
+      const known = error instanceof Denied ? { caller: error.caller } : {}
+      return { ...known, ...refused(route, error), denied: true }
     }
     try {
       // What could not be written down afterwards is not begun.

@@ -139,6 +139,21 @@ export class Log {
     return this.#parts.store.readEntries(begin, end, maxBytes)
   }
 
+  /**
+   * Entries [begin, end) that are on disk, also such as no reader is shown yet: for who wrote them.
+   *
+   * @throws SteleError `not_found` beyond the integrated size
+   */
+  readIntegrated(begin: number, end: number): Promise<Uint8Array[]> {
+    if (end > this.integrated.size) {
+      throw new SteleError(
+        'not_found',
+        `entries ${begin} to ${end}: the tree has ${this.integrated.size} leaves`,
+      )
+    }
+    return this.#parts.store.readEntries(begin, end)
+  }
+
   /** Leaf hashes by index, for indexes below the published size. */
   async readLeafHashes(indexes: readonly number[]): Promise<Hash[]> {
     for (const index of indexes) this.#checkPublished(index + 1, `leaf ${index}`)

@@ -3,7 +3,7 @@ import { accessState, formatAccessState } from '../access/state.ts'
 import { SteleError } from '../errors.ts'
 import { accessPath, META_LOG, readAccess, writeAccess } from './access-files.ts'
 import { administer } from './administer.ts'
-import { ACCESS, changedParts, hashOf, readConfiguration } from './configuration.ts'
+import { ACCESS, changedParts, hashOf, readConfiguration, type Configuration } from './configuration.ts'
 import { lastConfiguration } from './last-configuration.ts'
 import { MetaLog, type MetaTarget } from './meta-log.ts'
 
@@ -35,8 +35,8 @@ export async function openAccess(
       meta: undefined,
     }
   }
-  const found = target.log && (await lastConfiguration(target.log).catch(() => undefined))
-  const meta = new MetaLog(target, nowMs, found)
+  // What cannot be read now is asked for again before anything is written.
+  const meta = new MetaLog(target, nowMs, await recall(target).catch(() => undefined))
   const keyring = new Keyring(state, {
     nowMs,
     apply: ({ act, by, before, after, state: next }) =>
@@ -49,8 +49,10 @@ export async function openAccess(
 }
 
 /**
- * Writes down that a server begins, and with which configuration.
+ * Writes down that a server begins, and with which configuration. Until that is done no request is let through that
+ * would have to be written down.
  *
+ * @param target where the meta log is: when it could not be opened before, what it says is read now
  * @param options of the server, none of them secret
  * @returns the parts of the configuration that nobody recorded a change of
  * @throws SteleError `untraceable`
@@ -58,15 +60,27 @@ export async function openAccess(
 export async function recordStart(
   folder: string,
   meta: MetaLog,
+  target: MetaTarget,
   server: { readonly version: string; readonly options: object },
 ): Promise<readonly string[]> {
-  const before = meta.configuration
+  meta.hold('it does not say yet that this server has started')
+  const before = meta.configuration ?? (await recall(target))
   const configuration = await readConfiguration(folder, server.options)
   // The first start has nothing to compare with; nor have the options, as long as only commands wrote here.
   const known = before && { options: configuration['options'] ?? '', ...before }
   const changed = known ? changedParts(known, configuration) : []
   await meta.write({ kind: 'start', version: server.version, configuration, changed })
+  meta.hold(undefined)
   return changed
+}
+
+/** What the meta log recorded last. @throws SteleError `untraceable` */
+async function recall({ log }: MetaTarget): Promise<Configuration | undefined> {
+  try {
+    return log && (await lastConfiguration(log))
+  } catch (cause) {
+    throw new SteleError('untraceable', `the meta log cannot be read: ${(cause as Error).message}`, { cause })
+  }
 }
 
 function withoutAccess(folder: string): SteleError {

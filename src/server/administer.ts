@@ -1,6 +1,5 @@
 import { SteleError } from '../errors.ts'
 import { readConfiguration, withParts, type Configuration, type Parts } from './configuration.ts'
-import type { AdminLine } from './meta-line.ts'
 import type { MetaLog } from './meta-log.ts'
 
 /** Something that changes what an instance is, or who may use it. */
@@ -63,25 +62,17 @@ async function record({ folder, meta }: Records, act: Act, planned: Planned): Pr
   const { before, after, parts = {} } = planned
   const onDisk = await readParts(folder, parts)
   const found = meta.configuration ?? (await readConfiguration(folder, undefined))
-  // From here to the write nothing waits: each line builds on the configuration of the one before.
-  const recorded = meta.configuration ?? found
-  const changed = Object.keys(parts).filter((name) => recorded[name] !== onDisk[name])
-  const configuration = withParts(recorded, parts)
-  const line: AdminLine = {
-    kind: 'admin',
-    ...act,
-    before,
-    after,
-    ...(changed.length === 0 ? {} : { changed }),
-    configuration,
-  }
-  try {
-    await meta.write(line)
-  } catch (error) {
-    // Nothing will be done: what is written next must not claim it.
-    meta.correct(pick(recorded, parts))
-    throw error
-  }
+  await meta.writeChange((recorded = found) => {
+    const changed = Object.keys(parts).filter((name) => recorded[name] !== onDisk[name])
+    return {
+      kind: 'admin',
+      ...act,
+      before,
+      after,
+      ...(changed.length === 0 ? {} : { changed }),
+      configuration: withParts(recorded, parts),
+    }
+  })
 }
 
 async function recordFailure(
@@ -94,16 +85,15 @@ async function recordFailure(
     const onDisk = await readParts(folder, parts)
     const { code, message } =
       error instanceof SteleError ? error : { code: 'internal', message: (error as Error).message }
-    const configuration = withParts(meta.configuration ?? {}, onDisk)
-    await meta.write({
+    await meta.writeChange((recorded = {}) => ({
       kind: 'admin',
       act: `${act}_failed`,
       ...rest,
       before,
       after,
       error: { code, message },
-      configuration,
-    })
+      configuration: withParts(recorded, onDisk),
+    }))
   } catch {
     // What cannot be written now, the next start says: it compares the configuration that was announced with what is.
   }

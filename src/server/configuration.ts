@@ -12,6 +12,10 @@ export type Parts = Readonly<Record<string, string | undefined>>
 /** The part that is the server's own options, and the one that is the keys. */
 const OPTIONS = 'options'
 export const ACCESS = 'access'
+/** The part that stands for all logs where there are too many to name each. */
+const LOGS = 'logs'
+/** 100 parts of at most 140 bytes, and before and after of a key of 16 KiB, are less than an entry's 65,535 bytes. */
+const MOST_PARTS = 100
 
 /** The part that is a log's `log.json`. */
 export const logPart = (name: string): string => `log ${name}`
@@ -33,16 +37,23 @@ export async function readConfiguration(
   const parts: Record<string, string> = {}
   if (options) parts[OPTIONS] = hashOf(JSON.stringify(options))
   else if (before[OPTIONS] !== undefined) parts[OPTIONS] = before[OPTIONS]
+  const access = await readTextFile(join(folder, 'access.json'))
+  if (access !== undefined) parts[ACCESS] = hashOf(access)
+  return { ...parts, ...(await readLogParts(folder)) }
+}
+
+/** Each log's own parts; of very many logs one part, since all of it stands in one line of the meta log. */
+async function readLogParts(folder: string): Promise<Configuration> {
+  const parts: Record<string, string> = {}
   const put = async (name: string, path: string): Promise<void> => {
     const text = await readTextFile(path)
     if (text !== undefined) parts[name] = hashOf(text)
   }
-  await put(ACCESS, join(folder, 'access.json'))
   for (const name of await listLogs(folder)) {
     await put(logPart(name), logFiles(folder, name).info)
     await put(policyPart(name), logFiles(folder, name).policy)
   }
-  return parts
+  return Object.keys(parts).length > MOST_PARTS ? { [LOGS]: hashOf(JSON.stringify(parts)) } : parts
 }
 
 /** The parts that differ, sorted. */

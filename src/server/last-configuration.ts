@@ -10,11 +10,11 @@ const FARTHEST = 2 * REMINDER_PAGES
 
 const lineSchema = z.object({ configuration: z.record(z.string(), z.string()) })
 
-/** The configuration that a meta log recorded last; undefined in one that has none yet. */
+/** The configuration that a meta log recorded last, published or not; undefined in one that has none yet. */
 export async function lastConfiguration(log: Log): Promise<Configuration | undefined> {
-  const { size } = log.published
+  const { size } = log.integrated
   for (let end = size; end > Math.max(0, size - FARTHEST); end -= STEP) {
-    const pages = await log.readEntries(Math.max(0, end - STEP), end)
+    const pages = await log.readIntegrated(Math.max(0, end - STEP), end)
     for (const page of pages.reverse()) {
       const found = lastOf(new TextDecoder().decode(page))
       if (found) return found

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Caller } from '../access/caller.ts'
-import { parseLeadingId } from '../access/api-key.ts'
+import { parseLeadingId, withoutSecrets } from '../access/api-key.ts'
 import type { Traced } from '../http/trail.ts'
 import type { Configuration } from './configuration.ts'
 
@@ -131,8 +131,9 @@ function targetOf(
   const log = path['log']
   return {
     route: `${req.method ?? ''} ${route.path}`,
-    ...(log === undefined ? {} : { log: log.slice(0, 64) }),
-    query: (req.url ?? '').slice(0, SHOWN_LENGTH),
+    ...(log === undefined ? {} : { log: withoutSecrets(log).slice(0, 64) }),
+    // Whoever sends a key in a URL has told it to all that stand between; this log does not keep it for ever.
+    query: withoutSecrets(req.url ?? '').slice(0, SHOWN_LENGTH),
   }
 }
 

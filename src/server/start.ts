@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { parseAddressSet } from '../access/address.ts'
-import { hasCode, SteleError } from '../errors.ts'
+import { SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
 import { RequestRates } from '../http/rates.ts'
 import { createHttpServer } from '../http/server.ts'
@@ -10,7 +10,7 @@ import { createLogMeters } from '../http/log-meters.ts'
 import { createMetrics } from '../http/metrics.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import { META_LOG } from './access-files.ts'
-import { openAccess, recordStart, type Access } from './access.ts'
+import { openAccess, type Access } from './access.ts'
 import { listOf, type Config } from './config.ts'
 import { freeBytes } from './disk-room.ts'
 import { hostReports } from './host-reports.ts'
@@ -18,6 +18,8 @@ import { Host } from './host.ts'
 import { listen, stopListening } from './listen.ts'
 import { MetaEvents } from './meta-events.ts'
 import { affordableConnections, checkOpenFiles, openFileLimit } from './open-files.ts'
+import type { MetaTarget } from './meta-log.ts'
+import { sayStarted } from './say-started.ts'
 import { servedAdministration } from './served-administration.ts'
 import { httpLimits, logSettings } from './settings.ts'
 
@@ -56,11 +58,19 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   })
   try {
     checkServable(host, config.data)
-    const access = await openAccess(folder, metaTarget(host), { open: config.open, nowMs: Date.now })
-    await sayStarted(config, access, logger)
+    const target = metaTarget(host)
+    const access = await openAccess(folder, target, { open: config.open, nowMs: Date.now })
+    const stopping = new AbortController()
+    await sayStarted(access, {
+      folder: config.data,
+      server: { version: packageVersion(), options: config },
+      target,
+      logger,
+      retryMs: REOPEN_AFTER_MS,
+      stopping: stopping.signal,
+    })
     const { meta } = access
     if (meta) events.attach(meta)
-    const stopping = new AbortController()
     const makeRoom = (logs: number): void => {
       checkOpenFiles(logs, openFileLimit())
       server.maxConnections = withinOpenFiles(httpLimits(config), logs, logger).maxConnections
@@ -116,26 +126,11 @@ function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typ
 }
 
 /** Whatever the host makes of the meta log at the moment: it may be closed and opened again meanwhile. */
-function metaTarget(host: Host): { readonly log: ReturnType<Host['list']>[number]['log'] } {
+function metaTarget(host: Host): MetaTarget {
   return {
     get log() {
       return host.get(META_LOG)?.log
     },
-  }
-}
-
-async function sayStarted(config: Config, { meta }: Access, logger: Logger): Promise<void> {
-  if (!meta) return logger.warn('open, and without access control: nothing is traced')
-  try {
-    const server = { version: packageVersion(), options: config }
-    const changed = await recordStart(config.data, meta, server)
-    if (changed.length > 0) {
-      logger.warn({ changed }, `changed while nobody recorded it: ${changed.join(', ')}`)
-    }
-  } catch (error) {
-    // Public logs can be read all the same; everything that takes a key is refused until the meta log is back.
-    if (!hasCode(error, 'untraceable')) throw error
-    logger.error({ code: error.code }, error.message)
   }
 }
 
@@ -144,10 +139,7 @@ function closeLogs(host: Host, { meta }: Access): Promise<void> {
   if (!meta) return host.close()
   return host.close({
     name: META_LOG,
-    before: async () => {
-      await meta.write({ kind: 'stop' }).catch(() => undefined)
-      await meta.close()
-    },
+    before: () => meta.close({ kind: 'stop' }),
   })
 }
 

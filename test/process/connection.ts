@@ -18,12 +18,15 @@ export class Connection {
   readonly #url: string
   readonly #agent: Agent
   readonly #localAddress: string | undefined
+  readonly #headers: Readonly<Record<string, string>>
 
   /**
    * @param url what all paths are added to
    * @param localAddress to come from another address than others, of 127.0.0.0/8
+   * @param key an API key for every request
    */
-  constructor(url: string, { localAddress }: { localAddress?: string } = {}) {
+  constructor(url: string, { localAddress, key }: { localAddress?: string; key?: string } = {}) {
+    this.#headers = key === undefined ? {} : { authorization: `Bearer ${key}` }
     this.#url = url
     this.#agent = new Agent({ keepAlive: true, maxSockets: 1 })
     this.#localAddress = localAddress
@@ -36,7 +39,7 @@ export class Connection {
         method,
         agent: this.#agent,
         ...(this.#localAddress === undefined ? {} : { localAddress: this.#localAddress }),
-        headers: { ...headers, ...(body ? { 'content-length': body.length } : {}) },
+        headers: { ...this.#headers, ...headers, ...(body ? { 'content-length': body.length } : {}) },
       })
       sent.on('error', reject)
       sent.on('response', (response) => {

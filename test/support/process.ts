@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
 /** The command line as it is built: these tests run what users run. */
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
 /** How a process ended: an exit code, or the signal that ended it. */
 export interface Exit {
@@ -18,6 +18,8 @@ export interface ServeOptions {
   /** Stands before `node` on the command line: a program that becomes node, or traces it, under the same pid. */
   readonly wrapper?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** Whether anybody may append without a key. Default true. */
+  readonly open?: boolean
 }
 
 /** A server in a process of its own, on a free port. Killed when the test has finished, if it still runs then. */
@@ -29,8 +31,9 @@ export class ServerProcess {
   readonly #child: ChildProcess
   readonly #lines: string[] = []
 
-  constructor(folder: string, { flags = [], wrapper = [], env = {} }: ServeOptions = {}) {
-    const node = [process.execPath, MAIN, 'serve', '--data', folder, '--port', '0', '--open', ...flags]
+  constructor(folder: string, { flags = [], wrapper = [], env = {}, open = true }: ServeOptions = {}) {
+    const serve = ['serve', '--data', folder, '--port', '0', ...(open ? ['--open'] : []), ...flags]
+    const node = [process.execPath, MAIN, ...serve]
     const [program, ...args] = [...wrapper, ...node]
     this.#child = spawn(program!, args, {
       env: { ...process.env, ...env },
