@@ -23,6 +23,7 @@ import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
 import { serveCommand } from './commands/serve.ts'
 import { startCommand } from './commands/start.ts'
+import { statusCommand } from './commands/status.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { witnessCommand } from './commands/witness.ts'
 import { DEFAULT_DATA, DEFAULT_URL } from './context.ts'
@@ -51,6 +52,7 @@ export function createProgram(actions: Actions, io: Io): Command {
     keyCommand,
     accessCommand,
     metaCommand,
+    statusCommand,
     configCommand,
     logCommand,
     keygenCommand,

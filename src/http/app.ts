@@ -9,11 +9,14 @@ import { entryRoutes } from './entry-routes.ts'
 import { withoutMethod } from './fallbacks.ts'
 import { instanceRoutes } from './instance-routes.ts'
 import { koaOf } from './koa.ts'
+import { logAdminRoutes } from './log-admin-routes.ts'
+import { logKeyAdminRoutes } from './log-key-admin-routes.ts'
 import { keyRoutes } from './key-routes.ts'
 import { SILENT } from './logger.ts'
 import { openApiDocument, type OpenApiDocument } from './openapi.ts'
 import { proofRoutes } from './proof-routes.ts'
 import { isReadable, type Route } from './route.ts'
+import { scrubRoutes } from './scrub-routes.ts'
 import { server } from './serve.ts'
 import { staticRoutes } from './static-routes.ts'
 
@@ -50,6 +53,9 @@ export function createApp(deps: HttpDeps): App {
     ...keyRoutes(deps),
     ...ctRoutes(deps),
     ...apiKeyRoutes(deps, bodies),
+    ...logAdminRoutes(deps, bodies),
+    ...logKeyAdminRoutes(deps, bodies),
+    ...scrubRoutes(deps),
     ...instanceRoutes(deps, describe),
   ]
   const routes = [...routed, ...fixed.routes]

@@ -1,3 +1,4 @@
+import type { LogAdministration } from './administration.ts'
 import type { LogDirectory } from './directory.ts'
 import type { Keyring } from '../access/keyring.ts'
 import type { Gate } from './gate.ts'
@@ -17,6 +18,8 @@ export interface HttpDeps {
   readonly gate: Gate
   /** The API keys of this server; without them their routes are not there. */
   readonly keyring?: Keyring
+  /** Changes logs; without it the routes that do are not there. */
+  readonly administration?: LogAdministration
   /** Where every authenticated and every denied request is written down, before its answer leaves. */
   readonly trail?: Trail
   /** The clock: milliseconds since 1970. */

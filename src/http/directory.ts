@@ -40,6 +40,8 @@ export interface HostedLog extends LogAccess {
   readonly failure: SteleError | undefined
   /** What its scrubber says; undefined without one. */
   readonly scrub?: ScrubStatus | undefined
+  /** Begins a pass of the scrubber, if there is one. */
+  scrubNow?(): void
 }
 
 /** The logs of an instance. Asked anew at each request, so that a log can be reopened meanwhile. */

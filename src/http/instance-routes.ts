@@ -4,16 +4,14 @@ import { json, type Answer } from './answer.ts'
 import type { HttpDeps } from './deps.ts'
 import type { HostedLog, LogDirectory } from './directory.ts'
 import { docsPage } from './docs-page.ts'
-import { base64Of, hexOf } from './encoding.ts'
 import { CORS_HEADERS, NO_CACHE, NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { htmlAnswer } from './html.ts'
 import { indexPage } from './index-page.ts'
 import type { OpenApiDocument } from './openapi.ts'
 import { readinessOf } from './readiness.ts'
-import { rootRoute, type Route } from './route.ts'
-import { Document, Health, LogList, Readiness, Text } from './schemas.ts'
-import { withoutPaths } from './without-paths.ts'
-import type * as z from 'zod'
+import { describeLog } from './log-description.ts'
+import { hostedRoute, rootRoute, type Route } from './route.ts'
+import { Document, Health, LogDescription, LogList, Readiness, Text } from './schemas.ts'
 
 const READ = { ...CORS_HEADERS, ...NO_CACHE }
 
@@ -37,6 +35,18 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       answers: { 200: { description: 'All of them.', content: { 'application/json': LogList } } },
       errors: [],
       handle: ({ caller }) => json(LogList, { logs: visible(logs, caller).map(describeLog) }, READ),
+    }),
+    hostedRoute(logs, {
+      method: 'get',
+      path: '/v1/logs/{log}',
+      permission: 'open',
+      tag: 'Instance',
+      summary: 'One log of this server',
+      answers: {
+        200: { description: 'As v1/logs has it.', content: { 'application/json': LogDescription } },
+      },
+      errors: ['not_found'],
+      handle: ({ hosted }) => json(LogDescription, describeLog(hosted), READ),
     }),
     rootRoute({
       method: 'get',
@@ -119,27 +129,4 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
 /** The logs that a caller may know of. */
 function visible(logs: LogDirectory, caller: Caller): readonly HostedLog[] {
   return logs.list().filter((hosted) => sees(caller, hosted))
-}
-
-function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number] {
-  const { name, origin, verifierKey, keys, allowDuplicates, log, failure } = hosted
-  const status = log?.status
-  const reason = failure?.message ?? status?.reason
-  const published = log?.published
-  const successor = log?.integrated.final?.successor
-  return {
-    name,
-    origin,
-    path: `/logs/${name}/`,
-    verifierKey,
-    verifierKeys: keys.flatMap((key) => (key.retired ? [] : [key.verifierKey])),
-    treeHeadKey: base64Of(hosted.treeHeadKey),
-    ...(published
-      ? { treeSize: published.size, rootHash: hexOf(published.root), timestampMs: published.timestampMs }
-      : {}),
-    state: status?.state ?? 'failed',
-    ...(reason === undefined ? {} : { reason: withoutPaths(reason) }),
-    ...(successor === undefined ? {} : { successor }),
-    allowDuplicates,
-  }
 }

@@ -5,7 +5,7 @@ import type { Permission } from '../access/role.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { Answer } from './answer.ts'
-import { openedLog, type HostedLog, type LogDirectory } from './directory.ts'
+import { noSuchLog, openedLog, type HostedLog, type LogDirectory } from './directory.ts'
 import { parseParams, parseQuery } from './params.ts'
 
 /** A request that found its route. */
@@ -32,9 +32,13 @@ export interface Call<Query, Path> {
   readonly path: Path
 }
 
-/** A call that concerns one log. */
-export interface LogCall<Query, Path> extends Call<Query, Path> {
+/** A call that concerns one log, which may not be open. */
+export interface HostedCall<Query, Path> extends Call<Query, Path> {
   readonly hosted: HostedLog
+}
+
+/** A call that concerns one open log. */
+export interface LogCall<Query, Path> extends HostedCall<Query, Path> {
   readonly log: Log
 }
 
@@ -114,6 +118,26 @@ export function logRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape =
       const { hosted, log } = openedLog(logs, raw.path['log'] ?? '')
       const { query, path } = read(raw)
       return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, query, path, hosted, log })
+    },
+  }
+}
+
+/** A route about one log, open or not: its path has `{log}` in it. Whether there is such a log is said first. */
+export function hostedRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape = {}>(
+  logs: LogDirectory,
+  spec: Spec<Q, P, HostedCall<Parsed<Q>, Parsed<P>>>,
+): Route {
+  const { read, pathSchema, ...schemas } = schemasOf(spec)
+  return {
+    ...spec,
+    ...schemas,
+    pathSchema: pathSchema.extend({ log: LogName }),
+    async handle(raw) {
+      const name = raw.path['log'] ?? ''
+      const hosted = logs.get(name)
+      if (!hosted) throw noSuchLog(name)
+      const { query, path } = read(raw)
+      return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, query, path, hosted })
     },
   }
 }

@@ -134,12 +134,76 @@ export const LogDescription = z
       .optional()
       .meta({ description: 'Of a frozen log: the URL of the one that goes on instead, if there is one.' }),
     allowDuplicates: z.boolean().meta({ description: 'Whether the same bytes become a new leaf each time.' }),
+    reads: z.enum(['public', 'private', 'meta']).meta({
+      description: 'Who reads entries: everyone, those with a key, or, of the meta log, auditors.',
+    }),
+    heads: z.enum(['open', 'closed']).meta({ description: 'Whether checkpoints are for everyone.' }),
   })
   .meta({ id: 'Log' })
 const moment = z.object({
   treeSize: size('Size of the tree then.'),
   timestampMs: size('The time of heads from which on it holds, milliseconds since 1970.'),
 })
+/** A key that a log got or retired. */
+export const ChangedKey = z
+  .object({
+    verifierKey: z.string().meta({ description: 'vkey of the key that was added or retired.' }),
+    since: moment.meta({ description: 'It signs every head from here on.' }),
+    overlapUntilSeconds: size('Until when it was announced to sign, seconds since 1970.').optional(),
+    retired: moment.optional().meta({ description: 'It signs no head from here on.' }),
+    rotations: z
+      .array(z.string())
+      .meta({ description: 'What old keys say of new ones by this: signed notes.' }),
+  })
+  .meta({ id: 'ChangedKey' })
+
+/** How a log ended. */
+export const FrozenLog = z
+  .object({
+    treeSize: size('Final tree size.'),
+    rootHash: hex('Final root hash.'),
+    successor: z.string().optional(),
+    published: z.boolean().meta({
+      description: 'False until enough witnesses have cosigned the final head: readers see an older one.',
+    }),
+  })
+  .meta({ id: 'FrozenLog' })
+
+/** Whose cosignatures a log waits for. */
+export const LogPolicy = z
+  .object({
+    policy: z.string().nullable().meta({ description: 'c2sp.org/tlog-policy; null: it waits for nobody.' }),
+  })
+  .meta({ id: 'LogPolicy' })
+
+/** Who sees a log. */
+export const LogVisibility = z
+  .object({ reads: z.enum(['public', 'private', 'meta']), heads: z.enum(['open', 'closed']) })
+  .meta({ id: 'LogVisibility' })
+
+const pass = z.object({
+  pass: size('Its number.'),
+  startedAtMs: size('Milliseconds since 1970.'),
+  finishedAtMs: size('Milliseconds since 1970.'),
+  leaves: size('Leaves that were verified.'),
+  bytesRead: size('Bytes that were read.'),
+  findings: size('What was damaged at its end.'),
+})
+/** What the scrubber of a log says. */
+export const Scrub = z
+  .object({
+    coverage: z.number().min(0).max(1).meta({ description: 'How much of the tree this pass has verified.' }),
+    pass: size('Number of the pass under way.'),
+    lastPass: pass.optional(),
+    bytesRead: size('Bytes that were read since the log was opened.'),
+    readErrors: size('Reads that failed since then.'),
+    findingCount: size('Damaged places.'),
+    findings: z
+      .array(z.object({ place: z.string(), expected: z.string(), found: z.string(), message: z.string() }))
+      .meta({ description: 'The first hundred of them.' }),
+  })
+  .meta({ id: 'Scrub' })
+
 /** The keys of one log. */
 export const LogKeys = z
   .object({

@@ -76,6 +76,8 @@ export class Scrubber {
   readonly #clock: ScrubClock
   readonly #events: ScrubEvents
   readonly #stop = new AbortController()
+  /** Ends the rest before the next pass. */
+  #hurry = new AbortController()
   readonly #known: KnownFindings
   readonly #running: Promise<void>
   #path: VerifiedPath
@@ -109,6 +111,11 @@ export class Scrubber {
       findings: this.#known.list(),
       findingCount: this.#known.count,
     }
+  }
+
+  /** Begins the next pass at once, or as soon as the one under way has ended. */
+  passNow(): void {
+    this.#hurry.abort()
   }
 
   /** Stops after the reads that are on their way, and keeps the cursor. */
@@ -150,10 +157,12 @@ export class Scrubber {
     await this.#save()
     this.#events.onPassDone?.(done)
     const restMs = PASS_EVERY_MS - within(finishedAtMs - startedAtMs, PASS_EVERY_MS)
-    for (let slept = 0; slept < restMs && !this.#stopped; slept += RECHECK_MS) {
-      await this.#sleep(Math.min(RECHECK_MS, restMs - slept))
+    const awake = AbortSignal.any([this.#stop.signal, this.#hurry.signal])
+    for (let slept = 0; slept < restMs && !awake.aborted; slept += RECHECK_MS) {
+      await this.#clock.sleep(Math.min(RECHECK_MS, restMs - slept), awake)
       await this.#recheckKnown()
     }
+    this.#hurry = new AbortController()
     if (!this.#stopped) this.#cursor = this.#newPass(pass + 1, done)
   }
 

@@ -2,9 +2,9 @@ import { Keyring } from '../access/keyring.ts'
 import { accessState, formatAccessState } from '../access/state.ts'
 import { SteleError } from '../errors.ts'
 import { accessPath, META_LOG, readAccess, writeAccess } from './access-files.ts'
+import { administer } from './administer.ts'
 import { ACCESS, changedParts, hashOf, readConfiguration, type Configuration } from './configuration.ts'
 import { lastConfiguration } from './last-configuration.ts'
-import { keyActLine } from './meta-line.ts'
 import { MetaLog, type MetaTarget } from './meta-log.ts'
 
 /** Keys, and the log that says what they were used for. */
@@ -39,12 +39,11 @@ export async function openAccess(
   const meta = new MetaLog(target, nowMs, await recall(target).catch(() => undefined))
   const keyring = new Keyring(state, {
     nowMs,
-    apply: async (act) => {
-      const recorded = meta.configuration ?? (await readConfiguration(folder, undefined))
-      const configuration = { ...recorded, [ACCESS]: hashOf(formatAccessState(act.state)) }
-      await meta.write(keyActLine(act, configuration))
-      await writeAccess(folder, act.state)
-    },
+    apply: ({ act, by, before, after, state: next }) =>
+      administer({ folder, meta }, { act, by }, async (announce) => {
+        await announce({ before, after, parts: { [ACCESS]: hashOf(formatAccessState(next)) } })
+        await writeAccess(folder, next)
+      }),
   })
   return { keyring, meta }
 }

@@ -11,6 +11,8 @@ import {
 } from '../note/key.ts'
 import { followRotations, MAX_ROTATIONS, signRotation } from '../note/rotation.ts'
 import { syncFolder } from '../storage/head-file.ts'
+import { UNANNOUNCED, type Announce, type Planned } from './administer.ts'
+import { hashOf, logPart } from './configuration.ts'
 import { logFiles } from './data-folder.ts'
 import { replaceFile, writeNewFile } from './files.ts'
 import { activeKeys, firstVerifierKey, isEd25519 } from './key-times.ts'
@@ -41,6 +43,8 @@ export interface KeyFiles {
 export interface ChangeOptions {
   readonly nowMs?: number
   readonly files?: KeyFiles
+  /** Told before any file is written; if it rejects, none is. */
+  readonly announce?: Announce
 }
 
 /** Most keys that sign at a time. A head with four ML-DSA-44 lines is of 14 kB, and the head file holds 32 kB. */
@@ -121,6 +125,7 @@ export function retireKey(
     beforeOverlapEnds = false,
     nowMs = Date.now(),
     files = DISK,
+    announce = UNANNOUNCED,
   }: ChangeOptions & {
     readonly beforeOverlapEnds?: boolean | undefined
   } = {},
@@ -143,6 +148,7 @@ export function retireKey(
     const retired = { treeSize: head.size, timestampMs: Math.max(nowMs, nextMs) }
     const keys = info.keys.map((other) => (other === key ? { ...key, retired } : other))
     const next = changed(info, keys, statements)
+    await announce(plan(name, info, next))
     await files.replace(logFiles(folder, name).info, formatLogInfo(next))
     return { info: next, key: { ...key, retired }, statements }
   })
@@ -160,7 +166,7 @@ interface Place {
 async function addTo(
   { folder, name, info, head, nextMs }: Place,
   algorithm: KeyAlgorithm,
-  { nowMs = Date.now(), files = DISK }: ChangeOptions,
+  { nowMs = Date.now(), files = DISK, announce = UNANNOUNCED }: ChangeOptions,
   rotated?: { readonly old: LogKey; readonly untilSeconds: number },
 ): Promise<KeyChange> {
   const active = activeKeys(info.keys)
@@ -192,9 +198,22 @@ async function addTo(
   })
   const next = changed(info, [...before, key], statements)
   const { folder: place, info: infoFile } = logFiles(folder, name)
+  await announce(plan(name, info, next))
   await files.writeNew(join(place, made.file), `${made.skey}\n`, 0o600)
   await files.replace(infoFile, formatLogInfo(next))
   return { info: next, key, statements }
+}
+
+/** The keys that change, before and after, each with the moments of its life. */
+function plan(name: string, info: LogInfo, next: LogInfo): Planned {
+  const shown = ({ keys }: LogInfo, others: LogInfo): object[] =>
+    keys
+      .filter((key) => !others.keys.includes(key))
+      .map(({ verifierKey, since, overlapUntilSeconds, retired }) => {
+        return { verifierKey, since, overlapUntilSeconds, retired }
+      })
+  const parts = { [logPart(name)]: hashOf(formatLogInfo(next)) }
+  return { before: shown(info, next), after: shown(next, info), parts }
 }
 
 /** A key whose ID no other of the log's has: lines are told apart by it. */

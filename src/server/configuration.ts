@@ -6,6 +6,9 @@ import { readTextFile } from './files.ts'
 /** SHA-256, in hex, of each part of what makes a server behave as it does. */
 export type Configuration = Readonly<Record<string, string>>
 
+/** Some parts of it; undefined: it is not there. */
+export type Parts = Readonly<Record<string, string | undefined>>
+
 /** The part that is the server's own options, and the one that is the keys. */
 const OPTIONS = 'options'
 export const ACCESS = 'access'
@@ -13,6 +16,12 @@ export const ACCESS = 'access'
 const LOGS = 'logs'
 /** 100 parts of at most 140 bytes, and before and after of a key of 16 KiB, are less than an entry's 65,535 bytes. */
 const MOST_PARTS = 100
+
+/** The part that is a log's `log.json`. */
+export const logPart = (name: string): string => `log ${name}`
+
+/** The part that is a log's policy file. */
+export const policyPart = (name: string): string => `policy of ${name}`
 
 /**
  * What a server's behaviour follows from: its options, who has which key, what each log is and whose cosignatures it
@@ -41,8 +50,8 @@ async function readLogParts(folder: string): Promise<Configuration> {
     if (text !== undefined) parts[name] = hashOf(text)
   }
   for (const name of await listLogs(folder)) {
-    await put(`log ${name}`, join(logFiles(folder, name).folder, 'log.json'))
-    await put(`policy of ${name}`, logFiles(folder, name).policy)
+    await put(logPart(name), logFiles(folder, name).info)
+    await put(policyPart(name), logFiles(folder, name).policy)
   }
   return Object.keys(parts).length > MOST_PARTS ? { [LOGS]: hashOf(JSON.stringify(parts)) } : parts
 }
@@ -51,6 +60,12 @@ async function readLogParts(folder: string): Promise<Configuration> {
 export function changedParts(before: Configuration, after: Configuration): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)])
   return [...names].filter((name) => before[name] !== after[name]).sort()
+}
+
+/** A configuration with some parts replaced, and those that are undefined left out. */
+export function withParts(configuration: Configuration, parts: Parts): Configuration {
+  const all = Object.entries<string | undefined>({ ...configuration, ...parts })
+  return Object.fromEntries(all.filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
 /** What stands for a part: SHA-256 of its text, hex. */

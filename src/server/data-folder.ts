@@ -102,13 +102,21 @@ export async function readLogInfo(folder: string, name: string): Promise<LogInfo
   return parseLogInfo(text, path)
 }
 
+/** Told of a log that is built, before it is in its place; if it rejects, it never is. */
+export type OnBuilt = (info: LogInfo) => Promise<void>
+
 /**
  * Makes a log: keys, a database with the signed head of the empty tree, head file. It is built beside its place
  * and renamed into it, so that a crash leaves a whole log or none.
  *
  * @throws SteleError `already_exists`, `usage`, `io_error`
  */
-export async function createLog(folder: string, log: NewLog, nowMs = Date.now()): Promise<LogInfo> {
+export async function createLog(
+  folder: string,
+  log: NewLog,
+  nowMs = Date.now(),
+  onBuilt: OnBuilt = async () => {},
+): Promise<LogInfo> {
   await checkDataFolder(folder)
   checkLogName(log.name)
   const place = logFiles(folder, log.name).folder
@@ -122,6 +130,7 @@ export async function createLog(folder: string, log: NewLog, nowMs = Date.now())
   await mkdir(building, { mode: 0o700 })
   try {
     const info = await buildLog(building, log, nowMs)
+    await onBuilt(info)
     await rename(building, place)
     await syncFolder(join(folder, 'logs'))
     return info

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { equalBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
-import type { LastWords } from '../log/ending.ts'
+import { finalMark, isFurtherMark, type LastWords } from '../log/ending.ts'
 import type { SignedHead } from '../log/head.ts'
 import type { Log } from '../log/log.ts'
+import { UNANNOUNCED, type Announce } from './administer.ts'
 import { openStoredLog, type LogSettings } from './open-log.ts'
 
 /** A log that has ended. */
@@ -28,11 +29,12 @@ export async function freezeStoredLog(
   name: string,
   settings: LogSettings,
   words: LastWords,
+  announce: Announce = UNANNOUNCED,
 ): Promise<Frozen> {
   const log = await openStoredLog(folder, name, settings)
   try {
     await settledWithin(log, settings.witnesses.timeoutMs * CONFIRM_ROUNDS)
-    return await freezeLog(log, words)
+    return await freezeLog(log, words, announce)
   } finally {
     // What is being cosigned is waited for, so that a witnessed log is published where its witnesses answer.
     await log.close()
@@ -44,9 +46,33 @@ export async function freezeStoredLog(
  *
  * @throws SteleError as `Log.freeze`
  */
-export async function freezeLog(log: Log, words: LastWords): Promise<Frozen> {
-  const head = (await isDone(log, words)) ? log.integrated : await log.freeze(words)
+export async function freezeLog(
+  log: Log,
+  words: LastWords,
+  announce: Announce = UNANNOUNCED,
+): Promise<Frozen> {
+  const { successor } = words
+  const mark = finalMark(successor)
+  if (!(await isDone(log, words))) {
+    const { final, size } = log.integrated
+    if (!final || isFurtherMark(final, words)) {
+      checkTakesEntries(log)
+      const before = final ? { state: 'frozen', ...final } : { state: log.status.state, treeSize: size }
+      await announce({ before, after: { state: 'frozen', ...mark } })
+      await log.freeze(words)
+    }
+  }
+  const head = log.integrated
   return { head, published: log.published.timestampMs >= head.timestampMs }
+}
+
+/** What would be refused is not announced. */
+function checkTakesEntries({ origin, status, failure }: Log): void {
+  if (status.state === 'serving' || status.state === 'frozen') return
+  const reason = failure?.message ?? `it is ${status.state}`
+  throw new SteleError('log_halted', `log ${origin}: ${reason}; nothing was changed`, {
+    retryAfterSeconds: 5,
+  })
 }
 
 /** A step that was cut short behind its commit is not made twice. */

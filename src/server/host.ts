@@ -8,6 +8,7 @@ import type { Log } from '../log/log.ts'
 import type { ScrubClock, ScrubEvents, Scrubber, ScrubStatus } from '../log/scrubber.ts'
 import { startScrubber } from './log-scrubber.ts'
 import type { LogObserver } from '../log/observer.ts'
+import type { Announce } from './administer.ts'
 import { freeBytes } from './disk-room.ts'
 import type { KeyChange } from './change-keys.ts'
 import { listLogs, readLogInfo, type LogInfo, type LogKey } from './data-folder.ts'
@@ -52,20 +53,25 @@ const ROOM_TO_REOPEN_BYTES = 64 * 1024 * 1024
  * open.
  */
 export class Host implements LogDirectory {
-  readonly #logs: ReadonlyMap<string, Hosted>
+  #logs: ReadonlyMap<string, Hosted>
+  readonly #options: HostOptions
+  /** Logs that are being opened for the first time. */
+  readonly #adding = new Set<Promise<unknown>>()
+  #stopping = false
 
   readonly #events: HostEvents
 
-  private constructor(logs: ReadonlyMap<string, Hosted>, events: HostEvents) {
+  private constructor(logs: ReadonlyMap<string, Hosted>, options: HostOptions) {
     this.#logs = logs
-    this.#events = events
+    this.#options = options
+    this.#events = options.events
   }
 
   /** Opens every log of the folder. Logs that cannot be opened are listed with the reason. */
   static async open(options: HostOptions): Promise<Host> {
     const logs = new Map<string, Hosted>()
     for (const name of await listLogs(options.folder)) logs.set(name, await Hosted.open(name, options))
-    return new Host(logs, options.events)
+    return new Host(logs, options)
   }
 
   get(name: string): HostedLog | undefined {
@@ -77,29 +83,52 @@ export class Host implements LogDirectory {
   }
 
   /**
+   * Opens a log that was made since the others were opened.
+   *
+   * @throws SteleError `shutting_down`
+   */
+  async add(name: string): Promise<void> {
+    const adding = this.#add(name)
+    this.#adding.add(adding)
+    await adding.finally(() => this.#adding.delete(adding))
+  }
+
+  async #add(name: string): Promise<void> {
+    if (this.#stopping) throw stopping()
+    const hosted = await Hosted.open(name, this.#options)
+    const logs = [...this.#logs, [name, hosted] as const]
+    this.#logs = new Map(logs.toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  }
+
+  /**
    * Ends a log for ever, after what it has admitted. What an administration calls.
    *
    * @throws SteleError `not_found`, `log_halted`; as `Log.freeze`
    */
-  async freeze(name: string, words: LastWords): Promise<Frozen> {
+  async freeze(name: string, words: LastWords, announce?: Announce): Promise<Frozen> {
     const { log } = openedLog(this, name)
-    const frozen = await freezeLog(log, words)
+    const frozen = await freezeLog(log, words, announce)
     this.#events.frozen?.(name, frozen.head)
     return frozen
   }
 
-  /**
-   * Changes the keys of a log: `addKey`, `rotateKey` or `retireKey`. The log is closed and opened again around it, so for
-   * a moment it answers `log_halted`; what it has admitted is committed first.
-   *
-   * @throws SteleError `not_found`; whatever the change throws, and then the log goes on as before
-   */
+  /** Changes the keys of a log: `addKey`, `rotateKey` or `retireKey`. @throws SteleError as {@link whileClosed} */
   async changeKeys(name: string, change: () => Promise<KeyChange>): Promise<KeyChange> {
-    const hosted = this.#logs.get(name)
-    if (!hosted) throw new SteleError('not_found', `log: expected one of this server, got ${excerpt(name)}`)
-    const changed = await hosted.whileClosed(change)
+    const changed = await this.whileClosed(name, change)
     this.#events.keysChanged?.(name, changed.statements)
     return changed
+  }
+
+  /**
+   * Does something to the files of a log. The log is closed and opened again around it, so for a moment it answers
+   * `log_halted`; what it has admitted is committed first.
+   *
+   * @throws SteleError `not_found`; whatever the task throws, and then the log goes on as before
+   */
+  async whileClosed<T>(name: string, task: () => Promise<T>): Promise<T> {
+    const hosted = this.#logs.get(name)
+    if (!hosted) throw new SteleError('not_found', `log: expected one of this server, got ${excerpt(name)}`)
+    return hosted.whileClosed(task)
   }
 
   /**
@@ -108,6 +137,8 @@ export class Host implements LogDirectory {
    * @param last a log that goes on until the others have closed, and what is to be done before it closes too
    */
   async close(last?: { readonly name: string; readonly before: () => Promise<void> }): Promise<void> {
+    this.#stopping = true
+    await Promise.allSettled(this.#adding)
     const final = last && this.#logs.get(last.name)
     await Promise.all([...this.#logs.values()].filter((log) => log !== final).map((hosted) => hosted.close()))
     await last?.before()
@@ -183,6 +214,10 @@ class Hosted implements HostedLog {
     return this.#scrubber?.status
   }
 
+  scrubNow(): void {
+    this.#scrubber?.passNow()
+  }
+
   get failure(): SteleError | undefined {
     return this.#failure ?? this.#log?.failure
   }
@@ -198,13 +233,14 @@ class Hosted implements HostedLog {
   }
 
   async #around<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#stopped) throw new SteleError('shutting_down', 'the server is stopping; nothing was changed')
+    if (this.#stopped) throw stopping()
     clearTimeout(this.#timer)
     const log = this.#log
-    this.#failure = new SteleError('log_halted', 'the keys of the log are being changed', {
+    this.#failure = new SteleError('log_halted', 'the log is being changed', {
       retryAfterSeconds: 2,
     })
     this.#log = undefined
+    await this.#stopScrubber()
     await log?.close()
     try {
       return await task()
@@ -283,6 +319,10 @@ class Hosted implements HostedLog {
     const free = await freeBytes(this.#options.folder)
     return free !== undefined && free >= ROOM_TO_REOPEN_BYTES
   }
+}
+
+function stopping(): SteleError {
+  return new SteleError('shutting_down', 'the server is stopping; nothing was changed')
 }
 
 function unexpected(error: unknown): SteleError {

@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
 import type { Caller } from '../access/caller.ts'
-import type { KeyAct } from '../access/keyring.ts'
 import { parseLeadingId } from '../access/api-key.ts'
 import { redact } from '../access/redact.ts'
 import type { Traced } from '../http/trail.ts'
@@ -61,8 +60,13 @@ export interface AdminLine {
   readonly kind: 'admin'
   readonly act: string
   readonly by: string
+  readonly log?: string
   readonly before: unknown
   readonly after: unknown
+  /** Parts that this changes and that somebody had changed since they were recorded. */
+  readonly changed?: readonly string[]
+  /** Of an act that was announced and failed, whose name then ends in `_failed`: why. */
+  readonly error?: { readonly code: string; readonly message: string }
   /** What the configuration is once this is done. */
   readonly configuration: Configuration
 }
@@ -119,11 +123,6 @@ export function deniedLine({ call, caller, error, answer, ...traced }: Traced): 
     address: traced.address,
     count: 1,
   }
-}
-
-/** What is written of a change to the keys. */
-export function keyActLine({ act, by, before, after }: KeyAct, configuration: Configuration): AdminLine {
-  return { kind: 'admin', act, by, before, after, configuration }
 }
 
 function targetOf(

@@ -13,6 +13,8 @@ const PAGE_BYTES = 32 * 1024
 const MOST_BYTES = 4 * 1024 * 1024
 /** Lines that may wait to be written; beyond that nothing more is begun. */
 const MOST_WAITING = 50_000
+/** Bytes of one line: an entry holds 65,535, and what is recorded at a start must fit as well, with what it adds. */
+const MOST_LINE_BYTES = 60_000
 
 /** After this many pages the configuration is written down again. */
 export const REMINDER_PAGES = 256
@@ -46,6 +48,7 @@ export class MetaLog implements Trail {
   #linesWritten = 0
   #failed = 0
   #writing: Promise<void> | undefined
+  #lastChange: Promise<void> = Promise.resolve()
   /** The server is stopping, and has said so: nothing comes behind that line. */
   #closed = false
   /** Why no request may be written down yet. */
@@ -95,19 +98,32 @@ export class MetaLog implements Trail {
    * Writes a line.
    *
    * @returns once it is on disk, and a signed head of the meta log covers it
-   * @throws SteleError `untraceable`
+   * @throws SteleError `untraceable`; `too_large` for a change that does not fit in a line
    */
   write(line: MetaLine): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(untraceable('the server is stopping'))
       if (this.#waiting.length >= MOST_WAITING) return reject(untraceable('too many lines are waiting'))
       const waiting = { ...this.#written(line), resolve, reject }
+      const { length } = waiting.bytes
+      if (line.kind === 'admin' && length > MOST_LINE_BYTES) return reject(tooLarge(length))
       // Alone: in one append with others it would take them along.
-      if (waiting.bytes.length > MAX_ENTRY_BYTES)
-        return reject(untraceable('a line is too long for an entry'))
+      if (length > MAX_ENTRY_BYTES) return reject(untraceable('a line is too long for an entry'))
       this.#waiting.push(waiting)
       this.#writing ??= this.#run()
     })
+  }
+
+  /**
+   * Writes a line that builds on the configuration that was recorded last. One such line waits for the one before, so
+   * that none drops what another has just recorded.
+   *
+   * @throws SteleError as {@link write}
+   */
+  writeChange(lineOf: (recorded: Configuration | undefined) => MetaLine): Promise<void> {
+    const written = this.#lastChange.then(() => this.write(lineOf(this.#configuration)))
+    this.#lastChange = written.catch(() => undefined)
+    return written
   }
 
   /**
@@ -185,6 +201,14 @@ function pagesOf(lines: readonly Waiting[]): Uint8Array[] {
     size += bytes.length
   }
   return pages.map((page) => Buffer.concat(page))
+}
+
+function tooLarge(bytes: number): SteleError {
+  return new SteleError(
+    'too_large',
+    `meta log: the line about this change, with the parts of the whole configuration, would have ${bytes} bytes, and ` +
+      `at most ${MOST_LINE_BYTES} fit; nothing was changed`,
+  )
 }
 
 function untraceable(reason: string, cause?: unknown): SteleError {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { SteleError } from '../errors.ts'
 
 /** Files of the process itself: standard streams, libraries, timers, what listens. */
 const OWN_FILES = 64
@@ -13,6 +14,18 @@ export function openFileLimit(limits = '/proc/self/limits'): number | undefined 
   } catch {
     return undefined
   }
+}
+
+/** With fewer connections than this left, one more log is not made. */
+const FEWEST_CONNECTIONS = 32
+
+/** Whether a process that serves so many logs still has files for connections. @throws SteleError `overloaded` */
+export function checkOpenFiles(logs: number, limit: number | undefined): void {
+  if (limit === undefined || limit - OWN_FILES - LOG_FILES * logs >= FEWEST_CONNECTIONS) return
+  throw new SteleError(
+    'overloaded',
+    `${logs} logs take more files than this process may open (${limit}, ulimit -n); nothing was changed`,
+  )
 }
 
 /**

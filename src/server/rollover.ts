@@ -7,12 +7,15 @@ import { SteleError } from '../errors.ts'
 import type { SignedHead } from '../log/head.ts'
 import { syncFolder } from '../storage/head-file.ts'
 import { buildIdentity, buildStore } from './build-log.ts'
+import { META_LOG } from './access-files.ts'
+import { UNANNOUNCED, type Administer } from './administer.ts'
+import { hashOf, logPart } from './configuration.ts'
 import { checkLogName, logFiles, readLogInfo } from './data-folder.ts'
 import { readTextFile } from './files.ts'
 import { freezeStoredLog } from './freeze.ts'
 import { activeKeys } from './key-times.ts'
 import { filesIn, type NewLog } from './log-files.ts'
-import { parseLogInfo, type LogInfo } from './log-info.ts'
+import { formatLogInfo, parseLogInfo, type LogInfo } from './log-info.ts'
 import type { LogSettings } from './open-log.ts'
 
 /** The log that goes on where another one ends. */
@@ -20,9 +23,14 @@ export interface RolloverOptions extends Omit<NewLog, 'allowDuplicates'> {
   /** Where others will find it. */
   readonly url: string
   readonly settings: LogSettings
+  /** Carries out the two acts: the end of the one log, and the making of the other. */
+  readonly administer?: Administer
+  readonly by?: string
   /** Told before each step: for tests that end there. */
   readonly onStep?: (step: RolloverStep) => void
 }
+
+const UNRECORDED: Administer = (_, task) => task(UNANNOUNCED)
 
 export type RolloverStep = 'prepare' | 'freeze' | 'complete' | 'show'
 
@@ -47,15 +55,20 @@ export interface RolledOver {
  *   `openStoredLog`, `freezeLog`
  */
 export async function rollOver(folder: string, name: string, options: RolloverOptions): Promise<RolledOver> {
-  const { onStep = () => {}, settings, url } = options
+  const { onStep = () => {}, administer = UNRECORDED, by = 'host', settings, url } = options
   checkLogName(options.name)
+  if ([name, options.name].includes(META_LOG)) {
+    throw new SteleError('usage', 'the meta log has no successor: without it nothing more would be answered')
+  }
   const old = await readLogInfo(folder, name)
   const place = logFiles(folder, options.name).folder
   if (existsSync(place)) throw exists(`${folder}: there is a log "${options.name}" already`)
   const building = join(folder, 'logs', `.successor-${options.name}`)
 
   onStep('prepare')
-  const successor = await prepare(building, { ...options, allowDuplicates: old.allowDuplicates })
+  // What was private does not become public by going on.
+  const { allowDuplicates, reads, heads } = old
+  const successor = await prepare(building, { reads, heads, ...options, allowDuplicates })
   if (successor.origin !== options.origin) {
     throw exists(`${building}: a rollover to the origin ${successor.origin} was begun; finish that one`)
   }
@@ -66,7 +79,10 @@ export async function rollOver(folder: string, name: string, options: RolloverOp
     origin: old.origin,
     successor: { origin, verifierKeys: [verifierKey], url },
   })
-  const { head } = await freezeStoredLog(folder, name, settings, { successor: url, lastEntry })
+  const words = { successor: url, lastEntry }
+  const { head } = await administer({ act: 'log_freeze', by, log: name }, (announce) =>
+    freezeStoredLog(folder, name, settings, words, announce),
+  )
 
   onStep('complete')
   const firstEntry = formatPredecessorEntry({
@@ -81,8 +97,16 @@ export async function rollOver(folder: string, name: string, options: RolloverOp
   await complete(building, successor, firstEntry, settings.nowMs())
 
   onStep('show')
-  await rename(building, place)
-  await syncFolder(join(folder, 'logs'))
+  await administer({ act: 'log_create', by, log: options.name }, async (announce) => {
+    const after = { origin: successor.origin, allowDuplicates, reads, heads, predecessor: old.origin }
+    await announce({
+      before: null,
+      after,
+      parts: { [logPart(options.name)]: hashOf(formatLogInfo(successor)) },
+    })
+    await rename(building, place)
+    await syncFolder(join(folder, 'logs'))
+  })
   return { successor, final: head }
 }
 

@@ -18,9 +18,10 @@ import { Host } from './host.ts'
 import { tokenReader } from './identity.ts'
 import { listen, stopListening } from './listen.ts'
 import { MetaEvents } from './meta-events.ts'
-import { affordableConnections, openFileLimit } from './open-files.ts'
+import { affordableConnections, checkOpenFiles, openFileLimit } from './open-files.ts'
 import type { MetaTarget } from './meta-log.ts'
 import { sayStarted } from './say-started.ts'
+import { servedAdministration } from './served-administration.ts'
 import { httpLimits, logSettings } from './settings.ts'
 import { Tls } from './tls.ts'
 
@@ -74,14 +75,21 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       retryMs: REOPEN_AFTER_MS,
       stopping: stopping.signal,
     })
-    if (access.meta) events.attach(access.meta)
+    const { meta } = access
+    if (meta) events.attach(meta)
+    const makeRoom = (logs: number): void => {
+      checkOpenFiles(logs, openFileLimit())
+      server.maxConnections = withinOpenFiles(httpLimits(config), logs, logger).maxConnections
+    }
     const server = createHttpServer({
       logs: host,
-      limits: withinOpenFiles(httpLimits(config), host, logger),
       ...(tls ? { tls: tls.current } : {}),
+      limits: withinOpenFiles(httpLimits(config), host.list().length, logger),
       keyring: access.keyring,
       gate: gateOf(config, host, access),
-      ...(access.meta ? { trail: access.meta } : {}),
+      ...(meta
+        ? { trail: meta, administration: servedAdministration({ folder, host, meta, makeRoom }) }
+        : {}),
       logger,
       disk,
       slowRequestMs: config['slow-request-ms'],
@@ -159,9 +167,9 @@ function checkServable(host: Host, folder: string): void {
   if (first?.failure && logs.every((hosted) => !hosted.log)) throw first.failure
 }
 
-function withinOpenFiles(limits: HttpLimits, host: Host, logger: Logger): HttpLimits {
+function withinOpenFiles(limits: HttpLimits, logs: number, logger: Logger): HttpLimits {
   const files = openFileLimit()
-  const maxConnections = affordableConnections(limits.maxConnections, host.list().length, files)
+  const maxConnections = affordableConnections(limits.maxConnections, logs, files)
   if (maxConnections < limits.maxConnections) {
     const fields = { configured: limits.maxConnections, maxConnections, files }
     logger.warn(fields, 'max-connections is lowered to what the limit on open files (ulimit -n) leaves')

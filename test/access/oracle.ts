@@ -43,6 +43,13 @@ const ENTRIES = {
   meta: ['auditor'],
 } as const
 
+const OPERATION = {
+  public: ['operator'],
+  halfopen: ['operator'],
+  closed: ['operator'],
+  meta: ['operator'],
+} as const
+
 /** Any leaf hash: that it is in no log is for those to know who may ask. */
 const HASH = 'ab'.repeat(32)
 const HASH64 = encodeURIComponent(Buffer.from(HASH, 'hex').toString('base64'))
@@ -55,6 +62,10 @@ export const LOG_ROWS: Readonly<Record<string, LogRow>> = {
     on: APPEND,
     sample: { body: 'one\ntwo\n', headers: { 'content-type': 'application/x-ndjson' } },
   },
+  'GET /v1/logs/{log}': { on: HEADS, sample: {} },
+  // These logs have no scrubber, and say so to whoever may ask.
+  'GET /v1/logs/{log}/scrub': { on: OPERATION, sample: { status: 404 } },
+  'POST /v1/logs/{log}/scrub': { on: OPERATION, sample: { status: 404 } },
   'GET /logs/{log}/checkpoint': { on: HEADS, sample: {} },
   'GET /logs/{log}/tile/{level}/{tile}': {
     on: HEADS,

@@ -11,7 +11,6 @@ import { createMetrics } from '../../src/http/metrics.ts'
 import { RequestRates, type RequestLimits } from '../../src/http/rates.ts'
 import type { Route } from '../../src/http/route.ts'
 import { createHttpServer } from '../../src/http/server.ts'
-import { keyActLine } from '../../src/server/meta-line.ts'
 import { MetaLog, type MetaTarget } from '../../src/server/meta-log.ts'
 import { directoryOf } from '../http/server.ts'
 import { openTestLog, TEST_NOW_MS, type TestLog } from '../support/log.ts'
@@ -93,7 +92,8 @@ export class Stage {
     } as const
     const meta = new MetaLog(options.metaTarget?.(metaLog) ?? metaLog, nowMs)
     const { made, record } = firstKey(nowMs())
-    const apply = (act: KeyAct): Promise<void> => meta.write(keyActLine(act, {}))
+    const apply = ({ act, by, before, after }: KeyAct): Promise<void> =>
+      meta.write({ kind: 'admin', act, by, before, after, configuration: {} })
     const keyring = new Keyring(accessState([record]), { nowMs, apply })
     const logs = directoryOf(...(options.logs ?? (await logsOfEachKind())), metaLog)
     const deps = {

@@ -43,6 +43,8 @@ describe('v1/logs', () => {
       timestampMs: hosted.log.published.timestampMs,
       state: 'serving',
       allowDuplicates: false,
+      reads: 'public',
+      heads: 'open',
     })
     expect(failed).toEqual({
       name: 'broken',
@@ -54,6 +56,8 @@ describe('v1/logs', () => {
       state: 'failed',
       reason: broken.failure!.message,
       allowDuplicates: false,
+      reads: 'public',
+      heads: 'open',
     })
   })
 

@@ -9,6 +9,8 @@ interface InitOptions {
   readonly origin?: string
   readonly allowDuplicates?: boolean
   readonly headFolder?: string
+  readonly private?: boolean
+  readonly heads?: string
 }
 
 /** `stele init`: makes a data folder with keys and a first log, and never overwrites anything. */
@@ -20,6 +22,8 @@ export function initCommand(program: Command, actions: Actions): void {
     .option('--public-url <url>', 'where others reach this server; with it --url means the same', undefined)
     .option('--origin <text>', 'first line of its checkpoints, for ever (default: public URL and log name)')
     .option('--allow-duplicates', 'log the same bytes again each time they are sent')
+    .option('--private', 'entries take a key; without this everyone who reaches the server reads them')
+    .option('--heads <who>', 'with --private: "closed" if checkpoints take a key as well (default: open)')
     .option(
       '--head-folder <folder>',
       'where to keep the second copy of the last signed head; best on another disk',

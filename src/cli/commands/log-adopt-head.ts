@@ -8,6 +8,8 @@ import { decodeHead, encodeHead } from '../../log/head.ts'
 import { openCheckpoint } from '../../note/checkpoint.ts'
 import { createHeadFile, openHeadFile } from '../../storage/head-file.ts'
 import { rootAt } from '../../tile/prove.ts'
+import type { Administer } from '../../server/administer.ts'
+import { HOST, onStoredLog } from '../access/stored-logs.ts'
 import type { Context } from '../context.ts'
 import type { StoredLog } from '../files/stored-log.ts'
 import { formatCount } from '../output/units.ts'
@@ -19,13 +21,22 @@ interface AdoptOptions {
 
 /** `stele log adopt-head`: makes a new head file out of the database, after checking all that can be checked. */
 export async function adoptHead(context: Context, options: AdoptOptions, name: string): Promise<void> {
-  const { data, terminal } = context
   if ((options.checkpoint === undefined) === (options.yesIHaveNone !== true)) {
     throw new SteleError(
       'usage',
       'log adopt-head: expected --checkpoint <file> with a checkpoint that somebody else kept, or --yes-i-have-none',
     )
   }
+  await onStoredLog(context, name, ({ administer }) => adopt(context, options, name, administer))
+}
+
+async function adopt(
+  context: Context,
+  options: AdoptOptions,
+  name: string,
+  administer: Administer,
+): Promise<void> {
+  const { data, terminal } = context
   const { headFilePath } = await import('../../server/data-folder.ts')
   const { StoredLog: Stored } = await import('../files/stored-log.ts')
   const log = await Stored.open(data, name)
@@ -34,9 +45,15 @@ export async function adoptHead(context: Context, options: AdoptOptions, name: s
     await checkHeadFileIsLost(path, log.unverifiedHead.size)
     await checkWhole(context, log)
     if (options.checkpoint !== undefined) await checkExtends(log, options.checkpoint)
-    if (existsSync(path)) await rename(path, `${path}.damaged-${Date.now()}`)
-    await createHeadFile(path, encodeHead(log.unverifiedHead))
     const { size, root } = log.unverifiedHead
+    const isDamaged = existsSync(path)
+    await administer({ act: 'log_adopt_head', by: HOST, log: name }, async (announce) => {
+      const before = { headFile: isDamaged ? 'damaged' : 'lost' }
+      const compared = options.checkpoint !== undefined
+      await announce({ before, after: { treeSize: size, rootHash: toHex(root), compared } })
+      if (isDamaged) await rename(path, `${path}.damaged-${Date.now()}`)
+      await createHeadFile(path, encodeHead(log.unverifiedHead))
+    })
     await terminal.result(
       { name, headFile: path, treeSize: size, rootHash: toHex(root) },
       `${path}: made from the database's head of size ${formatCount(size)}, root hash ${toHex(root)}`,

@@ -1,24 +1,51 @@
 import { toHex } from '../../bytes/hex.ts'
 import { SteleError } from '../../errors.ts'
-import type { LogSettings } from '../../server/open-log.ts'
+import { HOST, onStoredLog } from '../access/stored-logs.ts'
 import type { Context } from '../context.ts'
 import { formatCount } from '../output/units.ts'
+import { serverOf, type ServerOption } from './log-server.ts'
 
 /** `stele log freeze`. */
 export async function freezeCommand(
   context: Context,
-  { successor }: { readonly successor?: string },
+  { successor, ...options }: ServerOption & { readonly successor?: string },
   name: string,
 ): Promise<void> {
-  const { data, terminal } = context
-  const { freezeStoredLog } = await import('../../server/freeze.ts')
-  const { head, published } = await freezeStoredLog(data, name, await settingsOf(context), { successor })
-  const { size, root, final } = head
+  const { terminal } = context
+  const frozen = await freeze(context, options, name, successor)
+  const { treeSize, rootHash, published } = frozen
+  const where = options.server === undefined ? { data: context.data } : { server: options.server }
   await terminal.result(
-    { data, name, treeSize: size, rootHash: toHex(root), successor: final?.successor, published },
-    `${name}: frozen for ever at size ${formatCount(size)}, root hash ${toHex(root)}`,
+    { ...where, name, ...frozen },
+    `${name}: frozen for ever at size ${formatCount(treeSize)}, root hash ${rootHash}`,
   )
   if (!published) terminal.warn(UNPUBLISHED)
+}
+
+interface FrozenLog {
+  readonly treeSize: number
+  readonly rootHash: string
+  readonly successor?: string | undefined
+  readonly published: boolean
+}
+
+async function freeze(
+  context: Context,
+  options: ServerOption,
+  name: string,
+  successor: string | undefined,
+): Promise<FrozenLog> {
+  const server = await serverOf(context, options)
+  if (server) return server.freeze(name, successor)
+  const { head, published } = await onStoredLog(context, name, ({ logs }) =>
+    logs.freeze(HOST, name, { successor }),
+  )
+  return {
+    treeSize: head.size,
+    rootHash: toHex(head.root),
+    successor: head.final?.successor,
+    published,
+  }
 }
 
 interface RolloverFlags {
@@ -48,13 +75,16 @@ export async function rolloverCommand(
         `and --successor`,
     )
   }
-  const { successor, final } = await rollOver(data, name, {
-    name: newName,
-    origin: originOf({ name: newName, origin: options.origin, publicUrl }),
-    url: options.successor ?? `${publicUrl!.replace(/\/+$/, '')}/logs/${newName}`,
-    ...(options.headFolder === undefined ? {} : { headFolder: options.headFolder }),
-    settings: await settingsOf(context),
-  })
+  const { successor, final } = await onStoredLog(context, name, ({ administer }, settings) =>
+    rollOver(data, name, {
+      name: newName,
+      origin: originOf({ name: newName, origin: options.origin, publicUrl }),
+      url: options.successor ?? `${publicUrl!.replace(/\/+$/, '')}/logs/${newName}`,
+      ...(options.headFolder === undefined ? {} : { headFolder: options.headFolder }),
+      settings,
+      administer,
+    }),
+  )
   const { origin, verifierKey } = successor
   await terminal.result(
     {
@@ -94,13 +124,6 @@ export async function lineageCommand({ data, terminal }: Context, _: object, nam
 
 const UNPUBLISHED =
   'too few witnesses have cosigned the final head yet: serve the log until they have, so that readers see it'
-
-/** With the server's defaults and environment: witnesses are asked as the server would. */
-async function settingsOf({ data, io }: Context): Promise<LogSettings> {
-  const { loadConfig } = await import('../../server/config.ts')
-  const { logSettings } = await import('../../server/settings.ts')
-  return logSettings(loadConfig({ flags: { data }, env: io.env }))
-}
 
 /** An origin is, by default, the log's URL without its scheme. */
 function publicUrlOf(origin: string, name: string): string | undefined {

@@ -3,24 +3,7 @@ import { hasCode } from '../../errors.ts'
 import { decodeHead } from '../../log/head.ts'
 import type { LogInfo, LogKey } from '../../server/data-folder.ts'
 import type { Context } from '../context.ts'
-import type { NewLogOptions } from '../files/initialise.ts'
 import { formatCount } from '../output/units.ts'
-
-/** `stele log create`. */
-export async function createLogCommand(
-  context: Context,
-  options: Omit<NewLogOptions, 'name'>,
-  name: string,
-): Promise<void> {
-  const { addLog } = await import('../files/initialise.ts')
-  const { data, terminal } = context
-  const made = await addLog(data, { ...options, name, publicUrl: options.publicUrl ?? context.flagUrl })
-  const { origin, verifierKey } = made
-  await terminal.result({ data, name, origin, verifierKey }, verifierKey)
-  terminal.note(
-    `Made the log "${name}" (origin ${origin}) in ${data}; a server must be started again to see it.`,
-  )
-}
 
 /** `stele log list`. */
 export async function listLogsCommand({ data, terminal }: Context): Promise<void> {
@@ -44,6 +27,8 @@ export async function showLogCommand({ data, terminal }: Context, _: object, nam
     ['origin', log.origin],
     ...log.keys.map((key): [string, string] => ['key', describeKey(key)]),
     ['tree head key', log.treeHeadKey],
+    ['reads', log.reads === 'public' ? 'for everyone' : log.reads === 'meta' ? 'for auditors' : 'with a key'],
+    ['heads', log.heads === 'open' ? 'for everyone' : 'with a key'],
     ['duplicates', log.allowDuplicates ? 'allowed' : 'recognised'],
     ['created', log.createdAt],
     ['state', stateOf(log)],

@@ -1,7 +1,9 @@
+import { HOST, onStoredLog } from '../access/stored-logs.ts'
 import type { Context } from '../context.ts'
 import { SteleError } from '../../errors.ts'
 import type { KeyAlgorithm, KeyChange } from '../../server/change-keys.ts'
 import { parseIndex } from '../range.ts'
+import { serverOf, type ServerOption } from './log-server.ts'
 
 const ALGORITHMS: readonly KeyAlgorithm[] = ['ed25519', 'ml-dsa-44']
 const DAY_SECONDS = 86_400
@@ -9,43 +11,60 @@ const DAY_SECONDS = 86_400
 /** `stele log add-key`. */
 export async function addKeyCommand(
   context: Context,
-  { algorithm = 'ed25519' }: { readonly algorithm?: string },
+  { algorithm = 'ed25519', ...options }: ServerOption & { readonly algorithm?: string },
   name: string,
 ): Promise<void> {
   const wanted = ALGORITHMS.find((known) => known === algorithm)
   if (!wanted) {
     throw new SteleError('usage', `--algorithm: expected ${ALGORITHMS.join(' or ')}, got "${algorithm}"`)
   }
-  const { addKey } = await import('../../server/change-keys.ts')
-  await report(context, name, await addKey(context.data, name, wanted))
+  const server = await serverOf(context, options)
+  if (server) return reportServed(context, name, await server.addKey(name, { algorithm: wanted }))
+  await report(context, name, await onStoredLog(context, name, ({ logs }) => logs.addKey(HOST, name, wanted)))
 }
 
 /** `stele log rotate-key`. */
 export async function rotateKeyCommand(
   context: Context,
-  { key, overlapDays }: { readonly key?: string; readonly overlapDays?: string },
+  { key, overlapDays, ...options }: ServerOption & { readonly key?: string; readonly overlapDays?: string },
   name: string,
 ): Promise<void> {
-  const { rotateKey } = await import('../../server/change-keys.ts')
   const overlapSeconds = overlapDays === undefined ? undefined : parseIndex(overlapDays) * DAY_SECONDS
-  await report(context, name, await rotateKey(context.data, name, { keyId: key, overlapSeconds }))
+  const wanted = { keyId: key, overlapSeconds }
+  const server = await serverOf(context, options)
+  if (server) return reportServed(context, name, await server.addKey(name, { rotate: true, ...wanted }))
+  const change = await onStoredLog(context, name, ({ logs }) => logs.rotateKey(HOST, name, wanted))
+  await report(context, name, change)
 }
 
 /** `stele log retire-key`. */
 export async function retireKeyCommand(
   context: Context,
-  { beforeOverlapEnds }: { readonly beforeOverlapEnds?: boolean },
+  { beforeOverlapEnds = false, ...options }: ServerOption & { readonly beforeOverlapEnds?: boolean },
   name: string,
   keyId: string,
 ): Promise<void> {
+  const server = await serverOf(context, options)
+  if (server) return reportServed(context, name, await server.retireKey(name, keyId, beforeOverlapEnds))
   const { logFiles } = await import('../../server/data-folder.ts')
-  const { retireKey } = await import('../../server/change-keys.ts')
-  const change = await retireKey(context.data, name, keyId, { beforeOverlapEnds })
+  const change = await onStoredLog(context, name, ({ logs }) =>
+    logs.retireKey(HOST, name, keyId, beforeOverlapEnds),
+  )
   await report(context, name, change)
   context.terminal.note(
     `It signs nothing from now on. Its private key is still in ${logFiles(context.data, name).folder}/${change.key.file}: ` +
       'destroy it once you are sure.',
   )
+}
+
+async function reportServed(
+  { terminal }: Context,
+  name: string,
+  key: { readonly verifierKey: string; readonly retired?: unknown },
+): Promise<void> {
+  await terminal.result({ name, ...key }, key.verifierKey)
+  if (key.retired) return terminal.note(`It signs nothing for the log "${name}" from now on.`)
+  terminal.note(`It signs for the log "${name}" from its next head on. Back up its file on the server.`)
 }
 
 async function report({ terminal, data }: Context, name: string, change: KeyChange): Promise<void> {

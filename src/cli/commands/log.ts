@@ -4,7 +4,9 @@ import { examples } from '../help.ts'
 import { adoptHead } from './log-adopt-head.ts'
 import { freezeCommand, lineageCommand, rolloverCommand } from './log-end.ts'
 import { addKeyCommand, retireKeyCommand, rotateKeyCommand } from './log-keys.ts'
-import { createLogCommand, listLogsCommand, showLogCommand } from './log-folder.ts'
+import { createLogCommand, setAccessCommand, setPolicyCommand } from './log-change.ts'
+import { listLogsCommand, showLogCommand } from './log-folder.ts'
+import { SERVER } from './log-server.ts'
 
 /** `stele log …`: the logs of a data folder. */
 export function logCommand(program: Command, actions: Actions): void {
@@ -15,10 +17,16 @@ export function logCommand(program: Command, actions: Actions): void {
     .option('--public-url <url>', 'where others reach this server; --url means the same here')
     .option('--origin <text>', 'first line of its checkpoints, for ever (default: public URL and log name)')
     .option('--allow-duplicates', 'log the same bytes again each time they are sent')
+    .option('--private', 'entries take a key; without this everyone who reaches the server reads them')
+    .option('--heads <who>', 'with --private: "closed" if checkpoints take a key as well (default: open)')
     .option('--head-folder <folder>', 'where to keep the second copy of the last signed head')
+    .option(...SERVER)
     .addHelpText(
       'after',
-      examples(['stele log create billing', 'a server that runs must be started again to see it']),
+      examples(
+        ['stele log create billing', 'in the data folder of a stopped server'],
+        ['stele log create billing --private --server https://log.example.com', 'served at once'],
+      ),
     )
     .action(actions.of(createLogCommand))
   log
@@ -34,6 +42,7 @@ export function logCommand(program: Command, actions: Actions): void {
       examples(['stele log show main', 'the verifier key is for everyone who verifies the log']),
     )
     .action(actions.of(showLogCommand))
+  settingCommands(log, actions)
   keyCommands(log, actions)
   endCommands(log, actions)
   log
@@ -54,13 +63,41 @@ ${examples(['stele log adopt-head main --checkpoint auditor.checkpoint', 'refuse
     .action(actions.of(adoptHead))
 }
 
-const STOPPED = 'The server must be stopped meanwhile: whoever has the log open keeps it locked.'
+function settingCommands(log: Command, actions: Actions): void {
+  log
+    .command('set-policy <name> [file]')
+    .description('set whose cosignatures the log waits for before readers see a head (c2sp.org/tlog-policy)')
+    .option('--none', 'wait for nobody any more')
+    .option(...SERVER)
+    .addHelpText(
+      'after',
+      examples(
+        ['stele log set-policy main trust.policy', '"stele policy make" writes one'],
+        ['stele log set-policy main --none --server https://log.example.com', 'without a restart'],
+      ),
+    )
+    .action(actions.of(setPolicyCommand))
+  log
+    .command('set-access <name>')
+    .description('change who reads the log')
+    .option('--reads <who>', 'public: everyone reads entries; private: they take a key')
+    .option('--heads <who>', 'open: checkpoints are for everyone; closed: they take a key')
+    .option(...SERVER)
+    .addHelpText(
+      'after',
+      examples(['stele log set-access main --reads private --heads closed', 'what was read stays read']),
+    )
+    .action(actions.of(setAccessCommand))
+}
+
+const STOPPED = 'A running server closes the log for a moment; without --server it has to be stopped.'
 
 function keyCommands(log: Command, actions: Actions): void {
   log
     .command('add-key <name>')
     .description('let a further key sign every head from the next one on')
     .option('--algorithm <name>', 'ed25519 or ml-dsa-44, which also withstands quantum computers', 'ed25519')
+    .option(...SERVER)
     .addHelpText(
       'after',
       examples(
@@ -76,6 +113,7 @@ function keyCommands(log: Command, actions: Actions): void {
     )
     .option('--key <key-id>', 'the old key, 8 hex digits (default: the first Ed25519 key that signs)')
     .option('--overlap-days <days>', 'how long the old key is announced to sign as well (default: 30)')
+    .option(...SERVER)
     .addHelpText(
       'after',
       examples(
@@ -91,6 +129,7 @@ function keyCommands(log: Command, actions: Actions): void {
       '--before-overlap-ends',
       'although it was announced to sign for longer: it has leaked, for example',
     )
+    .option(...SERVER)
     .addHelpText(
       'after',
       examples(['stele log retire-key main 3f2a91c4', 'heads that it has signed stay as good as they were']),
@@ -103,6 +142,7 @@ function endCommands(log: Command, actions: Actions): void {
     .command('freeze <name>')
     .description('FOR EVER: let the log take no entry any more; it is read, proven and signed as before')
     .option('--successor <url>', 'where the log goes on: told to everyone who still wants to write')
+    .option(...SERVER)
     .addHelpText(
       'after',
       examples([

@@ -1,12 +1,14 @@
 import { hasCode, SteleError } from '../../errors.ts'
 import { checkKeyName } from '../../note/key-id.ts'
 import { initAccess, META_LOG } from '../../server/access-files.ts'
+import { checkVisibility, type Visibility } from '../../server/change-access.ts'
 import {
   checkDataFolder,
   createLog,
   initDataFolder,
   readLogInfo,
   type LogInfo,
+  type NewLog,
 } from '../../server/data-folder.ts'
 
 /** What a new log is to be. */
@@ -17,6 +19,10 @@ export interface NewLogOptions {
   readonly origin?: string | undefined
   readonly allowDuplicates?: boolean | undefined
   readonly headFolder?: string | undefined
+  /** Entries take a key. */
+  readonly private?: boolean | undefined
+  /** `open` or `closed`: whether checkpoints are for everyone. */
+  readonly heads?: string | undefined
 }
 
 const DEFAULT_PUBLIC_URL = 'http://localhost:6962'
@@ -33,7 +39,7 @@ export async function initialise(
 ): Promise<LogInfo & { name: string; provisioningKey: string }> {
   // A folder with half of what was asked for would be in the way of the next attempt.
   await checkName(folder, options.name)
-  originOf(options)
+  newLogOf(options)
   const metaOrigin = originOf({ name: META_LOG, publicUrl: options.publicUrl })
   await initDataFolder(folder)
   const log = await addLog(folder, options)
@@ -43,15 +49,26 @@ export async function initialise(
 
 /** Makes one more log in a data folder. @throws SteleError as `createLog` */
 export async function addLog(folder: string, options: NewLogOptions): Promise<LogInfo & { name: string }> {
+  const info = await createLog(folder, newLogOf(options))
+  return { ...info, name: options.name }
+}
+
+/** What options ask for. @throws SteleError `usage` */
+export function newLogOf(
+  options: NewLogOptions,
+): NewLog & Visibility & { readonly reads: 'public' | 'private' } {
   const { name, allowDuplicates = false, headFolder } = options
+  const reads = options.private ? 'private' : 'public'
+  const heads = headsOf(options.heads ?? 'open')
+  checkVisibility({ reads, heads })
   const origin = originOf(options)
-  const info = await createLog(folder, {
-    name,
-    origin,
-    allowDuplicates,
-    ...(headFolder ? { headFolder } : {}),
-  })
-  return { ...info, name }
+  return { name, origin, allowDuplicates, reads, heads, ...(headFolder ? { headFolder } : {}) }
+}
+
+/** @throws SteleError `usage` */
+export function headsOf(text: string): 'open' | 'closed' {
+  if (text === 'open' || text === 'closed') return text
+  throw new SteleError('usage', `--heads: expected open or closed, got "${text}"`)
 }
 
 /** Gives a data folder of before access control a provisioning key and a meta log. */

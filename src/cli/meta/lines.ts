@@ -43,7 +43,7 @@ export function describeLine(line: MetaLogLine): string {
   const parts: Record<string, string[]> = {
     request: [text('who'), text('role'), text('status'), text('route'), text('query')],
     denied: [text('who') || text('address'), text('code'), `x${text('count')}`, text('route'), text('query')],
-    admin: [text('by'), text('act'), keysOf(line['after'])],
+    admin: [text('by'), text('act'), text('log'), adminOf(line)],
     start: [text('version'), changesOf(line['changed'])],
     event: [text('event'), text('log')],
   }
@@ -67,6 +67,16 @@ function isWanted(line: MetaLogLine, { kind, who, log, since }: LineFilter): boo
     (log === undefined || line['log'] === log) &&
     (since === undefined || line.at >= since)
   )
+}
+
+/** Keys that are valid from now on; of a log, what was and what is, and why it was not done. */
+function adminOf({ log, before, after, error, changed }: MetaLogLine): string {
+  const what =
+    log === undefined
+      ? keysOf(after)
+      : `${JSON.stringify(before ?? null)} -> ${JSON.stringify(after ?? null)}`
+  const reason = (error as { message?: string } | undefined)?.message
+  return [what, changesOf(changed), reason ?? ''].filter((part) => part !== '').join('; ')
 }
 
 function keysOf(after: unknown): string {

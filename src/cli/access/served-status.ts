@@ -1,0 +1,73 @@
+import type * as z from 'zod'
+import { Transport, type Answer } from '../../client/transport.ts'
+import { hasCode } from '../../errors.ts'
+import { LogList, Readiness, Scrub } from '../../http/schemas.ts'
+import { parsed } from './served-logs.ts'
+
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+/** One log of a running server, as far as the credentials reach. */
+export interface LogState {
+  readonly name: string
+  readonly ready: boolean
+  readonly state: string
+  readonly reason?: string | undefined
+  readonly successor?: string | undefined
+  readonly treeSize?: number | undefined
+  readonly headAgeMs?: number | undefined
+  readonly scrub?: z.output<typeof Scrub> | undefined
+  /** Entries that wait for an index. */
+  readonly queueEntries?: number | undefined
+}
+
+/** A running server at one moment. */
+export interface ServerState {
+  readonly ready: boolean
+  readonly logs: readonly LogState[]
+  readonly disk?: z.output<typeof Readiness>['disk']
+}
+
+/**
+ * Asks a server how it is. What these credentials may not see is left out.
+ *
+ * @throws SteleError `unreachable`, `unexpected_answer`, `unauthenticated`
+ */
+export async function servedStatus(
+  server: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<ServerState> {
+  const transport = new Transport({ headers })
+  const base = server.replace(/\/+$/, '')
+  const get = (path: string, expect = [200]): Promise<Answer> =>
+    transport.ask(base + path, { maxBytes: MAX_ANSWER_BYTES, fresh: true, expect })
+  const list = parsed(LogList, (await get('/v1/logs')).body, `${base}/v1/logs`)
+  const readiness = parsed(Readiness, (await get('/readyz', [200, 503])).body, `${base}/readyz`)
+  const metrics = await ifAllowed(get('/metrics'))
+  const queues = metrics && queuesOf(new TextDecoder().decode(metrics.body))
+  const described = new Map(list.logs.map((log) => [log.name, log]))
+  const logs: LogState[] = []
+  for (const log of readiness.logs) {
+    const { treeSize, successor } = described.get(log.name) ?? {}
+    const path = `/v1/logs/${encodeURIComponent(log.name)}/scrub`
+    const scrubbed = described.has(log.name) ? await ifAllowed(get(path)) : undefined
+    const scrub = scrubbed && parsed(Scrub, scrubbed.body, base + path)
+    logs.push({ ...log, treeSize, successor, scrub, queueEntries: queues?.get(log.name) })
+  }
+  return { ready: readiness.status === 'ready', logs, ...(readiness.disk ? { disk: readiness.disk } : {}) }
+}
+
+/** The answer, or nothing where these credentials do not reach. */
+async function ifAllowed(asked: Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await asked
+  } catch (error) {
+    if (hasCode(error, 'unauthenticated', 'forbidden', 'not_found')) return undefined
+    throw error
+  }
+}
+
+/** Of the metrics in Prometheus' exposition format, how many entries of which log wait. */
+function queuesOf(metrics: string): ReadonlyMap<string, number> {
+  const lines = metrics.matchAll(/^stele_queue_entries\{log="([^"]*)"\} (\S+)$/gm)
+  return new Map([...lines].map(([, log, count]) => [log!, Number(count)]))
+}

@@ -1,0 +1,65 @@
+import type { Command } from 'commander'
+import type { Actions } from '../action.ts'
+import type { LogState, ServerState } from '../access/served-status.ts'
+import type { Context } from '../context.ts'
+import { examples } from '../help.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { counted, formatCount, formatSeconds } from '../output/units.ts'
+
+const DEFAULT_SERVER = 'http://127.0.0.1:6962'
+
+/** `stele status`: how a running server is. */
+export function statusCommand(program: Command, actions: Actions): void {
+  program
+    .command('status')
+    .description(
+      'how a running server is: logs, ages of heads, verification, queues; with an operator’s key all of it',
+    )
+    .option('--server <url>', 'the server', DEFAULT_SERVER)
+    .addHelpText(
+      'after',
+      examples(
+        ['stele status', 'what needs no key'],
+        ['stele status --server https://log.example.com --json', 'for scripts: "ready" is true or false'],
+      ),
+    )
+    .action(actions.of(status))
+}
+
+async function status(context: Context, { server }: { readonly server: string }): Promise<void> {
+  const { servedStatus } = await import('../access/served-status.ts')
+  const state = await servedStatus(server, await context.headers())
+  const { terminal } = context
+  if (terminal.json) return terminal.jsonLine({ server, ...state })
+  const verdict = state.ready ? terminal.paintData.green('ready') : terminal.paintData.red('NOT READY')
+  await terminal.line(`${server}: ${verdict}${diskOf(state)}`)
+  const width = Math.max(0, ...state.logs.map(({ name }) => name.length))
+  for (const log of state.logs) await terminal.line(lineOf(log, width, terminal))
+}
+
+function lineOf(log: LogState, width: number, { paintData }: Terminal): string {
+  const { name, ready, state, reason, successor, treeSize, headAgeMs, queueEntries } = log
+  const shown = state.padEnd(10)
+  const parts = [
+    `${name.padEnd(width)}  ${ready ? paintData.green(shown) : paintData.red(shown)}`,
+    treeSize === undefined ? '' : `size ${formatCount(treeSize)}`,
+    headAgeMs === undefined ? '' : `head ${formatSeconds(headAgeMs / 1000)} old`,
+    queueEntries === undefined ? '' : `queue ${formatCount(queueEntries)}`,
+    scrubOf(log, paintData),
+    successor === undefined ? '' : `goes on at ${successor}`,
+    reason === undefined ? '' : paintData.red(reason),
+  ]
+  return parts.filter((part) => part !== '').join('  ')
+}
+
+function scrubOf({ scrub }: LogState, paint: Terminal['paintData']): string {
+  if (!scrub) return ''
+  const { coverage, pass, lastPass, findingCount } = scrub
+  const done = lastPass ? `, last ended ${new Date(lastPass.finishedAtMs).toISOString()}` : ''
+  const verified = `verified ${Math.floor(coverage * 100)} % in pass ${formatCount(pass)}${done}`
+  return findingCount === 0 ? verified : `${verified}, ${paint.red(counted(findingCount, 'damaged place'))}`
+}
+
+function diskOf({ disk }: ServerState): string {
+  return disk?.freeBytes === undefined ? '' : `, ${(disk.freeBytes / 2 ** 30).toFixed(1)} GiB free`
+}

@@ -1,0 +1,77 @@
+import { rm } from 'node:fs/promises'
+import { equalBytes } from '../bytes/bytes.ts'
+import { excerpt } from '../bytes/excerpt.ts'
+import { SteleError } from '../errors.ts'
+import { parseVerifierKey } from '../note/key.ts'
+import { parsePolicy } from '../policy/parse.ts'
+import { syncFolder } from '../storage/head-file.ts'
+import type { Announce } from './administer.ts'
+import { hashOf, policyPart } from './configuration.ts'
+import { logFiles, readLogInfo } from './data-folder.ts'
+import { readTextFile, replaceFile } from './files.ts'
+import { activeKeys } from './key-times.ts'
+import type { LogInfo } from './log-info.ts'
+import { withStoredHead } from './stored-head.ts'
+
+/** A longer policy stands in the meta log as its hash alone. */
+const SHOWN_LENGTH = 4096
+
+/** The policy of a log, or undefined for one that waits for no witnesses. @throws SteleError `io_error` */
+export function readPolicy(folder: string, name: string): Promise<string | undefined> {
+  return readTextFile(logFiles(folder, name).policy)
+}
+
+/**
+ * Sets whose cosignatures the heads of a log need before readers see them. The log must not be open elsewhere; it obeys
+ * from its next opening on, and takes entries once the witnesses have confirmed its head.
+ *
+ * @param text c2sp.org/tlog-policy; undefined: the log waits for nobody any more
+ * @throws SteleError `malformed` with the line; `usage` for one that is not about this log, or has a witness without a
+ *   URL; `locked`
+ */
+export async function changePolicy(
+  folder: string,
+  name: string,
+  text: string | undefined,
+  announce: Announce,
+): Promise<void> {
+  if (text !== undefined) checkPolicy(await readLogInfo(folder, name), text)
+  await withStoredHead(folder, name, async () => {
+    const { folder: place, policy, published } = logFiles(folder, name)
+    const before = await readPolicy(folder, name)
+    if (before === text) return
+    const parts = { [policyPart(name)]: text === undefined ? undefined : hashOf(text) }
+    await announce({ before: shown(before), after: shown(text), parts })
+    // Without a policy every head was published. What was kept from before that would show readers an older one.
+    if (before === undefined) await rm(published, { force: true })
+    if (text !== undefined) return replaceFile(policy, text)
+    await rm(policy)
+    await syncFolder(place)
+  })
+}
+
+/**
+ * Reads a policy strictly, and as the policy of this log.
+ *
+ * @throws SteleError as {@link changePolicy}
+ */
+export function checkPolicy({ origin, keys }: LogInfo, text: string): void {
+  const { logs, witnesses } = parsePolicy(text)
+  const silent = witnesses.find(({ url }) => url === undefined)
+  if (silent) throw usage(`the witness ${excerpt(silent.name)} needs a URL to be asked at`)
+  if (logs.length === 0) return
+  const own = activeKeys(keys).map(({ verifierKey }) => parseVerifierKey(verifierKey))
+  const isAboutThis = logs.some(({ key }) =>
+    own.some(({ name, publicKey }) => name === key.name && equalBytes(publicKey, key.publicKey)),
+  )
+  if (!isAboutThis) throw usage(`expected a key that signs for ${origin} among its logs`)
+}
+
+function shown(text: string | undefined): object | null {
+  if (text === undefined) return null
+  return { sha256: hashOf(text), ...(text.length > SHOWN_LENGTH ? {} : { policy: text }) }
+}
+
+function usage(message: string): SteleError {
+  return new SteleError('usage', `policy: ${message}; nothing was changed`)
+}

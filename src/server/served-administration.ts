@@ -1,0 +1,34 @@
+import { SteleError } from '../errors.ts'
+import { META_LOG } from './access-files.ts'
+import { administer } from './administer.ts'
+import { Administration } from './administration.ts'
+import type { Host } from './host.ts'
+import type { MetaLog } from './meta-log.ts'
+
+/** What an administration of a running server is made of. */
+export interface ServedParts {
+  readonly folder: string
+  readonly host: Host
+  readonly meta: MetaLog
+  /** Makes room for a number of logs, which each hold files open. @throws SteleError where there is none */
+  readonly makeRoom: (logs: number) => void
+}
+
+/** Changes the logs of a running server, each of them closed for a moment where its files change. */
+export function servedAdministration({ folder, host, meta, makeRoom }: ServedParts): Administration {
+  return new Administration({
+    folder,
+    administer: (act, task) => administer({ folder, meta }, act, task),
+    works: {
+      whileClosed: (name, task) => host.whileClosed(name, task),
+      freeze: (name, words, announce) => host.freeze(name, words, announce),
+      checkRoom: () => makeRoom(host.list().length + 1),
+      add: (name) => host.add(name),
+      async changeKeys(name, change) {
+        if (name !== META_LOG) return host.changeKeys(name, change)
+        const how = 'stop the server, and use "stele log" on its folder'
+        throw new SteleError('usage', `the keys of the meta log cannot change while it is written: ${how}`)
+      },
+    },
+  })
+}
