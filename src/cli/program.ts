@@ -3,6 +3,7 @@ import { Command, Option } from 'commander'
 import type { Actions } from './action.ts'
 import { addCommand } from './commands/add.ts'
 import { auditCommand } from './commands/audit.ts'
+import { backupCommand } from './commands/backup.ts'
 import { benchCommand } from './commands/bench.ts'
 import { checkpointCommand } from './commands/checkpoint.ts'
 import { consistencyCommand } from './commands/consistency.ts'
@@ -46,6 +47,7 @@ export function createProgram(actions: Actions, io: Io): Command {
     consistencyCommand,
     fsckCommand,
     exportCommand,
+    backupCommand,
     auditCommand,
     monitorCommand,
     policyCommand,

@@ -8,6 +8,7 @@ import type { VerifierKey } from '../../note/note.ts'
 import type { Actions } from '../action.ts'
 import { PATIENCE_MS, type Context } from '../context.ts'
 import { exportLog } from '../export/exporter.ts'
+import { FolderTarget } from '../export/target.ts'
 import { examples } from '../help.ts'
 import { counted, formatCount } from '../output/units.ts'
 
@@ -52,7 +53,11 @@ async function exportTo(context: Context, options: ExportCommandOptions, folder:
   const bar = terminal.progress('files')
   try {
     const onProgress = (done: number, total: number): void => bar.at(done, '', total)
-    const { checkpoint, written, kept } = await exportLog({ ...source, folder, onProgress })
+    const { checkpoint, written, kept } = await exportLog({
+      ...source,
+      target: new FolderTarget(folder),
+      onProgress,
+    })
     bar.end()
     await terminal.result(
       {
