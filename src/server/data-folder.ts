@@ -203,7 +203,8 @@ export function headFilePath(folder: string, name: string, info: LogInfo): strin
   return info.headFile ?? join(logFiles(folder, name).folder, 'head')
 }
 
-function filesIn(folder: string): LogFiles {
+/** The files of a log whose folder this is. */
+export function filesIn(folder: string): LogFiles {
   return {
     folder,
     database: join(folder, 'database'),
@@ -215,7 +216,8 @@ function filesIn(folder: string): LogFiles {
   }
 }
 
-function checkLogName(name: string): void {
+/** @throws SteleError `usage` for what can be no log's name */
+export function checkLogName(name: string): void {
   if (LOG_NAME.test(name)) return
   throw new SteleError(
     'usage',
@@ -233,6 +235,7 @@ function parseJson(text: string, path: string): unknown {
   }
 }
 
-function json(value: unknown): string {
+/** A value as the text of a file. */
+export function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`
 }

@@ -86,8 +86,22 @@ export class LevelStore implements LogStore {
     this.#size = step.head.size
   }
 
+  /**
+   * Writes a stretch of a log that is being restored, synced, under no head: until one is committed on top of it this
+   * is nobody's log, and opening it is refused. For a store that was just created.
+   *
+   * @throws SteleError `stale_size` unless the stretch begins where the one before it ended; `io_error`
+   */
+  async load({ from, entries, tiles }: Omit<Commit, 'head'>): Promise<void> {
+    if (from !== Math.max(this.#size, 0)) {
+      throw new SteleError('stale_size', `load: begins at ${from}, the store ends at ${this.#size}`)
+    }
+    await this.#reading(this.#write({ from, entries, tiles }))
+    this.#size = from + entries.length
+  }
+
   /** The chained form of a batch is measured at four times the array form. */
-  async #write({ from, entries, tiles, head }: Commit): Promise<void> {
+  async #write({ from, entries, tiles, head }: Omit<Commit, 'head'> & Partial<Commit>): Promise<void> {
     const batch = this.#db.batch()
     const keys = Buffer.allocUnsafe((entries.length + tiles.length + 1) * KEY_BYTES)
     let at = 0
@@ -97,7 +111,7 @@ export class LevelStore implements LogStore {
     for (const tile of tiles) {
       batch.put(key(lastLeaf(tile), FIRST_TILE + tile.level), tile.hashes)
     }
-    batch.put(key(head.size, HEAD), head.record)
+    if (head) batch.put(key(head.size, HEAD), head.record)
     await batch.write({ sync: true })
   }
 

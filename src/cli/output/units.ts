@@ -25,6 +25,6 @@ export function formatMs(ms: number): string {
 /** Bytes for people: 512 B, 8.0 kB, 12.3 MB. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`
-  const [unit, size] = bytes < 1e6 ? ['kB', 1e3] : bytes < 1e9 ? ['MB', 1e6] : ['GB', 1e9]
-  return `${(bytes / (size as number)).toFixed(1)} ${unit}`
+  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`
 }

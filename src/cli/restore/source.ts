@@ -1,0 +1,87 @@
+import { existsSync, statSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { HttpFiles } from '../../client/http-files.ts'
+import type { LogFiles } from '../../client/log-files.ts'
+import { SteleError } from '../../errors.ts'
+import { readKeyFile } from '../../server/files.ts'
+import { BACKUP_FILES, parseDescription, type BackupDescription } from '../backup/description.ts'
+import { PATIENCE_MS } from '../context.ts'
+import { FolderFiles } from '../files/folder-files.ts'
+
+/** Where a log is restored from. Nothing that it gives has been verified. */
+export interface RestoreSource {
+  /** For messages. */
+  readonly name: string
+  readonly files: LogFiles
+  /** What a backup says besides; undefined for what is only a log's tiles. */
+  readonly description: BackupDescription | undefined
+  /** A file beside the tiles, if there is one. */
+  beside(path: string): Promise<Uint8Array | undefined>
+  /** A private key of the backup, if it has it. @throws SteleError `key_permissions` */
+  key(path: string): Promise<string | undefined>
+  close(): Promise<void>
+}
+
+/**
+ * Opens what a log is to be restored from: a backup's folder or the one above it, a tar file, or the URL of any
+ * tlog-tiles log.
+ *
+ * @param scratch makes a folder for what a tar file holds
+ * @throws SteleError `not_found`, `corrupt`, `io_error`
+ */
+export async function openRestoreSource(
+  from: string,
+  log: string,
+  scratch: () => Promise<{ folder: string; remove: () => Promise<void> }>,
+): Promise<RestoreSource> {
+  if (/^https?:\/\//.test(from)) return urlSource(from)
+  if (existsSync(from) && statSync(from).isFile()) {
+    const { extractTar } = await import('./extract-tar.ts')
+    const { folder, remove } = await scratch()
+    try {
+      await extractTar(from, folder)
+      return { ...(await folderSource(from, folder)), close: remove }
+    } catch (error) {
+      await remove()
+      throw error
+    }
+  }
+  for (const folder of [from, join(from, log)]) {
+    if (existsSync(join(folder, 'checkpoint'))) return folderSource(folder, folder)
+  }
+  throw new SteleError(
+    'not_found',
+    `${from}: expected a URL, a tar file, or a folder with a file "checkpoint" in it: without that a backup was never ` +
+      `complete`,
+  )
+}
+
+function urlSource(url: string): RestoreSource {
+  return {
+    name: url,
+    files: new HttpFiles(url, {}, { deadlineMs: PATIENCE_MS }),
+    description: undefined,
+    beside: async () => undefined,
+    key: async () => undefined,
+    close: async () => {},
+  }
+}
+
+async function folderSource(name: string, folder: string): Promise<RestoreSource> {
+  const beside = async (path: string): Promise<Uint8Array | undefined> => {
+    if (!existsSync(join(folder, path))) return undefined
+    return readFile(join(folder, path)).catch((error: Error) => {
+      throw new SteleError('io_error', `${join(name, path)}: ${error.message}`, { cause: error })
+    })
+  }
+  const text = await beside(BACKUP_FILES.description)
+  return {
+    name,
+    files: new FolderFiles(folder),
+    description: text && parseDescription(Buffer.from(text).toString(), join(name, BACKUP_FILES.description)),
+    beside,
+    key: async (path) => (existsSync(join(folder, path)) ? readKeyFile(join(folder, path)) : undefined),
+    close: async () => {},
+  }
+}
