@@ -16,6 +16,7 @@ import { logCommand } from './commands/log.ts'
 import { monitorCommand } from './commands/monitor.ts'
 import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
+import { repairCommand } from './commands/repair.ts'
 import { restoreCommand } from './commands/restore.ts'
 import { serveCommand } from './commands/serve.ts'
 import { startCommand } from './commands/start.ts'
@@ -50,6 +51,7 @@ export function createProgram(actions: Actions, io: Io): Command {
     exportCommand,
     backupCommand,
     restoreCommand,
+    repairCommand,
     auditCommand,
     monitorCommand,
     policyCommand,

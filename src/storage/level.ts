@@ -1,7 +1,15 @@
 import type { Level } from 'level'
 import { SteleError, invariant } from '../errors.ts'
 import { levelError, openLevel } from './level-open.ts'
-import { checkStep, type Commit, type FullTileId, type LogStore, type StoredHead } from './store.ts'
+import {
+  checkRepair,
+  checkStep,
+  type Commit,
+  type FullTileId,
+  type LogStore,
+  type Repair,
+  type StoredHead,
+} from './store.ts'
 
 /**
  * Keys are 9 bytes: a position, big-endian because LevelDB sorts keys as bytes, then a kind. Everything that one
@@ -41,13 +49,17 @@ export class LevelStore implements LogStore {
   /**
    * @param folder LevelDB's own folder
    * @param create true only when a log is being made: serving never creates anything
+   * @param withGaps true only to repair it: entries may be missing near its end
    * @throws SteleError `locked`, `not_initialised`, `corrupt`, `io_error`
    */
-  static async open(folder: string, { create = false }: { create?: boolean } = {}): Promise<LevelStore> {
+  static async open(
+    folder: string,
+    { create = false, withGaps = false }: { create?: boolean; withGaps?: boolean } = {},
+  ): Promise<LevelStore> {
     const db = await openLevel(folder, create)
     try {
       const head = await newestHead(db, folder)
-      if (head) await checkTail(db, head.size)
+      if (head && !withGaps) await checkTail(db, head.size)
       return new LevelStore(db, head?.size ?? -1)
     } catch (error) {
       await db.close()
@@ -71,19 +83,31 @@ export class LevelStore implements LogStore {
     try {
       await this.#write(step)
     } catch (error) {
-      // LevelDB refuses every later write after a failed one, and nobody knows what this one left behind.
-      this.#failure = new SteleError(
-        'outcome_unknown',
-        `writing to ${this.#db.location} failed: ${(error as Error).message}`,
-        {
-          cause: error,
-        },
-      )
-      throw this.#failure
+      throw this.#failed(error)
     } finally {
       this.#committing = false
     }
     this.#size = step.head.size
+  }
+
+  /** LevelDB refuses every later write after a failed one, and nobody knows what this one left behind. */
+  #failed(error: unknown): SteleError {
+    const message = `writing to ${this.#db.location} failed: ${(error as Error).message}`
+    this.#failure = new SteleError('outcome_unknown', message, { cause: error })
+    return this.#failure
+  }
+
+  async repair(repair: Repair): Promise<void> {
+    if (this.#failure) throw this.#failure
+    checkRepair(repair, this.#size)
+    const batch = this.#db.batch()
+    for (const { index, entry } of repair.entries) batch.put(keyOf(index, ENTRY), entry)
+    for (const tile of repair.tiles) batch.put(keyOf(lastLeaf(tile), FIRST_TILE + tile.level), tile.hashes)
+    try {
+      await batch.write({ sync: true })
+    } catch (error) {
+      throw this.#failed(error)
+    }
   }
 
   /**

@@ -1,6 +1,14 @@
 import { SteleError, invariant } from '../errors.ts'
 import { equalBytes } from '../bytes/bytes.ts'
-import { checkStep, type Commit, type FullTileId, type LogStore, type StoredHead } from './store.ts'
+import {
+  checkRepair,
+  checkStep,
+  type Commit,
+  type FullTileId,
+  type LogStore,
+  type Repair,
+  type StoredHead,
+} from './store.ts'
 
 /**
  * A log in memory, for tests and for trying things out: strict, and gone when the process ends. It copies what it
@@ -46,6 +54,13 @@ export class MemoryStore implements LogStore {
   async readTiles(tiles: readonly FullTileId[]): Promise<(Uint8Array | undefined)[]> {
     this.#checkOpen()
     return tiles.map(({ level, index }) => this.#tiles.get(`${level}/${index}`))
+  }
+
+  async repair(repair: Repair): Promise<void> {
+    this.#checkOpen()
+    checkRepair(repair, this.#head?.size ?? 0)
+    for (const { index, entry } of repair.entries) this.#entries[index] = entry.slice()
+    for (const { level, index, hashes } of repair.tiles) this.#tiles.set(`${level}/${index}`, hashes.slice())
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { toHex } from '../../bytes/hex.ts'
@@ -68,10 +66,10 @@ async function restoreLogCommand(
     import('../restore/restore.ts'),
   ])
   checkPlaceIsFree(data, name)
-  const source = await openRestoreSource(options.from, name, () => scratchFolder(data, name))
+  await makeDataFolder(data)
+  const source = await openRestoreSource(options.from, name, data)
   try {
     const keys = await restoreKeys(source, options)
-    await makeDataFolder(data)
     const job = { data, name, source, keys, options, terminal }
     const { opened, compared, withoutWitnesses, info } = await restore(job)
     const { origin, size, root } = opened.checkpoint
@@ -100,15 +98,4 @@ async function makeDataFolder(data: string): Promise<void> {
   const { checkDataFolder, initDataFolder } = await import('../../server/data-folder.ts')
   if (existsSync(join(data, 'stele.json'))) await checkDataFolder(data)
   else await initDataFolder(data)
-}
-
-/** A place for what a tar file holds, on the disk that the log is going to be on. */
-async function scratchFolder(
-  data: string,
-  name: string,
-): Promise<{ folder: string; remove: () => Promise<void> }> {
-  await makeDataFolder(data)
-  const folder = join(data, 'logs', `.unpacked-${name}-${randomBytes(4).toString('hex')}`)
-  await mkdir(folder, { mode: 0o700 })
-  return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
 }

@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HttpFiles } from '../../client/http-files.ts'
 import type { LogFiles } from '../../client/log-files.ts'
@@ -27,25 +28,13 @@ export interface RestoreSource {
  * Opens what a log is to be restored from: a backup's folder or the one above it, a tar file, or the URL of any
  * tlog-tiles log.
  *
- * @param scratch makes a folder for what a tar file holds
+ * @param data the data folder, which for a tar file holds what is in it until the source is closed
  * @throws SteleError `not_found`, `corrupt`, `io_error`
  */
-export async function openRestoreSource(
-  from: string,
-  log: string,
-  scratch: () => Promise<{ folder: string; remove: () => Promise<void> }>,
-): Promise<RestoreSource> {
+export async function openRestoreSource(from: string, log: string, data: string): Promise<RestoreSource> {
   if (/^https?:\/\//.test(from)) return urlSource(from)
   if (existsSync(from) && statSync(from).isFile()) {
-    const { extractTar } = await import('./extract-tar.ts')
-    const { folder, remove } = await scratch()
-    try {
-      await extractTar(from, folder)
-      return { ...(await folderSource(from, folder)), close: remove }
-    } catch (error) {
-      await remove()
-      throw error
-    }
+    return tarSource(from, join(data, 'logs', `.unpacked-${log}-${randomBytes(4).toString('hex')}`))
   }
   for (const folder of [from, join(from, log)]) {
     if (existsSync(join(folder, 'checkpoint'))) return folderSource(folder, folder)
@@ -65,6 +54,19 @@ function urlSource(url: string): RestoreSource {
     beside: async () => undefined,
     key: async () => undefined,
     close: async () => {},
+  }
+}
+
+async function tarSource(path: string, folder: string): Promise<RestoreSource> {
+  const { extractTar } = await import('./extract-tar.ts')
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true })
+  try {
+    await mkdir(folder, { mode: 0o700 })
+    await extractTar(path, folder)
+    return { ...(await folderSource(path, folder)), close: remove }
+  } catch (error) {
+    await remove()
+    throw error
   }
 }
 
