@@ -242,17 +242,20 @@ async function emptyBackup({ data, key }: Stage): Promise<string> {
 }
 
 describe('a damaged backup', () => {
-  const flip = (path: string, fromEnd = 1): void => {
+  const flip = (path: string): void => {
     const bytes = readFileSync(path)
-    bytes[bytes.length - fromEnd]! ^= 1
+    bytes[bytes.length - 1]! ^= 1
     writeFileSync(path, bytes)
   }
+  // One bit, too.
+  const flipSize = (path: string): void =>
+    writeFileSync(path, readFileSync(path, 'utf8').replace('\n600\n', '\n601\n'))
   test.each<[string, (backup: string) => void, number, RegExp]>([
     ['a bit of a bundle', (b) => flip(join(b, 'tile/entries/001')), 36, /entry 511/],
     ['a bit of the last bundle', (b) => flip(join(b, 'tile/entries/002.p/88')), 36, /entry 599/],
     ['a bit of a tile', (b) => flip(join(b, 'tile/0/000')), 36, /entry 255|tile\/0\/000/],
     ['a bit of an upper tile', (b) => flip(join(b, 'tile/1/000.p/2')), 36, /tile\/1\/000\.p\/2/],
-    ['a bit of the checkpoint', (b) => flip(join(b, 'checkpoint'), 10), 13, /checkpoint/],
+    ['a bit of the checkpoint', (b) => flipSize(join(b, 'checkpoint')), 13, /checkpoint/],
     ['a missing bundle', (b) => rmSync(join(b, 'tile/entries/001')), 36, /tile\/entries\/001/],
     ['a missing tile', (b) => rmSync(join(b, 'tile/0/001')), 36, /tile\/0\/001/],
     ['a missing checkpoint', (b) => rmSync(join(b, 'checkpoint')), 4, /checkpoint/],

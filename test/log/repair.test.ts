@@ -126,20 +126,20 @@ describe('repairing a range', () => {
     const older = await logOf(400)
     const damage = new Damage()
     for (const index of [100, 399, 450, 599]) damage.entries.set(index, ROT)
-    // Neither copy nor entries make this one: its own entry 450 is gone.
-    damage.tiles.set('0/1', undefined)
     const lying = instead<LogFiles>(older.files, {
       bundle: async (index, width) =>
         encodeBundle(Array.from({ length: width }, (_, i) => (i === 100 ? ROT : entry(index * 256 + i)))),
     })
-    // The newest entries are not in it either: there is nothing to begin with.
-    await expect(repairRange(damage.on(store), tree, { files: lying, size: 400 })).rejects.toMatchObject({
-      code: 'corrupt',
-    })
+    const source = { files: lying, size: 400 }
+    // The newest entries are what everything is reached from, and the copy lacks them.
+    await expect(repairRange(damage.on(store), tree, source)).rejects.toMatchObject({ code: 'corrupt' })
     damage.entries.delete(599)
-    const report = await repairRange(damage.on(store), tree, { files: lying, size: 400 })
-    expect(report).toMatchObject({ repaired: NOTHING, lost: { entries: 1, tiles: 1 } })
-    expect(damage.written).toEqual([])
+    expect(await repairRange(damage.on(store), tree, source)).toMatchObject({
+      repaired: { entries: 1, tiles: 0 },
+      lost: { entries: 2, tiles: 0 },
+      examples: ['entry 100', 'entry 399', 'entry 450'],
+    })
+    expect(damage.written).toEqual(['entry 399'])
   })
 
   test('a tile that no copy has is made from the entries below it', async () => {
@@ -148,11 +148,8 @@ describe('repairing a range', () => {
     damage.tiles.set('0/0', new Uint8Array(8192))
     damage.tiles.set('0/1', undefined)
     const empty = { files: (await logOf(0)).files, size: 0 }
-    // The hashes of the newest tiles are what everything is reached from, so one of them must be there.
-    await expect(repairRange(damage.on(store), tree, empty)).rejects.toMatchObject({ code: 'corrupt' })
-    const older = { files: (await logOf(300)).files, size: 300 }
-    damage.tiles.delete('0/1')
-    expect(await repairRange(damage.on(store), tree, older)).toMatchObject({ repaired: { tiles: 1 } })
+    expect(await repairRange(damage.on(store), tree, empty)).toMatchObject({ repaired: { tiles: 2 } })
+    expect(damage.all).toEqual([])
   })
 
   test('a whole upper tile, the tiles below it and their entries are found from the root down', async () => {
@@ -170,6 +167,16 @@ describe('repairing a range', () => {
       lost: NOTHING,
     })
     expect(damage.all).toEqual([])
+
+    // Where neither is left, nobody can say what the tile was.
+    damage.tiles.set('0/17', undefined)
+    damage.entries.set(17 * 256 + 3, undefined)
+    const none = await repairRange(damage.on(store), tree, { files, size: 256 })
+    expect(none).toMatchObject({
+      checked: { entries: 66_000 - 256 },
+      repaired: NOTHING,
+      lost: { entries: 0, tiles: 1 },
+    })
   })
 
   test('a range looks at its own entries and the tiles above them alone', async () => {
