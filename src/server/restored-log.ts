@@ -66,7 +66,10 @@ export async function restoreLog(
     await tryOpening(filesIn(building), log)
     await syncFolder(building)
     checkPlaceIsFree(folder, log.name)
-    await rename(building, logFiles(folder, log.name).folder)
+    const place = logFiles(folder, log.name).folder
+    await rename(building, place).catch((error: unknown) => {
+      throw fileError(place, error)
+    })
     await syncFolder(join(folder, 'logs'))
   } catch (error) {
     await rm(building, { recursive: true, force: true })

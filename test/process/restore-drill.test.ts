@@ -49,7 +49,7 @@ test(
     const sizes: number[] = []
     // Three times under load: the second and the third write only what is new.
     for (let i = 0; i < 3; i++) {
-      await grown(prefix(url), (i + 1) * 1500)
+      await grown(prefix(url), (i + 1) * 700)
       const { code, out, err } = await stele([...args, '--with-keys', '--json'])
       expect([code, err]).toEqual([0, ''])
       sizes.push((JSON.parse(out) as { treeSize: number }).treeSize)

@@ -35,15 +35,17 @@ export async function restoredHead(parts: HeadParts): Promise<SignedHead> {
   const { size, root, origin } = opened.checkpoint
   // Cosignatures are asked for anew; a stored head has the log's own line alone.
   const checkpoint = formatNote({ text: opened.note.text, signatures: opened.note.signatures })
+  const latestMs = Math.max(0, ...signedAtMs)
   const isKept = treeHead?.treeSize === size && equalBytes(parseHex(treeHead.rootHash, name), root)
-  if (isKept) {
+  // RFC 6962 section 3.5: timestamps only grow, so one that an idle log has signed over since is not gone back to.
+  if (isKept && treeHead.timestampMs >= latestMs) {
     const { timestampMs } = treeHead
     const treeHeadSignature = parseBase64(treeHead.signature, `${name}: tree head`)
     const head = { size, root, timestampMs, checkpoint, treeHeadSignature }
     verify(head, origin, keys, name)
     return head
   }
-  const timestampMs = Math.max(nowMs, ...signedAtMs.map((ms) => ms + 1))
+  const timestampMs = Math.max(nowMs, latestMs + 1)
   const { treeHeadSignature } = await keySigner(origin, keys).sign({ size, root, timestampMs })
   return { size, root, timestampMs, checkpoint, treeHeadSignature }
 }
