@@ -102,8 +102,11 @@ function choicesOf({ stored, copied, derived }: Level): Uint8Array[] {
 }
 
 /** One of each list, in every combination: at most 4 to the power of the levels, of which a log has 2 to 4. */
-function* combinations(lists: readonly Uint8Array[][]): Generator<Uint8Array[]> {
+function* combinations(lists: readonly Uint8Array[][]): Generator<Uint8Array[], void, undefined> {
   const [first, ...rest] = lists
-  if (!first) return yield []
+  if (!first) {
+    yield []
+    return
+  }
   for (const tail of combinations(rest)) for (const one of first) yield [one, ...tail]
 }
