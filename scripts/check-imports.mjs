@@ -20,7 +20,7 @@ const ROWS = [
   ['policy'],
   ['client'],
   ['storage'],
-  ['log', 'witness', 'monitor'],
+  ['log', 'witness', 'monitor', 'access'],
   ['http'],
   ['server'],
   ['cli', 'web', 'index'],

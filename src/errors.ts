@@ -7,6 +7,8 @@ export type ErrorCode =
   | 'malformed' // bytes or text do not follow the format they claim
   | 'out_of_range' // a well-formed index or size outside the tree, or beyond 2^53-1
   | 'not_found' // no such log, entry, hash, tile or route
+  | 'unauthenticated' // no credentials where some are needed, or such as are not valid
+  | 'forbidden' // valid credentials, of somebody who may not do this
   | 'method_not_allowed' // the route exists, the method does not
   | 'unsupported_media_type' // a batch in a format that is not one of the two
   | 'too_large' // an entry, a batch or a body above its limit
@@ -24,7 +26,9 @@ export type ErrorCode =
   | 'rate_limited' // this caller holds more than its share of the queue; nothing was logged
   | 'overloaded' // the queue is full for everyone; nothing was logged
   | 'shutting_down' // the server is stopping; nothing was logged
+  | 'frozen' // this log has ended: it is read for ever and takes no entry; nothing was logged
   | 'log_halted' // this log takes no writes until an operator, or the space it lacks, comes back
+  | 'untraceable' // who did what could not be written down, so it is not done, or not acknowledged
   | 'outcome_unknown' // the write may or may not be on disk; repeating it is safe
   | 'unreachable' // a server did not answer, or not with HTTP
   | 'unexpected_answer' // a server answered something the protocol has no place for
@@ -42,17 +46,30 @@ export type ErrorCode =
   | 'stale_size' // a commit that grows from another size than the stored one
   | 'internal' // a bug in this program
 
+/** What an error carries beside its code and message. */
+export interface SteleErrorOptions extends ErrorOptions {
+  readonly retryAfterSeconds?: number
+  readonly limit?: number
+  readonly successor?: string | undefined
+}
+
 /** A failure that a program can tell apart by its `code`, and a person understands by its message. */
 export class SteleError extends Error {
   override readonly name = 'SteleError'
   readonly code: ErrorCode
   /** For 429 and 503: after how many seconds trying again makes sense. */
   readonly retryAfterSeconds: number | undefined
+  /** For 429: how many requests are granted at once. */
+  readonly limit: number | undefined
+  /** For `frozen`: the URL of the log that goes on instead. */
+  readonly successor: string | undefined
 
-  constructor(code: ErrorCode, message: string, options: ErrorOptions & { retryAfterSeconds?: number } = {}) {
+  constructor(code: ErrorCode, message: string, options: SteleErrorOptions = {}) {
     super(message, options)
     this.code = code
+    this.successor = options.successor
     this.retryAfterSeconds = options.retryAfterSeconds
+    this.limit = options.limit
   }
 }
 

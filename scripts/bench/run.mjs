@@ -14,7 +14,12 @@ const IN_MEMORY = [0x01021994, 0x858458f6]
 
 const options = readOptions()
 if (options.help)
-  stdout.write(HELP.replace('NAMES', 'post, batches, sustained, lone, proofs, tiles, opening, memory, syncs'))
+  stdout.write(
+    HELP.replace(
+      'NAMES',
+      'post, batches, sustained, lone, witness, proofs, tiles, audit, verify, opening, memory, syncs',
+    ),
+  )
 else if (options.compare) await compareFiles(options.files)
 else if (options.chart !== undefined) await drawChart(options.chart)
 else await measure()

@@ -13,6 +13,7 @@ export interface GlobalOptions {
   readonly data?: string
   readonly url?: string
   readonly key?: string
+  readonly apiKeyFile?: string
   readonly json?: boolean
   readonly quiet?: boolean
   readonly color?: boolean
@@ -67,6 +68,27 @@ export class Context {
   }
 
   /**
+   * Credentials for the server, if somebody gave some: from the environment or a file, since a command line can be read
+   * by everybody on the machine.
+   *
+   * @throws SteleError `io_error`
+   */
+  async apiKey(): Promise<string | undefined> {
+    const { apiKeyFile } = this.#options
+    if (apiKeyFile === undefined) return this.#variable('STELE_API_KEY')
+    const { readInput } = await import('./files/input.ts')
+    return Buffer.from(await readInput(apiKeyFile, this.io))
+      .toString()
+      .trim()
+  }
+
+  /** What requests to the server carry. */
+  async headers(): Promise<Readonly<Record<string, string>>> {
+    const key = await this.apiKey()
+    return key === undefined ? {} : { authorization: `Bearer ${key}` }
+  }
+
+  /**
    * The key that the log of a URL is believed by: the one given, or for a log on this machine the one of its data
    * folder. Never one that the log itself announces.
    *
@@ -100,6 +122,7 @@ export class Context {
       url: this.url,
       verifierKey: await this.keyFor(this.url),
       deadlineMs: PATIENCE_MS,
+      headers: await this.headers(),
       ...more,
     })
   }

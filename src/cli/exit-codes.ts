@@ -22,6 +22,8 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   not_found: 4,
   out_of_range: 5,
   too_large: 6,
+  unauthenticated: 7,
+  forbidden: 8,
   // What was verified does not hold.
   malformed: 10,
   wrong_origin: 11,
@@ -42,6 +44,8 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   too_slow: 27,
   unsupported_media_type: 28,
   method_not_allowed: 29,
+  untraceable: 41,
+  frozen: 42,
   // A data folder that is not opened.
   not_initialised: 30,
   foreign_format: 31,

@@ -17,6 +17,8 @@ export interface Io {
   onStopSignal(stop: () => void): () => void
   /** Ends the process at once. */
   exit(code: number): never
+  /** Ends it as a crash would: unlike `exit`, it does not wait for a thread that hangs in a system call. */
+  crash(): void
 }
 
 /** The process itself. */
@@ -36,6 +38,11 @@ export function processIo(): Io {
       }
     },
     exit: (code) => process.exit(code),
+    crash: () => {
+      process.kill(process.pid, 'SIGKILL')
+      // The first process of a container cannot be killed from within; it can still break.
+      process.abort()
+    },
   }
 }
 

@@ -1,18 +1,22 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import type { Actions } from './action.ts'
+import { accessCommand } from './commands/access.ts'
 import { addCommand } from './commands/add.ts'
 import { auditCommand } from './commands/audit.ts'
 import { backupCommand } from './commands/backup.ts'
 import { benchCommand } from './commands/bench.ts'
 import { checkpointCommand } from './commands/checkpoint.ts'
+import { configCommand } from './commands/config.ts'
 import { consistencyCommand } from './commands/consistency.ts'
 import { exportCommand } from './commands/export.ts'
 import { fsckCommand } from './commands/fsck.ts'
 import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
+import { keyCommand } from './commands/key.ts'
 import { keygenCommand } from './commands/keygen.ts'
 import { logCommand } from './commands/log.ts'
+import { metaCommand } from './commands/meta.ts'
 import { monitorCommand } from './commands/monitor.ts'
 import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
@@ -41,7 +45,19 @@ export function createProgram(actions: Actions, io: Io): Command {
     .helpCommand(false)
     .showHelpAfterError('Run it with --help to see what it expects.')
   addGlobalOptions(program)
-  const add = [initCommand, startCommand, serveCommand, logCommand, keygenCommand, addCommand, getCommand]
+  const add = [
+    initCommand,
+    startCommand,
+    serveCommand,
+    keyCommand,
+    accessCommand,
+    metaCommand,
+    configCommand,
+    logCommand,
+    keygenCommand,
+    addCommand,
+    getCommand,
+  ]
   const check = [
     checkpointCommand,
     proveCommand,
@@ -78,6 +94,7 @@ function addGlobalOptions(program: Command): void {
         "the log's verifier key (STELE_KEY; a log on this machine: its data folder's)",
       ),
     )
+    .addOption(new Option('--api-key-file <file>', 'file with an API key for the server (or STELE_API_KEY)'))
     .option('--json', 'write results as JSON')
     .option('--quiet', 'no remarks, no progress')
     .option('--no-color', 'no colours (also NO_COLOR=1)')
@@ -86,8 +103,8 @@ function addGlobalOptions(program: Command): void {
 const EXIT_SUMMARY = `
 Exit codes:
   0 done, and all that was checked holds   10-19 a verification failed   30-39 a data folder is not opened
-  1 fsck found damage                      20-29 a log over the network  40    a file cannot be read or written
-  2-6 how it was called                    70    a bug in stele          proto-docs/cli.md lists each one
+  1 fsck found damage                      20-29 a log over the network  40-41 what could not be read or written
+  2-8 how it was called                    70    a bug in stele          proto-docs/cli.md lists each one
 `
 
 function packageVersion(): string {

@@ -8,6 +8,8 @@ export interface LogClientOptions extends TransportOptions {
   readonly url: string
   /** The log's key, or its keys if it has several: got from somebody you trust, not from the log itself. */
   readonly verifierKey: string | VerifierKey | readonly (string | VerifierKey)[]
+  /** What old keys say of new ones, as `v1/keys/rotations` serves it: the keys that it leads to are believed, too. */
+  readonly rotations?: string | undefined
   /** First line of the log's checkpoints. Default: the name of its (first) key. */
   readonly origin?: string | undefined
   /** A signed checkpoint that was verified in an earlier run: what the log shows now must extend it. */

@@ -3,6 +3,7 @@ import { toHex } from '../bytes/hex.ts'
 import { SteleError } from '../errors.ts'
 import { asHash } from '../merkle/hash.ts'
 import { parseVerifierKey } from '../note/key.ts'
+import { followRotations } from '../note/rotation.ts'
 import { parseLeafAnswer } from './answers.ts'
 import { appendBatch, appendEntry, type AppendLimits, type BatchReceipt, type Receipt } from './append.ts'
 import { followLog, type FollowEvent, type FollowOptions } from './follow.ts'
@@ -43,11 +44,12 @@ export class LogClient {
   #known: string | undefined
 
   constructor(options: LogClientOptions) {
-    const verifiers = [options.verifierKey]
+    const pinned = [options.verifierKey]
       .flat()
       .map((key) => (typeof key === 'string' ? parseVerifierKey(key) : key))
-    if (verifiers.length === 0) throw new SteleError('usage', 'verifierKey: expected at least one')
-    this.origin = options.origin ?? verifiers[0]!.name
+    if (pinned.length === 0) throw new SteleError('usage', 'verifierKey: expected at least one')
+    this.origin = options.origin ?? pinned[0]!.name
+    const verifiers = followRotations({ origin: this.origin, verifiers: pinned }, options.rotations ?? '')
     this.#prefix = logPrefix(options.url)
     this.#transport = new Transport(options)
     this.#deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS

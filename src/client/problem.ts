@@ -7,6 +7,8 @@ const SPOKEN: readonly ErrorCode[] = [
   'malformed',
   'out_of_range',
   'not_found',
+  'unauthenticated',
+  'forbidden',
   'method_not_allowed',
   'unsupported_media_type',
   'too_large',
@@ -14,13 +16,16 @@ const SPOKEN: readonly ErrorCode[] = [
   'rate_limited',
   'overloaded',
   'shutting_down',
+  'frozen',
   'log_halted',
+  'untraceable',
   'outcome_unknown',
 ]
 
 // What a status says when no code comes with it: from a static host, or from something in front of the log.
 // Without the log's own word 503 does not promise that nothing was logged, so it is not `overloaded`.
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  401: 'unauthenticated',
   404: 'not_found',
   410: 'not_found',
   413: 'too_large',
@@ -49,10 +54,11 @@ export function problemOf(
   const code = SPOKEN.find((spoken) => spoken === problem['code']) ?? BY_STATUS[status] ?? 'unexpected_answer'
   const detail = [problem['detail'], problem['title']].find((text) => typeof text === 'string')
   const retryAfterSeconds = parseRetryAfter(headers.get('retry-after'), nowMs)
+  const successor = code === 'frozen' ? successorOf(problem) : undefined
   return new SteleError(
     code,
     `${where}: status ${status}${detail === undefined ? '' : `: ${shortened(detail)}`}`,
-    retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
+    { ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }), successor },
   )
 }
 
@@ -67,6 +73,12 @@ export function parseRetryAfter(value: string | null, nowMs: number): number | u
   // Date.parse reads much else, "-5" for example; an HTTP date begins with the name of a day.
   const atMs = /^[A-Z][a-z]+,? /.test(value) ? Date.parse(value) : Number.NaN
   return Number.isNaN(atMs) ? undefined : Math.max(0, (atMs - nowMs) / 1000)
+}
+
+/** Only what can be meant as a URL; whether the log behind it is to be trusted is the caller's to find out. */
+function successorOf({ successor }: Readonly<Record<string, unknown>>): string | undefined {
+  const isUrl = typeof successor === 'string' && successor.length <= 2000 && /^https?:\/\//.test(successor)
+  return isUrl && URL.canParse(successor) ? successor : undefined
 }
 
 function isProblem(headers: Headers): boolean {

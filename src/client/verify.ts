@@ -7,6 +7,8 @@ import { openCheckpoint } from '../note/checkpoint.ts'
 import { parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
 import { parseProofFile } from '../note/proof-file.ts'
+import { followRotations } from '../note/rotation.ts'
+import { policyWithRotations } from '../policy/rotations.ts'
 import { openWithPolicy, type WitnessedCheckpoint } from '../policy/evaluate.ts'
 import type { Policy } from '../policy/policy.ts'
 
@@ -21,6 +23,8 @@ export interface ProofCheck {
   readonly origin?: string
   /** The log's keys; one good signature suffices, and one bad one by any of them is too many. */
   readonly verifierKeys?: readonly (string | VerifierKey)[]
+  /** What old keys of the log say of new ones, as `v1/keys/rotations` serves it: those are believed, too. */
+  readonly rotations?: string | Uint8Array | undefined
   /** Whose cosignatures are asked for beside the log's own signature; without it, nobody's. */
   readonly policy?: Policy
 }
@@ -78,7 +82,7 @@ const FAULTS: Partial<Readonly<Record<ErrorCode, ProofFault>>> = {
  * Verifies a proof file offline: with nothing but the entry and the log's key, years later if need be.
  *
  * @throws SteleError `usage` unless exactly one of entry and leaf hash is given; `malformed` for a leaf hash that
- *   is not 32 bytes or a verifier key that is none: these are the caller's, not the proof's
+ *   is not 32 bytes or a verifier key that is none, and as `followRotations`: these are the caller's, not the proof's
  */
 export function verifyProofFile(check: ProofCheck): ProofVerified | ProofRefused {
   const leaf = leafOf(check)
@@ -93,7 +97,13 @@ export function verifyProofFile(check: ProofCheck): ProofVerified | ProofRefused
 }
 
 /** Prepares the check of signatures, whoever's are asked for. */
-function opener({ origin, verifierKeys, policy }: ProofCheck): (note: string) => Opened {
+function opener({
+  origin,
+  verifierKeys,
+  policy: listed,
+  rotations = '',
+}: ProofCheck): (note: string) => Opened {
+  const policy = listed && policyWithRotations(listed, rotations)
   const keys = verifierKeys?.map((key) => (typeof key === 'string' ? parseVerifierKey(key) : key))
   if ((origin === undefined) !== (keys === undefined) || (!keys && !policy)) {
     throw new SteleError(
@@ -101,7 +111,10 @@ function opener({ origin, verifierKeys, policy }: ProofCheck): (note: string) =>
       'verifyProofFile: expected origin and verifier keys, or a policy, or all of them',
     )
   }
-  const log = keys && { origin: origin!, verifiers: keys }
+  const log = keys && {
+    origin: origin!,
+    verifiers: followRotations({ origin: origin!, verifiers: keys }, rotations),
+  }
   if (policy) return (note) => openWithPolicy(note, policy, log)
   return (note) => ({ ...openCheckpoint(note, log!), cosignatures: [] })
 }

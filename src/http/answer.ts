@@ -7,6 +7,8 @@ export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array | undefined
+  /** How many entries it speaks of, for the trail. */
+  readonly count?: number
   /** Ends the connection at once, whatever the caller is still sending. */
   readonly hangUp?: boolean
 }
@@ -39,11 +41,12 @@ const LINGER_BYTES = 4 * 1024 * 1024
 const LINGER_MS = 1000
 
 /** Writes an answer, unless the caller is gone. `HEAD` gets the headers of `GET`. */
-export function send(req: IncomingMessage, res: ServerResponse, answer: Answer): void {
+export function send(req: IncomingMessage, res: ServerResponse, answer: Answer, requestId?: string): void {
   if (res.headersSent || res.destroyed) return
   const { status, body = '' } = answer
   // A flat list is what node:http is quickest to write.
   const headers: (string | number)[] = [...SECURITY_LIST]
+  if (requestId !== undefined) headers.push('x-request-id', requestId)
   for (const name in answer.headers) headers.push(name, answer.headers[name]!)
   if (status !== 204 && status !== 304) {
     headers.push('content-length', typeof body === 'string' ? Buffer.byteLength(body) : body.length)

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type Router from '@koa/router'
+import { apiKeyRoutes } from './api-key-routes.ts'
 import { appendRoutes } from './append-routes.ts'
 import { BodyReader } from './body.ts'
 import { ctRoutes } from './ct-routes.ts'
@@ -8,6 +9,7 @@ import { entryRoutes } from './entry-routes.ts'
 import { withoutMethod } from './fallbacks.ts'
 import { instanceRoutes } from './instance-routes.ts'
 import { koaOf } from './koa.ts'
+import { keyRoutes } from './key-routes.ts'
 import { SILENT } from './logger.ts'
 import { openApiDocument, type OpenApiDocument } from './openapi.ts'
 import { proofRoutes } from './proof-routes.ts'
@@ -45,7 +47,9 @@ export function createApp(deps: HttpDeps): App {
     ...appendRoutes(deps, bodies),
     ...entryRoutes(deps),
     ...proofRoutes(deps),
+    ...keyRoutes(deps),
     ...ctRoutes(deps),
+    ...apiKeyRoutes(deps, bodies),
     ...instanceRoutes(deps, describe),
   ]
   const routes = [...routed, ...fixed.routes]

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import * as z from 'zod'
 import { SteleError } from '../errors.ts'
 import type { Placement } from '../log/intake.ts'
@@ -7,14 +7,14 @@ import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 import { prefersOver } from './accept.ts'
 import { json, text, type Answer } from './answer.ts'
 import { batchParser, ENTRY_BUNDLE, isBatchType, NDJSON } from './batch.ts'
-import { callerOf, type BodyReader } from './body.ts'
+import type { BodyReader } from './body.ts'
 import type { HttpDeps } from './deps.ts'
 import { hexOf } from './encoding.ts'
 import { NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { timeoutParam } from './params.ts'
 import { proofFile } from './proofs.ts'
 import { publishedPast } from './published.ts'
-import { logRoute, type Route } from './route.ts'
+import { logRoute, type LogCall, type Route } from './route.ts'
 import { BatchReceipt, Bytes, Receipt, Text } from './schemas.ts'
 
 const WRITE_ERRORS = [
@@ -26,6 +26,7 @@ const WRITE_ERRORS = [
   'rate_limited',
   'overloaded',
   'shutting_down',
+  'frozen',
   'log_halted',
   'outcome_unknown',
 ] as const
@@ -59,6 +60,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
     logRoute(logs, {
       method: 'post',
       path: 'add',
+      permission: 'append',
       tag: 'Append',
       summary: 'Append one entry, get its index',
       description: 'The body is the entry, byte for byte. Answers when the entry is integrated.',
@@ -67,8 +69,8 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
         200: { description: 'The index in decimal and nothing else.', content: { [PLAIN_TEXT]: Text } },
       },
       errors: WRITE_ERRORS,
-      async handle({ req, res, log }) {
-        const { placement } = await appendOne(bodies, log, req, res)
+      async handle(call) {
+        const { placement } = await appendOne(bodies, call)
         return text(String(placement.index), NO_STORE)
       },
     }),
@@ -76,6 +78,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
     logRoute(logs, {
       method: 'post',
       path: 'v1/entries',
+      permission: 'append',
       tag: 'Append',
       summary: 'Append one entry, get a receipt',
       description:
@@ -93,11 +96,12 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
         },
       },
       errors: WRITE_ERRORS,
-      async handle({ req, res, log, query }) {
+      async handle(call) {
+        const { req, res, log, query } = call
         if (isBatchType(req.headers['content-type'])) {
           throw new SteleError('unsupported_media_type', 'entry: this content type is for v1/batches')
         }
-        const { placement, treeSize } = await appendOne(bodies, log, req, res)
+        const { placement, treeSize } = await appendOne(bodies, call)
         const asFile = prefersOver(req.headers.accept, 'application/json', 'text/plain')
         if (query.wait === 'integrated' && !query.proof && !asFile) return receipt(placement, treeSize)
         if (!(await inTime(log, treeSize, query, res))) return receipt(placement, treeSize, 202)
@@ -110,6 +114,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
     logRoute(logs, {
       method: 'post',
       path: 'v1/batches',
+      permission: 'append',
       tag: 'Append',
       summary: 'Append many entries at once, all or none',
       description:
@@ -126,11 +131,11 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
         },
       },
       errors: WRITE_ERRORS,
-      async handle({ req, res, log, query }) {
+      async handle({ req, res, log, query, caller }) {
         const parser = batchParser(req.headers['content-type'], limits.maxBatchEntries)
-        const request = { req, res, maxBytes: limits.maxBatchBytes, what: 'batch' }
+        const request = { req, res, share: caller.share, maxBytes: limits.maxBatchBytes, what: 'batch' }
         await bodies.stream(request, (chunk) => parser.push(chunk))
-        const appended = await log.append(parser.end(), callerOf(req))
+        const appended = await log.append(parser.end(), caller.share)
         const late = query.wait === 'published' && !(await inTime(log, appended.treeSize, query, res))
         return batchReceipt(appended, late ? 202 : 200)
       },
@@ -140,12 +145,10 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
 
 async function appendOne(
   bodies: BodyReader,
-  log: Log,
-  req: IncomingMessage,
-  res: ServerResponse,
+  { req, res, log, caller: { share } }: LogCall<unknown, unknown>,
 ): Promise<{ placement: Placement; treeSize: number }> {
-  const entry = await bodies.read({ req, res, maxBytes: MAX_ENTRY_BYTES, what: 'entry' })
-  const { placements, treeSize } = await log.append([entry], callerOf(req))
+  const entry = await bodies.read({ req, res, share, maxBytes: MAX_ENTRY_BYTES, what: 'entry' })
+  const { placements, treeSize } = await log.append([entry], share)
   return { placement: placements[0]!, treeSize }
 }
 

@@ -7,14 +7,11 @@ import { BodyBudget } from './body-budget.ts'
 export interface BodyRequest {
   readonly req: IncomingMessage
   readonly res: ServerResponse
+  /** Whose share of the memory for bodies it takes. */
+  readonly share: string
   readonly maxBytes: number
   /** Names the body in error messages. */
   readonly what: string
-}
-
-/** Who sends a request, for shares of queues: its address, empty when the connection is gone. */
-export function callerOf(req: IncomingMessage): string {
-  return req.socket.remoteAddress ?? ''
 }
 
 /** Reads bodies, each within a number of bytes and a time, all of them within one budget. */
@@ -61,22 +58,21 @@ export class BodyReader {
    *   `malformed` for one that was cut off
    */
   async stream(request: BodyRequest, take: (chunk: Uint8Array) => void): Promise<void> {
-    const { req, res, maxBytes, what } = request
+    const { req, res, share, maxBytes, what } = request
     checkUncompressed(req, what)
     const announced = Number(req.headers['content-length'] ?? 0)
     if (announced > maxBytes) throw tooLarge(what, maxBytes, `${announced} announced`)
     if (this.#heldBack.delete(req)) res.writeContinue()
-    const caller = callerOf(req)
     let bytes = 0
     try {
       await this.#chunks(req, what, (chunk) => {
         if (bytes + chunk.length > maxBytes) throw tooLarge(what, maxBytes, 'more')
-        this.#budget.take(caller, chunk.length)
+        this.#budget.take(share, chunk.length)
         bytes += chunk.length
         take(chunk)
       })
     } finally {
-      this.#budget.release(caller, bytes)
+      this.#budget.release(share, bytes)
     }
   }
 

@@ -22,6 +22,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       ...common,
       path: 'ct/v1/get-sth',
+      permission: 'read_heads',
       summary: 'The signed tree head',
       answers: { 200: { description: 'The tree head.', content: { 'application/json': SignedTreeHead } } },
       errors: [],
@@ -34,6 +35,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       ...common,
       path: 'ct/v1/get-sth-consistency',
+      permission: 'read_heads',
       summary: 'Prove that one tree extends another',
       query: {
         first: sizeParam('first', 'The smaller size.'),
@@ -52,6 +54,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       ...common,
       path: 'ct/v1/get-proof-by-hash',
+      permission: 'read_entries',
       summary: 'Prove that a leaf hash is in the tree',
       query: { hash: base64HashParam('hash', 'Leaf hash in base64.'), tree_size: treeSize },
       answers: { 200: { description: 'The proof.', content: { 'application/json': CtProofByHash } } },
@@ -77,6 +80,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       ...common,
       path: 'ct/v1/get-entries',
+      permission: 'read_entries',
       summary: 'Entries of a range, the end included',
       query: { start: sizeParam('start', 'First index.'), end: sizeParam('end', 'Last index.') },
       answers: {
@@ -101,6 +105,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       ...common,
       path: 'ct/v1/get-entry-and-proof',
+      permission: 'read_entries',
       summary: 'One entry with its inclusion proof',
       query: { leaf_index: sizeParam('leaf_index', '0-based place of the leaf.'), tree_size: treeSize },
       answers: { 200: { description: 'Both.', content: { 'application/json': CtEntryAndProof } } },

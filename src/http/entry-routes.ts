@@ -18,6 +18,7 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       method: 'get',
       path: 'v1/entries',
+      permission: 'read_entries',
       tag: 'Read',
       summary: 'Entries of a range',
       description: `At most ${limits.pageEntries} entries or ${limits.pageBytes} bytes of them come at once.`,
@@ -50,6 +51,7 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       method: 'get',
       path: 'v1/entries/{index}',
+      permission: 'read_entries',
       tag: 'Read',
       summary: 'One entry',
       description:
@@ -88,6 +90,7 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       method: 'get',
       path: 'v1/entries/{index}/proof',
+      permission: 'read_entries',
       tag: 'Prove',
       summary: 'The c2sp.org/tlog-proof file of an entry',
       description:
@@ -105,6 +108,7 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       method: 'get',
       path: 'v1/leaves/{hash}',
+      permission: 'read_entries',
       tag: 'Read',
       summary: 'The index of a leaf hash',
       params: { hash: hexHashParam('hash', 'SHA-256(0x00 || entry), lower-case hex.') },

@@ -3,12 +3,15 @@ import { SteleError, type ErrorCode } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import { CORS_HEADERS, NO_STORE } from './headers.ts'
 import type { ProblemDetails } from './schemas.ts'
+import { withoutPaths } from './without-paths.ts'
 
 /** The HTTP status of every error code. A new code does not compile until it has one. */
 export const STATUS: Readonly<Record<ErrorCode, number>> = {
   malformed: 400,
   out_of_range: 400,
   not_found: 404,
+  unauthenticated: 401,
+  forbidden: 403,
   method_not_allowed: 405,
   unsupported_media_type: 415,
   too_large: 413,
@@ -18,7 +21,9 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   rate_limited: 429,
   overloaded: 503,
   shutting_down: 503,
+  frozen: 410,
   log_halted: 503,
+  untraceable: 503,
   outcome_unknown: 503,
   // What follows is never the caller's fault where a server answers it.
   bad_proof: 500,
@@ -87,9 +92,16 @@ export function problemOf(error: SteleError, ct = false): ProblemDetails {
     type: token === undefined ? 'about:blank' : `urn:ietf:params:trans:error:${token}`,
     title: STATUS_CODES[status] ?? 'Error',
     status,
-    detail: status === 500 ? 'the server failed at this request; its log says why' : error.message,
+    detail: detailOf(error, status),
     code: error.code,
+    ...(error.successor === undefined ? {} : { successor: error.successor }),
   }
+}
+
+function detailOf({ message }: SteleError, status: number): string {
+  if (status === 500) return 'the server failed at this request; its log says why'
+  // What a caller wrote is repeated as it came; what the machine said may name its files.
+  return status > 500 ? withoutPaths(message) : message
 }
 
 /** The answer that tells a caller what went wrong. */
@@ -102,6 +114,8 @@ export function problemAnswer(error: SteleError, ct = false): Answer {
       ...NO_STORE,
       ...CORS_HEADERS,
       ...retryAfter(error),
+      ...challenge(error),
+      ...successorOf(error),
     },
     body: JSON.stringify(problem),
     // Whoever is too slow for one body would be too slow for draining it.
@@ -109,8 +123,25 @@ export function problemAnswer(error: SteleError, ct = false): Answer {
   }
 }
 
-function retryAfter(error: SteleError): { 'retry-after'?: string } {
+/** RFC 5829: where the log goes on. The URL was checked when the log was frozen. */
+function successorOf({ successor }: SteleError): { link?: string } {
+  return successor === undefined ? {} : { link: `<${successor}>; rel="successor-version"` }
+}
+
+function retryAfter(error: SteleError): Readonly<Record<string, string>> {
   const status = STATUS[error.code]
   if (status !== 429 && status !== 503) return {}
-  return { 'retry-after': String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS) }
+  const seconds = String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS)
+  if (error.limit === undefined) return { 'retry-after': seconds }
+  // draft-ietf-httpapi-ratelimit-headers: what is granted, what is left, and when there is more.
+  return {
+    'retry-after': seconds,
+    'ratelimit-policy': `"requests";q=${error.limit}`,
+    ratelimit: `"requests";r=0;t=${seconds}`,
+  }
+}
+
+/** RFC 9110 section 11.6.1: a 401 says how to authenticate. */
+function challenge({ code }: SteleError): Readonly<Record<string, string>> {
+  return code === 'unauthenticated' ? { 'www-authenticate': 'Bearer realm="stele"' } : {}
 }

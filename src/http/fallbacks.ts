@@ -41,6 +41,7 @@ export function withoutMethod(method: string, path: string, allowed: readonly st
 
 const NOWHERE = {
   method: 'get',
+  permission: 'open',
   tag: '',
   summary: '',
   answers: {},

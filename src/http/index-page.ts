@@ -25,7 +25,12 @@ export function indexPage(logs: readonly Described[]): Html {
 
 function logCard(log: Described): Html {
   const rows: [string, string | Html | undefined][] = [
-    ['state', html`<span class="${log.state === 'serving' ? 'get' : 'bad'}">${log.state}</span>`],
+    [
+      'state',
+      html`<span class="${log.state === 'serving' || log.state === 'frozen' ? 'get' : 'bad'}"
+        >${log.state}</span
+      >`,
+    ],
     ['reason', log.reason],
     ['size', log.treeSize?.toLocaleString('en')],
     ['root hash', log.rootHash === undefined ? undefined : html`<code>${log.rootHash}</code>`],

@@ -1,15 +1,18 @@
+import { sees, type Caller } from '../access/caller.ts'
 import { SteleError } from '../errors.ts'
 import { json, type Answer } from './answer.ts'
 import type { HttpDeps } from './deps.ts'
-import type { HostedLog } from './directory.ts'
+import type { HostedLog, LogDirectory } from './directory.ts'
 import { docsPage } from './docs-page.ts'
 import { base64Of, hexOf } from './encoding.ts'
 import { CORS_HEADERS, NO_CACHE, NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { htmlAnswer } from './html.ts'
 import { indexPage } from './index-page.ts'
 import type { OpenApiDocument } from './openapi.ts'
+import { readinessOf } from './readiness.ts'
 import { rootRoute, type Route } from './route.ts'
 import { Document, Health, LogList, Readiness, Text } from './schemas.ts'
+import { withoutPaths } from './without-paths.ts'
 import type * as z from 'zod'
 
 const READ = { ...CORS_HEADERS, ...NO_CACHE }
@@ -28,15 +31,17 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/v1/logs',
+      permission: 'open',
       tag: 'Instance',
       summary: 'The logs of this server',
       answers: { 200: { description: 'All of them.', content: { 'application/json': LogList } } },
       errors: [],
-      handle: () => json(LogList, { logs: logs.list().map(describeLog) }, READ),
+      handle: ({ caller }) => json(LogList, { logs: visible(logs, caller).map(describeLog) }, READ),
     }),
     rootRoute({
       method: 'get',
       path: '/healthz',
+      permission: 'open',
       tag: 'Instance',
       summary: 'Is the process up?',
       answers: { 200: { description: 'It is.', content: { 'application/json': Health } } },
@@ -46,18 +51,21 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/readyz',
+      permission: 'open',
       tag: 'Instance',
-      summary: 'Does every log take entries, and is its head fresh?',
+      summary:
+        'Does every log that is not frozen take entries, is its head fresh and good, is nothing damaged, and has the disk room?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Readiness } },
         503: { description: 'No, and why.', content: { 'application/json': Readiness } },
       },
       errors: [],
-      handle: () => readiness(deps),
+      handle: readinessOf(deps),
     }),
     rootRoute({
       method: 'get',
       path: '/metrics',
+      permission: 'read_metrics',
       tag: 'Instance',
       summary: 'Prometheus metrics',
       answers: { 200: { description: 'Exposition format.', content: { [PLAIN_TEXT]: Text } } },
@@ -74,6 +82,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/openapi.json',
+      permission: 'open',
       tag: 'Instance',
       summary: 'This API as OpenAPI 3.1',
       answers: { 200: { description: 'The document.', content: { 'application/json': Document } } },
@@ -87,6 +96,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/docs',
+      permission: 'open',
       tag: 'Instance',
       summary: 'This API as a page to read',
       answers: { 200: { description: 'The page.', content: { 'text/html; charset=utf-8': Text } } },
@@ -96,50 +106,40 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
     rootRoute({
       method: 'get',
       path: '/',
+      permission: 'open',
       tag: 'Instance',
       summary: 'The logs of this server as a page to read',
       answers: { 200: { description: 'The page.', content: { 'text/html; charset=utf-8': Text } } },
       errors: [],
-      handle: () => htmlAnswer(indexPage(logs.list().map(describeLog))),
+      handle: ({ caller }) => htmlAnswer(indexPage(visible(logs, caller).map(describeLog))),
     }),
   ]
 }
 
+/** The logs that a caller may know of. */
+function visible(logs: LogDirectory, caller: Caller): readonly HostedLog[] {
+  return logs.list().filter((hosted) => sees(caller, hosted))
+}
+
 function describeLog(hosted: HostedLog): z.output<typeof LogList>['logs'][number] {
-  const { name, origin, verifierKey, allowDuplicates, log, failure } = hosted
+  const { name, origin, verifierKey, keys, allowDuplicates, log, failure } = hosted
   const status = log?.status
   const reason = failure?.message ?? status?.reason
   const published = log?.published
+  const successor = log?.integrated.final?.successor
   return {
     name,
     origin,
     path: `/logs/${name}/`,
     verifierKey,
+    verifierKeys: keys.flatMap((key) => (key.retired ? [] : [key.verifierKey])),
     treeHeadKey: base64Of(hosted.treeHeadKey),
     ...(published
       ? { treeSize: published.size, rootHash: hexOf(published.root), timestampMs: published.timestampMs }
       : {}),
     state: status?.state ?? 'failed',
-    ...(reason === undefined ? {} : { reason }),
+    ...(reason === undefined ? {} : { reason: withoutPaths(reason) }),
+    ...(successor === undefined ? {} : { successor }),
     allowDuplicates,
   }
-}
-
-function readiness({ logs, limits, nowMs }: HttpDeps): Answer {
-  const states = logs.list().map(({ name, log, failure }) => {
-    const state = log?.status.state ?? 'failed'
-    const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
-    const old = headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
-    const reason =
-      failure?.message ?? log?.status.reason ?? (old ? 'the published head is too old' : undefined)
-    return {
-      name,
-      ready: state === 'serving' && !old,
-      state,
-      ...(reason === undefined ? {} : { reason }),
-      ...(headAgeMs === undefined ? {} : { headAgeMs }),
-    }
-  })
-  const ready = states.every((state) => state.ready)
-  return json(Readiness, { status: ready ? 'ready' : 'not ready', logs: states }, NO_STORE, ready ? 200 : 503)
 }

@@ -1,5 +1,6 @@
 /** Where the HTTP layer reports what went wrong; a pino logger fits. */
 export interface Logger {
+  info?(fields: object, message: string): void
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
 }

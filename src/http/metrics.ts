@@ -1,11 +1,14 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { LogDirectory } from './directory.ts'
+import { registerScrubMetrics } from './scrub-metrics.ts'
+import { createLogMeters, type LogMeters } from './log-meters.ts'
 
 /** Counts requests, and tells Prometheus about them and about the logs. */
 export interface Metrics {
-  /** Notes an answered request. `route` is a route's path, never what a caller wrote. */
-  observe(route: string, method: string, status: number, seconds: number): void
+  /** Notes an answered request. `route` is a route's path, never what a caller wrote; `code` is why it was refused. */
+  observe(route: string, method: string, status: number, seconds: number, code?: ErrorCode): void
   readonly contentType: string
   text(): Promise<string>
 }
@@ -13,9 +16,21 @@ export interface Metrics {
 /** From a cached tile to a long poll. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
 
+/** What metrics can tell more of, where there is more. */
+export interface MetricsSources {
+  /** Those that the logs report to; theirs is the registry then. */
+  readonly meters?: LogMeters
+  /** Bytes that are free where the logs are; undefined when that cannot be said. */
+  readonly freeBytes?: () => Promise<number | undefined>
+}
+
 /** Metrics with a registry of their own: two servers can live in one process. */
-export function createMetrics(logs: LogDirectory, nowMs: () => number): Metrics {
-  const registry = new Registry()
+export function createMetrics(
+  logs: LogDirectory,
+  nowMs: () => number,
+  { meters = createLogMeters(), freeBytes }: MetricsSources = {},
+): Metrics {
+  const { registry } = meters
   collectDefaultMetrics({ register: registry })
   const requests = new Counter({
     name: 'stele_http_requests_total',
@@ -30,11 +45,20 @@ export function createMetrics(logs: LogDirectory, nowMs: () => number): Metrics 
     buckets: SECONDS,
     registers: [registry],
   })
+  const refusals = new Counter({
+    name: 'stele_http_refusals_total',
+    help: 'Requests that were answered with an error code.',
+    labelNames: ['route', 'code'],
+    registers: [registry],
+  })
   registerLogGauges(registry, logs, nowMs)
+  registerScrubMetrics(registry, logs)
+  if (freeBytes) registerDisk(registry, freeBytes)
   // Finding a series by its labels costs more than counting.
   const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()
   return {
-    observe(route, method, status, seconds) {
+    observe(route, method, status, seconds, code) {
+      if (code !== undefined) refusals.inc({ route, code })
       const key = `${route} ${method} ${status}`
       let found = series.get(key)
       if (!found) {
@@ -55,7 +79,22 @@ export function createMetrics(logs: LogDirectory, nowMs: () => number): Metrics 
 /** What is read off each open log when Prometheus asks. */
 const LOG_GAUGES: readonly [name: string, help: string, read: (log: Log, atMs: number) => number][] = [
   ['stele_log_serving', '1 while the log takes entries.', (log) => (log.status.state === 'serving' ? 1 : 0)],
+  [
+    'stele_log_halted',
+    '1 after a failed write, or a contradiction, until it is opened again.',
+    (log) => (log.status.state === 'halted' ? 1 : 0),
+  ],
   ['stele_tree_size', 'Published tree size.', (log) => log.published.size],
+  [
+    'stele_unpublished_entries',
+    'Entries on disk that the published head does not cover.',
+    (log) => log.integrated.size - log.published.size,
+  ],
+  [
+    'stele_publishing_failed',
+    '1 while the newest head could not be published, for want of a quorum or of a disk.',
+    (log) => (log.status.unpublished === undefined ? 0 : 1),
+  ],
   [
     'stele_integrated_tree_size',
     'Tree size of the newest signed head on disk.',
@@ -65,6 +104,16 @@ const LOG_GAUGES: readonly [name: string, help: string, read: (log: Log, atMs: n
     'stele_head_age_seconds',
     'Age of the published head.',
     (log, atMs) => Math.max(0, atMs - log.published.timestampMs) / 1000,
+  ],
+  [
+    'stele_signed_head_age_seconds',
+    'Age of the newest signed head, published or not.',
+    (log, atMs) => Math.max(0, atMs - log.integrated.timestampMs) / 1000,
+  ],
+  [
+    'stele_queue_age_seconds',
+    'How long the oldest entry that is not on disk has waited.',
+    (log) => log.status.oldestWaitingMs / 1000,
   ],
   ['stele_queue_entries', 'Entries that wait for an index.', (log) => log.status.queuedEntries],
   ['stele_queue_bytes', 'Bytes they hold.', (log) => log.status.queuedBytes],
@@ -102,4 +151,17 @@ function registerLogGauges(registry: Registry, logs: LogDirectory, nowMs: () => 
       },
     })
   }
+}
+
+function registerDisk(registry: Registry, freeBytes: () => Promise<number | undefined>): void {
+  new Gauge({
+    name: 'stele_disk_free_bytes',
+    help: 'Bytes that are free where the logs are.',
+    registers: [registry],
+    async collect() {
+      const free = await freeBytes()
+      this.reset()
+      if (free !== undefined) this.set(free)
+    },
+  })
 }

@@ -24,6 +24,7 @@ export function proofRoutes({ logs, limits, stopping }: HttpDeps): Route[] {
     logRoute(logs, {
       method: 'get',
       path: 'v1/proofs/inclusion',
+      permission: 'read_entries',
       tag: 'Prove',
       summary: 'Prove that a leaf is in the tree',
       query: {
@@ -49,6 +50,7 @@ export function proofRoutes({ logs, limits, stopping }: HttpDeps): Route[] {
     logRoute(logs, {
       method: 'get',
       path: 'v1/proofs/consistency',
+      permission: 'read_heads',
       tag: 'Prove',
       summary: 'Prove that one tree extends another',
       query: {
@@ -76,6 +78,7 @@ export function proofRoutes({ logs, limits, stopping }: HttpDeps): Route[] {
     logRoute(logs, {
       method: 'get',
       path: 'v1/checkpoint',
+      permission: 'read_heads',
       tag: 'Read',
       summary: 'The published checkpoint, as soon as it is new',
       description: 'With after, answers once the published tree is larger than that.',

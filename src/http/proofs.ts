@@ -1,6 +1,5 @@
 import { equalBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
-import type { SignedHead } from '../log/head.ts'
 import type { Log } from '../log/log.ts'
 import { leafHash, type Hash } from '../merkle/hash.ts'
 import { verifyInclusion } from '../merkle/verify.ts'
@@ -14,10 +13,10 @@ export interface LeafAt {
 }
 
 /**
- * The inclusion proof of a leaf. One for the published size is checked against the signed root before it leaves: at
- * some twenty hashes that is cheaper than a caller who believes that the log forked.
+ * The inclusion proof of a leaf, checked before it leaves: against the signed root, or against the root of an earlier size
+ * that leads to it. At some twenty hashes that is cheaper than a caller who believes that the log forked.
  *
- * @throws SteleError `out_of_range`; `corrupt` for a proof that does not lead to the signed root
+ * @throws SteleError `out_of_range`; `corrupt` for a proof that does not lead to the root
  */
 export async function checkedInclusion(log: Log, { index, leaf, size }: LeafAt): Promise<Hash[]> {
   const { published } = log
@@ -26,7 +25,14 @@ export async function checkedInclusion(log: Log, { index, leaf, size }: LeafAt):
     throw new SteleError('out_of_range', `${what}: the published tree has ${published.size} leaves`)
   }
   const path = await log.proveInclusion(index, size)
-  if (size === published.size) checkAgainst(published, index, leaf, path)
+  const root = size === published.size ? published.root : await log.rootAt(size)
+  try {
+    verifyInclusion({ index, size, leaf, path, root })
+  } catch (cause) {
+    throw new SteleError('corrupt', `leaf ${index}: its proof does not lead to the root at size ${size}`, {
+      cause,
+    })
+  }
   return path
 }
 
@@ -68,18 +74,4 @@ export async function checkedEntries(
     }
     return { index, entry, leaf }
   })
-}
-
-function checkAgainst({ size, root }: SignedHead, index: number, leaf: Hash, path: readonly Hash[]): void {
-  try {
-    verifyInclusion({ index, size, leaf, path, root })
-  } catch (cause) {
-    throw new SteleError(
-      'corrupt',
-      `leaf ${index}: its proof does not lead to the root signed at size ${size}`,
-      {
-        cause,
-      },
-    )
-  }
 }

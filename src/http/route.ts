@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import * as z from 'zod'
+import type { Caller } from '../access/caller.ts'
+import type { Permission } from '../access/role.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { Answer } from './answer.ts'
@@ -7,7 +9,7 @@ import { openedLog, type HostedLog, type LogDirectory } from './directory.ts'
 import { parseParams, parseQuery } from './params.ts'
 
 /** A request that found its route. */
-export interface RawCall {
+export interface Incoming {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   /** What follows the "?" of the URL, or nothing. */
@@ -16,10 +18,16 @@ export interface RawCall {
   readonly path: Readonly<Record<string, string>>
 }
 
+/** A request whose sender may make it. */
+export interface RawCall extends Incoming {
+  readonly caller: Caller
+}
+
 /** A request with its parameters parsed. */
 export interface Call<Query, Path> {
   readonly req: IncomingMessage
   readonly res: ServerResponse
+  readonly caller: Caller
   readonly query: Query
   readonly path: Path
 }
@@ -37,6 +45,8 @@ interface Description {
   readonly method: 'get' | 'post'
   /** As OpenAPI writes it: `/logs/{log}/v1/entries/{index}`. */
   readonly path: string
+  /** What somebody must be allowed to do; `access/role.ts` says who is. */
+  readonly permission: Permission
   /** The group it is shown in. */
   readonly tag: string
   readonly summary: string
@@ -77,7 +87,7 @@ export function rootRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape 
     ...spec,
     ...schemas,
     async handle(raw) {
-      return spec.handle({ req: raw.req, res: raw.res, ...read(raw) })
+      return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, ...read(raw) })
     },
   }
 }
@@ -96,7 +106,7 @@ export function logRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape =
     async handle(raw) {
       const { hosted, log } = openedLog(logs, raw.path['log'] ?? '')
       const { query, path } = read(raw)
-      return spec.handle({ req: raw.req, res: raw.res, query, path, hosted, log })
+      return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, query, path, hosted, log })
     },
   }
 }

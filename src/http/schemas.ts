@@ -29,6 +29,10 @@ export const Problem = z
     status: z.int().meta({ description: 'The HTTP status.' }),
     detail: z.string().meta({ description: 'What was expected, and what came.' }),
     code: z.string().meta({ description: 'For programs: codes are added, never renamed.' }),
+    successor: z
+      .string()
+      .optional()
+      .meta({ description: 'With the code frozen: the URL of the log that goes on instead.' }),
   })
   .meta({ id: 'Problem', description: 'Why a request was refused.' })
 export type ProblemDetails = z.output<typeof Problem>
@@ -113,17 +117,48 @@ export const LogDescription = z
     origin: z.string().meta({ description: 'First line of its checkpoints.' }),
     path: z.string().meta({ description: 'Prefix of its URLs, from the root of this server.' }),
     verifierKey: z.string().meta({ description: 'vkey of the Ed25519 key that signs its checkpoints.' }),
+    verifierKeys: z.array(z.string()).meta({
+      description: 'vkeys of all keys that sign its checkpoints now; v1/keys below it has the others.',
+    }),
     treeHeadKey: base64('SubjectPublicKeyInfo of the P-256 key that signs its RFC 6962 tree heads.'),
     treeSize: size('Published tree size.').optional(),
     rootHash: hex('Root hash at that size.').optional(),
     timestampMs: size('When that head was signed, milliseconds since 1970.').optional(),
-    state: z.enum(['confirming', 'serving', 'halted', 'closing', 'closed', 'failed']).meta({
-      description: 'halted: reads only. failed: it could not be opened, and has neither size nor root here.',
+    state: z.enum(['confirming', 'serving', 'frozen', 'halted', 'closing', 'closed', 'failed']).meta({
+      description:
+        'frozen: ended for ever, reads only. halted: reads only. failed: it could not be opened, and has neither size nor root here.',
     }),
     reason: z.string().optional().meta({ description: 'Why it is halted or failed.' }),
+    successor: z
+      .string()
+      .optional()
+      .meta({ description: 'Of a frozen log: the URL of the one that goes on instead, if there is one.' }),
     allowDuplicates: z.boolean().meta({ description: 'Whether the same bytes become a new leaf each time.' }),
   })
   .meta({ id: 'Log' })
+const moment = z.object({
+  treeSize: size('Size of the tree then.'),
+  timestampMs: size('The time of heads from which on it holds, milliseconds since 1970.'),
+})
+/** The keys of one log. */
+export const LogKeys = z
+  .object({
+    origin: z.string().meta({ description: 'First line of its checkpoints.' }),
+    keys: z.array(
+      z.object({
+        verifierKey: z.string().meta({ description: 'vkey; its name is that of its signature lines.' }),
+        state: z.enum(['active', 'retired']).meta({ description: 'active: it signs every new head.' }),
+        since: moment.meta({ description: 'It signs every head from here on.' }),
+        overlapUntilSeconds: size('Until when it was announced to sign, seconds since 1970.').optional(),
+        retired: moment.optional().meta({ description: 'It signs no head from here on.' }),
+      }),
+    ),
+    rotations: z
+      .string()
+      .meta({ description: 'What old keys say of new ones, as v1/keys/rotations serves it.' }),
+  })
+  .meta({ id: 'LogKeys' })
+
 export const LogList = z.object({ logs: z.array(LogDescription) }).meta({ id: 'LogList' })
 
 export const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' })
@@ -139,6 +174,14 @@ export const Readiness = z
         headAgeMs: z.int().optional().meta({ description: 'Age of the published head.' }),
       }),
     ),
+    disk: z
+      .object({
+        ready: z.boolean(),
+        freeBytes: z.int().optional(),
+        minFreeBytes: z.int(),
+        reason: z.string().optional(),
+      })
+      .optional(),
   })
   .meta({ id: 'Readiness' })
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
+import type { Permission } from '../access/role.ts'
 import type { Log } from '../log/log.ts'
 import { parseTilePath } from '../tile/path.ts'
 import { acceptsGzip } from './accept.ts'
@@ -28,9 +29,10 @@ export interface StaticRoutes {
 export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
   const bundles = new Bundles(limits.bundleCacheBytes)
 
-  const route = (path: string, spec: StaticSpec): Route => ({
+  const route = (path: string, permission: Permission, spec: StaticSpec): Route => ({
     method: 'get',
     path: `/logs/{log}/${path}`,
+    permission,
     tag: 'Tiles',
     summary: spec.summary,
     description: spec.description,
@@ -68,24 +70,28 @@ export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
     content: { [OCTETS]: Bytes },
     serve: serveBundle,
   }
-  const checkpoint = route('checkpoint', {
+  const checkpoint = route('checkpoint', 'read_heads', {
     summary: 'The published checkpoint',
     description: 'The signed note of c2sp.org/tlog-checkpoint. Has an ETag.',
     content: { [PLAIN_TEXT]: Text },
     serve: async ({ log, req }) => checkpointAnswer(log.published, req.headers['if-none-match']),
   })
-  const tiles = [route('tile/{level}/{tile}', tile), route('tile/{level}/{tile}.p/{width}', tile)] as const
-  const entries = [
-    route('tile/entries/{tile}', bundle),
-    route('tile/entries/{tile}.p/{width}', bundle),
-  ] as const
+  const pair = (path: string, permission: Permission, spec: StaticSpec): readonly [Route, Route] => [
+    route(path, permission, spec),
+    route(`${path}.p/{width}`, permission, spec),
+  ]
+  // Leaf hashes tell whoever can guess an entry that it is there; hashes of hundreds of entries tell nobody anything.
+  const leaves = pair('tile/0/{tile}', 'read_entries', tile)
+  const tiles = pair('tile/{level}/{tile}', 'read_heads', tile)
+  const entries = pair('tile/entries/{tile}', 'read_entries', bundle)
 
   return {
-    routes: [checkpoint, ...tiles, ...entries],
+    routes: [checkpoint, ...leaves, ...tiles, ...entries],
     match(rest) {
       if (rest === 'checkpoint' || rest.startsWith('checkpoint?')) return checkpoint
       if (!rest.startsWith('tile/')) return undefined
-      return (rest.startsWith('tile/entries/') ? entries : tiles)[rest.includes('.p/') ? 1 : 0]
+      const kind = rest.startsWith('tile/0/') ? leaves : rest.startsWith('tile/entries/') ? entries : tiles
+      return kind[rest.includes('.p/') ? 1 : 0]
     },
   }
 }

@@ -5,6 +5,7 @@ import { SteleError } from '../errors.ts'
 import type { App } from './app.ts'
 import { withoutMethod } from './fallbacks.ts'
 import { DEFAULT_HTTP_LIMITS } from './limits.ts'
+import { OPEN_GATE } from './gate.ts'
 import type { Route } from './route.ts'
 import { server } from './serve.ts'
 import type { WitnessHttpDeps } from './witness-deps.ts'
@@ -21,7 +22,7 @@ export function createWitnessApp(deps: WitnessHttpDeps): Pick<App, 'handler' | '
   const byPath = new Map(routes.map((route) => [route.path, route]))
   const checkpoint = byPath.get(CHECKPOINT_PATH)
   byPath.delete(CHECKPOINT_PATH)
-  const serve = server({ ...deps, logs: NO_LOGS, limits: DEFAULT_HTTP_LIMITS })
+  const serve = server({ ...deps, logs: NO_LOGS, limits: DEFAULT_HTTP_LIMITS, gate: OPEN_GATE })
   return {
     routes,
     breakOff: (req) => bodies.breakOff(req),

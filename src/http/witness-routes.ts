@@ -3,13 +3,14 @@ import { SteleError } from '../errors.ts'
 import { formatVerifierKey } from '../note/key.ts'
 import type { Answered } from '../witness/witness.ts'
 import { json, text, type Answer } from './answer.ts'
-import { callerOf, type BodyReader } from './body.ts'
+import type { BodyReader } from './body.ts'
 import { CORS_HEADERS, NO_CACHE, NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { rootRoute, type Route } from './route.ts'
 import { Bytes, Health, Text } from './schemas.ts'
 import { SIZE_TYPE, witnessAnswer } from './witness-answers.ts'
 import type { WitnessHttpDeps } from './witness-deps.ts'
 import { CallerRates } from './witness-rates.ts'
+import { withoutPaths } from './without-paths.ts'
 
 /** The path of {@link checkpointRoute}, which stands for one per log. */
 export const CHECKPOINT_PATH = '/{hash}/checkpoint'
@@ -30,16 +31,17 @@ function signingRoutes({ witness, limits }: WitnessHttpDeps, bodies: BodyReader)
     rootRoute({
       method: 'post',
       path,
+      permission: 'open',
       tag: 'Witness',
       summary,
       body: { [PLAIN_TEXT]: Bytes },
       answers: SIGNED,
       errors: ['malformed', 'out_of_range', 'not_found', 'too_large', 'rate_limited'],
-      async handle({ req, res }) {
+      async handle({ req, res, caller: { share } }) {
         // Before the body: whoever comes too often is not read.
-        rates.take(callerOf(req))
+        rates.take(share)
         return witnessAnswer(
-          await sign(await bodies.read({ req, res, maxBytes: limits.maxBodyBytes, what: 'body' })),
+          await sign(await bodies.read({ req, res, share, maxBytes: limits.maxBodyBytes, what: 'body' })),
         )
       },
     })
@@ -61,6 +63,7 @@ function checkpointRoute({ witness }: WitnessHttpDeps): Route {
   return rootRoute({
     method: 'get',
     path: CHECKPOINT_PATH,
+    permission: 'open',
     tag: 'Witness',
     summary: 'The checkpoint that was cosigned last for a log',
     params: { hash: z.string().meta({ description: 'SHA-256 of the origin, lower-case hex.' }) },
@@ -83,6 +86,7 @@ function instanceRoutes({ witness, metrics }: WitnessHttpDeps): Route[] {
     rootRoute({
       ...about,
       path: '/healthz',
+      permission: 'open',
       summary: 'Is the process up?',
       answers: { 200: { description: 'It is.', content: { 'application/json': Health } } },
       handle: () => json(Health, { status: 'ok' }, NO_STORE),
@@ -90,6 +94,7 @@ function instanceRoutes({ witness, metrics }: WitnessHttpDeps): Route[] {
     rootRoute({
       ...about,
       path: '/readyz',
+      permission: 'open',
       summary: 'Does it sign?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Ready } },
@@ -100,6 +105,7 @@ function instanceRoutes({ witness, metrics }: WitnessHttpDeps): Route[] {
     rootRoute({
       ...about,
       path: '/metrics',
+      permission: 'open',
       summary: 'Prometheus metrics',
       answers: { 200: { description: 'Exposition format.', content: { [PLAIN_TEXT]: Text } } },
       async handle() {
@@ -111,6 +117,7 @@ function instanceRoutes({ witness, metrics }: WitnessHttpDeps): Route[] {
     rootRoute({
       ...about,
       path: '/',
+      permission: 'open',
       summary: 'Who this is',
       answers: { 200: { description: 'For people.', content: { [PLAIN_TEXT]: Text } } },
       handle: () => text(describe(witness)),
@@ -120,7 +127,7 @@ function instanceRoutes({ witness, metrics }: WitnessHttpDeps): Route[] {
 
 function readiness(failure: SteleError | undefined): Answer {
   if (!failure) return json(Ready, { status: 'ready' }, NO_STORE)
-  return json(Ready, { status: 'not ready', reason: failure.message }, NO_STORE, 503)
+  return json(Ready, { status: 'not ready', reason: withoutPaths(failure.message) }, NO_STORE, 503)
 }
 
 function describe({ keys, logs }: WitnessHttpDeps['witness']): string {

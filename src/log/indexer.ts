@@ -1,6 +1,7 @@
 import { SteleError } from '../errors.ts'
 import { HASH_BYTES } from '../merkle/hash.ts'
 import type { LeafIndex } from '../storage/leaf-index.ts'
+import { UNOBSERVED, type LogObserver } from './observer.ts'
 import type { LiveLeaf } from './unit.ts'
 
 /** Leaves between two synced moves of the cursor: at 24 + 8 bytes each, what is replayed after a crash. */
@@ -18,6 +19,7 @@ const MAX_LAG = 65_536
  */
 export class Indexer {
   readonly #index: LeafIndex
+  readonly #observer: LogObserver
   readonly #forget: (leaves: readonly LiveLeaf[]) => void
   /** True when a leaf may be in the index already with a lower index, which then stays. */
   readonly #mayRepeat: boolean
@@ -36,8 +38,10 @@ export class Indexer {
     next: number
     mayRepeat: boolean
     forget: (leaves: readonly LiveLeaf[]) => void
+    observer?: LogObserver
   }) {
     this.#index = parts.index
+    this.#observer = parts.observer ?? UNOBSERVED
     this.#next = parts.next
     this.#mayRepeat = parts.mayRepeat
     this.#forget = parts.forget
@@ -95,15 +99,20 @@ export class Indexer {
     this.#lag -= leaves.length
     this.#forget(leaves)
     this.#room?.()
-    if (this.#next - this.#index.cursor >= CURSOR_STEP) await this.#index.moveCursor(this.#next)
+    if (this.#next - this.#index.cursor >= CURSOR_STEP) await this.#sync()
   }
 
   async #moveCursor(): Promise<void> {
     try {
-      if (!this.#failure && this.#next !== this.#index.cursor) await this.#index.moveCursor(this.#next)
+      if (!this.#failure && this.#next !== this.#index.cursor) await this.#sync()
     } catch (error) {
       this.#fail(error)
     }
+  }
+
+  async #sync(): Promise<void> {
+    await this.#index.moveCursor(this.#next)
+    this.#observer.synced('index')
   }
 
   #fail(error: unknown): void {

@@ -1,6 +1,7 @@
 import { SteleError, invariant } from '../errors.ts'
 import { HASH_BYTES, leafHash, type Hash } from '../merkle/hash.ts'
 import type { LeafFinder } from './leaf-finder.ts'
+import { UNOBSERVED, type LogObserver } from './observer.ts'
 import type { Pool } from './pool.ts'
 import { Unit, type LiveLeaf } from './unit.ts'
 
@@ -22,16 +23,18 @@ export class Intake {
   readonly #pool: Pool
   readonly #finder: LeafFinder
   readonly #allowDuplicates: boolean
+  readonly #observer: LogObserver
   readonly #live = new Map<string, LiveLeaf>()
   /** Why new submissions are refused. */
   #refusal: SteleError | undefined
   /** Why nothing is queued any more, not even what was admitted before. */
   #halted: SteleError | undefined
 
-  constructor(parts: { pool: Pool; finder: LeafFinder; allowDuplicates: boolean }) {
+  constructor(parts: { pool: Pool; finder: LeafFinder; allowDuplicates: boolean; observer?: LogObserver }) {
     this.#pool = parts.pool
     this.#finder = parts.finder
     this.#allowDuplicates = parts.allowDuplicates
+    this.#observer = parts.observer ?? UNOBSERVED
   }
 
   /**
@@ -55,6 +58,7 @@ export class Intake {
       known.push(live !== undefined)
       return live ?? this.#claim(key, hashes[i]!, entries[i]!, unit)
     })
+    if (unit.leaves.length < leaves.length) this.#observer.recognised(leaves.length - unit.leaves.length)
     if (unit.leaves.length > 0) void this.#enqueue(unit)
     await settled(unit, leaves)
     return leaves.map((leaf, i) => placementOf(leaf, known[i]!))
@@ -66,6 +70,12 @@ export class Intake {
     if (live?.index !== undefined) return live.index
     const [index] = await this.#finder.find(hash)
     return index
+  }
+
+  /** A leaf that no caller brings, and that stands in no queue: the last one of a log. */
+  claimLast(entry: Uint8Array): LiveLeaf {
+    const hash = leafHash(entry)
+    return this.#claim(keyOf(hash), hash, entry, new Unit(''))
   }
 
   /** Says what became of units that were taken from the pool. With an error, their leaves are forgotten. */
@@ -157,6 +167,7 @@ export class Intake {
       return leaf.loggedBefore
     })
     if (logged.length === 0) return
+    this.#observer.recognised(logged.length)
     unit.leaves = unit.leaves.filter((leaf) => !leaf.loggedBefore)
     this.forget(logged)
   }

@@ -1,77 +1,24 @@
 import { SteleError } from '../errors.ts'
 import type { Hash } from '../merkle/hash.ts'
-import type { HeadFile } from '../storage/head-file.ts'
-import type { LeafIndex } from '../storage/leaf-index.ts'
-import type { LogStore } from '../storage/store.ts'
 import { encodeBundle } from '../tile/bundle.ts'
-import type { Tree } from '../tile/grow.ts'
 import type { TileId } from '../tile/path.ts'
 import { proveConsistency, proveInclusion } from '../tile/prove.ts'
+import { EarlierRoots } from './earlier-roots.ts'
 import type { SignedHead } from './head.ts'
-import { Indexer } from './indexer.ts'
-import { Intake, type Placement } from './intake.ts'
-import { LeafFinder } from './leaf-finder.ts'
-import { Pool, type PoolLimits } from './pool.ts'
-import { Publisher, type HeadCosigner, type Publication, type PublishedStore } from './publisher.ts'
+import type { Placement } from './intake.ts'
+import type { LogOptions, LogParts, LogStatus } from './options.ts'
+import { Publisher, type Publication } from './publisher.ts'
 import { TileReader } from './reader.ts'
-import { Sealer } from './sealer.ts'
-import { Sequencer, unknownOutcome } from './sequencer.ts'
-import type { HeadSigner } from './signer.ts'
-import type { LiveLeaf, Unit } from './unit.ts'
+import type { StoredParts } from './scrub-parts.ts'
+import type { LastWords } from './ending.ts'
+import { Writer, type Verified } from './writer.ts'
 
-/** What one log can be told; `proto-docs/configuration.md` has the defaults and what they cost. */
-export interface LogOptions {
-  readonly pool: PoolLimits
-  /** Every entry becomes a leaf of its own, also when the same bytes are in the log. */
-  readonly allowDuplicates: boolean
-  /** An idle log signs its head anew after this long, so that quiet can be told from dead. */
-  readonly headIntervalMs: number
-  /** Memory for tiles that proofs read again and again. */
-  readonly cacheBytes: number
-  /** The clock: milliseconds since 1970. */
-  readonly nowMs: () => number
-}
-
-/** The durable parts of a log, opened; the log closes them. */
-export interface LogParts {
-  readonly origin: string
-  readonly store: LogStore
-  readonly headFile: HeadFile
-  readonly index: LeafIndex
-  readonly signer: HeadSigner
-  /** For a log whose heads are cosigned before readers see them. */
-  readonly witnessing?: Witnessing
-}
-
-/** Who cosigns the heads of a log, and what of that outlives a restart. */
-export interface Witnessing {
-  readonly cosigner: HeadCosigner
-  readonly store: PublishedStore
-  /** What was published when the log was closed, not verified; undefined the first time. */
-  readonly suspect: Uint8Array | undefined
-  /** How long to wait before asking again after too few cosigned. */
-  readonly retryMs: number
-}
+export type { LogOptions, LogParts, LogStatus, Witnessing } from './options.ts'
 
 /** Where entries went, and the size of a signed tree that covers them. */
 export interface Appended {
   readonly placements: readonly Placement[]
   readonly treeSize: number
-}
-
-/** What a log is doing, for health and metrics. */
-export interface LogStatus {
-  /** `confirming`: with witnesses, no entries are taken until they have cosigned the head it was opened with. */
-  readonly state: 'confirming' | 'serving' | 'halted' | 'closing' | 'closed'
-  /** Why it is halted. */
-  readonly reason: string | undefined
-  readonly queuedEntries: number
-  readonly queuedBytes: number
-  readonly indexLag: number
-  readonly liveLeaves: number
-  readonly commits: number
-  /** Why the newest head is not published yet. */
-  readonly unpublished: string | undefined
 }
 
 /**
@@ -81,59 +28,33 @@ export interface LogStatus {
 export class Log {
   readonly origin: string
   readonly #parts: LogParts
-  readonly #options: LogOptions
-  readonly #pool: Pool
-  readonly #intake: Intake
-  readonly #sequencer: Sequencer
-  readonly #sealer: Sealer
-  readonly #indexer: Indexer
+  readonly #writer: Writer
   readonly #publisher: Publisher
   readonly #reader: TileReader
-  readonly #running: Promise<void>
-  #state: LogStatus['state'] = 'serving'
-  #failure: SteleError | undefined
-  /** The newest head that is in both of its places. */
-  #integrated: SignedHead
-  #commits = 0
-  #signAgain = false
+  readonly #earlierRoots: EarlierRoots
   #closing: Promise<void> | undefined
-  /** Somebody has cosigned a larger tree of this log: nothing is signed any more. */
-  #contradiction: SteleError | undefined
-  readonly #idleTimer: NodeJS.Timeout
   /** Resolves with the reason if this log ever stops taking entries; reads go on until it is closed. */
   readonly halted: Promise<SteleError>
-  #sayHalted!: (failure: SteleError) => void
 
-  constructor(
-    parts: LogParts,
-    options: LogOptions,
-    verified: { tree: Tree; head: SignedHead; published: SignedHead; signedUntilMs: number },
-  ) {
+  /** Resolves once it is known whether this log takes entries: at once, or when its witnesses have answered. */
+  readonly settled: Promise<void>
+
+  constructor(parts: LogParts, options: LogOptions, verified: Verified) {
     this.origin = parts.origin
     this.#parts = parts
-    this.#options = options
-    this.#pool = new Pool(options.pool, options.nowMs)
-    this.#sequencer = new Sequencer({ ...parts, ...verified, nowMs: options.nowMs })
-    this.#sealer = new Sealer(parts.headFile)
-    this.#integrated = verified.head
-    this.#reader = new TileReader(parts.store, () => this.#sequencer.tree, options.cacheBytes)
-    this.#intake = new Intake({
-      pool: this.#pool,
-      finder: new LeafFinder(parts.index, (indexes) => this.#reader.leafHashes(indexes)),
-      allowDuplicates: options.allowDuplicates,
-    })
-    this.#indexer = new Indexer({
-      index: parts.index,
-      next: verified.tree.size,
-      mayRepeat: options.allowDuplicates,
-      forget: (leaves) => this.#intake.forget(leaves),
-    })
+    this.#reader = new TileReader(parts.store, () => this.#writer.tree, options.cacheBytes)
+    this.#earlierRoots = new EarlierRoots(this.#reader)
     this.#publisher = new Publisher(verified.published, this.#publication())
-    if (parts.witnessing) this.#confirmFirst()
+    this.#writer = new Writer({
+      parts,
+      options,
+      verified,
+      reader: this.#reader,
+      onHead: (head) => this.#publisher.publish(head),
+    })
+    this.halted = this.#writer.halted
+    this.settled = this.#writer.settled
     this.#publisher.publish(verified.head)
-    this.halted = new Promise((resolve) => (this.#sayHalted = resolve))
-    this.#idleTimer = setTimeout(() => this.#signIdleHead(), this.#idleForMs()).unref()
-    this.#running = this.#run()
   }
 
   /**
@@ -142,17 +63,30 @@ export class Log {
    * @param entries each of 0 to 65,535 bytes, which the caller has checked
    * @param caller whose share of the queue they count against
    * @returns once all of them are integrated: on disk, and covered by a signed head
-   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted` when nothing was logged;
+   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted`, `frozen` when nothing was logged;
    *   `outcome_unknown` when that cannot be said, and repeating is safe
    */
   async append(entries: readonly Uint8Array[], caller = ''): Promise<Appended> {
-    const placements = await this.#intake.submit(entries, caller)
-    return { placements, treeSize: this.#integrated.size }
+    const placements = await this.#writer.submit(entries, caller)
+    return { placements, treeSize: this.integrated.size }
+  }
+
+  /**
+   * Ends the log for ever: commits what was admitted, then, in one step, a last entry if there is one and the mark that
+   * nothing follows. Reads, proofs and signing the same head anew go on. There is no way back. Repeating it is safe, and
+   * gives a log that was frozen without a successor one.
+   *
+   * @returns the final head, once it is integrated
+   * @throws SteleError `usage` for a successor that is no URL; `already_exists` if it is frozen with another successor,
+   *   or being frozen; `log_halted`, `shutting_down`; `outcome_unknown`
+   */
+  freeze(lastWords: LastWords = {}): Promise<SignedHead> {
+    return this.#writer.freeze(lastWords)
   }
 
   /** The newest head that is on disk. */
   get integrated(): SignedHead {
-    return this.#integrated
+    return this.#writer.integrated
   }
 
   /** The head that readers are shown; everything below its size can be read. */
@@ -167,7 +101,7 @@ export class Log {
 
   /** The index of a published leaf, the lowest if there are several; undefined when there is none. */
   async findLeaf(hash: Hash): Promise<number | undefined> {
-    const index = await this.#intake.find(hash)
+    const index = await this.#writer.find(hash)
     return index !== undefined && index < this.published.size ? index : undefined
   }
 
@@ -222,33 +156,45 @@ export class Log {
   }
 
   /**
-   * The proof that the tree of `newSize` leaves extends the one of `oldSize`; empty for equal sizes and for 0.
+   * The proof that the tree of `newSize` leaves extends the one of `oldSize`, checked against the published root; empty
+   * for equal sizes and for 0.
    *
-   * @throws SteleError `out_of_range`
+   * @throws SteleError `out_of_range`; `corrupt` when the stored tiles do not lead to the published root
    */
   async proveConsistency(oldSize: number, newSize: number): Promise<Hash[]> {
     this.#checkSize(newSize)
-    // Any tree extends the empty one; RFC 6962 defines no proof for it.
-    if (oldSize === 0) return []
-    return proveConsistency(this.#reader, oldSize, newSize)
+    return this.#earlierRoots.proveConsistency(oldSize, newSize, this.published)
+  }
+
+  /**
+   * The root hash of the first `size` leaves, proven to be a prefix of the published tree.
+   *
+   * @throws SteleError `out_of_range`; `corrupt` when the stored tiles do not lead to the published root
+   */
+  async rootAt(size: number): Promise<Hash> {
+    this.#checkSize(size)
+    return this.#earlierRoots.at(size, this.published)
   }
 
   get status(): LogStatus {
+    return { ...this.#writer.status, unpublished: this.#publisher.failure?.message }
+  }
+
+  /** What a scrubber compares with what: all that is stored, and the tree that was verified at opening and grew since. */
+  get stored(): StoredParts {
+    const { origin, store, index, signer } = this.#parts
     return {
-      state: this.#state,
-      reason: this.#failure?.message,
-      queuedEntries: this.#pool.depth,
-      queuedBytes: this.#pool.bytes,
-      indexLag: this.#indexer.lag,
-      liveLeaves: this.#intake.liveLeaves,
-      commits: this.#commits,
-      unpublished: this.#publisher.failure?.message,
+      origin,
+      store,
+      index,
+      verifyHead: (head) => signer.verify(head),
+      tree: () => this.#writer.tree,
     }
   }
 
   /** Why this log takes no writes, or undefined while it does. */
   get failure(): SteleError | undefined {
-    return this.#failure
+    return this.#writer.failure
   }
 
   /** Refuses new entries, commits and answers what was admitted, brings the index up to date, closes the files. */
@@ -257,80 +203,15 @@ export class Log {
   }
 
   async #close(): Promise<void> {
-    if (this.#state !== 'halted') this.#state = 'closing'
-    this.#intake.refuse(
-      new SteleError('shutting_down', 'the log is stopping; nothing was logged', { retryAfterSeconds: 5 }),
-    )
-    this.#pool.poke()
-    await this.#running
-    clearTimeout(this.#idleTimer)
-    await this.#sealer.drained()
+    await this.#writer.stop()
     await this.#publisher.close()
-    await this.#indexer.drained()
+    await this.#writer.drained()
     await Promise.allSettled([
       this.#parts.store.close(),
       this.#parts.index.close(),
       this.#parts.headFile.close(),
     ])
-    this.#state = 'closed'
-  }
-
-  /**
-   * The write loop: while one commit is on its way to the disk, the next one gathers in the pool, and the head of the
-   * one before is sealed.
-   */
-  async #run(): Promise<void> {
-    while (this.#state !== 'halted') {
-      if (!this.#signAgain && !this.#contradiction) await this.#pool.whenFilled()
-      const units = this.#pool.take()
-      if (this.#contradiction) return this.#halt(units, this.#contradiction)
-      if (units.length > 0 || this.#signAgain) await this.#commit(units)
-      if (this.#state === 'closing' && this.#pool.depth === 0) return
-    }
-  }
-
-  async #commit(units: readonly Unit[]): Promise<void> {
-    const leaves = units.flatMap((unit) => unit.leaves)
-    try {
-      await this.#indexer.room()
-      this.#signAgain = false
-      this.#idleTimer.refresh()
-      const head = await this.#sequencer.step(leaves)
-      void this.#finish(units, leaves, head)
-    } catch (error) {
-      this.#halt(units, error)
-    }
-  }
-
-  /**
-   * Seals a committed head, and only then lets anybody know of it. The store comes first, so that after a crash
-   * between the two the head file is the one that is behind; one that is ahead always means a rollback.
-   */
-  async #finish(units: readonly Unit[], leaves: readonly LiveLeaf[], head: SignedHead): Promise<void> {
-    try {
-      await this.#sealer.seal(head)
-    } catch (error) {
-      return this.#halt(units, unknownOutcome(error))
-    }
-    this.#commits++
-    this.#integrated = head
-    this.#publisher.publish(head)
-    this.#indexer.follow(leaves)
-    this.#intake.settle(units)
-    if (this.#state === 'closing') this.#pool.poke()
-  }
-
-  /** No step follows one that failed: what is on disk has to be read back first. Reads go on. */
-  #halt(units: readonly Unit[], error: unknown): void {
-    const cause = error instanceof SteleError ? error : internalError(error)
-    this.#intake.settle(units, cause)
-    if (this.#state === 'halted') return
-    this.#state = 'halted'
-    this.#failure = new SteleError('log_halted', `the log takes no entries: ${cause.message}`, { cause })
-    this.#intake.halt(this.#failure)
-    clearTimeout(this.#idleTimer)
-    this.#sayHalted(this.#failure)
-    this.#pool.poke()
+    this.#writer.closed()
   }
 
   #publication(): Publication | undefined {
@@ -340,41 +221,10 @@ export class Log {
         ...witnessing,
         proveConsistency: (oldSize, newSize) =>
           oldSize === 0 ? Promise.resolve([]) : proveConsistency(this.#reader, oldSize, newSize),
-        onConfirmed: () => {
-          if (this.#state !== 'confirming') return
-          this.#state = 'serving'
-          this.#intake.accept()
-        },
-        onContradiction: (error) => {
-          this.#contradiction = error
-          this.#pool.poke()
-        },
+        onConfirmed: () => this.#writer.confirmed(),
+        onContradiction: (error) => this.#writer.contradict(error),
       }
     )
-  }
-
-  /**
-   * A backup that was restored is consistent in itself. Witnesses that saw a newer head are the ones who can tell, so
-   * nothing is signed before they were asked.
-   */
-  #confirmFirst(): void {
-    this.#state = 'confirming'
-    this.#intake.refuse(
-      new SteleError('log_halted', 'the log takes no entries until its witnesses have confirmed its head', {
-        retryAfterSeconds: 2,
-      }),
-    )
-  }
-
-  #signIdleHead(): void {
-    if (this.#state !== 'serving') return void this.#idleTimer.refresh()
-    this.#signAgain = true
-    this.#pool.poke()
-  }
-
-  #idleForMs(): number {
-    // setTimeout takes at most 2^31-1 ms and would fire at once for more.
-    return Math.min(this.#options.headIntervalMs, 2 ** 31 - 1)
   }
 
   #checkPublished(end: number, what: string): void {
@@ -390,9 +240,4 @@ export class Log {
       )
     }
   }
-}
-
-function internalError(error: unknown): SteleError {
-  const message = error instanceof Error ? error.message : String(error)
-  return new SteleError('internal', `internal error while committing: ${message}`, { cause: error })
 }

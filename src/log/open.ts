@@ -28,6 +28,7 @@ export async function openLog(parts: LogParts, options: LogOptions): Promise<Log
   const head = await storedHead(parts)
   const kept = keptHeads(parts)
   checkNotRolledBack(parts.origin, head, kept)
+  checkStillFrozen(parts.origin, head, kept)
   const tree = await storedTree(parts.store, head, parts.origin)
   const reader = new TileReader(parts.store, () => tree, options.cacheBytes)
   for (const other of kept) await checkSameHistory(parts.origin, reader, head, other)
@@ -37,7 +38,9 @@ export async function openLog(parts: LogParts, options: LogOptions): Promise<Log
     await parts.headFile.write(encodeHead(head))
   await catchUp(parts.index, reader, head.size)
   const published = await publishedHead(parts, reader, head)
-  return new Log(parts, options, { tree, head, published, signedUntilMs: newest.timestampMs })
+  // A clock that was set back must not date a head before the keys that are to sign it.
+  const signedUntilMs = Math.max(newest.timestampMs, (parts.signer.sinceMs ?? 0) - 1)
+  return new Log(parts, options, { tree, head, published, signedUntilMs })
 }
 
 /**
@@ -91,6 +94,16 @@ function checkNotRolledBack(origin: string, head: SignedHead, kept: readonly Sig
         `nothing is signed. Restore the newer database; never copy an older head file over this one`,
     )
   }
+}
+
+/** The mark of a final head is in both places; only a database that lost a commit lacks it. */
+function checkStillFrozen(origin: string, head: SignedHead, kept: readonly SignedHead[]): void {
+  if (head.final || !kept.some(({ final }) => final)) return
+  throw new SteleError(
+    'rolled_back',
+    `log ${origin}: it was frozen, and the database is from before that, so nothing is signed. Restore the newer ` +
+      `database; never copy an older head file over this one`,
+  )
 }
 
 /** The tree as the stored entries and tiles make it; its root must be the one that was signed. */

@@ -48,6 +48,11 @@ export class Pool {
     return this.#bytes
   }
 
+  /** Since when the oldest waiting unit waits, in milliseconds since 1970. */
+  get oldestMs(): number | undefined {
+    return this.#queue[0]?.queuedAtMs
+  }
+
   /**
    * Counts the unit against the bounds, or refuses it before anything was claimed for it.
    *
@@ -78,6 +83,7 @@ export class Pool {
 
   /** Puts an admitted unit in line. */
   push(unit: Unit): void {
+    unit.queuedAtMs = this.#nowMs()
     this.#queue.push(unit)
     this.#wake?.()
   }
@@ -114,6 +120,8 @@ export class Pool {
     }
     this.#bytes -= bytes
     this.#measureDrain(bytes)
+    // Whoever drains the pool waits for this, also where nothing of a unit was left to be queued.
+    if (this.#entries === 0) this.#wake?.()
   }
 
   /** Resolves when something waits, or when `poke` is called. */

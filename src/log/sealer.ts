@@ -1,5 +1,6 @@
 import type { HeadFile } from '../storage/head-file.ts'
 import { encodeHead, type SignedHead } from './head.ts'
+import { UNOBSERVED, type LogObserver } from './observer.ts'
 
 /**
  * Brings signed heads to their second place, behind the commit and before the acknowledgement. Owner of the head file.
@@ -8,13 +9,15 @@ import { encodeHead, type SignedHead } from './head.ts'
  */
 export class Sealer {
   readonly #file: HeadFile
+  readonly #observer: LogObserver
   #waiting: { head: SignedHead; resolve: () => void; reject: (reason: unknown) => void }[] = []
   #running: Promise<void> | undefined
   /** After a failed write nothing is written any more: the log has to be reopened. */
   #failure: unknown
 
-  constructor(file: HeadFile) {
+  constructor(file: HeadFile, observer: LogObserver = UNOBSERVED) {
     this.#file = file
+    this.#observer = observer
   }
 
   /**
@@ -40,6 +43,7 @@ export class Sealer {
       const round = this.#waiting.splice(0)
       try {
         await this.#file.write(encodeHead(round.at(-1)!.head))
+        this.#observer.synced('head')
         for (const { resolve } of round) resolve()
       } catch (error) {
         this.#failure = error

@@ -1,8 +1,8 @@
-import { SteleError } from '../errors.ts'
 import { HASH_BYTES } from '../merkle/hash.ts'
 import type { LogStore } from '../storage/store.ts'
 import { growTree, type Tree } from '../tile/grow.ts'
 import { encodeHead, type SignedHead } from './head.ts'
+import { frozenError, unknownOutcome } from './refusals.ts'
 import type { HeadSigner } from './signer.ts'
 import type { LiveLeaf } from './unit.ts'
 
@@ -42,17 +42,21 @@ export class Sequencer {
   /**
    * Appends leaves, or with none of them signs the same tree anew.
    *
+   * @param final makes this the last step that has leaves: every later head is marked, too
    * @returns the head that covers them, which is in the store and not sealed yet: nobody may see it
-   * @throws SteleError `outcome_unknown`, and then the log must be reopened: nobody knows what is on disk
+   * @throws SteleError `frozen` for leaves behind a final head; `outcome_unknown`, and then the log must be reopened: nobody knows what is on disk
    */
-  async step(leaves: readonly LiveLeaf[]): Promise<SignedHead> {
+  async step(leaves: readonly LiveLeaf[], final = this.#head.final): Promise<SignedHead> {
+    // Whatever doors there are before it: here nobody gets past.
+    if (this.#head.final && leaves.length > 0) throw frozenError(this.#head.final)
     const from = this.#tree.size
     const { tree, tiles } = growTree(this.#tree, slabOf(leaves))
-    const head = await this.#signer.sign({
+    const signed = await this.#signer.sign({
       size: tree.size,
       root: tree.root,
       timestampMs: this.#nextTimestamp(),
     })
+    const head = final ? { ...signed, final } : signed
     const entries = leaves.map((leaf) => leaf.entry)
 
     // The signed head stays in this function until the store has it: one that escaped but was not kept could
@@ -80,15 +84,4 @@ function slabOf(leaves: readonly LiveLeaf[]): Uint8Array {
   const slab = new Uint8Array(leaves.length * HASH_BYTES)
   leaves.forEach((leaf, i) => slab.set(leaf.hash, i * HASH_BYTES))
   return slab
-}
-
-/** A write failed, and what it left behind is not known. */
-export function unknownOutcome(error: unknown): SteleError {
-  const message = error instanceof Error ? error.message : String(error)
-  return new SteleError(
-    'outcome_unknown',
-    `the write failed and what it left on disk is unknown: ${message}. The entry may or may not be logged; ` +
-      `sending it again is safe`,
-    { cause: error },
-  )
 }

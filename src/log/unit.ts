@@ -24,6 +24,8 @@ export class Unit {
   /** Bytes and entries it holds of the pool's bounds, until it is settled. */
   bytes = 0
   admitted = 0
+  /** When it began to wait for its indexes: milliseconds since 1970. */
+  queuedAtMs = 0
   readonly caller: string
   readonly done: Promise<void>
   resolve!: () => void

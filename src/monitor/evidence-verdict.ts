@@ -1,11 +1,18 @@
 import { equalBytes } from '../bytes/bytes.ts'
 import { toHex } from '../bytes/hex.ts'
 import { SteleError, type ErrorCode } from '../errors.ts'
+import { EMPTY_ROOT } from '../merkle/hash.ts'
 import { verifyConsistency } from '../merkle/verify.ts'
-import { openCheckpoint, type OpenedCheckpoint } from '../note/checkpoint.ts'
+import {
+  checkLogKeys,
+  checkOriginOf,
+  openCheckpoint,
+  parseCheckpoint,
+  type OpenedCheckpoint,
+} from '../note/checkpoint.ts'
 import { KEY_TYPE } from '../note/key-id.ts'
 import { parseVerifierKey } from '../note/key.ts'
-import type { VerifierKey } from '../note/note.ts'
+import { openNote, parseNote, type VerifierKey } from '../note/note.ts'
 import { treeHeadOfLine } from '../note/tree-head.ts'
 import { parseEvidence, type Evidence } from './evidence.ts'
 
@@ -24,8 +31,8 @@ export interface EvidenceJudged {
   /** What is proven; for `needs_log` what is claimed. */
   readonly kind: Evidence['kind']
   readonly origin: string
-  /** Sizes of the two heads, as the file has them. */
-  readonly sizes: readonly [number, number]
+  /** Sizes of the heads, as the file has them. */
+  readonly sizes: readonly number[]
   /** A sentence for each fact that signatures and hashes show. */
   readonly proven: readonly string[]
   /** A sentence for each thing that is left to be believed, or to be asked of the log. */
@@ -85,9 +92,10 @@ function judge(
   if (evidence.origin !== origin) {
     return { verdict: 'wrong_log', message: `evidence: expected one about ${origin}, got ${evidence.origin}` }
   }
+  if (evidence.kind === 'empty_root') return judgeEmptyRoot(evidence, origin, verifiers)
   const [first, second] = evidence.heads.map(({ note }) => openCheckpoint(note, { origin, verifiers }))
   const pair = [first!, second!] as const
-  const sizes = [first!.checkpoint.size, second!.checkpoint.size] as const
+  const sizes = [first!.checkpoint.size, second!.checkpoint.size]
   const proven = pair.map(signedSentence)
   const about = { origin, sizes }
   const fork = forkShown(evidence, pair)
@@ -96,6 +104,27 @@ function judge(
     return { verdict: 'proven', kind: 'fork', ...about, proven: [...proven, fork], notProven: [] }
   }
   return judgeOrder(evidence, pair, { ...about, proven })
+}
+
+/** One head proves it: an honest log cannot sign another root hash for no leaves than the one there is. */
+function judgeEmptyRoot(
+  { kind, heads }: Evidence,
+  origin: string,
+  verifiers: readonly VerifierKey[],
+): EvidenceJudged | EvidenceRefused {
+  checkLogKeys(verifiers)
+  const note = parseNote(heads[0].note)
+  const checkpoint = parseCheckpoint(note.text)
+  checkOriginOf(checkpoint, origin)
+  // Not `openCheckpoint`, which refuses what is to be shown here.
+  const { verifiedBy } = openNote(note, verifiers)
+  const { size, root } = checkpoint
+  if (size > 0 || equalBytes(root, EMPTY_ROOT)) {
+    return agree(`a head of size ${size}, whose root hash is not wrong by itself`)
+  }
+  const wrong = `a tree of size 0 has root hash ${toHex(EMPTY_ROOT)} and no other`
+  const proven = [signedSentence({ checkpoint, verifiedBy }), wrong]
+  return { verdict: 'proven', kind, origin, sizes: [size], proven, notProven: [] }
 }
 
 /** The sentence that shows two histories, or why there is only one; undefined where the file cannot tell. */
@@ -137,7 +166,7 @@ function judgeOrder(
   const [smallMs, largeMs] = [datedMs(older!), datedMs(newer!)]
   const unknown = `whether the two trees are of one history: that takes tiles or a consistency proof from the log`
   if (kind !== 'rollback') return { verdict: 'needs_log', kind, ...about, notProven: [unknown] }
-  if (about.sizes[0] < about.sizes[1])
+  if (pair[0].checkpoint.size < pair[1].checkpoint.size)
     return agree('the head that is said to be the later one is the larger one: a log grows')
   if (smallMs !== undefined && largeMs !== undefined) {
     const [small, large] = [new Date(smallMs).toISOString(), new Date(largeMs).toISOString()]
@@ -147,7 +176,7 @@ function judgeOrder(
     return { verdict: 'proven', kind, ...about, proven: [...about.proven, order], notProven: [unknown] }
   }
   const word =
-    `that the head of size ${about.sizes[1]} was shown at ${heads[1].seenAt}, after the one of size ` +
+    `that the head of size ${about.sizes[1]} was shown at ${heads.at(-1)!.seenAt}, after the one of size ` +
     `${about.sizes[0]}: the signatures carry no time, so this is the word of who kept the file`
   return { verdict: 'needs_log', kind, ...about, notProven: [word, unknown] }
 }
@@ -158,7 +187,10 @@ function bySize(pair: Pair): OpenedCheckpoint[] {
   return pair.toSorted((a, b) => a.checkpoint.size - b.checkpoint.size)
 }
 
-function signedSentence({ checkpoint: { size, root }, verifiedBy }: OpenedCheckpoint): string {
+function signedSentence({
+  checkpoint: { size, root },
+  verifiedBy,
+}: Pick<OpenedCheckpoint, 'checkpoint' | 'verifiedBy'>): string {
   return `${verifiedBy.map(({ name }) => name).join(', ')} signed size ${size} with root hash ${toHex(root)}`
 }
 

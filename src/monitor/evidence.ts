@@ -10,21 +10,25 @@ import type { PrefixProof } from './judge.ts'
 export interface EvidenceHead {
   /** The signed checkpoint, verbatim; of a tree head (RFC 6962) as the checkpoint that it stands for. */
   readonly note: string
-  readonly source: 'checkpoint' | 'get-sth'
+  /** `add-checkpoint`: a witness was sent it, and knows of no URL. */
+  readonly source: 'checkpoint' | 'get-sth' | 'add-checkpoint'
   readonly url: string
   /** When it was first seen, as ISO 8601 has it: the word of who kept this, which no signature covers. */
   readonly seenAt: string
 }
 
-/** Two signed heads of one log that do not go together, to be handed to anybody. */
+/** Signed heads of one log that do not go together, to be handed to anybody. */
 export interface Evidence {
-  /** `unproven`: the log signed the second head and shows no tiles that make it. */
-  readonly kind: 'fork' | 'rollback' | 'unproven'
+  /**
+   * `unproven`: the log signed the second head, and shows nothing that makes it extend the first. `empty_root`: a tree
+   * without leaves, signed with another root hash than it can have.
+   */
+  readonly kind: 'fork' | 'rollback' | 'unproven' | 'empty_root'
   readonly origin: string
   /** Verifier keys by which the finder checked the heads. Whoever reads this must know them from elsewhere. */
   readonly keys: readonly string[]
-  /** The one seen first, and the one that does not go with it. */
-  readonly heads: readonly [EvidenceHead, EvidenceHead]
+  /** The one seen first, and the one that does not go with it; for `empty_root` one, which speaks for itself. */
+  readonly heads: readonly [EvidenceHead, EvidenceHead] | readonly [EvidenceHead]
   readonly proof: PrefixProof | undefined
   /** What the finder says about it. */
   readonly message: string
@@ -38,26 +42,32 @@ const MAX_PATH = 54
 
 const hex = z.string().regex(/^[0-9a-f]{64}$/)
 const head = z.strictObject({
-  source: z.enum(['checkpoint', 'get-sth']),
+  source: z.enum(['checkpoint', 'get-sth', 'add-checkpoint']),
   url: z.string().max(8192),
   seenAt: z.iso.datetime(),
   note: z.string().max(MAX_NOTE_BYTES),
 })
-const schema = z.strictObject({
+const fields = {
   format: z.literal(FORMAT),
-  kind: z.enum(['fork', 'rollback', 'unproven']),
   origin: z.string().min(1).max(8192),
   message: z.string().max(8192),
   keys: z.array(z.string().max(8192)).max(100),
-  heads: z.tuple([head, head]),
   proof: z.strictObject({ olderRoot: hex, path: z.array(hex).max(MAX_PATH) }).optional(),
-})
+}
+const schema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    ...fields,
+    kind: z.enum(['fork', 'rollback', 'unproven']),
+    heads: z.tuple([head, head]),
+  }),
+  z.strictObject({ ...fields, kind: z.literal('empty_root'), heads: z.tuple([head]) }),
+])
 
 /** The text of an evidence file (`proto-docs/monitor.md`). */
 export function formatEvidence({ kind, origin, message, keys, heads, proof }: Evidence): string {
   const shown = proof && { olderRoot: toHex(proof.olderRoot), path: proof.path.map(toHex) }
-  const [first, second] = heads.map(({ source, url, seenAt, note }) => ({ source, url, seenAt, note }))
-  const file = { format: FORMAT, kind, origin, message, keys, heads: [first, second], proof: shown }
+  const inOrder = heads.map(({ source, url, seenAt, note }) => ({ source, url, seenAt, note }))
+  const file = { format: FORMAT, kind, origin, message, keys, heads: inOrder, proof: shown }
   return `${JSON.stringify(file, undefined, 2)}\n`
 }
 

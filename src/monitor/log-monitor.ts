@@ -143,11 +143,8 @@ export class LogMonitor {
     const witnessDatesMs = await checkQuorum(this.#parts, shown)
     const logDateMs = await this.#second?.read()
     const { newsMs } = ledger.state
-    const found = judgeFreshness(
-      { logDateMs, witnessDatesMs, newsMs: newsMs || clock.nowMs() },
-      log,
-      clock.nowMs(),
-    )
+    const sightings = { logDateMs, witnessDatesMs, newsMs: newsMs || clock.nowMs() }
+    const found = log.frozen ? undefined : judgeFreshness(sightings, log, clock.nowMs())
     for (const kind of ['stale', 'silent'] as const) {
       const problem = found?.kind === kind ? { subject: kind, message: found.message } : undefined
       await problems.settle(kind, 'checkpoint', problem)

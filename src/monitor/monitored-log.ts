@@ -14,6 +14,8 @@ export interface MonitoredLog extends FreshnessLimits {
   readonly policy?: Policy | undefined
   /** P-256 key by which `ct/v1/get-sth` is read as well: SubjectPublicKeyInfo, DER. Default: it is not read. */
   readonly treeHeadKey?: Uint8Array | undefined
+  /** It is known to have ended: no age of its newest head is a finding. */
+  readonly frozen?: boolean
   readonly matchers: readonly Matcher[]
   /** The first entry to be read of a log that was never followed; `end`: only what comes from now on. */
   readonly from: number | 'end'

@@ -1,46 +1,19 @@
-import { readFileSync } from 'node:fs'
-import { parse } from 'yaml'
-import { z } from 'zod'
-import { SteleError } from '../errors.ts'
+import { isLoopback, parseAddressSet } from '../access/address.ts'
+import { anyText, bytes, count, flag, oneOf, seconds, whole, words } from './option-kinds.ts'
+import { OptionTable, type OptionSources, type OptionValues, type Resolved } from './options.ts'
 
 const MIB = 1024 * 1024
-
-/** A number as YAML has it, or as text in plain decimal: Number("") is 0 and Number("0x10") is 16. */
-const number = (schema: z.ZodNumber, fallback: number): z.ZodDefault<z.ZodType<number>> =>
-  z
-    .preprocess(
-      (value) => (typeof value === 'string' && /^[0-9]+(\.[0-9]+)?$/.test(value) ? Number(value) : value),
-      schema,
-    )
-    .default(fallback)
-
-const bytes = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
-  number(
-    z
-      .int()
-      .min(1)
-      .max(4096 * MIB),
-    fallback,
-  )
-const count = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
-  number(z.int().min(1).max(10_000_000), fallback)
-const seconds = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
-  number(z.number().positive().max(86_400), fallback)
 
 /**
  * Every option of the server, under the name that the file uses; the flag is `--name`, the variable `STELE_NAME` in
  * capitals with underscores. `proto-docs/configuration.md` is checked against this table.
  */
 const options = {
-  data: z.string().min(1).default('data').describe('Data folder, as made by "stele init".'),
-  host: z
-    .string()
-    .min(1)
-    .default('127.0.0.1')
-    .describe(
-      'Address to listen on. Anything but loopback is reachable by others; there is no access control yet.',
-    ),
-  port: number(z.int().min(0).max(65_535), 6962).describe('TCP port; 0 takes a free one.'),
+  data: words('data').describe('Data folder, as made by "stele init".'),
+  host: words('127.0.0.1').describe(
+    'Address to listen on. Anything but loopback is reachable by others: use TLS, here or in front.',
+  ),
+  port: whole(6962, 0, 65_535).describe('TCP port; 0 takes a free one.'),
   'head-interval-seconds': seconds(300).describe(
     'An idle log signs its head anew after this long. Longer: monitors learn later that a log is dead.',
   ),
@@ -63,118 +36,118 @@ const options = {
     'Bytes of request bodies in memory at once, over all requests; more get 503.',
   ),
   'max-connections': count(10_000).describe('Open connections; further ones are closed at once.'),
+  'stop-timeout-seconds': seconds(25).describe(
+    'A stop ends the process after this long at the latest. What was acknowledged is on disk in any case.',
+  ),
   'cache-bytes': bytes(64 * MIB).describe('Memory of each log for tiles that proofs read again and again.'),
   'witness-timeout-seconds': seconds(5).describe(
     'A witness has this long to answer. Longer: one that hangs delays publishing, if the quorum needs it.',
   ),
-  'publish-without-quorum': z
-    .preprocess((value) => (value === 'true' ? true : value === 'false' ? false : value), z.boolean())
-    .default(false)
-    .describe(
-      'Publish heads though too few witnesses cosigned them, for logs that have a policy. Verifiers with a policy refuse them.',
-    ),
-  'log-level': z
-    .enum(['silent', 'error', 'warn', 'info', 'debug'])
-    .default('info')
-    .describe('What the server writes about itself, as JSON lines on standard error.'),
+  'publish-without-quorum': flag(false).describe(
+    'Publish heads though too few witnesses cosigned them, for logs that have a policy. Verifiers with a policy refuse them.',
+  ),
+  open: flag(false).describe(
+    'Anybody may append and read metrics without a key. Only with a loopback host: for trying things out.',
+  ),
+  'open-metrics': flag(false).describe(
+    'Anybody may read metrics; otherwise they take a key of the role operator.',
+  ),
+  'trusted-proxies': anyText('').describe(
+    'Addresses and networks, with commas between them, of proxies whose X-Forwarded-For is believed. Too wide: callers make up their address.',
+  ),
+  'address-requests-per-second': whole(0, 0, 1_000_000).describe(
+    'Requests that one address may send without a key; more get 429. 0: any number.',
+  ),
+  'key-requests-per-second': whole(0, 0, 1_000_000).describe(
+    'Requests that one key may send, unless the key itself says otherwise; more get 429. 0: any number.',
+  ),
+  'scrub-bytes-per-second': whole(4 * MIB, 0, 4096 * MIB).describe(
+    'Each log is read again and compared with its signed head at this rate; 0 switches it off, and then nothing finds rot before a reader does.',
+  ),
+  'min-free-bytes': whole(256 * MIB, 0, 2 ** 50).describe(
+    'readyz fails with less room on the disk than this. A log that cannot write halts.',
+  ),
+  'slow-request-ms': whole(1000, 0, 86_400_000).describe(
+    'Requests that take this long get a line in the log; 0: none does. Long polls are meant to take long.',
+  ),
+  'log-level': oneOf(['silent', 'error', 'warn', 'info', 'debug'], 'info').describe(
+    'What the server writes about itself, as JSON lines on standard error.',
+  ),
 } as const
 
-const configSchema = z.strictObject(options).superRefine((config, context) => {
-  const need = (fact: boolean, path: keyof typeof options, message: string): void => {
-    if (!fact) context.addIssue({ code: 'custom', path: [path], message })
-  }
-  need(config['batch-entries'] <= config['queue-entries'], 'batch-entries', 'expected at most queue-entries')
-  need(
-    config['batch-bytes'] + 512 * config['batch-entries'] <= config['queue-bytes'],
-    'batch-bytes',
-    'expected a batch, 512 bytes added for each of its entries, to fit in queue-bytes',
-  )
-  need(
-    config['batch-bytes'] <= config['bodies-in-flight-bytes'],
-    'bodies-in-flight-bytes',
-    'expected at least batch-bytes',
-  )
-  need(
-    config['head-interval-seconds'] < config['stale-head-seconds'],
-    'stale-head-seconds',
-    'expected more than head-interval-seconds',
-  )
-})
+/** Every option of the server, and what must hold between them. */
+export const serverOptions = new OptionTable('STELE', options, [
+  {
+    options: ['batch-entries', 'queue-entries'],
+    holds: (config) => config['batch-entries'] <= config['queue-entries'],
+    expected: 'at most queue-entries',
+  },
+  {
+    options: ['batch-bytes', 'batch-entries', 'queue-bytes'],
+    holds: (config) => config['batch-bytes'] + 512 * config['batch-entries'] <= config['queue-bytes'],
+    expected: 'a batch, 512 bytes added for each of its entries, to fit in queue-bytes',
+  },
+  {
+    options: ['bodies-in-flight-bytes', 'batch-bytes'],
+    holds: (config) => config['batch-bytes'] <= config['bodies-in-flight-bytes'],
+    expected: 'at least batch-bytes',
+  },
+  {
+    options: ['stale-head-seconds', 'head-interval-seconds'],
+    holds: (config) => config['head-interval-seconds'] < config['stale-head-seconds'],
+    expected: 'more than head-interval-seconds',
+  },
+  {
+    options: ['open', 'host'],
+    holds: ({ open, host }) => !open || host === 'localhost' || isLoopback(host),
+    expected: 'a loopback host, for whoever reaches this server could write to it',
+  },
+  {
+    options: ['trusted-proxies'],
+    holds: (config) => isAddressList(config['trusted-proxies']),
+    expected: 'addresses and networks such as 10.0.0.0/8, with commas between them',
+  },
+])
 
 /** The server's configuration: complete, checked, frozen. */
-export type Config = Readonly<z.infer<typeof configSchema>>
+export type Config = OptionValues<typeof options>
 export type OptionName = keyof typeof options
 
 /** Names, meanings and defaults, for `--help` and for the documentation. */
-export const optionList: readonly { name: OptionName; description: string; fallback: string }[] = (
-  Object.entries(options) as [OptionName, z.ZodDefault<z.ZodType>][]
-).map(([name, schema]) => ({
-  name,
-  description: schema.description ?? '',
-  fallback: String(schema.parse(undefined)),
-}))
+export const optionList = serverOptions.list
+
+/** The parts of a list that is written with commas. */
+export function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}
+
+function isAddressList(text: string): boolean {
+  try {
+    parseAddressSet(listOf(text), 'list')
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** The environment variable of an option. */
 export function variableOf(name: OptionName): string {
-  return `STELE_${name.toUpperCase().replaceAll('-', '_')}`
+  return serverOptions.variableOf(name)
 }
 
 /**
  * Puts flags over environment over file, and checks the whole before anything is opened.
  *
- * @param sources.flags what the command line said, by option name
- * @param sources.env the process environment; variables that begin with STELE_ and name no option are left alone
- * @param sources.file path of a YAML file
  * @throws SteleError `usage`, with every mistake at once under the name that the operator wrote; `io_error`
  */
-export function loadConfig(sources: {
-  flags?: Readonly<Record<string, unknown>>
-  env?: Readonly<Record<string, string | undefined>>
-  file?: string | undefined
-}): Config {
-  const { flags = {}, env = {}, file } = sources
-  const merged: Record<string, unknown> = {}
-  const writtenAs = new Map<string, string>()
-  const put = (name: string, value: unknown, written: string): void => {
-    merged[name] = value
-    writtenAs.set(name, written)
-  }
-  if (file !== undefined) {
-    for (const [name, value] of Object.entries(readFile(file))) put(name, value, `${file}: ${name}`)
-  }
-  for (const { name } of optionList) {
-    const value = env[variableOf(name)]
-    if (value !== undefined) put(name, value, variableOf(name))
-  }
-  for (const [name, value] of Object.entries(flags)) {
-    if (value !== undefined) put(name, value, `--${name}`)
-  }
-  const parsed = configSchema.safeParse(merged)
-  if (parsed.success) return Object.freeze(parsed.data)
-  const mistakes = parsed.error.issues.flatMap((issue) => {
-    const names = issue.code === 'unrecognized_keys' ? issue.keys : [String(issue.path[0])]
-    const message = issue.code === 'unrecognized_keys' ? 'there is no such option' : issue.message
-    return names.map((name) => `${writtenAs.get(name) ?? name}: ${message}`)
-  })
-  throw new SteleError('usage', `configuration:\n  ${mistakes.join('\n  ')}`)
+export function loadConfig(sources: OptionSources): Config {
+  return serverOptions.load(sources)
 }
 
-function readFile(path: string): Record<string, unknown> {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new SteleError('io_error', `configuration: ${(error as Error).message}`, { cause: error })
-  }
-  let value: unknown
-  try {
-    value = parse(text) as unknown
-  } catch (error) {
-    throw new SteleError('usage', `${path}: expected YAML: ${(error as Error).message}`, { cause: error })
-  }
-  if (value === null || value === undefined) return {}
-  if (typeof value !== 'object' || Array.isArray(value)) {
-    throw new SteleError('usage', `${path}: expected a list of "option: value" lines`)
-  }
-  return value as Record<string, unknown>
+/** As `loadConfig`, with where each value came from. */
+export function resolveConfig(sources: OptionSources): Resolved<typeof options> {
+  return serverOptions.resolve(sources)
 }

@@ -1,22 +1,26 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import { z } from 'zod'
+import { join } from 'node:path'
 import { SteleError } from '../errors.ts'
-import { createHeadFile, syncFolder } from '../storage/head-file.ts'
-import { LevelStore } from '../storage/level.ts'
-import { EMPTY_TREE } from '../tile/grow.ts'
-import { encodeHead } from '../log/head.ts'
+import { syncFolder } from '../storage/head-file.ts'
 import { fileError, readTextFile, writeNewFile } from './files.ts'
-import { generateLogKeys, keySigner, type LogKeys } from './keys.ts'
+import { buildIdentity, buildStore } from './build-log.ts'
+import { filesIn, type LogFiles, type NewLog } from './log-files.ts'
+import { parseLogInfo, type LogInfo } from './log-info.ts'
+
+export type { LogFiles, NewLog } from './log-files.ts'
+
+export type { LogInfo, LogKey } from './log-info.ts'
 
 /*
  * A data folder:
  *
  *   stele.json                 format and version
- *   logs/<name>/log.json       what the log is: origin, public keys, settings
- *   logs/<name>/log.skey       private key of the checkpoints, mode 600
+ *   access.json                API keys, as hashes; mode 600
+ *   logs/meta/                 the log of who did what, a log like any other
+ *   logs/<name>/log.json       what the log is: origin, public keys with their times, settings
+ *   logs/<name>/log.skey       private key of the checkpoints, mode 600; further ones are log-<key id>.skey
  *   logs/<name>/tree-head.pem  private key of the RFC 6962 tree heads, mode 600
  *   logs/<name>/database/      LevelDB: entries, tiles, heads
  *   logs/<name>/leaf-index/    LevelDB: leaf hash to index; can be deleted, is rebuilt
@@ -27,40 +31,8 @@ import { generateLogKeys, keySigner, type LogKeys } from './keys.ts'
 const FORMAT = 'stele data folder'
 const FORMAT_VERSION = 1
 
-/** What a log is, as `log.json` says. */
-const logInfoSchema = z.strictObject({
-  origin: z.string().min(1),
-  verifierKey: z.string(),
-  treeHeadKey: z.string(),
-  allowDuplicates: z.boolean(),
-  createdAt: z.string(),
-  /** Where the head file is, if not in this folder. */
-  headFile: z.string().optional(),
-})
-export type LogInfo = z.infer<typeof logInfoSchema>
-
 /** Names go into URLs and paths as they are. */
 const LOG_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
-
-/** The files of one log. */
-export interface LogFiles {
-  readonly folder: string
-  readonly database: string
-  readonly leafIndex: string
-  readonly checkpointKey: string
-  readonly treeHeadKey: string
-  readonly policy: string
-  readonly published: string
-}
-
-export interface NewLog {
-  readonly name: string
-  /** First line of its checkpoints and name of its key; nobody can change it later. */
-  readonly origin: string
-  readonly allowDuplicates: boolean
-  /** A folder, best on another disk, for the head file. */
-  readonly headFolder?: string
-}
 
 /** Makes an empty data folder. @throws SteleError `already_exists`, `foreign_format`, `io_error` */
 export async function initDataFolder(folder: string): Promise<void> {
@@ -122,14 +94,12 @@ export async function readLogInfo(folder: string, name: string): Promise<LogInfo
   checkLogName(name)
   const { folder: logFolder } = logFiles(folder, name)
   if (!existsSync(logFolder)) throw new SteleError('not_found', `${folder}: there is no log "${name}" in it`)
-  const path = join(logFolder, 'log.json')
+  const path = logFiles(folder, name).info
   const text = await readTextFile(path)
   if (text === undefined) {
     throw new SteleError('not_initialised', `${logFolder}: half a log: expected a log.json in it, found none`)
   }
-  const info = logInfoSchema.safeParse(parseJson(text, path))
-  if (!info.success) throw new SteleError('foreign_format', `${path}: ${z.prettifyError(info.error)}`)
-  return info.data
+  return parseLogInfo(text, path)
 }
 
 /**
@@ -162,35 +132,10 @@ export async function createLog(folder: string, log: NewLog, nowMs = Date.now())
 }
 
 async function buildLog(building: string, log: NewLog, nowMs: number): Promise<LogInfo> {
-  const files = filesIn(building)
-  const keys = await generateLogKeys(log.origin)
-  await writeNewFile(files.checkpointKey, `${keys.checkpointKey}\n`, 0o600)
-  await writeNewFile(files.treeHeadKey, keys.treeHeadKey, 0o600)
-  const headFile = log.headFolder ? resolve(log.headFolder, `${log.name}.head`) : undefined
-  const record = await firstHead(log.origin, keys, nowMs)
-  const store = await LevelStore.open(files.database, { create: true })
-  try {
-    await store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record } })
-  } finally {
-    await store.close()
-  }
-  await createHeadFile(headFile ?? join(building, 'head'), record)
-  const info: LogInfo = {
-    origin: log.origin,
-    verifierKey: keys.verifierKey,
-    treeHeadKey: keys.treeHeadPublicKey,
-    allowDuplicates: log.allowDuplicates,
-    createdAt: new Date(nowMs).toISOString(),
-    ...(headFile ? { headFile } : {}),
-  }
-  await writeNewFile(join(building, 'log.json'), json(info))
+  const info = await buildIdentity(building, log, nowMs)
+  await buildStore(building, info, [], nowMs)
   await syncFolder(building)
   return info
-}
-
-async function firstHead(origin: string, keys: LogKeys, timestampMs: number): Promise<Uint8Array> {
-  const { size, root } = EMPTY_TREE
-  return encodeHead(await keySigner(origin, keys).sign({ size, root, timestampMs }))
 }
 
 /** Where the files of a log are. */
@@ -200,20 +145,7 @@ export function logFiles(folder: string, name: string): LogFiles {
 
 /** Where the head file of a log is. */
 export function headFilePath(folder: string, name: string, info: LogInfo): string {
-  return info.headFile ?? join(logFiles(folder, name).folder, 'head')
-}
-
-/** The files of a log whose folder this is. */
-export function filesIn(folder: string): LogFiles {
-  return {
-    folder,
-    database: join(folder, 'database'),
-    leafIndex: join(folder, 'leaf-index'),
-    checkpointKey: join(folder, 'log.skey'),
-    treeHeadKey: join(folder, 'tree-head.pem'),
-    policy: join(folder, 'policy'),
-    published: join(folder, 'published'),
-  }
+  return info.headFile ?? logFiles(folder, name).head
 }
 
 /** @throws SteleError `usage` for what can be no log's name */

@@ -1,6 +1,8 @@
 import { constants } from 'node:fs'
-import { open, readFile, stat } from 'node:fs/promises'
+import { open, readFile, rename, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { SteleError } from '../errors.ts'
+import { syncFolder } from '../storage/head-file.ts'
 
 /** Writes a file that must not exist yet, and makes its bytes durable. @throws SteleError `already_exists` */
 export async function writeNewFile(path: string, text: string, mode = 0o644): Promise<void> {
@@ -14,6 +16,29 @@ export async function writeNewFile(path: string, text: string, mode = 0o644): Pr
     await file.sync()
   } finally {
     await file.close()
+  }
+}
+
+/**
+ * Puts a file in the place of another: written beside it, synced, renamed, and the folder synced. A crash leaves the old
+ * one whole or the new one.
+ *
+ * @throws SteleError `io_error`
+ */
+export async function replaceFile(path: string, text: string, mode = 0o644): Promise<void> {
+  const beside = `${path}.new`
+  try {
+    const file = await open(beside, 'w', mode)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(beside, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    throw fileError(path, error)
   }
 }
 

@@ -5,15 +5,20 @@ import { SteleError } from '../errors.ts'
 import type { Head, SignedHead } from '../log/head.ts'
 import type { HeadSigner } from '../log/signer.ts'
 import { formatCheckpoint, openCheckpoint } from '../note/checkpoint.ts'
+import { CosignerKey, cosigningSigner, parseCosignerKey } from '../note/cosigner.ts'
+import { formatKeyId, KEY_TYPE } from '../note/key-id.ts'
 import {
   formatSigningKey,
   formatVerifierKey,
   generateSigningKey,
   parseSigningKey,
   parseVerifierKey,
+  type SigningKey,
 } from '../note/key.ts'
-import { signNote } from '../note/note.ts'
+import { signNote, type NoteSigner } from '../note/note.ts'
+import { parseSkey } from '../note/skey.ts'
 import { treeHeadSigner, treeHeadVerifier } from '../note/tree-head.ts'
+import { activeKeys, changedMs, keysAt, type KeyTimes } from './key-times.ts'
 
 /** The keys of one log, as texts for files. */
 export interface LogKeys {
@@ -40,6 +45,22 @@ export async function generateLogKeys(origin: string): Promise<LogKeys> {
   }
 }
 
+/** The public keys of a log, with their times. */
+export interface PublicKeys {
+  readonly origin: string
+  readonly keys: readonly KeyTimes[]
+  /** SubjectPublicKeyInfo, DER, in base64. */
+  readonly treeHeadKey: string
+}
+
+/** The private keys that sign a log's next head. */
+export interface PrivateKeys {
+  /** One for each key that is not retired, in that order. Secret. */
+  readonly checkpointKeys: readonly string[]
+  /** P-256; PKCS #8 in PEM. Secret. */
+  readonly treeHeadKey: string
+}
+
 /**
  * The keys of a log out of the private ones alone.
  *
@@ -62,49 +83,84 @@ export function logKeysOf(checkpointKey: string, treeHeadKey: string): LogKeys {
  * @param where names the log in error messages
  * @throws SteleError `wrong_key`, `malformed`
  */
-export function checkKeyPair(keys: LogKeys, where: string): void {
-  const verifierKey = formatVerifierKey(parseSigningKey(keys.checkpointKey).verifier)
-  if (verifierKey !== keys.verifierKey) {
-    throw new SteleError(
-      'wrong_key',
-      `${where}: expected the private key of ${keys.verifierKey}, got ${verifierKey}'s`,
-    )
-  }
-  const { spki } = treeHeadSigner(pkcs8Of(keys.treeHeadKey))
-  if (!equalBytes(spki, parseBase64(keys.treeHeadPublicKey, where))) {
+export function checkKeyPairs(log: PublicKeys, secret: PrivateKeys, where: string): void {
+  const expected = activeKeys(log.keys)
+  secret.checkpointKeys.forEach((skey, i) => {
+    const found = formatVerifierKey(parseCheckpointKey(skey).verifier)
+    const wanted = expected[i]?.verifierKey
+    if (found === wanted) return
+    throw new SteleError('wrong_key', `${where}: expected the private key of ${wanted}, got ${found}'s`)
+  })
+  const { spki } = treeHeadSigner(pkcs8Of(secret.treeHeadKey))
+  if (!equalBytes(spki, parseBase64(log.treeHeadKey, where))) {
     throw new SteleError('wrong_key', `${where}: the tree head key is not the one that log.json announces`)
   }
 }
 
-/** Signs heads with keys held in memory: the plain implementation of a seam where a KMS or HSM can stand. */
+/** Signs the heads of a log that has one key for its checkpoints. */
 export function keySigner(origin: string, keys: LogKeys): HeadSigner {
-  const key = parseSigningKey(keys.checkpointKey)
-  const treeHead = treeHeadSigner(pkcs8Of(keys.treeHeadKey))
+  const since = { timestampMs: 0 }
+  return headSigner(
+    { origin, keys: [{ verifierKey: keys.verifierKey, since }], treeHeadKey: keys.treeHeadPublicKey },
+    { checkpointKeys: [keys.checkpointKey], treeHeadKey: keys.treeHeadKey },
+  )
+}
+
+/** Signs heads with keys held in memory: the plain implementation of a seam where a KMS or HSM can stand. */
+export function headSigner(log: PublicKeys, secret: PrivateKeys): HeadSigner {
+  const keys = secret.checkpointKeys.map(parseCheckpointKey)
+  const treeHead = treeHeadSigner(pkcs8Of(secret.treeHeadKey))
   return {
+    sinceMs: changedMs(log.keys),
     async sign(head: Head): Promise<SignedHead> {
-      const text = formatCheckpoint({ origin, size: head.size, root: head.root })
-      const checkpoint = await signNote(text, [key])
+      const text = formatCheckpoint({ origin: log.origin, size: head.size, root: head.root })
+      const checkpoint = await signNote(
+        text,
+        keys.map((key) => noteSigner(key, head.timestampMs)),
+      )
       return { ...head, checkpoint, treeHeadSignature: treeHead.sign(head).signature }
     },
-    verify: headVerifier({ origin, verifierKey: keys.verifierKey, treeHeadKey: keys.treeHeadPublicKey }),
+    verify: headVerifier(log),
   }
 }
 
 /**
- * Prepares the check of both signatures of a log's heads, with its public keys alone.
+ * Reads a private key that signs checkpoints: Ed25519 (0x01) or ML-DSA-44 (0x06).
+ *
+ * @throws SteleError `malformed`; the message never repeats any of the secret
+ */
+export function parseCheckpointKey(skey: string): SigningKey | CosignerKey {
+  const { type } = parseSkey(skey, [KEY_TYPE.ed25519, KEY_TYPE.mlDsa44Cosignature])
+  return type === KEY_TYPE.ed25519 ? parseSigningKey(skey) : parseCosignerKey(skey)
+}
+
+/** An ML-DSA-44 line states a time: that of the head, in seconds. */
+function noteSigner(key: SigningKey | CosignerKey, timestampMs: number): NoteSigner {
+  // 0 would state that it is not the largest tree; a test's clock may stand there.
+  if (key instanceof CosignerKey)
+    return cosigningSigner(key, () => Math.max(1, Math.floor(timestampMs / 1000)))
+  return key
+}
+
+/**
+ * Prepares the check of all signatures of a log's heads, with its public keys alone: a head must have a line by every
+ * key of its time.
  *
  * @returns what `HeadSigner.verify` is
  */
-export function headVerifier(log: {
-  readonly origin: string
-  readonly verifierKey: string
-  readonly treeHeadKey: string
-}): (head: SignedHead) => void {
-  const { origin } = log
-  const verifiers = [parseVerifierKey(log.verifierKey)]
-  const verifyTreeHead = treeHeadVerifier(parseBase64(log.treeHeadKey, 'tree head key'))
+export function headVerifier({ origin, keys, treeHeadKey }: PublicKeys): (head: SignedHead) => void {
+  const verifiers = new Map(keys.map(({ verifierKey }) => [verifierKey, parseVerifierKey(verifierKey)]))
+  const verifyTreeHead = treeHeadVerifier(parseBase64(treeHeadKey, 'tree head key'))
   return (head) => {
-    const { checkpoint } = openCheckpoint(head.checkpoint, { origin, verifiers })
+    const expected = keysAt(keys, head.timestampMs).map(({ verifierKey }) => verifiers.get(verifierKey)!)
+    const { checkpoint, verifiedBy } = openCheckpoint(head.checkpoint, { origin, verifiers: expected })
+    const missing = expected.find((key) => !verifiedBy.includes(key))
+    if (missing) {
+      throw new SteleError(
+        'untrusted_signer',
+        `log ${origin}: a head of size ${head.size} lacks the line by ${missing.name}+${formatKeyId(missing.id)}`,
+      )
+    }
     if (checkpoint.size !== head.size || !equalBytes(checkpoint.root, head.root)) {
       throw new SteleError(
         'corrupt',
@@ -113,6 +169,11 @@ export function headVerifier(log: {
     }
     verifyTreeHead({ ...head, signature: head.treeHeadSignature })
   }
+}
+
+/** The public half of a tree head key, SubjectPublicKeyInfo in DER. @throws SteleError `malformed` */
+export function treeHeadKeyOf(pem: string): Uint8Array {
+  return treeHeadSigner(pkcs8Of(pem)).spki
 }
 
 function pkcs8Of(pem: string): Uint8Array {

@@ -1,15 +1,18 @@
 import { hasCode, type SteleError } from '../errors.ts'
 import { encodeHead } from '../log/head.ts'
 import type { Log, LogOptions, Witnessing } from '../log/log.ts'
+import type { LogObserver } from '../log/observer.ts'
 import { openLog } from '../log/open.ts'
 import { parsePolicy } from '../policy/parse.ts'
 import { openHeadFile } from '../storage/head-file.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
 import { readPublishedFile, writePublishedFile } from '../storage/published-file.ts'
-import { headFilePath, logFiles, readLogInfo, type LogFiles, type LogInfo } from './data-folder.ts'
-import { readKeyFile, readTextFile } from './files.ts'
-import { checkKeyPair, keySigner, type LogKeys } from './keys.ts'
+import { namingSetsAside, removeSetsAside } from '../storage/set-aside.ts'
+import { headFilePath, logFiles, readLogInfo, type LogFiles } from './data-folder.ts'
+import { readTextFile } from './files.ts'
+import { headSigner } from './keys.ts'
+import { readPrivateKeys } from './private-keys.ts'
 import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.ts'
 
 /** What a server can be told about how its logs work, apart from what each log was created with. */
@@ -18,18 +21,8 @@ export type LogSettings = Omit<LogOptions, 'allowDuplicates'> & { readonly witne
 /** How the witnesses of a log are asked, if it has a policy. */
 export type WitnessSettings = Omit<WitnessOptions, 'events'> & { readonly retryMs: number }
 
-/** The private and public keys of a stored log, checked against each other. */
-export async function readLogKeys(folder: string, name: string, info: LogInfo): Promise<LogKeys> {
-  const files = logFiles(folder, name)
-  const keys: LogKeys = {
-    checkpointKey: await readKeyFile(files.checkpointKey),
-    treeHeadKey: await readKeyFile(files.treeHeadKey),
-    verifierKey: info.verifierKey,
-    treeHeadPublicKey: info.treeHeadKey,
-  }
-  checkKeyPair(keys, files.folder)
-  return keys
-}
+/** Whom an open log tells what happens. */
+export type LogEvents = WitnessEvents & { readonly observer?: LogObserver }
 
 /**
  * Opens a log of a data folder for serving: keys, database, leaf index, head file, and all the checks of `openLog`.
@@ -41,11 +34,11 @@ export async function openStoredLog(
   folder: string,
   name: string,
   settings: LogSettings,
-  events: WitnessEvents = SILENT,
+  events: LogEvents = SILENT,
 ): Promise<Log> {
   const info = await readLogInfo(folder, name)
   const files = logFiles(folder, name)
-  const signer = keySigner(info.origin, await readLogKeys(folder, name, info))
+  const signer = headSigner(info, await readPrivateKeys(files.folder, info))
   const opened: { close(): Promise<void> }[] = []
   const opening = async <T extends { close(): Promise<void> }>(part: Promise<T>): Promise<T> => {
     opened.push(await part)
@@ -57,17 +50,28 @@ export async function openStoredLog(
     const headFile = await opening(openHeadFile(headFilePath(folder, name, info)))
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
     const witnessing = await readWitnessing(files, settings.witnesses, events)
-    return await openLog(
-      { origin: info.origin, store, headFile, index, signer, ...(witnessing ? { witnessing } : {}) },
+    const log = await openLog(
+      {
+        origin: info.origin,
+        store,
+        headFile,
+        index,
+        signer,
+        ...(witnessing ? { witnessing } : {}),
+        ...(events.observer ? { observer: events.observer } : {}),
+      },
       { ...settings, allowDuplicates: info.allowDuplicates },
     )
+    // Of no more use, and only in the way of the next set: what cannot be removed now is removed then.
+    await removeSetsAside(files.database).catch(() => {})
+    return log
   } catch (error) {
     await Promise.allSettled(opened.map((part) => part.close()))
-    throw error
+    throw await namingSetsAside(error, files.database)
   }
 }
 
-const SILENT: WitnessEvents = { failed() {}, publishedWithoutQuorum() {} }
+const SILENT: WitnessEvents = { cosigned() {}, failed() {}, publishedWithoutQuorum() {} }
 
 /** The witnesses of a log with a policy file; undefined for one without. */
 async function readWitnessing(

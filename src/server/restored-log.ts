@@ -9,16 +9,22 @@ import { createHeadFile, openHeadFile, syncFolder } from '../storage/head-file.t
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
 import { writePublishedFile } from '../storage/published-file.ts'
-import { checkLogName, filesIn, json, logFiles, type LogFiles, type LogInfo } from './data-folder.ts'
+import { checkLogName, logFiles } from './data-folder.ts'
 import { fileError, writeNewFile } from './files.ts'
-import { keySigner, type LogKeys } from './keys.ts'
+import { activeKeys } from './key-times.ts'
+import { headSigner, type PrivateKeys } from './keys.ts'
+import { filesIn, type LogFiles } from './log-files.ts'
+import type { LogInfo } from './log-info.ts'
 
 /** A log that is made out of what was kept of it. */
 export interface RestoredLog {
   readonly name: string
   readonly info: LogInfo
-  readonly keys: LogKeys
-  /** Signed by those keys, before. */
+  /** The same, as its file has it. */
+  readonly infoText: string
+  /** Of all keys that sign now. */
+  readonly keys: PrivateKeys
+  /** With a line by each key of its time. */
   readonly head: SignedHead
   readonly policy: string | undefined
   /** With a policy: the record of the head that was published last. */
@@ -62,7 +68,7 @@ export async function restoreLog(
   })
   try {
     await build(filesIn(building), log, fill)
-    await placeHeadFile(log.info.headFile ?? join(building, 'head'), log.head)
+    await placeHeadFile(log.info.headFile ?? filesIn(building).head, log.head)
     await tryOpening(filesIn(building), log)
     await syncFolder(building)
     checkPlaceIsFree(folder, log.name)
@@ -79,7 +85,7 @@ export async function restoreLog(
 
 async function build(
   files: LogFiles,
-  { info, keys, head, policy, published }: RestoredLog,
+  { info, infoText, keys, head, policy, published }: RestoredLog,
   fill: (store: LevelStore) => Promise<void>,
 ): Promise<void> {
   const store = await LevelStore.open(files.database, { create: true })
@@ -90,11 +96,13 @@ async function build(
   } finally {
     await store.close()
   }
-  await writeNewFile(files.checkpointKey, `${keys.checkpointKey}\n`, 0o600)
+  for (const [i, { file }] of activeKeys(info.keys).entries()) {
+    await writeNewFile(join(files.folder, file), `${keys.checkpointKeys[i]!}\n`, 0o600)
+  }
   await writeNewFile(files.treeHeadKey, `${keys.treeHeadKey}\n`, 0o600)
   if (policy !== undefined) await writeNewFile(files.policy, policy)
   if (published) await writePublishedFile(files.published, published)
-  await writeNewFile(join(files.folder, 'log.json'), json(info))
+  await writeNewFile(files.info, infoText)
 }
 
 /**
@@ -119,9 +127,9 @@ async function placeHeadFile(path: string, head: SignedHead): Promise<void> {
 /** Nothing goes into its place that would not open there. Builds the leaf index on the way. */
 async function tryOpening(files: LogFiles, { info, keys }: RestoredLog): Promise<void> {
   const store = await LevelStore.open(files.database)
-  const headFile = await openHeadFile(info.headFile ?? join(files.folder, 'head'))
+  const headFile = await openHeadFile(info.headFile ?? files.head)
   const index = await LevelLeafIndex.open(files.leafIndex)
-  const parts = { origin: info.origin, store, headFile, index, signer: keySigner(info.origin, keys) }
+  const parts = { origin: info.origin, store, headFile, index, signer: headSigner(info, keys) }
   const log = await openLog(parts, { ...QUIET, allowDuplicates: info.allowDuplicates }).catch(
     async (error: unknown) => {
       await Promise.allSettled([store.close(), headFile.close(), index.close()])

@@ -1,43 +1,30 @@
-import { z } from 'zod'
-import { SteleError } from '../errors.ts'
 import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../http/witness-limits.ts'
-
-/** A number as it is, or as text in plain decimal: Number("") is 0 and Number("0x10") is 16. */
-const number = (schema: z.ZodNumber, fallback: number): z.ZodDefault<z.ZodType<number>> =>
-  z
-    .preprocess(
-      (value) => (typeof value === 'string' && /^[0-9]+(\.[0-9]+)?$/.test(value) ? Number(value) : value),
-      schema,
-    )
-    .default(fallback)
-
-const count = (fallback: number): z.ZodDefault<z.ZodType<number>> =>
-  number(z.int().min(1).max(10_000_000), fallback)
-const seconds = (fallbackMs: number): z.ZodDefault<z.ZodType<number>> =>
-  number(z.number().positive().max(86_400), fallbackMs / 1000)
+import { count, number, oneOf, seconds, whole, words } from './option-kinds.ts'
+import { OptionTable, type OptionSources, type OptionValues } from './options.ts'
+import { z } from 'zod'
 
 const limits = DEFAULT_WITNESS_LIMITS
 
 /** Every option of a witness: the flag is `--name`, the variable `STELE_WITNESS_NAME` in capitals with underscores. */
 const options = {
-  data: z.string().min(1).default('witness').describe('Witness folder, as made by "stele witness init".'),
-  host: z
-    .string()
-    .min(1)
-    .default('127.0.0.1')
-    .describe('Address to listen on; loopback is for this machine only.'),
-  port: number(z.int().min(0).max(65_535), 6964).describe('TCP port; 0 takes a free one.'),
+  data: words('witness').describe('Witness folder, as made by "stele witness init".'),
+  host: words('127.0.0.1').describe('Address to listen on; loopback is for this machine only.'),
+  port: whole(6964, 0, 65_535).describe('TCP port; 0 takes a free one.'),
   'body-bytes': count(limits.maxBodyBytes).describe(
     'Bytes of one request; more get 413. A checkpoint with 16 post-quantum signatures needs about 60,000.',
   ),
-  'requests-per-second': number(z.number().positive().max(1e6), limits.callerRequestsPerSecond).describe(
+  'requests-per-second': number(
+    z.number().positive().max(1e6),
+    limits.callerRequestsPerSecond,
+    'a number, more than 0 and at most 1000000',
+  ).describe(
     'Requests to sign of one address, on average; more get 429. Behind a proxy all callers have its address.',
   ),
   'request-burst': count(limits.callerBurst).describe('How many of them may come at once.'),
-  'body-timeout-seconds': seconds(limits.bodyTimeoutMs).describe(
+  'body-timeout-seconds': seconds(limits.bodyTimeoutMs / 1000).describe(
     'A request body must be complete after this long, or gets 408.',
   ),
-  'headers-timeout-seconds': seconds(limits.headersTimeoutMs).describe(
+  'headers-timeout-seconds': seconds(limits.headersTimeoutMs / 1000).describe(
     'Request headers must be complete after this long.',
   ),
   'bodies-in-flight-bytes': count(limits.maxBodyBytesInFlight).describe(
@@ -46,57 +33,32 @@ const options = {
   'max-connections': count(limits.maxConnections).describe(
     'Open connections; further ones are closed at once.',
   ),
-  'log-level': z
-    .enum(['silent', 'error', 'warn', 'info', 'debug'])
-    .default('info')
-    .describe('What the witness writes about itself, as JSON lines on standard error.'),
+  'log-level': oneOf(['silent', 'error', 'warn', 'info', 'debug'], 'info').describe(
+    'What the witness writes about itself, as JSON lines on standard error.',
+  ),
 } as const
 
-const configSchema = z.strictObject(options)
+const table = new OptionTable('STELE_WITNESS', options)
 
 /** A witness's configuration: complete, checked, frozen. */
-export type WitnessConfig = Readonly<z.infer<typeof configSchema>>
+export type WitnessConfig = OptionValues<typeof options>
 export type WitnessOption = keyof typeof options
 
 /** Names, meanings and defaults, for `--help` and for the documentation. */
-export const witnessOptions: readonly { name: WitnessOption; description: string; fallback: string }[] = (
-  Object.entries(options) as [WitnessOption, z.ZodDefault<z.ZodType>][]
-).map(([name, schema]) => ({
-  name,
-  description: schema.description ?? '',
-  fallback: String(schema.parse(undefined)),
-}))
+export const witnessOptions = table.list
 
 /** The environment variable of an option. */
 export function witnessVariable(name: WitnessOption): string {
-  return `STELE_WITNESS_${name.toUpperCase().replaceAll('-', '_')}`
+  return table.variableOf(name)
 }
 
 /**
- * Puts flags over environment, and checks the whole before anything is opened.
+ * Puts flags over environment over file, and checks the whole before anything is opened.
  *
- * @throws SteleError `usage`, with every mistake at once under the name that the operator wrote
+ * @throws SteleError `usage`, with every mistake at once under the name that the operator wrote; `io_error`
  */
-export function loadWitnessConfig(sources: {
-  flags?: Readonly<Record<string, unknown>>
-  env?: Readonly<Record<string, string | undefined>>
-}): WitnessConfig {
-  const { flags = {}, env = {} } = sources
-  const merged: Record<string, unknown> = {}
-  const writtenAs: Record<string, string> = {}
-  for (const { name } of witnessOptions) {
-    const [flag, variable] = [flags[name], env[witnessVariable(name)] || undefined]
-    if (flag === undefined && variable === undefined) continue
-    merged[name] = flag ?? variable
-    writtenAs[name] = flag === undefined ? witnessVariable(name) : `--${name}`
-  }
-  const parsed = configSchema.safeParse(merged)
-  if (parsed.success) return Object.freeze(parsed.data)
-  const mistakes = parsed.error.issues.map(({ path, message }) => {
-    const name = String(path[0])
-    return `${writtenAs[name] ?? name}: ${message}`
-  })
-  throw new SteleError('usage', `configuration:\n  ${mistakes.join('\n  ')}`)
+export function loadWitnessConfig(sources: OptionSources): WitnessConfig {
+  return table.load(sources)
 }
 
 /** What the HTTP layer is told of the configuration. */

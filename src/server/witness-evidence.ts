@@ -4,12 +4,12 @@ import { syncFolder } from '../storage/head-file.ts'
 import {
   evidenceName,
   evidencePrefix,
-  formatEvidence,
   type Evidence,
   type EvidenceKeeper,
   type Kept,
 } from '../witness/evidence.ts'
 import { fileError, writeNewFile } from './files.ts'
+import { formatWitnessEvidence } from './witness-evidence-file.ts'
 
 const SUFFIX = '.json'
 
@@ -53,7 +53,7 @@ export class EvidenceFolder implements EvidenceKeeper {
     // Claimed before it is written, with no await in between: the same may arrive meanwhile.
     this.#names.add(name)
     try {
-      await this.#write(name, formatEvidence(evidence))
+      await this.#write(name, formatWitnessEvidence(evidence))
       return 'kept'
     } catch (error) {
       this.#names.delete(name)

@@ -9,6 +9,7 @@ import { WitnessClient } from './witness-client.ts'
 
 /** What happens to witnesses, for whoever writes the server's own log. */
 export interface WitnessEvents {
+  cosigned(witness: string, tookMs: number): void
   failed(witness: string, failure: SteleError): void
   /** A head is published though the quorum is not met, because the operator said so. */
   publishedWithoutQuorum(reason: SteleError): void
@@ -57,8 +58,10 @@ export class Witnesses implements HeadCosigner {
     return new Promise((resolve, reject) => {
       const publish = (): void => resolve(withLines(head.checkpoint, [...lines.values()]))
       const asked = this.#clients.map(async (client) => {
+        const askedMs = performance.now()
         try {
           lines.set(client, await client.cosign(head, prove))
+          this.#options.events.cosigned(client.witness.name, performance.now() - askedMs)
           if (quorum().met) publish()
         } catch (error) {
           const failure = asFailure(client, error)

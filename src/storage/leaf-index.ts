@@ -10,8 +10,12 @@ import { levelError, openLevel } from './level-open.ts'
 export interface LeafIndex {
   /** Leaves with indexes below this are in the index durably; whoever opens it writes the rest again. */
   readonly cursor: number
-  /** For each leaf hash of the slab (32 bytes each) the lowest index known for it, or undefined. */
-  lookup(leafHashes: Uint8Array): Promise<(number | undefined)[]>
+  /**
+   * For each leaf hash of the slab (32 bytes each) the lowest index known for it, or undefined.
+   *
+   * @param options.fillCache false for look-ups that shall not push out what others read again
+   */
+  lookup(leafHashes: Uint8Array, options?: { readonly fillCache?: boolean }): Promise<(number | undefined)[]>
   /** Adds leaves. The caller has made sure that none of them is in the index with a lower index. */
   write(leaves: readonly IndexedLeaf[]): Promise<void>
   /** Moves the cursor, durably, together with all that was written before. */
@@ -68,10 +72,10 @@ export class LevelLeafIndex implements LeafIndex {
     return this.#cursor
   }
 
-  async lookup(leafHashes: Uint8Array): Promise<(number | undefined)[]> {
+  async lookup(leafHashes: Uint8Array, { fillCache = true } = {}): Promise<(number | undefined)[]> {
     const keys: Uint8Array[] = []
     for (let at = 0; at < leafHashes.length; at += 32) keys.push(leafHashes.subarray(at, at + KEY_BYTES))
-    const values = await this.#db.getMany(keys)
+    const values = await this.#db.getMany(keys, { fillCache })
     return values.map((value) => (value ? getIndex(value) : undefined))
   }
 

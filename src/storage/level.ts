@@ -1,14 +1,20 @@
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Level } from 'level'
-import { SteleError, invariant } from '../errors.ts'
+import { hasCode, SteleError, invariant } from '../errors.ts'
 import { levelError, openLevel } from './level-open.ts'
+import { setAside } from './set-aside.ts'
 import {
   checkRepair,
   checkStep,
   type Commit,
   type FullTileId,
+  type Inspected,
   type LogStore,
   type Repair,
   type StoredHead,
+  type StoredId,
 } from './store.ts'
 
 /**
@@ -30,6 +36,9 @@ const FIRST_TILE = 2
 /** Entries of one call of LevelDB: a bundle. */
 const READ_STEP = 256
 
+/** For reads that come once and shall not push out what others read again. */
+const PAST_CACHE = { fillCache: false }
+
 /** Two of LevelDB's write buffers of 4 MiB: more is never in its write-ahead logs alone. */
 const TAIL_BYTES = 8 * 1024 * 1024
 
@@ -47,6 +56,8 @@ export class LevelStore implements LogStore {
   }
 
   /**
+   * What LevelDB may drop is set aside first (`set-aside.ts`): whoever has verified the store says `removeSetsAside`.
+   *
    * @param folder LevelDB's own folder
    * @param create true only when a log is being made: serving never creates anything
    * @param withGaps true only to repair it: entries may be missing near its end
@@ -56,7 +67,12 @@ export class LevelStore implements LogStore {
     folder: string,
     { create = false, withGaps = false }: { create?: boolean; withGaps?: boolean } = {},
   ): Promise<LevelStore> {
-    const db = await openLevel(folder, create)
+    const kept = create || !existsSync(join(folder, 'CURRENT')) ? undefined : await setAside(folder)
+    const db = await openLevel(folder, create).catch(async (error: unknown) => {
+      // Another process has it open, and has kept what was there before it opened it.
+      if (kept !== undefined && hasCode(error, 'locked')) await rm(kept, { recursive: true, force: true })
+      throw error
+    })
     try {
       const head = await newestHead(db, folder)
       if (head && !withGaps) await checkTail(db, head.size)
@@ -167,6 +183,26 @@ export class LevelStore implements LogStore {
     return this.#reading(this.#db.getMany(keys))
   }
 
+  async inspect(places: readonly StoredId[]): Promise<Inspected[]> {
+    const keys = places.map(keyOfPlace)
+    try {
+      return await this.#reading(this.#db.getMany(keys, PAST_CACHE))
+    } catch (error) {
+      if (!hasCode(error, 'corrupt')) throw error
+      // One block that LevelDB cannot read fails the whole call.
+      return Promise.all(keys.map((key) => this.#inspectOne(key)))
+    }
+  }
+
+  async #inspectOne(key: Uint8Array): Promise<Inspected> {
+    try {
+      return await this.#reading(this.#db.get(key, PAST_CACHE))
+    } catch (error) {
+      if (hasCode(error, 'corrupt')) return error
+      throw error
+    }
+  }
+
   async #reading<T>(read: Promise<T>): Promise<T> {
     try {
       return await read
@@ -220,6 +256,12 @@ async function checkTail(db: Level<Uint8Array, Uint8Array>, size: number): Promi
 /** The index of the last leaf below a full tile. */
 function lastLeaf({ level, index }: FullTileId): number {
   return (index + 1) * 256 ** (level + 1) - 1
+}
+
+function keyOfPlace(place: StoredId): Uint8Array {
+  if (place.kind === 'entry') return keyOf(place.index, ENTRY)
+  if (place.kind === 'head') return keyOf(place.size, HEAD)
+  return keyOf(lastLeaf(place), FIRST_TILE + place.level)
 }
 
 function keyOf(position: number, kind: number): Uint8Array {

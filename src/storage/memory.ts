@@ -5,9 +5,11 @@ import {
   checkStep,
   type Commit,
   type FullTileId,
+  type Inspected,
   type LogStore,
   type Repair,
   type StoredHead,
+  type StoredId,
 } from './store.ts'
 
 /**
@@ -61,6 +63,16 @@ export class MemoryStore implements LogStore {
     checkRepair(repair, this.#head?.size ?? 0)
     for (const { index, entry } of repair.entries) this.#entries[index] = entry.slice()
     for (const { level, index, hashes } of repair.tiles) this.#tiles.set(`${level}/${index}`, hashes.slice())
+  }
+
+  /** Of the heads only the newest is kept. */
+  async inspect(places: readonly StoredId[]): Promise<Inspected[]> {
+    this.#checkOpen()
+    return places.map((place) => {
+      if (place.kind === 'entry') return this.#entries[place.index]
+      if (place.kind === 'tile') return this.#tiles.get(`${place.level}/${place.index}`)
+      return this.#head?.size === place.size ? this.#head.record : undefined
+    })
   }
 
   async close(): Promise<void> {

@@ -48,6 +48,15 @@ export interface Repair {
   readonly tiles: readonly TileRepair[]
 }
 
+/** The place of anything that is stored. */
+export type StoredId =
+  | { readonly kind: 'entry'; readonly index: number }
+  | ({ readonly kind: 'tile' } & FullTileId)
+  | { readonly kind: 'head'; readonly size: number }
+
+/** What is stored in one place: bytes, nothing, or something that is too damaged to be read (`corrupt`). */
+export type Inspected = Uint8Array | undefined | SteleError
+
 /**
  * The durable state of one log: entries, full tiles, heads. Partial tiles are not stored, for whoever opens the
  * log rebuilds them from at most 255 entries and 255 tiles a level.
@@ -92,6 +101,14 @@ export interface LogStore {
    *   hash; after both nothing was written
    */
   repair(repair: Repair): Promise<void>
+
+  /**
+   * What is stored in each of these places, for whoever checks it: read past the caches, and each on its own, so that
+   * one that cannot be read does not hide the others.
+   *
+   * @throws SteleError `io_error` when reading failed, which says nothing about what is stored
+   */
+  inspect(places: readonly StoredId[]): Promise<Inspected[]>
 
   /** Why commits are refused, or undefined while they are not. */
   readonly failure: SteleError | undefined

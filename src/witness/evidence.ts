@@ -1,8 +1,10 @@
-import { toBase64 } from '../bytes/base64.ts'
 import { toHex } from '../bytes/hex.ts'
 import { encodeUtf8 } from '../bytes/text.ts'
-import { sha256 } from '../merkle/hash.ts'
-import { formatVerifierKey } from '../note/key.ts'
+import { hasCode } from '../errors.ts'
+import { sha256, type Hash } from '../merkle/hash.ts'
+import { consistencyRanges, foldNodes } from '../merkle/range.ts'
+import { verifyConsistency } from '../merkle/verify.ts'
+import type { Checkpoint } from '../note/checkpoint.ts'
 import { parseNote } from '../note/note.ts'
 import type { Contradiction } from './judge.ts'
 import { originHash } from './logs.ts'
@@ -17,10 +19,20 @@ export interface Evidence {
   readonly held: string | undefined
   /** The note that contradicts it, with the log's signatures that were verified and no others. */
   readonly suspect: string
-  /** The proof that came with it, which for `inconsistent` does not hold. */
+  /** The proof that came with it, which for `inconsistent` does not hold and shows nothing. */
   readonly request: Pick<AddCheckpoint, 'oldSize' | 'path'>
-  /** Milliseconds since 1970. */
+  /** For a fork of two sizes. */
+  readonly proof?: PrefixShown | undefined
+  /** When the held one was cosigned, and when the other came. Milliseconds since 1970. */
+  readonly heldAtMs?: number | undefined
   readonly seenAtMs: number
+}
+
+/** Shows which root hash the suspect's tree has at the size of the held one, which is another. */
+export interface PrefixShown {
+  readonly olderRoot: Hash
+  /** The consistency proof (RFC 6962 section 2.1.2) from that root hash to the suspect's. */
+  readonly path: readonly Hash[]
 }
 
 /** What became of a piece of evidence. */
@@ -54,19 +66,31 @@ export function evidencePrefix(origin: string, kind: Contradiction): string {
   return `${originHash(origin).slice(0, 16)}-${kind}-`
 }
 
-/** Evidence as a file to hand on: JSON, described in `proto-docs/witness.md`. */
-export function formatEvidence({ kind, log, held, suspect, request, seenAtMs }: Evidence): string {
-  const value = {
-    format: 'stele witness evidence',
-    version: 1,
-    kind,
-    origin: log.origin,
-    verifierKeys: log.keys.map(formatVerifierKey),
-    held: held ?? null,
-    suspect,
-    oldSize: request.oldSize,
-    path: request.path.map(toBase64),
-    seenAt: new Date(seenAtMs).toISOString(),
+/**
+ * What a proof that failed shows by itself: a log that shows two histories sends the honest proof of the second one,
+ * which leads to the second head from a root hash that the log never signed for that size. Hashes cannot be bent to
+ * show that of an honest log.
+ *
+ * @param oldSize of the head that is held, whose root hash the proof does not lead from
+ * @param suspect the larger tree
+ * @returns undefined for a proof that does not lead to the larger tree, and for sizes (powers of two) whose root hash no
+ *   proof holds: then nothing is shown
+ */
+export function shownByProof(
+  { oldSize, path }: Pick<AddCheckpoint, 'oldSize' | 'path'>,
+  suspect: Pick<Checkpoint, 'size' | 'root'>,
+): PrefixShown | undefined {
+  const ranges = consistencyRanges(oldSize, suspect.size)
+  if (path.length !== ranges.length) return undefined
+  const parts = ranges.map(({ begin, end }, i) => ({ begin, end, hash: path[i]! }))
+  const older = parts.filter(({ end }) => end <= oldSize).toSorted((a, b) => a.begin - b.begin)
+  if (older.length === 0) return undefined
+  const olderRoot = foldNodes(older.map(({ hash }) => hash))
+  try {
+    verifyConsistency({ oldSize, newSize: suspect.size, oldRoot: olderRoot, newRoot: suspect.root, path })
+    return { olderRoot, path }
+  } catch (error) {
+    if (hasCode(error, 'bad_proof')) return undefined
+    throw error
   }
-  return `${JSON.stringify(value, null, 2)}\n`
 }

@@ -5,7 +5,7 @@ import { verifySubtreeConsistency } from '../merkle/verify.ts'
 import { checkLogStatement } from '../note/checkpoint.ts'
 import { formatNote, formatSignatures, verifyLines } from '../note/note.ts'
 import type { NoteSignature, VerifiedNote } from '../note/note.ts'
-import type { Evidence, EvidenceKeeper, Kept } from './evidence.ts'
+import { shownByProof, type Evidence, type EvidenceKeeper, type Kept } from './evidence.ts'
 import { cosignedHead } from './head.ts'
 import type { CosignedHead } from './head.ts'
 import { contradictionIn, judge } from './judge.ts'
@@ -169,11 +169,15 @@ export class Witness {
     signed: VerifiedLines,
     { held, verdict }: { held: CosignedHead | undefined; verdict: Verdict },
   ): Promise<void> {
-    const kind = contradictionIn(held?.checkpoint, request, verdict)
-    if (!kind) return
+    const found = contradictionIn(held?.checkpoint, request, verdict)
+    if (!found) return
+    const proof = found === 'inconsistent' ? shownByProof(request, request.checkpoint) : undefined
+    // What proves itself must not be crowded out by proofs that are just wrong, which anybody can send.
+    const kind = proof ? 'fork' : found
     const { evidence: keeper, events, nowMs } = this.#parts
     const suspect = formatNote(signed)
-    const evidence = { kind, log, held: held?.note, suspect, request, seenAtMs: nowMs() }
+    const heldAtMs = held && held.timestampSeconds * 1000
+    const evidence = { kind, log, held: held?.note, suspect, request, proof, heldAtMs, seenAtMs: nowMs() }
     try {
       events.contradiction(evidence, await keeper.keep(evidence))
     } catch (error) {

@@ -59,6 +59,28 @@ test('a smoke run measures against its baselines and leaves nothing behind', () 
   expect(readdirSync(folder)).toEqual([])
 }, 60_000)
 
+test('witness, audit and verification are measured on real states, logs and proofs', () => {
+  const folder = testFolder()
+  const { status, stdout } = bench('--smoke', '--json', '--only', 'witness,audit,verify', '--folder', folder)
+  expect(status).toBe(0)
+  const { rows } = JSON.parse(stdout) as { rows: BenchRow[] }
+  expect(rows.map(({ name }) => name)).toEqual([
+    'witness.one',
+    'witness.many',
+    'witness.one.ml-dsa',
+    'witness.many.ml-dsa',
+    'audit.http',
+    'audit.folder',
+    'verify.node',
+    'verify.portable',
+  ])
+  for (const { ours, ratio } of rows) {
+    expect(ours).toBeGreaterThan(0)
+    expect(ratio).toBeGreaterThan(0)
+  }
+  expect(readdirSync(folder)).toEqual([])
+}, 60_000)
+
 test('two kept results are shown side by side', () => {
   const folder = testFolder()
   const [before, after] = [keptResult(folder, 'a.json', 15_000), keptResult(folder, 'b.json', 30_000)]

@@ -42,6 +42,9 @@ export async function stele(args: readonly string[], world: World = {}): Promise
       world.onStop?.(stop)
       return () => {}
     },
+    crash: () => {
+      throw new Error('crash')
+    },
     exit: (code) => {
       throw new Error(`exit ${code}`)
     },
@@ -94,7 +97,7 @@ export async function dataFolder({ allowDuplicates = false } = {}): Promise<{ da
 
 /** Serves a data folder until the test has finished. */
 export async function serve({ data, key }: { data: string; key: string }, port = 0): Promise<Served> {
-  const config = loadConfig({ flags: { data, port, 'log-level': 'silent' } })
+  const config = loadConfig({ flags: { data, port, open: true, 'log-level': 'silent' } })
   const server = await startServer(config, pino({ level: 'silent' }))
   const url = `${server.url}/logs/main`
   let stopped: Promise<void> | undefined

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level } from 'level'
@@ -205,4 +205,18 @@ test('an entry that the database has lost is named by its index', async () => {
   const report = await fsck('--data', data)
   expect(report).toMatchObject({ code: 1, findings: [{ kind: 'database', code: 'corrupt' }] })
   expect(report.findings[0]!.message).toContain('entry 300')
+})
+
+test('looking at a log costs no evidence: a damaged write-ahead log is kept as it was, and named', async () => {
+  const { data } = await filledFolder()
+  const folder = join(data, 'logs/main/database')
+  const wal = readdirSync(folder).find(
+    (name) => name.endsWith('.log') && statSync(join(folder, name)).size > 0,
+  )!
+  const flipped = flip(readFileSync(join(folder, wal)))
+  writeFileSync(join(folder, wal), flipped)
+  const report = await fsck('--data', data)
+  expect([report.code, report.verdict]).toEqual([1, 'damaged'])
+  expect(report.warnings.join()).toContain('database-before-open')
+  expect(readFileSync(join(data, 'logs/main/database-before-open', wal)).equals(flipped)).toBe(true)
 })

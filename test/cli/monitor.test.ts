@@ -158,7 +158,7 @@ matchers:
     const folder = state()
     const args = ['--once', '--state', folder, ...flags]
     expect((await monitor(args)).code).toBe(0)
-    const [name] = readdirSync(folder)
+    const name = readdirSync(folder).find((each) => each.endsWith('.json'))
     const before = readFileSync(join(folder, name!), 'utf8')
     // Where the new state would be written first, there is something in the way.
     mkdirSync(join(folder, `${name}.part`))

@@ -44,11 +44,12 @@ test('start on nothing: a served log, and commands to copy that work', async () 
   const child = start(['start', '--port', '0'], { cwd })
   const [, url] = await child.seen(/(http:\S+)\/v1\/entries/)
   const [, key] = await child.seen(/--key '(\S+)'/)
+  const [, writer] = await child.seen(/Bearer (st_writer_\w+)'/)
   expect(existsSync(join(cwd, 'data/stele.json'))).toBe(true)
   const receipt = await fetch(`${url}/v1/entries`, {
     method: 'POST',
     body: 'hello',
-    headers: { accept: 'text/plain' },
+    headers: { accept: 'text/plain', authorization: `Bearer ${writer}` },
   })
   const proof = await receipt.text()
   const verify = start(['verify', '-', '--hash', receiptHash(), '--key', key!])
@@ -75,11 +76,20 @@ test('start --memory leaves nothing behind', async () => {
 
 test('serve says where in JSON, and a taken port is a sentence', async () => {
   const { data } = await dataFolder()
-  const child = start(['serve', '--data', data, '--port', '0', '--json', '--log-level', 'silent'])
+  const child = start(['serve', '--data', data, '--open', '--port', '0', '--json', '--log-level', 'silent'])
   const [line] = await child.seen(/.*\n/)
   const { url } = JSON.parse(line) as { url: string }
   const other = await dataFolder()
-  const second = start(['serve', '--data', other.data, '--port', new URL(url).port, '--log-level', 'silent'])
+  const second = start([
+    'serve',
+    '--data',
+    other.data,
+    '--open',
+    '--port',
+    new URL(url).port,
+    '--log-level',
+    'silent',
+  ])
   const { code, err } = await second.ended
   expect(code).toBe(40)
   expect(err).toMatch(/^stele: cannot listen on [^\n]*EADDRINUSE[^\n]*\n$/)

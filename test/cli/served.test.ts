@@ -246,7 +246,7 @@ test('serve stops gracefully at the first signal, and at once at the second', as
   let stop = (): void => {}
   let running: Promise<Ran> | undefined
   await new Promise<string>((onOut) => {
-    const args = ['serve', '--data', data, '--port', '0', '--json', '--log-level', 'silent']
+    const args = ['serve', '--data', data, '--open', '--port', '0', '--json', '--log-level', 'silent']
     running = stele(args, { onOut, onStop: (send) => (stop = send) })
   })
   stop()

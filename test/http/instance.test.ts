@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { SteleError } from '../../src/errors.ts'
 import { createApp } from '../../src/http/app.ts'
+import { OPEN_GATE } from '../../src/http/gate.ts'
 import type { HostedLog } from '../../src/http/directory.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { LogList, Readiness } from '../../src/http/schemas.ts'
@@ -13,8 +14,13 @@ const broken: HostedLog = {
   name: 'broken',
   origin: 'log.example/<broken>',
   verifierKey: 'log.example/broken+00000000+AAAA',
+  keys: [],
+  rotations: '',
   treeHeadKey: Uint8Array.of(1, 2, 3),
   allowDuplicates: false,
+  reads: 'public',
+  heads: 'open',
+  openWrites: true,
   log: undefined,
   failure: new SteleError('rolled_back', 'the database ends at size 3, <b>but</b> 5 was signed'),
 }
@@ -30,6 +36,7 @@ describe('v1/logs', () => {
       origin: 'log.example/logs/demo',
       path: '/logs/demo/',
       verifierKey: hosted.verifierKey,
+      verifierKeys: [hosted.verifierKey],
       treeHeadKey: Buffer.from(hosted.treeHeadKey).toString('base64'),
       treeSize: 2,
       rootHash: Buffer.from(hosted.log.published.root).toString('hex'),
@@ -42,6 +49,7 @@ describe('v1/logs', () => {
       origin: broken.origin,
       path: '/logs/broken/',
       verifierKey: broken.verifierKey,
+      verifierKeys: [],
       treeHeadKey: 'AQID',
       state: 'failed',
       reason: broken.failure!.message,
@@ -150,7 +158,7 @@ describe('metrics', () => {
     expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8')
     for (const line of [
       'stele_http_requests_total{route="/logs/{log}/add",method="POST",status="200"} 2',
-      'stele_http_requests_total{route="/logs/{log}/tile/{level}/{tile}.p/{width}",method="GET",status="200"} 1',
+      'stele_http_requests_total{route="/logs/{log}/tile/0/{tile}.p/{width}",method="GET",status="200"} 1',
       'stele_http_requests_total{route="/logs/{log}/checkpoint",method="GET",status="404"} 1',
       'stele_http_requests_total{route="none",method="GET",status="404"} 1',
       'stele_http_request_duration_seconds_count{route="/logs/{log}/add"} 2',
@@ -168,7 +176,12 @@ describe('metrics', () => {
   })
 
   test('are not there where they are switched off', async () => {
-    const app = createApp({ logs: directoryOf(), limits: DEFAULT_HTTP_LIMITS, nowMs: () => 0 })
+    const app = createApp({
+      gate: OPEN_GATE,
+      logs: directoryOf(),
+      limits: DEFAULT_HTTP_LIMITS,
+      nowMs: () => 0,
+    })
     expect(app.routes.map((route) => route.path)).toContain('/metrics')
     const route = app.routes.find(({ path }) => path === '/metrics')!
     await expect(route.handle({ search: '', path: {} } as never)).rejects.toThrow('switched off')
@@ -201,7 +214,12 @@ describe('pages', () => {
   })
 
   test('the docs show every route of the document', async () => {
-    const app = createApp({ logs: directoryOf(), limits: DEFAULT_HTTP_LIMITS, nowMs: () => 0 })
+    const app = createApp({
+      gate: OPEN_GATE,
+      logs: directoryOf(),
+      limits: DEFAULT_HTTP_LIMITS,
+      nowMs: () => 0,
+    })
     const server = await serve([])
     const { text } = await server.get('/docs')
     for (const { method, path } of app.routes) expect(text).toContain(`id="${method}${path}"`)

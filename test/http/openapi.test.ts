@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest'
 import { createApp, type App } from '../../src/http/app.ts'
+import { OPEN_GATE } from '../../src/http/gate.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { openTestLog } from '../support/log.ts'
 import { directoryOf, serve } from './server.ts'
 
 async function testApp(): Promise<App> {
   const logs = directoryOf(await openTestLog())
-  return createApp({ logs, limits: DEFAULT_HTTP_LIMITS, nowMs: () => 0 })
+  return createApp({ gate: OPEN_GATE, logs, limits: DEFAULT_HTTP_LIMITS, nowMs: () => 0 })
 }
 
 test('every live route is in the document, and nothing else is', async () => {
@@ -23,7 +24,7 @@ test('every live route is in the document, and nothing else is', async () => {
   const documented = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
   )
-  expect(raw.length).toBe(5)
+  expect(raw.length).toBe(7)
   expect([...routed, ...raw].sort()).toEqual(documented.sort())
 })
 

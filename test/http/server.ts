@@ -3,6 +3,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 import type { HttpDeps } from '../../src/http/deps.ts'
 import type { HostedLog, LogDirectory } from '../../src/http/directory.ts'
+import { OPEN_GATE } from '../../src/http/gate.ts'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../../src/http/limits.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { TEST_NOW_MS } from '../support/log.ts'
@@ -23,6 +24,7 @@ export async function serve(
 ): Promise<TestServer> {
   const server = createHttpServer({
     nowMs: () => TEST_NOW_MS,
+    gate: OPEN_GATE,
     ...deps,
     logs: directoryOf(...logs),
     limits: { ...DEFAULT_HTTP_LIMITS, ...limits },

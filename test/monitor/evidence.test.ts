@@ -63,7 +63,7 @@ describe('evidence of a fork', () => {
   it('is refused after any change to a head or to the proof', () => {
     const evidence = parseEvidence(larger)
     const [first, second] = evidence.heads
-    const changed = { ...second, note: second.note.replace('\n431\n', '\n432\n') }
+    const changed = { ...second!, note: second!.note.replace('\n431\n', '\n432\n') }
     expect(verify(formatEvidence({ ...evidence, heads: [first, changed] }))).toMatchObject({
       verdict: 'bad_signature',
     })

@@ -331,6 +331,16 @@ describe('freshness', () => {
     clock.ms += 2 * HOUR_MS
     expect(await kinds(monitor)).toEqual(['stale'])
   })
+
+  it('of a log that is known to have ended no age is a finding', async () => {
+    const { log, clock, start } = await stage(3)
+    const shown = getSth({ ...log.tree, timestampMs: clock.ms })
+    log.lie = (path) => (path === 'ct/v1/get-sth' ? shown : undefined)
+    const monitor = await start({ treeHeadKey: TREE_HEAD_SIGNER.spki, frozen: true })
+    expect(await kinds(monitor)).toEqual([])
+    clock.ms += 2000 * HOUR_MS
+    expect(await kinds(monitor)).toEqual([])
+  })
 })
 
 describe('the second reader', () => {

@@ -141,7 +141,7 @@ export class FaultRun {
 
   /** Opens what is left as any server would, and then gives every entry its index. */
   async #examine(folder: string, ledger: Ledger): Promise<void> {
-    const config = loadConfig({ flags: { data: folder, port: 0 } })
+    const config = loadConfig({ flags: { data: folder, port: 0, open: true } })
     const server = await startServer(config, pino({ level: 'silent' }))
     try {
       const url = prefix(server.url)

@@ -32,14 +32,22 @@ test('all mistakes are reported at once, under the names they were written with'
     expect.objectContaining({
       code: 'usage',
       message: expect.stringMatching(
-        /(?=[^]*colour: there is no such option)(?=[^]*stele\.yaml: head-interval-seconds)(?=[^]*STELE_QUEUE_BYTES)(?=[^]*--port)/,
+        /(?=[^]*stele\.yaml:1: colour: there is no such option)(?=[^]*stele\.yaml:2: head-interval-seconds: expected a number)(?=[^]*STELE_QUEUE_BYTES)(?=[^]*--port)/,
       ) as string,
     }) as Error,
   )
 })
 
 test.each(['', '0x10', '1e3', '-1', ' 7', 'seven'])('the text %j is no number', (text) => {
-  expect(() => loadConfig({ env: { STELE_PORT: text } })).toThrow(/STELE_PORT/)
+  expect(() => loadConfig({ flags: { port: text } })).toThrow(/--port: expected a whole number/)
+  if (text !== '') expect(() => loadConfig({ env: { STELE_PORT: text } })).toThrow(/STELE_PORT/)
+})
+
+test('a variable that is set to nothing counts as not set', () => {
+  expect(loadConfig({ env: { STELE_PORT: '', STELE_HOST: '' } })).toMatchObject({
+    port: 6962,
+    host: '127.0.0.1',
+  })
 })
 
 test('options that contradict each other are refused', () => {

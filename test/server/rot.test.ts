@@ -2,9 +2,8 @@ import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writ
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { hasCode } from '../../src/errors.ts'
-import { readLogKeys } from '../../src/server/open-log.ts'
 import { readLogInfo } from '../../src/server/data-folder.ts'
-import { keySigner } from '../../src/server/keys.ts'
+import { headVerifier } from '../../src/server/keys.ts'
 import { verifyConsistency } from '../../src/merkle/verify.ts'
 import { decodeHead, type SignedHead } from '../../src/log/head.ts'
 import { openHeadFile } from '../../src/storage/head-file.ts'
@@ -176,7 +175,7 @@ describe('table files', () => {
   test('with a bit flipped anywhere, nothing is ever signed over another history', async () => {
     const stored = await inTables()
     const whole = copyOf(stored.files.folder)
-    const keys = await readLogKeys(stored.folder, 'main', await readLogInfo(stored.folder, 'main'))
+    const verifyHead = headVerifier(await readLogInfo(stored.folder, 'main'))
     const before = await headOf(stored)
     const table = newest(stored.files.database, '.ldb')
     const { size } = statSync(table)
@@ -194,7 +193,7 @@ describe('table files', () => {
       // right edge was verified, and older tiles are not read when the tree grows.
       await log.append([Buffer.from(`after ${offset}`)])
       const { published } = log
-      keySigner('log.example/main', keys).verify(published)
+      verifyHead(published)
       const path = await log.proveConsistency(before.size, published.size).catch((error: unknown) => {
         expect(error).toMatchObject({ code: 'corrupt' })
       })

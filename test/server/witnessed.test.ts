@@ -42,7 +42,7 @@ async function runWitness(folder: string, port = '0'): Promise<RunningWitness> {
 }
 
 async function runLog(folder: string): Promise<RunningServer> {
-  const flags = { data: folder, port: '0', 'witness-timeout-seconds': '1', 'log-level': 'silent' }
+  const flags = { data: folder, port: '0', 'witness-timeout-seconds': '1', open: true, 'log-level': 'silent' }
   const server = await startServer(loadConfig({ flags }), SILENT)
   onTestFinished(() => server.close().catch(() => {}))
   return server

@@ -1,14 +1,13 @@
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { Connection } from '../process/connection.ts'
 import { Examiner } from '../process/examiner.ts'
 import { Ledger } from '../process/ledger.ts'
 import { makeLogFolder, prefix } from '../process/log-folder.ts'
 import { submit, type Outcome } from '../process/submission.ts'
-import { testFolder } from '../support/folder.ts'
+import { fill, mountedDisk, whyNoMount } from '../support/disk.ts'
 import { ServerProcess } from '../support/process.ts'
 
 const MIB = 1024 * 1024
@@ -23,7 +22,7 @@ if (missing !== undefined) console.info(`disk full: skipped, for ${missing}`)
 test.skipIf(missing !== undefined)(
   'a full disk halts the log by name, costs no reader and no receipt, and the log comes back when there is room',
   async () => {
-    const disk = mountedDisk()
+    const disk = mountedDisk(DISK_MIB)
     const log = await makeLogFolder(disk)
     const ledger = new Ledger()
     const server = new ServerProcess(log.folder)
@@ -75,34 +74,6 @@ test.skipIf(missing !== undefined)(
     await new Examiner(log, ledger).examine(prefix(await again.url))
   },
 )
-
-function whyNoMount(): string | undefined {
-  const folder = '/tmp/stele-mount-probe'
-  try {
-    mkdirSync(folder, { recursive: true })
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'stele', folder], { stdio: 'pipe' })
-    execFileSync('umount', [folder], { stdio: 'pipe' })
-    return undefined
-  } catch (error) {
-    return `a small file system cannot be mounted here: ${(error as Error).message.trim()}`
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-/** A small file system of the test's own. */
-function mountedDisk(): string {
-  const folder = testFolder()
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'stele', folder])
-  onTestFinished(() => void execFileSync('umount', [folder]))
-  return folder
-}
-
-/** Leaves this much room on the disk. */
-function fill(disk: string, leaveBytes: number): void {
-  const { bavail, bsize } = statfsSync(disk)
-  writeFileSync(`${disk}/filler`, Buffer.alloc(bavail * bsize - leaveBytes))
-}
 
 async function appendUntilRefused(connection: Connection, ledger: Ledger): Promise<Outcome> {
   for (let i = 0; i < 1000; i++) {

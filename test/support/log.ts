@@ -50,8 +50,13 @@ export async function openTestLog({
     name,
     origin,
     verifierKey: keys.verifierKey,
+    keys: [{ verifierKey: keys.verifierKey, since: { treeSize: 0, timestampMs: 0 } }],
+    rotations: '',
     treeHeadKey: Buffer.from(keys.treeHeadPublicKey, 'base64'),
     allowDuplicates: options.allowDuplicates ?? false,
+    reads: 'public',
+    heads: 'open',
+    openWrites: true,
     log,
     failure: undefined,
     async add(...entries) {

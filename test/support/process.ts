@@ -30,7 +30,7 @@ export class ServerProcess {
   readonly #lines: string[] = []
 
   constructor(folder: string, { flags = [], wrapper = [], env = {} }: ServeOptions = {}) {
-    const node = [process.execPath, MAIN, 'serve', '--data', folder, '--port', '0', ...flags]
+    const node = [process.execPath, MAIN, 'serve', '--data', folder, '--port', '0', '--open', ...flags]
     const [program, ...args] = [...wrapper, ...node]
     this.#child = spawn(program!, args, {
       env: { ...process.env, ...env },

@@ -2,8 +2,12 @@ import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { formatEvidence, parseEvidence } from '../../src/monitor/evidence.ts'
+import { verifyEvidence } from '../../src/monitor/evidence-verdict.ts'
+import { formatCheckpoint } from '../../src/note/checkpoint.ts'
 import { formatVerifierKey } from '../../src/note/key.ts'
 import { KEY_TYPE } from '../../src/note/key-id.ts'
+import { signNote } from '../../src/note/note.ts'
 import { loadWitnessConfig } from '../../src/server/witness-config.ts'
 import { EvidenceFolder, listEvidence } from '../../src/server/witness-evidence.ts'
 import { createWitness, witnessFiles } from '../../src/server/witness-folder.ts'
@@ -13,7 +17,7 @@ import { originHash } from '../../src/witness/logs.ts'
 import { TestServer } from '../http/server.ts'
 import { stele } from '../cli/fixture.ts'
 import { testFolder } from '../support/folder.ts'
-import { FakeLog, testSigner } from './fake-log.ts'
+import { addCheckpoint, FakeLog, testSigner } from './fake-log.ts'
 import { NOW_SECONDS } from './fixture.ts'
 
 const NAME = 'witness.example/w1'
@@ -159,22 +163,56 @@ describe('evidence', () => {
     const { evidence } = witnessFiles(folder)
     const [file, ...more] = await readdir(evidence)
     expect(more).toEqual([])
-    const found = JSON.parse(await readFile(join(evidence, file!), 'utf8')) as Record<string, unknown>
-    expect(found).toMatchObject({
-      format: 'stele witness evidence',
-      version: 1,
+    const text = await readFile(join(evidence, file!), 'utf8')
+    const [heldAt, seenAt] = [NOW_SECONDS, NOW_SECONDS].map((seconds) =>
+      new Date(seconds * 1000).toISOString(),
+    )
+    expect(parseEvidence(text)).toMatchObject({
       kind: 'fork',
       origin: log.origin,
-      verifierKeys: [vkey],
-      suspect: await fork.checkpoint(7),
-      held: expect.stringContaining(await log.checkpoint(7)) as string,
-      oldSize: 7,
-      path: [],
-      seenAt: new Date(NOW_SECONDS * 1000).toISOString(),
+      keys: [vkey],
+      heads: [
+        { seenAt: heldAt, note: expect.stringContaining(await log.checkpoint(7)) as string },
+        { seenAt, note: await fork.checkpoint(7) },
+      ],
     })
+    expect(judged(text)).toMatchObject({ verdict: 'proven', kind: 'fork', sizes: [7, 7], notProven: [] })
     expect((await second.http.get('/metrics')).text).toMatch(
       /contradictions_total\{.*kind="fork",evidence="known"\} 1/,
     )
+  })
+
+  test('is confirmed offline: a fork at two sizes and an impossible root hash are proven, a wrong proof is not', async () => {
+    const folder = await folderWithLog()
+    const { http } = await start(folder)
+    const fork = log.fork(3)
+    const empty = formatCheckpoint({ origin: log.origin, size: 0, root: log.root(1) })
+    for (const body of [
+      addCheckpoint(0, [], await signNote(empty, log.signers)),
+      await log.request(0, 7),
+      addCheckpoint(7, fork.proof(7, 12), await fork.checkpoint(12)),
+      addCheckpoint(7, [log.root(1)], await log.checkpoint(11)),
+    ]) {
+      await http.post('/add-checkpoint', body)
+    }
+    const { evidence } = witnessFiles(folder)
+    const texts = await Promise.all(
+      (await readdir(evidence)).map((name) => readFile(join(evidence, name), 'utf8')),
+    )
+    const verdicts = texts
+      .map((text) => judged(text))
+      .map((result) => `${result.verdict} ${'kind' in result ? result.kind : ''}`)
+    expect(verdicts.toSorted()).toEqual(['needs_log unproven', 'proven empty_root', 'proven fork'])
+    const stranger = testSigner(log.origin, 9).verifier
+    for (const text of texts) {
+      expect(formatEvidence(parseEvidence(text))).toBe(text)
+      expect(judged(text, stranger)).toMatchObject({ verdict: 'untrusted_signer' })
+      expect(
+        judged(text.replace(/\\n[A-Za-z0-9+/]{43}=\\n\\n/, `\\n${'A'.repeat(43)}=\\n\\n`)),
+      ).toMatchObject({
+        verdict: 'bad_signature',
+      })
+    }
   })
 
   test('is bounded for each kind and log, so that wrong proofs do not crowd out forks', async () => {
@@ -187,6 +225,7 @@ describe('evidence', () => {
         kind,
         log: log.asWitnessed,
         held,
+        heldAtMs: 0,
         suspect: await log.checkpoint(size, { extensions: [`${size}`] }),
         request,
         seenAtMs: 0,
@@ -199,6 +238,7 @@ describe('evidence', () => {
           kind: 'inconsistent',
           log: log.asWitnessed,
           held,
+          heldAtMs: 0,
           suspect,
           request,
           seenAtMs: 0,
@@ -294,3 +334,8 @@ describe('the command line', () => {
     expect(load).toThrow(/STELE_WITNESS_BODY_BYTES: .*\n {2}--request-burst: /)
   })
 })
+
+/** What `stele verify --evidence` says to a file. */
+function judged(evidence: string, key = log.asWitnessed.keys[0]!): ReturnType<typeof verifyEvidence> {
+  return verifyEvidence({ evidence, origin: log.origin, verifierKeys: [key] })
+}

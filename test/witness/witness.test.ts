@@ -7,6 +7,7 @@ import { parseCosignature, verifySubtree } from '../../src/note/cosignature.ts'
 import { cosigningSigner, generateCosignerKey } from '../../src/note/cosigner.ts'
 import { KEY_TYPE } from '../../src/note/key-id.ts'
 import { formatNote, parseNote, parseSignatures, signNote } from '../../src/note/note.ts'
+import { shownByProof } from '../../src/witness/evidence.ts'
 import { addCheckpoint, FakeLog, testSigner } from './fake-log.ts'
 import { ED25519, ML_DSA, NAME, NOW_SECONDS, outcome, testWitness, type TestWitness } from './fixture.ts'
 
@@ -354,14 +355,40 @@ describe('evidence against a log', () => {
     })
   })
 
-  test('a checkpoint that does not extend the cosigned one is kept with the proof that failed', async () => {
+  test('the honest proof of another history convicts the log that sends it', async () => {
     const { witness, evidence } = testWitness([log])
     await witness.addCheckpoint(await log.request(0, 7))
     const path = fork.proof(7, 12)
     expect(await outcome(witness.addCheckpoint(addCheckpoint(7, path, await fork.checkpoint(12))))).toBe(
       'bad_proof',
     )
-    expect(evidence.kept).toMatchObject([{ kind: 'inconsistent', request: { oldSize: 7, path } }])
+    expect(evidence.kept).toMatchObject([{ kind: 'fork', proof: { olderRoot: fork.root(7), path } }])
+  })
+
+  test('it shows at every pair of sizes what the other history had, but for powers of two, whose hash no proof holds', () => {
+    for (let newSize = 2; newSize <= 12; newSize++) {
+      for (let oldSize = 1; oldSize < newSize; oldSize++) {
+        const path = fork.proof(oldSize, newSize)
+        const suspect = { size: newSize, root: fork.root(newSize) }
+        const isPowerOfTwo = Number.isInteger(Math.log2(oldSize))
+        const shown = isPowerOfTwo ? undefined : { olderRoot: fork.root(oldSize), path }
+        expect(shownByProof({ oldSize, path }, suspect), `${oldSize} to ${newSize}`).toEqual(shown)
+      }
+    }
+  })
+
+  test('a checkpoint that came with a wrong proof is kept, and convicts nobody', async () => {
+    const { witness, evidence } = testWitness([log])
+    await witness.addCheckpoint(await log.request(0, 7))
+    const wrong = log.proof(7, 12).with(0, log.root(3))
+    for (const path of [wrong, wrong.slice(1), []]) {
+      expect(await outcome(witness.addCheckpoint(addCheckpoint(7, path, await log.checkpoint(12))))).toBe(
+        'bad_proof',
+      )
+    }
+    expect(evidence.kept.map(({ kind, proof }) => [kind, proof])).toEqual(
+      Array.from({ length: 3 }, () => ['inconsistent', undefined]),
+    )
   })
 
   test('an empty tree with leaves in it is kept', async () => {

@@ -32,7 +32,7 @@ export function startKoa(folder) {
  * @returns {Promise<Running>}
  */
 export function startStele(data, { wrap = [], flags = [], nodeFlags = extraNodeFlags() } = {}) {
-  const serve = ['serve', '--data', data, '--port', '0', '--json', '--log-level', 'warn', ...flags]
+  const serve = ['serve', '--data', data, '--port', '0', '--open', '--json', '--log-level', 'warn', ...flags]
   const [command, ...args] = [...wrap, execPath, ...nodeFlags, STELE, ...serve]
   return serverOf(command, args)
 }

@@ -33,6 +33,9 @@ const SIZES = {
     loneSeconds: 0.5,
     openings: 1,
     soak: 1,
+    witnessUpdates: 20,
+    witnessLogs: 40,
+    witnessRounds: 2,
   },
   quick: {
     rounds: 1,
@@ -45,6 +48,9 @@ const SIZES = {
     loneSeconds: 3,
     openings: 3,
     soak: 5,
+    witnessUpdates: 300,
+    witnessLogs: 1000,
+    witnessRounds: 5,
   },
   normal: {
     rounds: 3,
@@ -57,6 +63,9 @@ const SIZES = {
     loneSeconds: 5,
     openings: 5,
     soak: 30,
+    witnessUpdates: 1000,
+    witnessLogs: 1000,
+    witnessRounds: 20,
   },
   long: {
     rounds: 5,
@@ -69,6 +78,9 @@ const SIZES = {
     loneSeconds: 15,
     openings: 7,
     soak: 300,
+    witnessUpdates: 3000,
+    witnessLogs: 1000,
+    witnessRounds: 50,
   },
 }
 

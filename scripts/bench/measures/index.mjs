@@ -1,4 +1,5 @@
 // All measurements, in the order in which they are made: those that want a quiet disk first.
+import * as audit from './audit.mjs'
 import * as batches from './batches.mjs'
 import * as lone from './lone.mjs'
 import * as memory from './memory.mjs'
@@ -8,6 +9,8 @@ import * as proofs from './proofs.mjs'
 import * as sustained from './sustained.mjs'
 import * as syncs from './syncs.mjs'
 import * as tiles from './tiles.mjs'
+import * as verify from './verify.mjs'
+import * as witness from './witness.mjs'
 
 /**
  * One measurement.
@@ -23,4 +26,17 @@ import * as tiles from './tiles.mjs'
  */
 
 /** @type {readonly Measure[]} */
-export const MEASURES = [post, batches, sustained, lone, proofs, tiles, opening, memory, syncs]
+export const MEASURES = [
+  post,
+  batches,
+  sustained,
+  lone,
+  witness,
+  proofs,
+  tiles,
+  audit,
+  verify,
+  opening,
+  memory,
+  syncs,
+]

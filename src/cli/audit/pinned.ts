@@ -1,8 +1,7 @@
 import type { LogFiles } from '../../client/index.ts'
 import { hasCode } from '../../errors.ts'
 import { judgeHeads } from '../../monitor/judge.ts'
-import { openCheckpoint, type Checkpoint } from '../../note/checkpoint.ts'
-import type { VerifierKey } from '../../note/note.ts'
+import { openCheckpoint, type Checkpoint, type LogIdentity } from '../../note/checkpoint.ts'
 import type { Findings } from '../fsck/report.ts'
 import { formatCount } from '../output/units.ts'
 
@@ -12,8 +11,8 @@ export interface PinnedHead extends Checkpoint {
 }
 
 /** @throws SteleError as `openCheckpoint` */
-export function openPinned(note: string, origin: string, key: VerifierKey): PinnedHead {
-  return { ...openCheckpoint(note, { origin, verifiers: [key] }).checkpoint, note }
+export function openPinned(note: string, log: LogIdentity): PinnedHead {
+  return { ...openCheckpoint(note, log).checkpoint, note }
 }
 
 /** Holds the audited head against one that was kept: the log must extend it. */

@@ -1,14 +1,21 @@
 import { z } from 'zod'
 import { SteleError } from '../../errors.ts'
 
-/** The files of a backup beside those of c2sp.org/tlog-tiles. The private keys are there only if they were asked for. */
+/**
+ * The files of a backup beside those of c2sp.org/tlog-tiles. The private keys, which are called as in the log's folder,
+ * are there only if they were asked for.
+ */
 export const BACKUP_FILES = {
   description: 'stele-backup.json',
+  /** As in the log's folder, byte for byte: keys with their times, rotations, who reads. */
+  info: 'log.json',
   policy: 'policy',
   published: 'published',
-  checkpointKey: 'log.skey',
   treeHeadKey: 'tree-head.pem',
 } as const
+
+/** What a private key of the checkpoints can be called, first or later. */
+export const KEY_FILE = /^[a-z0-9][a-z0-9.-]*\.skey$/
 
 const FORMAT = 'stele log backup'
 const VERSION = 1
@@ -20,11 +27,13 @@ const schema = z.object({
   name: z.string(),
   origin: z.string().min(1),
   verifierKey: z.string(),
-  /** These are as `log.json` has them; unknown for a log that was read over HTTP and has no data folder here. */
-  treeHeadKey: z.string().optional(),
-  allowDuplicates: z.boolean().optional(),
-  createdAt: z.string().optional(),
-  headFile: z.string().optional(),
+  /** Whether it takes entries; missing where nobody said so. */
+  ending: z
+    .discriminatedUnion('frozen', [
+      z.object({ frozen: z.literal(false) }),
+      z.object({ frozen: z.literal(true), successor: z.string().optional() }),
+    ])
+    .optional(),
   /** Whether the log has a policy, and so witnesses: `kept` says that it is in the backup. */
   policy: z.enum(['kept', 'none', 'unknown']),
   /** The newest tree head of RFC 6962 that was seen, as `get-sth` has it; as a rule the checkpoint's. */
@@ -39,8 +48,13 @@ const schema = z.object({
   savedAt: z.string(),
 })
 
-/** What a log is, as far as its tiles do not say it. Not signed: a backup is guarded like the log itself. */
-export type BackupDescription = Omit<z.infer<typeof schema>, 'format' | 'version'>
+/** Whether a log has ended: `successor` goes on in its place. */
+export type EndingState = { readonly frozen: false } | { readonly frozen: true; readonly successor?: string }
+
+/** What a log is, as far as its tiles and its `log.json` do not say it. Not signed: a backup is guarded like the log itself. */
+export type BackupDescription = Omit<z.infer<typeof schema>, 'format' | 'version' | 'ending'> & {
+  readonly ending?: EndingState
+}
 
 /** The text of `stele-backup.json`. */
 export function formatDescription(description: BackupDescription): string {
@@ -58,7 +72,7 @@ export function parseDescription(text: string, where: string): BackupDescription
     )
   }
   const parsed = schema.safeParse(value)
-  if (parsed.success) return parsed.data
+  if (parsed.success) return parsed.data as BackupDescription
   throw new SteleError('corrupt', `${where}: ${z.prettifyError(parsed.error)}`)
 }
 

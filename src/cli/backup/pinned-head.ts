@@ -21,8 +21,12 @@ export interface PinnedHead {
 }
 
 /** Asks a log for its checkpoint and its tree head until they are of one tree. @throws SteleError as `HttpFiles` */
-export async function pinHead(url: string, files: LogFiles): Promise<PinnedHead> {
-  const transport = new Transport()
+export async function pinHead(
+  url: string,
+  files: LogFiles,
+  headers: Readonly<Record<string, string>>,
+): Promise<PinnedHead> {
+  const transport = new Transport({ headers })
   for (let tries = 1; ; tries++) {
     const [note, treeHead] = await Promise.all([files.checkpoint(), readTreeHead(transport, url)])
     if (tries === TRIES || treeHead === undefined || isSameTree(note, treeHead)) return { note, treeHead }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { toBase64 } from '../../bytes/base64.ts'
 import { toHex } from '../../bytes/hex.ts'
 import { HttpFiles } from '../../client/http-files.ts'
@@ -7,13 +8,16 @@ import { hasCode, SteleError } from '../../errors.ts'
 import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import type { SignedTreeHead } from '../../note/tree-head.ts'
-import { logFiles, readLogInfo, type LogInfo } from '../../server/data-folder.ts'
+import { logFiles, readLogInfo } from '../../server/data-folder.ts'
 import { readKeyFile, readTextFile } from '../../server/files.ts'
+import { activeKeys } from '../../server/key-times.ts'
+import { parseLogInfo, type LogInfo } from '../../server/log-info.ts'
 import { readPublishedFile } from '../../storage/published-file.ts'
 import { PATIENCE_MS, type Context } from '../context.ts'
 import type { FileBeside } from '../export/exporter.ts'
 import { StoredLog } from '../files/stored-log.ts'
-import { BACKUP_FILES, formatDescription, type BackupDescription } from './description.ts'
+import { BACKUP_FILES, formatDescription, type BackupDescription, type EndingState } from './description.ts'
+import { readEndingState } from './ending-state.ts'
 import { pinHead, withCheckpoint } from './pinned-head.ts'
 
 /** A log to be saved, at one head. */
@@ -22,7 +26,8 @@ export interface BackupSource {
   readonly from: string
   readonly files: LogFiles
   readonly origin: string
-  readonly verifierKey: VerifierKey
+  /** All that ever signed for it. */
+  readonly verifierKeys: readonly VerifierKey[]
   /** What a restore needs besides. */
   readonly beside: readonly FileBeside[]
   close(): Promise<void>
@@ -34,6 +39,12 @@ export interface BackupSourceOptions {
   readonly url: string | undefined
 }
 
+/** What was seen of a log at the moment of the backup. */
+interface Seen {
+  readonly treeHead: SignedTreeHead | undefined
+  readonly ending: EndingState | undefined
+}
+
 /**
  * Opens a log of a data folder to be saved: over HTTP while a server has it open, else from its folder. Keys, policy
  * and description come from the folder in both cases; none of them is locked.
@@ -43,41 +54,41 @@ export async function openBackupSource(
   name: string,
   options: BackupSourceOptions,
 ): Promise<BackupSource> {
-  const local = await localLog(context.data, name, options)
-  if (options.url !== undefined) return servedSource(context, name, options.url, local, options)
+  const isHere = await hasLog(context.data, name, options)
+  if (options.url !== undefined) return servedSource(context, name, options.url, isHere, options)
   try {
     return await storedSource(context.data, name, options)
   } catch (error) {
     if (!hasCode(error, 'locked')) throw error
     const url = `http://127.0.0.1:6962/logs/${name}`
     context.terminal.note(`log ${name}: it is open in a server; reading ${url}`)
-    return servedSource(context, name, url, local, options)
+    return servedSource(context, name, url, isHere, options)
   }
 }
 
-/** What the data folder of this machine says of the log; nothing for a log that is elsewhere. */
-async function localLog(
-  data: string,
-  name: string,
-  { withKeys, url }: BackupSourceOptions,
-): Promise<LogInfo | undefined> {
-  if (url === undefined || existsSync(logFiles(data, name).folder)) return readLogInfo(data, name)
-  if (!withKeys) return undefined
+/** Whether the data folder of this machine has the log; not so for one that is elsewhere. */
+async function hasLog(data: string, name: string, { withKeys, url }: BackupSourceOptions): Promise<boolean> {
+  if (url === undefined || existsSync(logFiles(data, name).folder)) {
+    await readLogInfo(data, name)
+    return true
+  }
+  if (!withKeys) return false
   throw new SteleError('usage', `--with-keys: expected the data folder of log "${name}" at ${data}`)
 }
 
 async function storedSource(data: string, name: string, options: BackupSourceOptions): Promise<BackupSource> {
   const stored = await StoredLog.open(data, name)
   try {
-    const { unverifiedHead: head, info, verifier, files } = stored
+    const { unverifiedHead: head, info, everyVerifier, files } = stored
     stored.verifyHead(head)
     const treeHead = { ...head, signature: head.treeHeadSignature }
-    const beside = await besideFiles(data, name, info, treeHead, options.withKeys)
+    const ending = head.final ? { frozen: true as const, ...head.final } : { frozen: false as const }
+    const { beside } = await besideFiles(data, name, { treeHead, ending }, options.withKeys)
     const published = await readPublishedFile(logFiles(data, name).published)
     if (published) beside.push({ path: BACKUP_FILES.published, bytes: published })
     const close = (): Promise<void> => stored.close()
     const from = logFiles(data, name).folder
-    return { from, files, origin: info.origin, verifierKey: verifier, beside, close }
+    return { from, files, origin: info.origin, verifierKeys: everyVerifier, beside, close }
   } catch (error) {
     await stored.close()
     throw error
@@ -88,58 +99,63 @@ async function servedSource(
   context: Context,
   name: string,
   url: string,
-  info: LogInfo | undefined,
+  isHere: boolean,
   options: BackupSourceOptions,
 ): Promise<BackupSource> {
-  const verifierKey = info ? parseVerifierKey(info.verifierKey) : await context.keyFor(url)
-  const files = new HttpFiles(url, {}, { deadlineMs: PATIENCE_MS })
-  const { note, treeHead } = await pinHead(url, files)
-  const beside = info
-    ? await besideFiles(context.data, name, info, treeHead, options.withKeys)
-    : [description(name, { origin: verifierKey.name, verifierKey: formatVerifierKey(verifierKey) }, treeHead)]
-  const origin = info?.origin ?? verifierKey.name
-  return {
-    from: url,
-    files: withCheckpoint(files, note),
-    origin,
-    verifierKey,
-    beside,
-    close: async () => {},
+  const headers = await context.headers()
+  const files = new HttpFiles(url, { headers }, { deadlineMs: PATIENCE_MS })
+  const { note, treeHead } = await pinHead(url, files, headers)
+  const source = { from: url, files: withCheckpoint(files, note), close: async () => {} }
+  // Keys may change while the log is served: what is read behind the head has the keys that signed it.
+  const origin = isHere ? (await readLogInfo(context.data, name)).origin : undefined
+  const verifierKey = isHere ? undefined : await context.keyFor(url)
+  const ending = await readEndingState(url, origin ?? verifierKey!.name, headers)
+  const seen = { treeHead, ending }
+  if (verifierKey === undefined) {
+    const { info, beside } = await besideFiles(context.data, name, seen, options.withKeys)
+    const verifierKeys = info.keys.map((key) => parseVerifierKey(key.verifierKey))
+    return { ...source, origin: info.origin, verifierKeys, beside }
   }
+  const own = { origin: verifierKey.name, verifierKey: formatVerifierKey(verifierKey) }
+  const beside = [description(name, own, seen, 'unknown')]
+  return { ...source, origin: own.origin, verifierKeys: [verifierKey], beside }
 }
 
+/** All of them are of one `log.json`, which is read once. */
 async function besideFiles(
   data: string,
   name: string,
-  info: LogInfo,
-  treeHead: SignedTreeHead | undefined,
+  seen: Seen,
   withKeys: boolean,
-): Promise<FileBeside[]> {
+): Promise<{ info: LogInfo; beside: FileBeside[] }> {
   const files = logFiles(data, name)
+  const text = (await readTextFile(files.info)) ?? ''
+  const info = parseLogInfo(text, files.info)
   const policy = await readTextFile(files.policy)
-  const beside = [description(name, info, treeHead, policy === undefined ? 'none' : 'kept')]
-  if (policy !== undefined) beside.push({ path: BACKUP_FILES.policy, bytes: policy })
-  if (!withKeys) return beside
-  const key = async (path: string, from: string): Promise<FileBeside> => {
-    return { path, bytes: `${await readKeyFile(from)}\n`, mode: 0o600 }
-  }
-  return [
-    ...beside,
-    await key(BACKUP_FILES.checkpointKey, files.checkpointKey),
-    await key(BACKUP_FILES.treeHeadKey, files.treeHeadKey),
+  const beside: FileBeside[] = [
+    description(name, info, seen, policy === undefined ? 'none' : 'kept'),
+    { path: BACKUP_FILES.info, bytes: text },
   ]
+  if (policy !== undefined) beside.push({ path: BACKUP_FILES.policy, bytes: policy })
+  if (!withKeys) return { info, beside }
+  for (const file of [...activeKeys(info.keys).map((key) => key.file), BACKUP_FILES.treeHeadKey]) {
+    beside.push({ path: file, bytes: `${await readKeyFile(join(files.folder, file))}\n`, mode: 0o600 })
+  }
+  return { info, beside }
 }
 
 function description(
   name: string,
-  info: Pick<LogInfo, 'origin' | 'verifierKey'> & Partial<LogInfo>,
-  treeHead: SignedTreeHead | undefined,
-  policy: BackupDescription['policy'] = 'unknown',
+  { origin, verifierKey }: Pick<LogInfo, 'origin' | 'verifierKey'>,
+  { treeHead, ending }: Seen,
+  policy: BackupDescription['policy'],
 ): FileBeside {
   const text = formatDescription({
     name,
-    ...info,
+    origin,
+    verifierKey,
     policy,
+    ...(ending ? { ending } : {}),
     ...(treeHead ? { treeHead: shown(treeHead) } : {}),
     savedAt: new Date().toISOString(),
   })

@@ -4,12 +4,14 @@ import type { Command } from 'commander'
 import { decodeUtf8 } from '../../bytes/text.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import { SteleError } from '../../errors.ts'
+import type { LogIdentity } from '../../note/checkpoint.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import type { Actions } from '../action.ts'
 import { PATIENCE_MS, type Context } from '../context.ts'
 import { EXIT_CODES, EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import { readInput } from '../files/input.ts'
+import { ROTATIONS_HELP, trustedKeys } from '../files/rotations.ts'
 import { auditInto } from '../fsck/audit.ts'
 import { Findings, printReport } from '../fsck/report.ts'
 import { examples } from '../help.ts'
@@ -19,6 +21,7 @@ interface AuditOptions {
   readonly pinned?: string
   readonly origin?: string
   readonly secondOpinion?: boolean
+  readonly rotations?: string
 }
 
 /** `stele audit`: recomputes a whole log, from outside. */
@@ -31,6 +34,7 @@ export function auditCommand(program: Command, actions: Actions): void {
     .option('--state <file>', 'keep how far it has come there, and go on from it')
     .option('--pinned <checkpoint file>', 'a head that was kept earlier: the log must extend it')
     .option('--origin <text>', 'the log that it must be (default: the name of the key)')
+    .option('--rotations <file>', ROTATIONS_HELP)
     .option('--second-opinion', 'have every full tile hashed again by merkletreejs and @noble/hashes')
     .addHelpText(
       'after',
@@ -51,7 +55,8 @@ async function audit(context: Context, options: AuditOptions, target?: string): 
   const at = target ?? context.url
   const { files, key } = await sourceOf(context, at)
   const origin = options.origin ?? key.name
-  const pinned = await pinnedOf(context, options, origin, key)
+  const verifierKeys = await trustedKeys(context.io, { origin, verifiers: [key] }, options.rotations)
+  const pinned = await pinnedOf(context, options, { origin, verifiers: verifierKeys })
   const state = await stateOf(context, options, origin)
   const findings = new Findings(at)
   const from = state?.from
@@ -61,7 +66,7 @@ async function audit(context: Context, options: AuditOptions, target?: string): 
     {
       files,
       origin,
-      verifierKeys: [key],
+      verifierKeys,
       partialTiles: 'stored',
       from,
       onProgress: ({ tree }) => state?.saver.offer(tree),
@@ -99,10 +104,10 @@ async function sourceOf(context: Context, target: string): Promise<{ files: LogF
   throw new SteleError('not_found', `audit: ${expected}, got "${target}"${hint}`)
 }
 
-async function pinnedOf({ io }: Context, { pinned }: AuditOptions, origin: string, key: VerifierKey) {
+async function pinnedOf({ io }: Context, { pinned }: AuditOptions, log: LogIdentity) {
   if (pinned === undefined) return undefined
   const { openPinned } = await import('../audit/pinned.ts')
-  return openPinned(decodeUtf8(await readInput(pinned, io), pinned), origin, key)
+  return openPinned(decodeUtf8(await readInput(pinned, io), pinned), log)
 }
 
 async function stateOf({ terminal }: Context, { state }: AuditOptions, origin: string) {

@@ -21,7 +21,7 @@ export function backupCommand(program: Command, actions: Actions): void {
   program
     .command('backup [log]')
     .description('save a log, also while it is served, as static files that can be verified and restored')
-    .option('--all', 'all logs of the data folder, each in a folder of its name')
+    .option('--all', 'all logs of the data folder, each in a folder of its name, and access.json')
     .option(
       '--to <folder>',
       'where to: what an earlier backup left there is kept, and only what is new is written',
@@ -31,7 +31,8 @@ export function backupCommand(program: Command, actions: Actions): void {
     .addHelpText(
       'after',
       `
-What "stele export" writes (c2sp.org/tlog-tiles), and what a restore needs besides: stele-backup.json, the policy.
+What "stele export" writes (c2sp.org/tlog-tiles), and what a restore needs besides: stele-backup.json, log.json, the
+policy. A private log that is served takes STELE_API_KEY with a key that reads it; the meta log, an auditor's.
 While a server has the log open it is read over HTTP, from --url or this machine's port 6962. The checkpoint is
 written last, so that an interrupted backup is the one before it; run it again.
 ${examples(
@@ -60,6 +61,18 @@ async function backup(context: Context, options: BackupOptions, log?: string): P
   for (const name of await listLogs(context.data)) {
     await saveTo(context, options, name, urlOf(context, name), new FolderTarget(join(to!, name)))
   }
+  await saveAccess(context, new FolderTarget(to!))
+}
+
+/** Keys as hashes, which tell nobody the keys. After the logs: the newest state counts, for it knows who was revoked. */
+async function saveAccess({ data, terminal }: Context, target: ExportTarget): Promise<void> {
+  const { accessPath } = await import('../../server/access-files.ts')
+  const { readTextFile } = await import('../../server/files.ts')
+  const text = await readTextFile(accessPath(data))
+  if (text === undefined) return
+  await target.write('access.json', text, 0o600)
+  await target.sync()
+  terminal.note(`access.json: saved to ${target.name}`)
 }
 
 /** The other logs of a server are beside the one that was named. */

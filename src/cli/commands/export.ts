@@ -40,7 +40,7 @@ ${examples(
 interface Source {
   readonly files: LogFiles
   readonly origin: string
-  readonly verifierKey: VerifierKey
+  readonly verifierKeys: readonly VerifierKey[]
   close(): Promise<void>
 }
 
@@ -82,11 +82,15 @@ async function openSource(context: Context, { log, origin }: ExportCommandOption
   if (explicitUrl !== undefined) {
     const { HttpFiles } = await import('../../client/http-files.ts')
     const verifierKey = await context.keyFor(explicitUrl)
-    const files = new HttpFiles(explicitUrl, {}, { deadlineMs: PATIENCE_MS })
-    return { files, origin: origin ?? verifierKey.name, verifierKey, close: async () => {} }
+    const files = new HttpFiles(
+      explicitUrl,
+      { headers: await context.headers() },
+      { deadlineMs: PATIENCE_MS },
+    )
+    return { files, origin: origin ?? verifierKey.name, verifierKeys: [verifierKey], close: async () => {} }
   }
   const { StoredLog } = await import('../files/stored-log.ts')
   const stored = await StoredLog.open(context.data, log)
-  const { files, info, verifier } = stored
-  return { files, origin: info.origin, verifierKey: verifier, close: () => stored.close() }
+  const { files, info, everyVerifier } = stored
+  return { files, origin: info.origin, verifierKeys: everyVerifier, close: () => stored.close() }
 }

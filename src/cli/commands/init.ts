@@ -41,14 +41,18 @@ async function init(context: Context, options: InitOptions): Promise<void> {
   const { initialise } = await import('../files/initialise.ts')
   const { data, terminal } = context
   const made = await initialise(data, { ...options, publicUrl: options.publicUrl ?? context.flagUrl })
-  const { name, origin, verifierKey } = made
-  if (terminal.json) return terminal.jsonLine({ data, name, origin, verifierKey })
+  const { name, origin, verifierKey, provisioningKey } = made
+  if (terminal.json) return terminal.jsonLine({ data, name, origin, verifierKey, provisioningKey })
   await terminal.line(verifierKey)
   terminal.note(`
 Made ${data} with the log "${name}" (origin ${origin}).
 The line above is its verifier key: give it to everyone who is to verify this log.
 
+The provisioning key, shown this once: it makes API keys and logs, and can neither read nor write entries.
+  ${provisioningKey}
+
 Next:
+  ${context.io.calledAs} key create --role writer --log ${name} --data ${data}     a key that may append
   ${context.io.calledAs} serve --data ${data}     serve it on http://127.0.0.1:6962/logs/${name}
 Back up ${data}/logs/${name}/log.skey and tree-head.pem now, offline: without them the log ends.`)
 }

@@ -86,7 +86,7 @@ async function checkExtends(log: StoredLog, file: string): Promise<void> {
   const note = await readFile(file).catch((error: Error) => {
     throw new SteleError('io_error', `${file}: ${error.message}`, { cause: error })
   })
-  const { checkpoint } = openCheckpoint(note, { origin: log.info.origin, verifiers: [log.verifier] })
+  const { checkpoint } = openCheckpoint(note, { origin: log.info.origin, verifiers: log.everyVerifier })
   const { size, root } = log.unverifiedHead
   if (checkpoint.size > size) {
     throw new SteleError(

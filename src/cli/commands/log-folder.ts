@@ -1,7 +1,7 @@
 import { toHex } from '../../bytes/hex.ts'
 import { hasCode } from '../../errors.ts'
 import { decodeHead } from '../../log/head.ts'
-import type { LogInfo } from '../../server/data-folder.ts'
+import type { LogInfo, LogKey } from '../../server/data-folder.ts'
 import type { Context } from '../context.ts'
 import type { NewLogOptions } from '../files/initialise.ts'
 import { formatCount } from '../output/units.ts'
@@ -42,10 +42,11 @@ export async function showLogCommand({ data, terminal }: Context, _: object, nam
   const rows: [string, string][] = [
     ['name', log.name],
     ['origin', log.origin],
-    ['verifier key', log.verifierKey],
+    ...log.keys.map((key): [string, string] => ['key', describeKey(key)]),
     ['tree head key', log.treeHeadKey],
     ['duplicates', log.allowDuplicates ? 'allowed' : 'recognised'],
     ['created', log.createdAt],
+    ['state', stateOf(log)],
     ['folder', logFiles(data, name).folder],
     ['head file', log.headFile],
     ['tree size', log.treeSize === undefined ? 'unknown: no head file' : formatCount(log.treeSize)],
@@ -55,6 +56,23 @@ export async function showLogCommand({ data, terminal }: Context, _: object, nam
   for (const [label, value] of rows) await terminal.line(`${label.padEnd(14)} ${value}`)
 }
 
+/** The verifier key and, for those who have several, when it signs. */
+function describeKey({ verifierKey, since, overlapUntilSeconds, retired }: LogKey): string {
+  const parts = [
+    retired ? `retired at size ${formatCount(retired.treeSize)}` : 'signs',
+    since.timestampMs === 0 ? 'from the beginning' : `from size ${formatCount(since.treeSize)}`,
+    ...(overlapUntilSeconds === undefined || retired
+      ? []
+      : [`announced until ${new Date(overlapUntilSeconds * 1000).toISOString()}`]),
+  ]
+  return `${verifierKey}  (${parts.join(', ')})`
+}
+
+function stateOf({ frozen, successor }: Shown): string {
+  if (!frozen) return 'takes entries'
+  return successor === undefined ? 'frozen' : `frozen; goes on at ${successor}`
+}
+
 interface Shown extends LogInfo {
   readonly name: string
   readonly headFile: string
@@ -62,6 +80,9 @@ interface Shown extends LogInfo {
   readonly treeSize?: number
   readonly rootHash?: string
   readonly timestampMs?: number
+  /** It takes no entries any more. */
+  readonly frozen?: boolean
+  readonly successor?: string
 }
 
 /** The head file tells the size also while a server holds the database. */
@@ -72,8 +93,9 @@ async function shown(data: string, name: string, info: LogInfo): Promise<Shown> 
   try {
     const file = await openHeadFile(headFile)
     await file.close()
-    const { size, root, timestampMs } = decodeHead(file.records[0]!, headFile)
-    return { ...info, name, headFile, treeSize: size, rootHash: toHex(root), timestampMs }
+    const { size, root, timestampMs, final } = decodeHead(file.records[0]!, headFile)
+    const end = final ? { frozen: true, ...final } : { frozen: false }
+    return { ...info, name, headFile, treeSize: size, rootHash: toHex(root), timestampMs, ...end }
   } catch (error) {
     if (!hasCode(error, 'head_missing', 'corrupt')) throw error
     return { ...info, name, headFile }

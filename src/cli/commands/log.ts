@@ -2,6 +2,8 @@ import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import { examples } from '../help.ts'
 import { adoptHead } from './log-adopt-head.ts'
+import { freezeCommand, lineageCommand, rolloverCommand } from './log-end.ts'
+import { addKeyCommand, retireKeyCommand, rotateKeyCommand } from './log-keys.ts'
 import { createLogCommand, listLogsCommand, showLogCommand } from './log-folder.ts'
 
 /** `stele log …`: the logs of a data folder. */
@@ -32,6 +34,8 @@ export function logCommand(program: Command, actions: Actions): void {
       examples(['stele log show main', 'the verifier key is for everyone who verifies the log']),
     )
     .action(actions.of(showLogCommand))
+  keyCommands(log, actions)
+  endCommands(log, actions)
   log
     .command('adopt-head <name>')
     .description('DANGEROUS: make a new head file from the database, where the old one was lost for good')
@@ -48,4 +52,83 @@ rehashes the whole database, and asks for a checkpoint that somebody outside kep
 ${examples(['stele log adopt-head main --checkpoint auditor.checkpoint', 'refused unless the database extends it'])}`,
     )
     .action(actions.of(adoptHead))
+}
+
+const STOPPED = 'The server must be stopped meanwhile: whoever has the log open keeps it locked.'
+
+function keyCommands(log: Command, actions: Actions): void {
+  log
+    .command('add-key <name>')
+    .description('let a further key sign every head from the next one on')
+    .option('--algorithm <name>', 'ed25519 or ml-dsa-44, which also withstands quantum computers', 'ed25519')
+    .addHelpText(
+      'after',
+      examples(
+        ['stele log add-key main --algorithm ml-dsa-44', 'a second line beside the Ed25519 one'],
+        ['stele log show main', STOPPED],
+      ),
+    )
+    .action(actions.of(addKeyCommand))
+  log
+    .command('rotate-key <name>')
+    .description(
+      'make a key in the place of an old one, which announces it and goes on signing beside it for now',
+    )
+    .option('--key <key-id>', 'the old key, 8 hex digits (default: the first Ed25519 key that signs)')
+    .option('--overlap-days <days>', 'how long the old key is announced to sign as well (default: 30)')
+    .addHelpText(
+      'after',
+      examples(
+        ['stele log rotate-key main --overlap-days 90', STOPPED],
+        ['stele log retire-key main 3f2a91c4', 'when the 90 days are over'],
+      ),
+    )
+    .action(actions.of(rotateKeyCommand))
+  log
+    .command('retire-key <name> <key-id>')
+    .description('let a key sign no further head; never the last one, nor one without a successor beside it')
+    .option(
+      '--before-overlap-ends',
+      'although it was announced to sign for longer: it has leaked, for example',
+    )
+    .addHelpText(
+      'after',
+      examples(['stele log retire-key main 3f2a91c4', 'heads that it has signed stay as good as they were']),
+    )
+    .action(actions.of(retireKeyCommand))
+}
+
+function endCommands(log: Command, actions: Actions): void {
+  log
+    .command('freeze <name>')
+    .description('FOR EVER: let the log take no entry any more; it is read, proven and signed as before')
+    .option('--successor <url>', 'where the log goes on: told to everyone who still wants to write')
+    .addHelpText(
+      'after',
+      examples([
+        'stele log freeze main --successor https://log.example.com/logs/2027',
+        'there is no way back',
+      ]),
+    )
+    .action(actions.of(freezeCommand))
+  log
+    .command('rollover <name> <new-name>')
+    .description('FOR EVER: freeze the log and begin its successor; each names the other in an entry')
+    .option('--public-url <url>', 'where others reach this server; --url means the same here')
+    .option('--origin <text>', "the successor's origin (default: public URL and new name)")
+    .option('--successor <url>', "the successor's URL (default: public URL and new name)")
+    .option('--head-folder <folder>', "where to keep the second copy of the successor's last signed head")
+    .addHelpText(
+      'after',
+      examples(
+        ['stele log rollover 2026 2027', 'cut short? the same command again goes on where it was'],
+        ['stele log lineage 2027', 'checks that the two name each other'],
+      ),
+    )
+    .action(actions.of(rolloverCommand))
+  log
+    .command('lineage <name>')
+    .description('which log came before this one and which comes after, and whether they name each other')
+    .addHelpText('after', examples(['stele log lineage 2027', 'exit code 14 if they do not']))
+    .action(actions.of(lineageCommand))
 }

@@ -3,6 +3,7 @@ import { SteleError } from '../../errors.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
+import { ROTATIONS_HELP } from '../files/rotations.ts'
 import { examples } from '../help.ts'
 import type { MonitorConfig, MonitorConfigInput } from '../monitor/config.ts'
 
@@ -11,6 +12,7 @@ interface MonitorOptions {
   readonly state: string
   readonly once?: boolean
   readonly policy?: string
+  readonly rotations?: string
   readonly treeHeadKey?: string
   readonly contains?: readonly string[]
   readonly regex?: readonly string[]
@@ -33,6 +35,7 @@ export function monitorCommand(program: Command, actions: Actions): void {
     .option('--state <folder>', 'what was seen so far, and evidence', 'monitor')
     .option('--once', 'one look at every log, then end; the exit code says what was found')
     .option('--policy <file>', 'whose cosignatures heads must carry; without a URL also which logs')
+    .option('--rotations <file>', ROTATIONS_HELP)
     .addOption(
       new Option('--tree-head-key <base64>', 'read ct/v1/get-sth as well, signed by this P-256 key (SPKI)'),
     )
@@ -58,17 +61,34 @@ Findings are JSON lines on standard output. With --once the gravest one makes th
   16 fork            17 rollback   13 bad_signature   14 bad_entry, bad_tile   18 quorum_lost
   50 stale           51 silent     20 unreachable, or a webhook that was not reached
   40 the state could not be saved  52 nothing but matches
+One monitor at a time uses a state folder: 32 while another one does.
 `,
     )
     .action(actions.of(monitor))
 }
 
 async function monitor(context: Context, options: MonitorOptions, url?: string): Promise<number> {
-  const { Session } = await import('../monitor/session.ts')
   const config = await configOf(context, options, url)
   const port = options.metricsPort === undefined ? undefined : portOf(options.metricsPort)
-  const session = await Session.open(context.terminal, config, options.state)
-  if (options.once) return session.once()
+  const { lockStateFolder } = await import('../monitor/state-lock.ts')
+  // Before anything is read from it: what another monitor writes meanwhile would be overwritten.
+  const lock = await lockStateFolder(options.state, (message) => context.terminal.warn(message))
+  try {
+    return await follow(context, config, options, port)
+  } finally {
+    await lock.close()
+  }
+}
+
+async function follow(
+  context: Context,
+  config: MonitorConfig,
+  { state, once }: MonitorOptions,
+  port: number | undefined,
+): Promise<number> {
+  const { Session } = await import('../monitor/session.ts')
+  const session = await Session.open(context.terminal, config, state)
+  if (once) return session.once()
   const { serveMetrics } = await import('../monitor/metrics-server.ts')
   const server = port === undefined ? undefined : await serveMetrics(session.metrics, port)
   let signals = 0
@@ -77,7 +97,7 @@ async function monitor(context: Context, options: MonitorOptions, url?: string):
   )
   try {
     const logs = config.logs.map(({ origin }) => origin).join(', ')
-    context.terminal.note(`Watching ${logs}; state and evidence in ${options.state}`)
+    context.terminal.note(`Watching ${logs}; state and evidence in ${state}`)
     if (server) context.terminal.note(`Metrics: ${server.url}`)
     await session.watch(config.intervalMs)
     return EXIT_OK
@@ -102,7 +122,8 @@ async function configOf(context: Context, options: MonitorOptions, url?: string)
   return readMonitorConfig(options.config, once)
 }
 
-const NOT_WITH_CONFIG = 'policy treeHeadKey contains regex field webhook webhookKey from interval'.split(' ')
+const NOT_WITH_CONFIG =
+  'policy rotations treeHeadKey contains regex field webhook webhookKey from interval'.split(' ')
 
 /** Flags, as the configuration file has them. */
 async function inputOf(context: Context, options: MonitorOptions, url?: string): Promise<MonitorConfigInput> {
@@ -113,6 +134,7 @@ async function inputOf(context: Context, options: MonitorOptions, url?: string):
     webhook,
     webhookKey,
     policy,
+    rotations,
     treeHeadKey,
     from,
     interval,
@@ -124,7 +146,7 @@ async function inputOf(context: Context, options: MonitorOptions, url?: string):
   const at = url ?? context.url
   const log = fromPolicy ? {} : { url: at, key: await keyOf(context, at, policy) }
   return {
-    logs: [{ ...log, policy, 'tree-head-key': treeHeadKey }],
+    logs: [{ ...log, policy, rotations, 'tree-head-key': treeHeadKey }],
     matchers: [
       ...contains.map((text) => ({ contains: text })),
       ...regex.map((expression) => ({ regex: expression })),

@@ -8,6 +8,7 @@ import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { readInput } from '../files/input.ts'
 import { examples } from '../help.ts'
+import { policyMakeCommand } from './policy-make.ts'
 
 /** `stele policy`: files that say whose signatures suffice. */
 export function policyCommand(program: Command, actions: Actions): void {
@@ -26,6 +27,7 @@ export function policyCommand(program: Command, actions: Actions): void {
       ),
     )
     .action(actions.of(check))
+  policyMakeCommand(policy, actions)
 }
 
 async function check(

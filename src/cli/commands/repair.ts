@@ -39,9 +39,15 @@ Exit codes: 0 all is right now; 1 damage is left; any other: not checked.
 async function repair(context: Context, options: RepairCommandOptions, name: string): Promise<number> {
   const { terminal } = context
   const { repairStored } = await import('../restore/repair-stored.ts')
+  const { withTrace } = await import('../../server/offline-act.ts')
   const { dryRun = false, from } = options
-  const report = await repairStored(terminal, context.data, name, from, dryRun)
+  const headers = await context.headers()
+  const work = (): Promise<RepairReport> => repairStored(terminal, context.data, name, from, dryRun, headers)
+  const { result: report, untraced } = dryRun
+    ? { result: await work(), untraced: undefined }
+    : await withTrace(context.data, { act: 'repair', log: name }, work, (done) => ({ from, ...done }))
   await terminal.result({ log: name, from, dryRun, ...report }, textOf(name, report, dryRun))
+  if (untraced) terminal.warn(`${name}: no line in the meta log says so: ${untraced.message}`)
   const { repaired, lost } = report
   const left = lost.entries + lost.tiles + (dryRun ? repaired.entries + repaired.tiles : 0)
   return left > 0 ? EXIT_DAMAGED : EXIT_OK

@@ -1,28 +1,26 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Command } from 'commander'
-import { toHex } from '../../bytes/hex.ts'
+import { SteleError } from '../../errors.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'
-import { formatCount } from '../output/units.ts'
 import type { RestoreOptions } from '../restore/restore.ts'
 
 interface RestoreCommandOptions extends RestoreOptions {
   readonly from: string
+  readonly all?: boolean
 }
 
 /** `stele restore`: a log out of a backup. */
 export function restoreCommand(program: Command, actions: Actions): void {
   const several = (value: string, before: string[] = []): string[] => [...before, value]
-  program
-    .command('restore <log>')
+  const command = program
+    .command('restore [log]')
     .description(
       'make a log of the data folder out of a backup, unless anybody has seen more of it than that',
     )
     .requiredOption('--from <place>', "a backup's folder or tar file, or the URL of any tlog-tiles copy")
-    .option('--skey <file>', 'private key of the checkpoints, if the backup was made without keys')
-    .option('--tree-head-key <file>', 'private key of the RFC 6962 tree heads, likewise')
+    .option('--all', 'every log that "backup --all" saved, and access.json if the data folder has none')
     .option('--head-file <file>', 'a head file that outlived the accident (repeatable)', several)
     .option('--seen <file>', 'a checkpoint of the log that somebody kept (repeatable)', several)
     .option('--mirror <url>', 'a copy whose checkpoint is compared (repeatable)', several)
@@ -30,9 +28,11 @@ export function restoreCommand(program: Command, actions: Actions): void {
     .option('--policy <file>', "whose witnesses are asked (default: the backup's)")
     .option('--no-policy', 'the log has no witnesses')
     .option('--without-witness <name>', 'go on though this witness does not answer (repeatable)', several)
+    .option('--frozen [successor]', 'the log was frozen, if its source does not say so')
+    .option('--not-frozen', 'the log was not frozen, if its source does not say')
     .option('--head-folder <folder>', 'where to keep the second copy of the last signed head')
-    .option('--origin <text>', "the log's origin, if neither the backup nor the key says it")
-    .option('--allow-duplicates', 'if no backup says it: log the same bytes again each time they are sent')
+  identityOptions(command, several)
+  command
     .addHelpText(
       'after',
       `
@@ -45,57 +45,62 @@ ${examples(
     'stele restore main --from /backup/main --catch-up https://mirror.example/log',
     'and on from where it ended',
   ],
+  ['stele restore --all --from /backup', 'a whole instance'],
 )}
 Exit codes: 17 somebody has seen more: catch up; 16 somebody has seen another history; 20 a witness or mirror does not
 answer; 36 the backup is damaged; 3 there is a log in the place.
 `,
     )
-    .action(actions.of(restoreLogCommand))
+    .action(actions.of(restoreCommandOf))
 }
 
-async function restoreLogCommand(
-  context: Context,
-  options: RestoreCommandOptions,
-  name: string,
-): Promise<void> {
-  const { data, terminal } = context
-  const [{ checkPlaceIsFree }, { openRestoreSource }, { restoreKeys }, { restore }] = await Promise.all([
-    import('../../server/restored-log.ts'),
-    import('../restore/source.ts'),
-    import('../restore/keys.ts'),
-    import('../restore/restore.ts'),
-  ])
-  checkPlaceIsFree(data, name)
-  await makeDataFolder(data)
-  const source = await openRestoreSource(options.from, name, data)
-  try {
-    const keys = await restoreKeys(source, options)
-    const job = { data, name, source, keys, options, terminal }
-    const { opened, compared, withoutWitnesses, info } = await restore(job)
-    const { origin, size, root } = opened.checkpoint
-    const result = { log: name, data, origin, treeSize: size, rootHash: toHex(root) }
-    await terminal.result(
-      { ...result, verifierKey: info.verifierKey, from: source.name, compared, withoutWitnesses },
-      [
-        `${name}: restored ${origin} at size ${formatCount(size)} from ${source.name}`,
-        ...compared.map((seen) => `  compared with ${seen.source}: size ${formatCount(seen.size)}`),
-        ...withoutWitnesses.map((witness) => `  NOT ASKED      witness ${witness}`),
-      ].join('\n'),
+function identityOptions(command: Command, several: (value: string, before?: string[]) => string[]): void {
+  command
+    .option('--skey <file>', 'private key of the checkpoints, if not in the backup (repeatable)', several)
+    .option('--tree-head-key <file>', 'private key of the RFC 6962 tree heads, likewise')
+    .option('--log-json <file>', "the log's log.json, if it is newer than the backup's or the copy has none")
+    .option('--origin <text>', "without a log.json: the log's origin (default: the name of the key)")
+    .option(
+      '--reads <who>',
+      'without a log.json: who reads entries: public, private, meta (default: private)',
     )
-    if (compared.length === 0) {
-      terminal.warn(
-        'nobody was asked whether more of this log was seen: it has no witnesses, and no --head-file, --seen or ' +
-          '--mirror was given. Compare it with a checkpoint that somebody kept before you serve it',
-      )
-    }
-  } finally {
-    await source.close()
-  }
+    .option('--allow-duplicates', 'log the same bytes again each time they are sent')
 }
 
-/** Restoring makes a data folder where there is none: a new machine has nothing yet. */
-async function makeDataFolder(data: string): Promise<void> {
-  const { checkDataFolder, initDataFolder } = await import('../../server/data-folder.ts')
-  if (existsSync(join(data, 'stele.json'))) await checkDataFolder(data)
-  else await initDataFolder(data)
+async function restoreCommandOf(
+  context: Context,
+  { all = false, ...options }: RestoreCommandOptions,
+  name?: string,
+): Promise<void> {
+  if ((name === undefined) === !all) {
+    throw new SteleError('usage', 'restore: expected the name of a log, or --all')
+  }
+  if (name === undefined) return restoreAll(context, options)
+  const { restoreOne } = await import('../restore/one.ts')
+  await restoreOne(context, options.from, options, name)
+}
+
+/** Of what is said of a log, this alone can hold for all of them. */
+const FOR_ALL = new Set(['from', 'headFolder'])
+
+async function restoreAll(context: Context, options: RestoreCommandOptions): Promise<void> {
+  const { data, terminal } = context
+  const single = Object.keys(options).find((option) => !FOR_ALL.has(option))
+  if (single !== undefined) {
+    throw new SteleError('usage', `restore --all: ${single} is said of one log; restore that one by its name`)
+  }
+  const [{ logFiles }, { restoreOne }, { restoreAccess, savedLogs }] = await Promise.all([
+    import('../../server/data-folder.ts'),
+    import('../restore/one.ts'),
+    import('../restore/instance.ts'),
+  ])
+  for (const [i, name] of (await savedLogs(options.from)).entries()) {
+    // After a run that ended in the middle, the next one goes on.
+    if (existsSync(logFiles(data, name).folder))
+      terminal.warn(`${name}: it is there already, and stays as it is`)
+    else await restoreOne(context, `${options.from}/${name}`, options, name)
+    if (i === 0 && (await restoreAccess(options.from, data))) {
+      terminal.warn('access.json is as old as the backup: keys that were revoked since are good again')
+    }
+  }
 }

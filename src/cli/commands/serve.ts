@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { loadConfig, optionList, variableOf, type Config, type OptionName } from '../../server/config.ts'
+import type { OptionSources } from '../../server/options.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'
@@ -38,7 +39,9 @@ export function addServerOptions(command: Command): void {
   command.option('--config <file>', 'YAML file with any of the options below')
   for (const { name, description, fallback } of optionList) {
     if (name === 'data') continue
-    command.option(`--${name} <value>`, `${description} (${variableOf(name)}, default ${fallback})`)
+    // A switch needs no value; "--open=false" overrides the file.
+    const value = fallback === 'false' ? '[value]' : '<value>'
+    command.option(`--${name} ${value}`, `${description} (${variableOf(name)}, default ${fallback})`)
   }
 }
 
@@ -53,15 +56,25 @@ async function serve(context: Context, options: ServeOptions): Promise<number> {
 
 /** The server's configuration out of flags, environment and file. @throws SteleError `usage`, `io_error` */
 export function configOf(
-  { command, io }: Context,
+  context: Context,
   options: ServeOptions,
   overrides: Partial<Record<OptionName, unknown>> = {},
 ): Config {
-  const all = command.optsWithGlobals<ServeOptions>()
-  const flags = Object.fromEntries(optionList.map(({ name }) => [name, all[camelCase(name)]]))
-  return loadConfig({ flags: { ...flags, ...overrides }, env: io.env, file: options.config })
+  return loadConfig(sourcesOf(context, options, overrides))
 }
 
-function camelCase(name: string): string {
+/** What was said where about the server's options. */
+export function sourcesOf(
+  { command, io }: Context,
+  options: ServeOptions,
+  overrides: Partial<Record<OptionName, unknown>> = {},
+): OptionSources {
+  const all = command.optsWithGlobals<ServeOptions>()
+  const flags = Object.fromEntries(optionList.map(({ name }) => [name, all[camelCase(name)]]))
+  return { flags: { ...flags, ...overrides }, env: io.env, file: options.config }
+}
+
+/** An option's name as commander keeps it. */
+export function camelCase(name: string): string {
   return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
 }

@@ -45,28 +45,61 @@ async function startOn(context: Context, options: ServeOptions, data: string): P
   const quieter = options['logLevel'] === undefined && context.io.env['STELE_LOG_LEVEL'] === undefined
   const config =
     quieter && !options.config ? configOf(context, options, { data, 'log-level': 'warn' }) : asked
+  let fresh: FreshKeys | undefined
   if (!existsSync(join(data, 'stele.json'))) {
     const { initialise } = await import('../files/initialise.ts')
     const port = config.port === 0 ? 6962 : config.port
-    await initialise(data, { name: 'main', publicUrl: context.flagUrl ?? `http://localhost:${port}` })
+    const publicUrl = context.flagUrl ?? `http://localhost:${port}`
+    const { provisioningKey } = await initialise(data, { name: 'main', publicUrl })
+    fresh = { provisioningKey, writerKey: await firstWriterKey(data) }
   }
-  return serveUntilStopped(context, config, (server) => sayNext(context, data, server))
+  return serveUntilStopped(context, config, (server) => sayNext(context, data, server, fresh))
 }
 
-async function sayNext({ terminal, io }: Context, data: string, { url, host }: RunningServer): Promise<void> {
-  const logs = host.list().map(({ name, origin, verifierKey }) => ({
-    name,
-    origin,
-    verifierKey,
-    url: `${url}/logs/${name}`,
-  }))
-  if (terminal.json) return terminal.jsonLine({ url, data, logs })
+/** Keys that were made just now; nobody can show them again. */
+interface FreshKeys {
+  readonly provisioningKey: string
+  readonly writerKey: string
+}
+
+async function firstWriterKey(data: string): Promise<string> {
+  const { withOfflineAccess } = await import('../../server/offline-access.ts')
+  const wanted = { role: 'writer', logs: ['main'], label: 'made by the first start' } as const
+  const { key } = await withOfflineAccess(data, ({ keyring }) =>
+    keyring.create({ id: 'start', grants: 'host' }, wanted),
+  )
+  return key
+}
+
+async function sayNext(
+  { terminal, io }: Context,
+  data: string,
+  { url, host }: RunningServer,
+  fresh: FreshKeys | undefined,
+): Promise<void> {
+  const logs = host
+    .list()
+    .filter(({ reads }) => reads !== 'meta')
+    .map(({ name, origin, verifierKey }) => ({ name, origin, verifierKey, url: `${url}/logs/${name}` }))
+  if (terminal.json) return terminal.jsonLine({ url, data, logs, ...fresh })
   const log = logs[0]!
   await terminal.line(`Serving ${logs.map((each) => each.url).join(', ')} from ${data}
-
+${
+  fresh
+    ? `
+Two keys were made, and are shown this once. This one may append to "${log.name}":
+  ${fresh.writerKey}
+This one makes other keys and logs, and can neither read nor write entries:
+  ${fresh.provisioningKey}
+`
+    : `
+Appending takes a key of the role writer: ${io.calledAs} key create --help
+`
+}
 Append an entry, and keep the proof that comes back:
   printf 'hello' > hello.txt
-  curl -sS --data-binary @hello.txt -H 'Accept: text/plain' -o hello.tlog-proof ${log.url}/v1/entries
+  curl -sS --data-binary @hello.txt -H 'Accept: text/plain' -H 'Authorization: Bearer ${fresh?.writerKey ?? '<key>'}' \\
+    -o hello.tlog-proof ${log.url}/v1/entries
 
 Verify it, offline, with nothing but the log's public key:
   ${io.calledAs} verify hello.tlog-proof --entry hello.txt --key '${log.verifierKey}'

@@ -9,6 +9,7 @@ import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
 import { examples } from '../help.ts'
+import { camelCase } from './serve.ts'
 import { witnessFolder } from './witness-folder.ts'
 
 /** `stele witness serve`: cosigns until it is told to stop. */
@@ -16,6 +17,7 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
   const command = witness
     .command('serve')
     .description('cosign for the logs of a witness folder; SIGTERM or SIGINT stops it')
+  command.option('--config <file>', 'YAML file with any of the options below')
   for (const { name, description, fallback } of witnessOptions) {
     if (name === 'data') continue
     command.option(`--${name} <value>`, `${description} (${witnessVariable(name)}, default ${fallback})`)
@@ -27,7 +29,7 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
         ['stele witness serve', 'serve ./witness on http://127.0.0.1:6964'],
         [
           'stele witness serve --data /var/lib/witness --host 0.0.0.0 --log-level warn',
-          'flags win over variables',
+          'flags win over variables, variables over the file',
         ],
       ),
     )
@@ -36,14 +38,14 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
 
 async function serve(context: Context): Promise<number> {
   const config = configOf(context)
-  const [{ pino, destination }, { startWitness }] = await Promise.all([
-    import('pino'),
+  const [{ createServerLog }, { startWitness }] = await Promise.all([
+    import('../../server/server-log.ts'),
     import('../../server/witness-start.ts'),
   ])
   // Listened to before anything is opened: a signal that comes meanwhile must not cut an opening short.
   const stopped = stopSignal(context)
   try {
-    const logger = pino({ level: config['log-level'] }, destination({ fd: 2, sync: true }))
+    const logger = createServerLog(config['log-level'])
     const running = await startWitness(config, logger)
     const { url, witness } = running
     const said = { url, data: config.data, logs: witness.logs.map(({ origin }) => origin) }
@@ -71,9 +73,6 @@ function configOf(context: Context): WitnessConfig {
   const { command, io } = context
   const all = command.optsWithGlobals<Record<string, unknown>>()
   const flags = Object.fromEntries(witnessOptions.map(({ name }) => [name, all[camelCase(name)]]))
-  return loadWitnessConfig({ flags: { ...flags, data: witnessFolder(context) }, env: io.env })
-}
-
-function camelCase(name: string): string {
-  return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+  const file = all['config'] as string | undefined
+  return loadWitnessConfig({ flags: { ...flags, data: witnessFolder(context) }, env: io.env, file })
 }

@@ -4,7 +4,7 @@ import { inOrder } from '../../client/ordered.ts'
 import { decodeUtf8 } from '../../bytes/text.ts'
 import { hasCode, SteleError } from '../../errors.ts'
 import { HASH_BYTES, hashLeafInto } from '../../merkle/hash.ts'
-import { openCheckpoint, type Checkpoint } from '../../note/checkpoint.ts'
+import { openCheckpoint, type Checkpoint, type LogIdentity } from '../../note/checkpoint.ts'
 import { decodeBundle, encodeBundle } from '../../tile/bundle.ts'
 import { tilesAt } from '../../tile/layout.ts'
 import { formatBundlePath, formatTilePath, type TileId } from '../../tile/path.ts'
@@ -14,11 +14,12 @@ import type { ExportTarget } from './target.ts'
 const FULL = 256
 const AT_A_TIME = 8
 
-/** From where, by whose key, to where. */
+/** From where, by whose keys, to where. */
 export interface ExportOptions {
   readonly files: LogFiles
   readonly origin: string
-  readonly verifierKey: VerifierKey
+  /** All that ever signed for the log. */
+  readonly verifierKeys: readonly VerifierKey[]
   readonly target: ExportTarget
   /** Files that go with it, in the target before the checkpoint is. */
   readonly beside?: readonly FileBeside[]
@@ -52,8 +53,8 @@ export interface Exported {
  *   `VerifiedTiles`; `io_error`
  */
 export async function exportLog(options: ExportOptions): Promise<Exported> {
-  const { files, origin, verifierKey, target, beside = [] } = options
-  const log = { origin, verifiers: [verifierKey] }
+  const { files, origin, verifierKeys, target, beside = [] } = options
+  const log = { origin, verifiers: verifierKeys }
   const note = await files.checkpoint()
   const { checkpoint } = openCheckpoint(note, log)
   const before = await earlierCheckpoint(target, log)
@@ -69,10 +70,7 @@ export async function exportLog(options: ExportOptions): Promise<Exported> {
   return { checkpoint, written, bytes, kept }
 }
 
-async function earlierCheckpoint(
-  target: ExportTarget,
-  log: { origin: string; verifiers: VerifierKey[] },
-): Promise<Checkpoint | undefined> {
+async function earlierCheckpoint(target: ExportTarget, log: LogIdentity): Promise<Checkpoint | undefined> {
   const note = await target.read('checkpoint')
   if (note === undefined) return undefined
   try {

@@ -1,6 +1,13 @@
 import { hasCode, SteleError } from '../../errors.ts'
 import { checkKeyName } from '../../note/key-id.ts'
-import { createLog, initDataFolder, readLogInfo, type LogInfo } from '../../server/data-folder.ts'
+import { initAccess, META_LOG } from '../../server/access-files.ts'
+import {
+  checkDataFolder,
+  createLog,
+  initDataFolder,
+  readLogInfo,
+  type LogInfo,
+} from '../../server/data-folder.ts'
 
 /** What a new log is to be. */
 export interface NewLogOptions {
@@ -15,7 +22,7 @@ export interface NewLogOptions {
 const DEFAULT_PUBLIC_URL = 'http://localhost:6962'
 
 /**
- * Makes a data folder and its first log.
+ * Makes a data folder, its first log, and the key that all other keys come from.
  *
  * @throws SteleError `already_exists`, `foreign_format`, `usage`, `io_error`; after the first two and `usage`
  *   nothing was changed
@@ -23,12 +30,15 @@ const DEFAULT_PUBLIC_URL = 'http://localhost:6962'
 export async function initialise(
   folder: string,
   options: NewLogOptions,
-): Promise<LogInfo & { name: string }> {
+): Promise<LogInfo & { name: string; provisioningKey: string }> {
   // A folder with half of what was asked for would be in the way of the next attempt.
   await checkName(folder, options.name)
   originOf(options)
+  const metaOrigin = originOf({ name: META_LOG, publicUrl: options.publicUrl })
   await initDataFolder(folder)
-  return addLog(folder, options)
+  const log = await addLog(folder, options)
+  const { key } = await initAccess(folder, metaOrigin)
+  return { ...log, provisioningKey: key }
 }
 
 /** Makes one more log in a data folder. @throws SteleError as `createLog` */
@@ -44,8 +54,14 @@ export async function addLog(folder: string, options: NewLogOptions): Promise<Lo
   return { ...info, name }
 }
 
+/** Gives a data folder of before access control a provisioning key and a meta log. */
+export async function addAccess(folder: string, publicUrl: string | undefined): Promise<string> {
+  await checkDataFolder(folder)
+  return (await initAccess(folder, originOf({ name: META_LOG, publicUrl }))).key
+}
+
 /** The origin is the log's URL without its scheme, unless somebody wants another one. */
-function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
+export function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
   const chosen = origin ?? `${withoutScheme(publicUrl)}/logs/${name}`
   try {
     checkKeyName(chosen, '--origin')

@@ -19,7 +19,10 @@ import { TileHashes } from '../../tile/hashes.ts'
 export class StoredLog {
   readonly info: LogInfo
   readonly name: string
+  /** The first key that signs. */
   readonly verifier: VerifierKey
+  /** All that ever signed: for heads that somebody kept. */
+  readonly everyVerifier: readonly VerifierKey[]
   readonly store: LogStore
   /** The newest signed head of the database; its form is checked, its signatures are not. */
   readonly unverifiedHead: SignedHead
@@ -30,6 +33,7 @@ export class StoredLog {
     this.name = name
     this.info = info
     this.verifier = parseVerifierKey(info.verifierKey)
+    this.everyVerifier = info.keys.map(({ verifierKey }) => parseVerifierKey(verifierKey))
     this.store = store
     this.unverifiedHead = head
     this.files = storedFiles(store, head)

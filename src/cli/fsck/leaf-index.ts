@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { HASH_BYTES, leafHash, type Hash } from '../../merkle/hash.ts'
-import { concatBytes, equalBytes } from '../../bytes/bytes.ts'
+import { concatBytes } from '../../bytes/bytes.ts'
+import { checkIndexed } from '../../log/index-check.ts'
 import { writeLeaves } from '../../log/indexer.ts'
 import { LevelLeafIndex } from '../../storage/leaf-index.ts'
 import type { LogStore } from '../../storage/store.ts'
@@ -18,23 +19,17 @@ export async function checkLeafIndex(
   folder: string,
   log: StoredLog,
 ): Promise<void> {
-  const { store, unverifiedHead, info } = log
+  const { store, unverifiedHead } = log
   const index = await LevelLeafIndex.open(folder)
   const bar = terminal.progress('leaf index', unverifiedHead.size)
   let missing = 0
   let first: number | undefined
   try {
     for await (const { begin, slab } of leavesOf(store, unverifiedHead.size)) {
-      const found = await index.lookup(slab)
-      for (const [i, at] of found.entries()) {
-        // What lies behind the cursor is written when the log is opened next.
-        if (at === begin + i || (at === undefined && begin + i >= index.cursor)) continue
-        if (at !== undefined && info.allowDuplicates && (await isLowerTwin(store, at, begin + i, slab, i)))
-          continue
-        missing++
-        first ??= begin + i
-      }
-      bar.at(begin + found.length)
+      const faults = await checkIndexed(index, store, leavesIn(begin, slab))
+      missing += faults.length
+      first ??= faults[0]?.index
+      bar.at(begin + slab.length / HASH_BYTES)
     }
   } finally {
     bar.end()
@@ -59,10 +54,9 @@ export async function rebuildLeafIndex(terminal: Terminal, folder: string, log: 
   const bar = terminal.progress('rebuilding', unverifiedHead.size)
   try {
     for await (const { begin, slab } of leavesOf(store, unverifiedHead.size)) {
-      const count = slab.length / HASH_BYTES
-      const leaves = Array.from({ length: count }, (_, i) => ({ hash: hashAt(slab, i), index: begin + i }))
+      const leaves = leavesIn(begin, slab)
       await writeLeaves(index, leaves, true)
-      bar.at(begin + count)
+      bar.at(begin + leaves.length)
     }
     await index.moveCursor(unverifiedHead.size)
   } finally {
@@ -84,19 +78,9 @@ async function fullTile(store: LogStore, index: number): Promise<Uint8Array | un
   return (await store.readTiles([{ level: 0, index }]))[0]
 }
 
-/** Where duplicates are allowed, look-ups answer the lowest index of equal leaves. */
-async function isLowerTwin(
-  store: LogStore,
-  at: number,
-  own: number,
-  slab: Uint8Array,
-  i: number,
-): Promise<boolean> {
-  if (at > own) return false
-  const [entry] = await store.readEntries(at, at + 1)
-  return equalBytes(leafHash(entry!), hashAt(slab, i))
-}
-
-function hashAt(slab: Uint8Array, i: number): Hash {
-  return slab.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES) as Hash
+function leavesIn(begin: number, slab: Uint8Array): { hash: Hash; index: number }[] {
+  return Array.from({ length: slab.length / HASH_BYTES }, (_, i) => ({
+    hash: slab.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES) as Hash,
+    index: begin + i,
+  }))
 }

@@ -6,6 +6,7 @@ import { hasCode, SteleError } from '../../errors.ts'
 import { decodeHead, type SignedHead } from '../../log/head.ts'
 import { headFilePath, logFiles } from '../../server/data-folder.ts'
 import { openHeadFile } from '../../storage/head-file.ts'
+import { removeSetsAside, setsAside } from '../../storage/set-aside.ts'
 import { rootAt } from '../../tile/prove.ts'
 import { StoredLog } from '../files/stored-log.ts'
 import { counted, formatCount } from '../output/units.ts'
@@ -35,6 +36,7 @@ export async function fsckStored(
   const log = await asFinding(findings, 'database', () => StoredLog.open(folder, name))
   if (!log) {
     findings.notChecked.push('entries, tiles, head file and leaf index: the database cannot be opened')
+    await settleSetsAside(findings, logFiles(folder, name).database)
     return findings.report()
   }
   try {
@@ -47,6 +49,7 @@ export async function fsckStored(
     else findings.notChecked.push('entries and tiles: there is no signed head to compare them with')
     await asFinding(findings, 'head_file', () => checkHeadFile(findings, folder, log))
     await checkIndex(findings, terminal, folder, log, options)
+    await settleSetsAside(findings, logFiles(folder, name).database)
     return findings.report()
   } finally {
     await log.close()
@@ -110,6 +113,16 @@ async function checkExtends(
     'fork',
     `${path}: at size ${kept.size} root hash ${toHex(kept.root)} was signed, the database has ${toHex(root)}`,
   )
+}
+
+/** Looking at a database means that LevelDB opens it, and drops what it cannot read of its write-ahead log. */
+async function settleSetsAside(findings: Findings, database: string): Promise<void> {
+  if (findings.findings.length === 0) return removeSetsAside(database)
+  for (const folder of await setsAside(database)) {
+    findings.warnings.push(
+      `${folder}: the write-ahead log as it was before LevelDB opened the database is kept there`,
+    )
+  }
 }
 
 /** The leaf index can be rebuilt, so what it lacks is a warning. */

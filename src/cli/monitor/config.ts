@@ -7,6 +7,7 @@ import { SteleError } from '../../errors.ts'
 import { createMatcher, type MatcherSpec } from '../../monitor/matcher.ts'
 import type { MonitoredLog } from '../../monitor/monitored-log.ts'
 import { parseVerifierKey } from '../../note/key.ts'
+import { followRotations } from '../../note/rotation.ts'
 import { treeHeadVerifier } from '../../note/tree-head.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import type { Policy } from '../../policy/policy.ts'
@@ -28,6 +29,8 @@ const log = z.strictObject({
   key: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
   origin: z.string().min(1).optional(),
   policy: z.string().min(1).optional(),
+  rotations: z.string().min(1).optional(),
+  frozen: z.boolean().default(false),
   'tree-head-key': z.string().min(1).optional(),
   matchers: z.array(matcher).default([]),
 })
@@ -108,7 +111,11 @@ export function monitorConfig(
   return { logs, intervalMs: config['interval-seconds'] * 1000, webhooks }
 }
 
-type NamedLog = Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys' | 'policy' | 'treeHeadKey' | 'matchers'>
+type NamedKeys = Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys'>
+type NamedLog = Pick<
+  MonitoredLog,
+  'url' | 'origin' | 'verifierKeys' | 'policy' | 'treeHeadKey' | 'frozen' | 'matchers'
+>
 
 function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base: string): NamedLog[] {
   const policy = item.policy === undefined ? undefined : readPolicy(resolve(base, item.policy))
@@ -117,12 +124,23 @@ function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base
     policy,
     treeHeadKey:
       treeHeadKey === undefined ? undefined : usage('tree-head-key', () => readTreeHeadKey(treeHeadKey)),
+    frozen: item.frozen,
     matchers: [...shared, ...item.matchers].map((spec) => createMatcher(spec)),
   }
-  if (item.key === undefined) return logsOfPolicy(item, policy).map((named) => ({ ...named, ...rest }))
+  const rotations = item.rotations === undefined ? '' : readText(resolve(base, item.rotations))
+  const followed = (found: NamedKeys): NamedKeys => {
+    const { origin, verifierKeys: verifiers } = found
+    return {
+      ...found,
+      verifierKeys: usage('rotations', () => followRotations({ origin, verifiers }, rotations)),
+    }
+  }
+  if (item.key === undefined)
+    return logsOfPolicy(item, policy).map((named) => ({ ...followed(named), ...rest }))
   if (item.url === undefined) throw new SteleError('usage', 'log: expected a url beside its key')
   const verifierKeys = [item.key].flat().map((key) => usage('key', () => parseVerifierKey(key.trim())))
-  return [{ url: item.url, origin: item.origin ?? verifierKeys[0]!.name, verifierKeys, ...rest }]
+  const origin = item.origin ?? verifierKeys[0]!.name
+  return [{ ...followed({ url: item.url, origin, verifierKeys }), ...rest }]
 }
 
 /** The logs that a policy lists: with one URL given, that one's; else each that has a URL there. */

@@ -9,7 +9,7 @@ import { writeDurably } from '../files/durable.ts'
 
 /**
  * A monitor's folder: one file of state for each log, and `evidence/` with a file for each contradiction. Every file is
- * there whole or not at all. One process at a time: a second one would only repeat what the first one does.
+ * there whole or not at all. One process at a time, which `lockStateFolder` sees to.
  */
 export class FolderStore implements MonitorStore {
   readonly #folder: string

@@ -15,6 +15,9 @@ import { openSeen, type Comparison } from './seen.ts'
 
 const TIMEOUT_MS = 10_000
 
+/** Sent to copies of the log, which may want to know who asks. */
+export type Headers = Readonly<Record<string, string>>
+
 /** What the witnesses of a policy are asked about. */
 export interface Question {
   readonly policy: Policy
@@ -117,7 +120,8 @@ function unanswered({ name }: PolicyWitness, cause: Error): SteleError {
 export async function openMirror(
   url: string,
   deadlineMs: number,
+  headers: Headers,
 ): Promise<{ files: LogFiles; note: string }> {
-  const files = new HttpFiles(url, {}, { deadlineMs })
+  const files = new HttpFiles(url, { headers }, { deadlineMs })
   return { files, note: await files.checkpoint() }
 }

@@ -6,7 +6,7 @@ import { extract, type Extract } from 'tar-stream'
 import { hasCode, SteleError } from '../../errors.ts'
 import { MAX_ENTRY_BYTES } from '../../tile/bundle.ts'
 import { parseTilePath, TILE_WIDTH } from '../../tile/path.ts'
-import { BACKUP_FILES } from '../backup/description.ts'
+import { BACKUP_FILES, KEY_FILE } from '../backup/description.ts'
 
 type Entry = Extract extends AsyncIterable<infer Item> ? Item : never
 
@@ -53,14 +53,14 @@ async function unpack(entry: Entry, folder: string): Promise<boolean> {
   if (size > MAX_FILE_BYTES) throw new SteleError('corrupt', `tar: ${path} has ${size} bytes`)
   const parts: Buffer[] = []
   for await (const part of entry as AsyncIterable<Buffer>) parts.push(part)
-  const secret = path === BACKUP_FILES.checkpointKey || path === BACKUP_FILES.treeHeadKey
+  const secret = path === BACKUP_FILES.treeHeadKey || KEY_FILE.test(path)
   await mkdir(dirname(join(folder, path)), { recursive: true })
   await writeFile(join(folder, path), Buffer.concat(parts), { mode: secret ? 0o600 : 0o644 })
   return path === 'checkpoint'
 }
 
 function belongs(path: string): boolean {
-  if (BESIDE.includes(path)) return true
+  if (BESIDE.includes(path) || KEY_FILE.test(path)) return true
   try {
     parseTilePath(path)
     return true

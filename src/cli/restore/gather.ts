@@ -5,7 +5,9 @@ import { decodeHead, type SignedHead } from '../../log/head.ts'
 import type { LogIdentity } from '../../note/checkpoint.ts'
 import { openHeadFile } from '../../storage/head-file.ts'
 import { PATIENCE_MS } from '../context.ts'
-import { openMirror } from './ask-witnesses.ts'
+import { readEndingState } from '../backup/ending-state.ts'
+import { openMirror, type Headers } from './ask-witnesses.ts'
+import type { EndingWitness } from './ending.ts'
 import { openSeen, type SeenHead } from './seen.ts'
 
 /** What the operator can say was seen of the log. */
@@ -19,6 +21,8 @@ export interface SeenOptions {
 export interface Gathered {
   readonly seen: readonly SeenHead[]
   readonly signedAtMs: readonly number[]
+  /** Those that say that the log has ended. */
+  readonly endings: readonly EndingWitness[]
 }
 
 /**
@@ -26,6 +30,7 @@ export interface Gathered {
  *
  * @param inPlace where the new head file is to be: one that is there already outlived the accident
  * @param published the record in the backup, if it has one
+ * @param headers for mirrors that ask for a key
  * @throws SteleError for whatever cannot be read or is not signed by the log: it may be the one that saw more
  */
 export async function gatherSeen(
@@ -33,6 +38,7 @@ export async function gatherSeen(
   { headFile = [], seen = [], mirror = [] }: SeenOptions,
   inPlace: string | undefined,
   published: Uint8Array | undefined,
+  headers: Headers,
 ): Promise<Gathered> {
   const paths = [...headFile, ...(inPlace !== undefined && existsSync(inPlace) ? [inPlace] : [])]
   const heads: { source: string; head: SignedHead }[] = []
@@ -45,11 +51,16 @@ export async function gatherSeen(
   }
   const all = heads.map(({ source, head }) => openSeen(source, head.checkpoint, log))
   for (const path of seen) all.push(openSeen(path, await readNote(path), log))
+  const endings = heads.flatMap(({ source, head: { final } }) => {
+    return final ? [{ source, ending: { frozen: true as const, ...final } }] : []
+  })
   for (const url of mirror) {
-    const { files, note } = await openMirror(url, PATIENCE_MS)
+    const { files, note } = await openMirror(url, PATIENCE_MS, headers)
     all.push(openSeen(url, note, log, files))
+    const ending = await readEndingState(url, log.origin, headers)
+    if (ending?.frozen) endings.push({ source: url, ending })
   }
-  return { seen: all, signedAtMs: heads.map(({ head }) => head.timestampMs) }
+  return { seen: all, signedAtMs: heads.map(({ head }) => head.timestampMs), endings }
 }
 
 async function headsOf(path: string): Promise<SignedHead[]> {

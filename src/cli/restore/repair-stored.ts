@@ -5,6 +5,7 @@ import { headFilePath } from '../../server/data-folder.ts'
 import { openHeadFile } from '../../storage/head-file.ts'
 import { StoredLog } from '../files/stored-log.ts'
 import type { Terminal } from '../output/terminal.ts'
+import type { Headers } from './ask-witnesses.ts'
 import { openSeen } from './seen.ts'
 import { openRestoreSource } from './source.ts'
 
@@ -20,16 +21,17 @@ export async function repairStored(
   name: string,
   from: string,
   dryRun: boolean,
+  headers: Headers,
 ): Promise<RepairReport> {
   const log = await StoredLog.open(data, name, { withGaps: true })
   try {
-    const { unverifiedHead: head, info, verifier } = log
+    const { unverifiedHead: head, info, everyVerifier } = log
     log.verifyHead(head)
     await checkNotBehind(data, log, terminal)
-    const source = await openRestoreSource(from, name, data)
+    const source = await openRestoreSource(from, name, data, headers)
     const bar = terminal.progress('repairing', head.size)
     try {
-      const identity = { origin: info.origin, verifiers: [verifier] }
+      const identity = { origin: info.origin, verifiers: everyVerifier }
       const copy = openSeen(source.name, await source.files.checkpoint(), identity)
       const files = { files: source.files, size: copy.head.size }
       return await repairRange(log.store, head, files, { dryRun, onProgress: (entries) => bar.at(entries) })

@@ -1,36 +1,33 @@
-import { existsSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { LogFiles } from '../../client/log-files.ts'
 import { SteleError } from '../../errors.ts'
 import { openCheckpoint, type LogIdentity, type OpenedCheckpoint } from '../../note/checkpoint.ts'
-import { parseVerifierKey } from '../../note/key.ts'
+import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
 import { parsePolicy } from '../../policy/parse.ts'
-import type { LogInfo } from '../../server/data-folder.ts'
-import type { LogKeys } from '../../server/keys.ts'
 import { readTextFile } from '../../server/files.ts'
+import type { LogInfo } from '../../server/log-info.ts'
 import { restoreLog } from '../../server/restored-log.ts'
-import { BACKUP_FILES } from '../backup/description.ts'
+import { BACKUP_FILES, type EndingState } from '../backup/description.ts'
+import { readEndingState } from '../backup/ending-state.ts'
 import { withCheckpoint } from '../backup/pinned-head.ts'
 import { PATIENCE_MS } from '../context.ts'
 import type { Terminal } from '../output/terminal.ts'
-import { askWitnesses, openMirror } from './ask-witnesses.ts'
+import { askWitnesses, openMirror, type Headers } from './ask-witnesses.ts'
 import { CatchUpFiles } from './catch-up.ts'
+import { restoredEnding, type EndingOptions } from './ending.ts'
 import { fillStore } from './fill.ts'
 import { gatherSeen, type SeenOptions } from './gather.ts'
 import { publishedRecord, restoredHead } from './head.ts'
-import type { KeyOptions } from './keys.ts'
+import type { Identity, IdentityOptions } from './identity.ts'
 import { Comparison, openSeen } from './seen.ts'
 import type { RestoreSource } from './source.ts'
 
 /** What the operator says about a restore. */
-export interface RestoreOptions extends SeenOptions, KeyOptions {
+export interface RestoreOptions extends SeenOptions, IdentityOptions, EndingOptions {
   readonly catchUp?: string
   /** A file; false if the log has no witnesses. */
   readonly policy?: string | false
   readonly withoutWitness?: readonly string[]
-  readonly headFolder?: string
-  readonly origin?: string
-  readonly allowDuplicates?: boolean
 }
 
 /** What was restored. */
@@ -39,6 +36,7 @@ export interface Restored {
   readonly compared: readonly { readonly source: string; readonly size: number }[]
   readonly withoutWitnesses: readonly string[]
   readonly info: LogInfo
+  readonly frozen: boolean
 }
 
 /** One restore: from where, to where, whose. */
@@ -46,9 +44,11 @@ export interface RestoreJob {
   readonly data: string
   readonly name: string
   readonly source: RestoreSource
-  readonly keys: LogKeys
+  readonly identity: Identity
   readonly options: RestoreOptions
   readonly terminal: Terminal
+  /** For copies that ask for a key. */
+  readonly headers: Headers
 }
 
 /** The tree that is restored: the backup's, or with `--catch-up` a larger one that extends it. */
@@ -57,6 +57,7 @@ interface Target {
   readonly files: LogFiles
   readonly note: string
   readonly opened: OpenedCheckpoint
+  readonly ending: EndingState | undefined
 }
 
 /**
@@ -67,32 +68,26 @@ interface Target {
  *   like. In each case nothing is in the log's place
  */
 export async function restore(job: RestoreJob): Promise<Restored> {
-  const { data, name, source, keys, options, terminal } = job
-  const verifier = parseVerifierKey(keys.verifierKey)
-  const origin = options.origin ?? source.description?.origin ?? verifier.name
-  const log: LogIdentity = { origin, verifiers: [verifier] }
-  const info = logInfo(job, origin)
+  const { data, name, source, options, terminal, headers } = job
+  const { info, infoText, keys } = job.identity
+  const verifiers = info.keys.map(({ verifierKey }) => parseVerifierKey(verifierKey))
+  const log: LogIdentity = { origin: info.origin, verifiers }
   const policy = await policyOf(job)
   const published = await source.beside(BACKUP_FILES.published)
   const evidence = join(data, 'evidence')
 
   const target = await targetOf(job, log, evidence)
   const { opened, files, note } = target
-  const { seen, signedAtMs } = await gatherSeen(log, options, info.headFile, published)
+  checkKeysOfSize(info, target)
+  const { seen, signedAtMs, endings } = await gatherSeen(log, options, info.headFile, published, headers)
+  const final = restoredEnding(target, endings, options)
   const restored = { ...openSeen(target.name, note, log), files }
   const comparison = new Comparison(log, restored, evidence)
   for (const head of seen) await comparison.compare(head)
   const { treeHead } = source.description ?? {}
   const known = treeHead ? [treeHead.timestampMs, ...signedAtMs] : signedAtMs
-  const nowMs = Date.now()
-  const head = await restoredHead({
-    name: source.name,
-    opened,
-    keys,
-    treeHead,
-    signedAtMs: known,
-    nowMs,
-  })
+  const parts = { name: source.name, opened, info, keys, treeHead, signedAtMs: known, final }
+  const head = await restoredHead({ ...parts, nowMs: Date.now() })
   const without = options.withoutWitness ?? []
   const withoutWitnesses =
     policy === undefined
@@ -105,7 +100,8 @@ export async function restore(job: RestoreJob): Promise<Restored> {
   if (shown && !shown.cosigned) terminal.warn('the restored head is published without its cosignatures')
   const bar = terminal.progress('restoring')
   try {
-    await restoreLog(data, { name, info, keys, head, policy, published: shown?.record }, (store) =>
+    const made = { name, info, infoText, keys, head, policy, published: shown?.record }
+    await restoreLog(data, made, (store) =>
       fillStore(store, target.name, withCheckpoint(files, note), log, (entries, size) =>
         bar.at(entries, '', size),
       ),
@@ -113,52 +109,54 @@ export async function restore(job: RestoreJob): Promise<Restored> {
   } finally {
     bar.end()
   }
-  return { opened, compared: comparison.compared, withoutWitnesses, info }
+  return { opened, compared: comparison.compared, withoutWitnesses, info, frozen: final !== undefined }
+}
+
+/**
+ * A key speaks for the sizes up to which it signed: with one that was stolen after it was retired, anybody could show
+ * a log that goes on.
+ */
+function checkKeysOfSize({ keys }: LogInfo, { name, opened }: Target): void {
+  const { size } = opened.checkpoint
+  const signed = opened.verifiedBy.map(formatVerifierKey)
+  const speaks = keys.some(
+    ({ verifierKey, retired }) =>
+      signed.includes(verifierKey) && (retired === undefined || size <= retired.treeSize),
+  )
+  if (speaks) return
+  throw new SteleError(
+    'untrusted_signer',
+    `${name}: its checkpoint of size ${size} is signed by keys alone that were retired before that size`,
+  )
 }
 
 async function targetOf(
-  { source, options }: RestoreJob,
+  { source, options, headers }: RestoreJob,
   log: LogIdentity,
   evidence: string,
 ): Promise<Target> {
   const { name, files } = source
   const note = await files.checkpoint()
   const backup = { ...openSeen(join(name, 'checkpoint'), note, log), files }
-  const base: Target = { name, files, note, opened: openCheckpoint(note, log) }
-  if (options.catchUp === undefined) return base
-  const more = await openMirror(options.catchUp, PATIENCE_MS)
-  const seen = openSeen(options.catchUp, more.note, log, more.files)
+  // Asked after the checkpoint: a log that ended in between counts as ended.
+  const ending = await source.ending(log.origin)
+  const base: Target = { name, files, note, opened: openCheckpoint(note, log), ending }
+  const { catchUp } = options
+  if (catchUp === undefined) return base
+  const more = await openMirror(catchUp, PATIENCE_MS, headers)
+  const seen = openSeen(catchUp, more.note, log, more.files)
   const { size } = backup.head
   // Either way round the smaller one must be a prefix of the larger.
   await new Comparison(log, backup, evidence).compare(seen)
-  if (seen.head.size <= size) return base
+  const later = await readEndingState(catchUp, log.origin, headers)
+  if (seen.head.size <= size) return { ...base, ending: later?.frozen ? later : ending }
   return {
-    name: `${name} with ${options.catchUp}`,
+    name: `${name} with ${catchUp}`,
     files: new CatchUpFiles(files, size, more.files, more.note),
     note: more.note,
     opened: openCheckpoint(more.note, log),
-  }
-}
-
-function logInfo(
-  { name, source, keys, options: { headFolder, ...options } }: RestoreJob,
-  origin: string,
-): LogInfo {
-  const headFile = headFolder ? resolve(headFolder, `${name}.head`) : source.description?.headFile
-  if (headFile !== undefined && !existsSync(dirname(headFile))) {
-    throw new SteleError(
-      'usage',
-      `${dirname(headFile)}: the log kept its head file there, and there is no such folder; name another one with ` +
-        `--head-folder`,
-    )
-  }
-  return {
-    origin,
-    verifierKey: keys.verifierKey,
-    treeHeadKey: keys.treeHeadPublicKey,
-    allowDuplicates: options.allowDuplicates ?? source.description?.allowDuplicates ?? false,
-    createdAt: source.description?.createdAt ?? new Date().toISOString(),
-    ...(headFile === undefined ? {} : { headFile }),
+    // That the log took entries when it was saved says nothing of how it stood later.
+    ending: ending?.frozen ? ending : later,
   }
 }
 

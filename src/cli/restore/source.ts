@@ -6,9 +6,16 @@ import { HttpFiles } from '../../client/http-files.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import { SteleError } from '../../errors.ts'
 import { readKeyFile } from '../../server/files.ts'
-import { BACKUP_FILES, parseDescription, type BackupDescription } from '../backup/description.ts'
+import {
+  BACKUP_FILES,
+  parseDescription,
+  type BackupDescription,
+  type EndingState,
+} from '../backup/description.ts'
+import { readEndingState } from '../backup/ending-state.ts'
 import { PATIENCE_MS } from '../context.ts'
 import { FolderFiles } from '../files/folder-files.ts'
+import type { Headers } from './ask-witnesses.ts'
 
 /** Where a log is restored from. Nothing that it gives has been verified. */
 export interface RestoreSource {
@@ -17,6 +24,8 @@ export interface RestoreSource {
   readonly files: LogFiles
   /** What a backup says besides; undefined for what is only a log's tiles. */
   readonly description: BackupDescription | undefined
+  /** Whether the log has ended, as of what was read of it before; undefined where the source does not say. */
+  ending(origin: string): Promise<EndingState | undefined>
   /** A file beside the tiles, if there is one. */
   beside(path: string): Promise<Uint8Array | undefined>
   /** A private key of the backup, if it has it. @throws SteleError `key_permissions` */
@@ -29,10 +38,16 @@ export interface RestoreSource {
  * tlog-tiles log.
  *
  * @param data the data folder, which for a tar file holds what is in it until the source is closed
+ * @param headers for a URL that asks for a key
  * @throws SteleError `not_found`, `corrupt`, `io_error`
  */
-export async function openRestoreSource(from: string, log: string, data: string): Promise<RestoreSource> {
-  if (/^https?:\/\//.test(from)) return urlSource(from)
+export async function openRestoreSource(
+  from: string,
+  log: string,
+  data: string,
+  headers: Headers,
+): Promise<RestoreSource> {
+  if (/^https?:\/\//.test(from)) return urlSource(from, headers)
   if (existsSync(from) && statSync(from).isFile()) {
     return tarSource(from, join(data, 'logs', `.unpacked-${log}-${randomBytes(4).toString('hex')}`))
   }
@@ -46,11 +61,12 @@ export async function openRestoreSource(from: string, log: string, data: string)
   )
 }
 
-function urlSource(url: string): RestoreSource {
+function urlSource(url: string, headers: Headers): RestoreSource {
   return {
     name: url,
-    files: new HttpFiles(url, {}, { deadlineMs: PATIENCE_MS }),
+    files: new HttpFiles(url, { headers }, { deadlineMs: PATIENCE_MS }),
     description: undefined,
+    ending: (origin) => readEndingState(url, origin, headers),
     beside: async () => undefined,
     key: async () => undefined,
     close: async () => {},
@@ -78,10 +94,15 @@ async function folderSource(name: string, folder: string): Promise<RestoreSource
     })
   }
   const text = await beside(BACKUP_FILES.description)
+  const description =
+    text === undefined
+      ? undefined
+      : parseDescription(Buffer.from(text).toString(), join(name, BACKUP_FILES.description))
   return {
     name,
     files: new FolderFiles(folder),
-    description: text && parseDescription(Buffer.from(text).toString(), join(name, BACKUP_FILES.description)),
+    description,
+    ending: async () => description?.ending,
     beside,
     key: async (path) => (existsSync(join(folder, path)) ? readKeyFile(join(folder, path)) : undefined),
     close: async () => {},

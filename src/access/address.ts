@@ -1,0 +1,73 @@
+import { BlockList, isIP } from 'node:net'
+import { SteleError } from '../errors.ts'
+
+/** A set of addresses. */
+export interface AddressSet {
+  has(address: string): boolean
+}
+
+/**
+ * A set out of addresses and networks in CIDR notation, IPv4 and IPv6.
+ *
+ * @param what names the list in error messages
+ * @throws SteleError `usage`
+ */
+export function parseAddressSet(ranges: readonly string[], what: string): AddressSet {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const [address = '', bits] = range.split('/')
+    const version = isIP(address)
+    const most = version === 4 ? 32 : 128
+    const prefix = bits === undefined ? most : /^[0-9]{1,3}$/.test(bits) ? Number(bits) : Infinity
+    if (version === 0 || prefix > most) {
+      throw new SteleError(
+        'usage',
+        `${what}: expected an address or a network such as 10.0.0.0/8 or 2001:db8::/32, got "${range}"`,
+      )
+    }
+    list.addSubnet(address, prefix, familyOf(version))
+  }
+  return {
+    has(address) {
+      const plain = withoutMapping(address)
+      const version = isIP(plain)
+      return version !== 0 && list.check(plain, familyOf(version))
+    },
+  }
+}
+
+/** An IPv4 address as it is, also where a socket of both kinds shows it inside an IPv6 one. */
+export function withoutMapping(address: string): string {
+  return /^::ffff:\d/i.test(address) ? address.slice(7) : address
+}
+
+/** True for addresses that only programs of this machine have. */
+export function isLoopback(address: string): boolean {
+  return LOOPBACK.has(address)
+}
+
+const LOOPBACK = parseAddressSet(['127.0.0.0/8', '::1'], 'loopback')
+
+/**
+ * Where a request comes from: the connection's address, or, behind proxies that are trusted, the last address of
+ * `X-Forwarded-For` that none of them has. What stands before that one anybody can have made up.
+ */
+export function clientAddress(
+  remote: string,
+  forwardedFor: string | undefined,
+  trusted: AddressSet | undefined,
+): string {
+  let address = withoutMapping(remote)
+  if (!trusted || forwardedFor === undefined) return address
+  const hops = forwardedFor.split(',')
+  while (trusted.has(address)) {
+    const hop = withoutMapping(hops.pop()?.trim() ?? '')
+    if (isIP(hop) === 0) break
+    address = hop
+  }
+  return address
+}
+
+function familyOf(version: number): 'ipv4' | 'ipv6' {
+  return version === 6 ? 'ipv6' : 'ipv4'
+}

@@ -1,0 +1,44 @@
+import * as z from 'zod'
+import { ROLES } from './role.ts'
+
+/** What is stored of an API key. */
+export const keyRecordSchema = z.strictObject({
+  id: z.string(),
+  role: z.enum(ROLES),
+  /** All logs, or these. */
+  logs: z.union([z.literal('*'), z.array(z.string()).min(1)]),
+  /** SHA-256 of the key's text, hex. */
+  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  /** What its maker called it. */
+  label: z.string(),
+  createdAt: z.iso.datetime(),
+  /** Id of the key, or name of the command, that made it. */
+  createdBy: z.string(),
+  /** Absent for the provisioning key alone. */
+  expiresAt: z.iso.datetime().optional(),
+  /** Addresses and networks it may come from; absent: any. */
+  addresses: z.array(z.string()).min(1).optional(),
+  /** Requests per second, in place of the server's own limit. */
+  requestsPerSecond: z.number().positive().optional(),
+  revokedAt: z.iso.datetime().optional(),
+  /** The key that takes its place; until `expiresAt` both are valid. */
+  successor: z.string().optional(),
+})
+export type KeyRecord = z.infer<typeof keyRecordSchema>
+
+/** A key as lists show it. */
+export type KeyInfo = Omit<KeyRecord, 'hash'> & { readonly state: KeyState }
+export type KeyState = 'valid' | 'expired' | 'revoked'
+
+/** Whether a key is good at a moment. */
+export function stateOf({ revokedAt, expiresAt }: Omit<KeyRecord, 'hash'>, nowMs: number): KeyState {
+  if (revokedAt !== undefined) return 'revoked'
+  return expiresAt !== undefined && Date.parse(expiresAt) <= nowMs ? 'expired' : 'valid'
+}
+
+/** What may be said of a key. */
+export function infoOf(record: KeyRecord, nowMs: number): KeyInfo {
+  const shown: Omit<KeyRecord, 'hash'> & { hash?: string } = { ...record }
+  delete shown.hash
+  return { ...shown, state: stateOf(record, nowMs) }
+}

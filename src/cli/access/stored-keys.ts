@@ -1,0 +1,23 @@
+import type { KeyInfo } from '../../access/key-record.ts'
+import type { Keyring, MadeKey, NewKey } from '../../access/keyring.ts'
+import { withOfflineAccess } from '../../server/offline-access.ts'
+
+/** Whoever reaches the folder could change its files as well; that they did it this way is written down. */
+const HOST = { id: 'host', grants: 'host' } as const
+
+/** The keys of a data folder that no server has open. Each call opens it, and leaves a line in its meta log. */
+export function storedKeys(folder: string): {
+  create(wanted: NewKey): Promise<MadeKey>
+  list(): Promise<readonly KeyInfo[]>
+  rotate(id: string, overlapSeconds: number): Promise<MadeKey>
+  revoke(id: string): Promise<KeyInfo>
+} {
+  const on = <T>(task: (keyring: Keyring) => T | Promise<T>): Promise<T> =>
+    withOfflineAccess(folder, async ({ keyring }) => task(keyring))
+  return {
+    create: (wanted) => on((keyring) => keyring.create(HOST, wanted)),
+    list: () => on((keyring) => keyring.list(HOST)),
+    rotate: (id, overlapSeconds) => on((keyring) => keyring.rotate(HOST, id, overlapSeconds * 1000)),
+    revoke: (id) => on((keyring) => keyring.revoke(HOST, id)),
+  }
+}

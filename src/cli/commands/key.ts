@@ -1,0 +1,155 @@
+import type { Command } from 'commander'
+import type { KeyInfo } from '../../access/key-record.ts'
+import type { MadeKey, NewKey } from '../../access/keyring.ts'
+import { ROLES, type Role } from '../../access/role.ts'
+import { SteleError } from '../../errors.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { examples } from '../help.ts'
+import { parseCount } from '../range.ts'
+
+interface ServerOption {
+  readonly server?: string
+}
+
+interface CreateOptions extends ServerOption {
+  readonly role: string
+  readonly log?: readonly string[]
+  readonly allLogs?: boolean
+  readonly label?: string
+  readonly expiresInDays: string
+  readonly address?: readonly string[]
+  readonly requestsPerSecond?: string
+}
+
+const DAY_MS = 86_400_000
+const SERVER = [
+  '--server <url>',
+  'ask a running server, with the key of STELE_API_KEY; else the data folder',
+] as const
+
+/** `stele key …`: API keys. */
+export function keyCommand(program: Command, actions: Actions): void {
+  const key = program
+    .command('key')
+    .description('API keys: who may append and read')
+    .helpCommand(false)
+    .addHelpText(
+      'after',
+      examples(['stele key create --role writer --log main', 'prints a key that may append']),
+    )
+  key
+    .command('create')
+    .description('make a key, and print it: it is not stored, and cannot be shown again')
+    .requiredOption('--role <role>', 'writer, reader, auditor, admin or operator')
+    .option('--log <name...>', 'a log that it is for; repeat it for more')
+    .option('--all-logs', 'for every log, also those to come')
+    .option('--label <text>', 'what it is for, for lists', '')
+    .option('--expires-in-days <days>', 'how long it is valid', '90')
+    .option('--address <range...>', 'addresses or networks it may come from, such as 10.0.0.0/8')
+    .option('--requests-per-second <n>', "in place of the server's own limit")
+    .option(...SERVER)
+    .addHelpText(
+      'after',
+      examples(
+        ['stele key create --role writer --log main', 'on a stopped server'],
+        ['stele key create --role auditor --all-logs --server http://127.0.0.1:6962', 'on a running one'],
+      ),
+    )
+    .action(actions.of(create))
+  key
+    .command('list')
+    .description('all keys that were ever made, without their secrets')
+    .option(...SERVER)
+    .addHelpText('after', examples(['stele key list --json', 'an array']))
+    .action(actions.of(list))
+  key
+    .command('rotate <id>')
+    .description('make a key in the place of another; for a while both are valid')
+    .option('--overlap-hours <hours>', 'how long the old one stays valid', '24')
+    .option(...SERVER)
+    .addHelpText(
+      'after',
+      examples(['stele key rotate abcdefgh23456723 --overlap-hours 1', 'prints the new key']),
+    )
+    .action(actions.of(rotate))
+  key
+    .command('revoke <id>')
+    .description('end a key: the next request with it is refused')
+    .option(...SERVER)
+    .addHelpText('after', examples(['stele key revoke abcdefgh23456723', 'there is no way back']))
+    .action(actions.of(revoke))
+}
+
+async function create(context: Context, options: CreateOptions): Promise<void> {
+  const role = parseRole(options.role)
+  if ((options.log === undefined) === (options.allLogs !== true)) {
+    throw new SteleError('usage', 'key create: expected either --log <name> or --all-logs')
+  }
+  const days = parseCount(options.expiresInDays, '--expires-in-days', 36_500)
+  const rate = options.requestsPerSecond
+  const wanted: NewKey = {
+    role,
+    logs: options.log ?? '*',
+    label: options.label ?? '',
+    expiresAt: new Date(Date.now() + days * DAY_MS).toISOString(),
+    ...(options.address ? { addresses: options.address } : {}),
+    ...(rate === undefined
+      ? {}
+      : { requestsPerSecond: parseCount(rate, '--requests-per-second', 1_000_000) }),
+  }
+  await printMade(context, await (await keysOf(context, options)).create(wanted))
+}
+
+async function rotate(
+  context: Context,
+  options: ServerOption & { readonly overlapHours: string },
+  id: string,
+): Promise<void> {
+  const hours = options.overlapHours === '0' ? 0 : parseCount(options.overlapHours, '--overlap-hours', 720)
+  await printMade(context, await (await keysOf(context, options)).rotate(id, hours * 3600))
+}
+
+async function revoke(context: Context, options: ServerOption, id: string): Promise<void> {
+  const info = await (await keysOf(context, options)).revoke(id)
+  await context.terminal.result(info, `${info.id} is ${info.state}`)
+}
+
+async function list(context: Context, options: ServerOption): Promise<void> {
+  const keys = await (await keysOf(context, options)).list()
+  const { terminal } = context
+  if (terminal.json) return terminal.jsonLine(keys)
+  for (const { id, role, logs, state, expiresAt = 'never', label } of keys) {
+    const scope = logs === '*' ? 'all logs' : logs.join(',')
+    await terminal.line([id, role, scope, state, expiresAt, label].join('\t'))
+  }
+}
+
+async function printMade({ terminal }: Context, { key, info }: MadeKey): Promise<void> {
+  await terminal.result({ key, ...info }, key)
+  const scope = info.logs === '*' ? 'all logs' : info.logs.join(', ')
+  terminal.note(`${info.role} for ${scope}, valid until ${info.expiresAt ?? 'revoked'}; shown this once.`)
+}
+
+/** Where keys are made: by a server that runs, or in the folder of one that does not. */
+interface Keys {
+  create(wanted: NewKey): Promise<MadeKey>
+  list(): Promise<readonly KeyInfo[]>
+  rotate(id: string, overlapSeconds: number): Promise<MadeKey>
+  revoke(id: string): Promise<KeyInfo>
+}
+
+async function keysOf(context: Context, { server }: ServerOption): Promise<Keys> {
+  if (server !== undefined) {
+    const { servedKeys } = await import('../access/served-keys.ts')
+    return servedKeys(server, await context.headers())
+  }
+  const { storedKeys } = await import('../access/stored-keys.ts')
+  return storedKeys(context.data)
+}
+
+function parseRole(text: string): Role {
+  const role = ROLES.find((one) => one === text && one !== 'provisioning')
+  if (role) return role
+  throw new SteleError('usage', `--role: expected writer, reader, auditor, admin or operator, got "${text}"`)
+}

@@ -1,0 +1,112 @@
+import { toHex } from '../../bytes/hex.ts'
+import { SteleError } from '../../errors.ts'
+import type { LogSettings } from '../../server/open-log.ts'
+import type { Context } from '../context.ts'
+import { formatCount } from '../output/units.ts'
+
+/** `stele log freeze`. */
+export async function freezeCommand(
+  context: Context,
+  { successor }: { readonly successor?: string },
+  name: string,
+): Promise<void> {
+  const { data, terminal } = context
+  const { freezeStoredLog } = await import('../../server/freeze.ts')
+  const { head, published } = await freezeStoredLog(data, name, await settingsOf(context), { successor })
+  const { size, root, final } = head
+  await terminal.result(
+    { data, name, treeSize: size, rootHash: toHex(root), successor: final?.successor, published },
+    `${name}: frozen for ever at size ${formatCount(size)}, root hash ${toHex(root)}`,
+  )
+  if (!published) terminal.warn(UNPUBLISHED)
+}
+
+interface RolloverFlags {
+  readonly publicUrl?: string
+  readonly origin?: string
+  readonly successor?: string
+  readonly headFolder?: string
+}
+
+/** `stele log rollover`. */
+export async function rolloverCommand(
+  context: Context,
+  options: RolloverFlags,
+  name: string,
+  newName: string,
+): Promise<void> {
+  const { data, terminal } = context
+  const { readLogInfo } = await import('../../server/data-folder.ts')
+  const { rollOver } = await import('../../server/rollover.ts')
+  const { originOf } = await import('../files/initialise.ts')
+  const old = await readLogInfo(data, name)
+  const publicUrl = options.publicUrl ?? context.flagUrl ?? publicUrlOf(old.origin, name)
+  if (publicUrl === undefined && (options.origin === undefined || options.successor === undefined)) {
+    throw new SteleError(
+      'usage',
+      `log rollover: the origin ${old.origin} does not tell where the server is; expected --public-url, or --origin ` +
+        `and --successor`,
+    )
+  }
+  const { successor, final } = await rollOver(data, name, {
+    name: newName,
+    origin: originOf({ name: newName, origin: options.origin, publicUrl }),
+    url: options.successor ?? `${publicUrl!.replace(/\/+$/, '')}/logs/${newName}`,
+    ...(options.headFolder === undefined ? {} : { headFolder: options.headFolder }),
+    settings: await settingsOf(context),
+  })
+  const { origin, verifierKey } = successor
+  await terminal.result(
+    {
+      data,
+      name: newName,
+      origin,
+      verifierKey,
+      predecessor: old.origin,
+      finalSize: final.size,
+      finalRootHash: toHex(final.root),
+    },
+    verifierKey,
+  )
+  terminal.note(
+    `The log "${name}" is frozen for ever at size ${formatCount(final.size)}; "${newName}" (origin ${origin}) goes on. ` +
+      'The line above is its verifier key. A server must be started again to see it.',
+  )
+}
+
+/** `stele log lineage`. */
+export async function lineageCommand({ data, terminal }: Context, _: object, name: string): Promise<void> {
+  const { lineageOf } = await import('../lineage/lineage.ts')
+  const lineage = await lineageOf(data, name)
+  if (terminal.json) return terminal.jsonLine(lineage)
+  for (const [label, relative] of [
+    ['predecessor', lineage.predecessor],
+    ['successor', lineage.successor],
+  ] as const) {
+    if (relative === undefined) await terminal.line(`${label.padEnd(12)} none`)
+    else {
+      const verified =
+        relative.name === undefined ? 'not in this data folder: not checked' : `verified: "${relative.name}"`
+      await terminal.line(`${label.padEnd(12)} ${relative.origin} (${verified})`)
+    }
+  }
+}
+
+const UNPUBLISHED =
+  'too few witnesses have cosigned the final head yet: serve the log until they have, so that readers see it'
+
+/** With the server's defaults and environment: witnesses are asked as the server would. */
+async function settingsOf({ data, io }: Context): Promise<LogSettings> {
+  const { loadConfig } = await import('../../server/config.ts')
+  const { logSettings } = await import('../../server/settings.ts')
+  return logSettings(loadConfig({ flags: { data }, env: io.env }))
+}
+
+/** An origin is, by default, the log's URL without its scheme. */
+function publicUrlOf(origin: string, name: string): string | undefined {
+  const end = `/logs/${name}`
+  if (!origin.endsWith(end)) return undefined
+  const server = origin.slice(0, -end.length)
+  const scheme = /^(localhost|127\.|\[::1\])/.test(server) ? 'http' : 'https'
+  return `${scheme}://${server}`
+}

@@ -1,0 +1,34 @@
+import { SteleError } from '../../errors.ts'
+import type { VerifierKey } from '../../note/note.ts'
+import { followRotations } from '../../note/rotation.ts'
+import type { Io } from '../io.ts'
+import { readInput } from './input.ts'
+
+/** What `--rotations` means, for every command that takes it. */
+export const ROTATIONS_HELP = "what the log's old keys say of its new ones: a copy of its v1/keys/rotations"
+
+/**
+ * The keys that a log is believed by: the one given, and those that a file of statements leads to from it.
+ *
+ * @param file undefined: the one given alone
+ * @throws SteleError `io_error`; as `followRotations`
+ */
+export async function trustedKeys(
+  io: Io,
+  log: { readonly origin: string; readonly verifiers: readonly VerifierKey[] },
+  file: string | undefined,
+): Promise<readonly VerifierKey[]> {
+  if (file === undefined) return log.verifiers
+  const rotations = await readInput(file, io)
+  return inFile(file, () => followRotations(log, rotations))
+}
+
+/** Says in which file something is wrong. */
+export function inFile<T>(file: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof SteleError)) throw error
+    throw new SteleError(error.code, `${file}: ${error.message}`, { cause: error })
+  }
+}

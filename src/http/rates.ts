@@ -1,0 +1,95 @@
+import { LRUCache } from 'lru-cache'
+import type { Caller } from '../access/caller.ts'
+import { SteleError } from '../errors.ts'
+
+/** Callers that are remembered; one that was forgotten starts afresh, which takes this many others. */
+const MOST_CALLERS = 10_000
+/** Wrong credentials that one network may send in a row, and how many more each second. */
+const GUESSES = { perSecond: 1, burst: 20 }
+
+/** How often something may happen. */
+export interface Rate {
+  readonly perSecond: number
+  readonly burst: number
+}
+
+/** A token bucket for each of many callers. Owner of who came when. */
+export class Buckets {
+  readonly #nowMs: () => number
+  readonly #callers = new LRUCache<string, { tokens: number; atMs: number }>({ max: MOST_CALLERS })
+
+  /** @param nowMs milliseconds that only go forward */
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs
+  }
+
+  /** Takes one token. @returns seconds to wait until there is one; 0 when it was taken */
+  take(caller: string, rate: Rate): number {
+    const { tokens, atMs } = this.#level(caller, rate)
+    if (tokens < 1) return (1 - tokens) / rate.perSecond
+    this.#callers.set(caller, { tokens: tokens - 1, atMs })
+    return 0
+  }
+
+  #level(caller: string, { perSecond, burst }: Rate): { tokens: number; atMs: number } {
+    const atMs = this.#nowMs()
+    const before = this.#callers.get(caller)
+    if (!before) return { tokens: burst, atMs }
+    const tokens = Math.min(burst, before.tokens + (Math.max(0, atMs - before.atMs) / 1000) * perSecond)
+    return { tokens, atMs }
+  }
+}
+
+/** Requests per second that an instance grants; 0: no limit. */
+export interface RequestLimits {
+  /** One address that sends no credentials. */
+  readonly perAddress: number
+  /** One key or person, unless the key says otherwise. */
+  readonly perKey: number
+}
+
+/** Bounds how often each caller comes, and how fast anybody can try credentials. */
+export class RequestRates {
+  readonly #limits: RequestLimits
+  readonly #requests: Buckets
+  readonly #guesses: Buckets
+
+  constructor(limits: RequestLimits, nowMs: () => number = () => performance.now()) {
+    this.#limits = limits
+    this.#requests = new Buckets(nowMs)
+    this.#guesses = new Buckets(nowMs)
+  }
+
+  /** Counts a request. @throws SteleError `rate_limited`, and then it does not count */
+  take(caller: Caller, own?: number): void {
+    const isAnonymous = caller.kind === 'anonymous'
+    const perSecond = own ?? (isAnonymous ? this.#limits.perAddress : this.#limits.perKey)
+    if (perSecond === 0) return
+    const rate = { perSecond, burst: Math.max(1, Math.ceil(perSecond * 2)) }
+    const share = isAnonymous ? networkOf(caller.share) : caller.share
+    refuse(this.#requests.take(share, rate), rate, 'requests')
+  }
+
+  /** Counts wrong credentials. @throws SteleError `rate_limited` where too many of them came */
+  countGuess(address: string): void {
+    refuse(this.#guesses.take(networkOf(address), GUESSES), GUESSES, 'failed attempts')
+  }
+}
+
+function refuse(waitSeconds: number, { perSecond, burst }: Rate, what: string): void {
+  if (waitSeconds === 0) return
+  throw new SteleError('rate_limited', `expected at most ${perSecond} ${what} per second; nothing was done`, {
+    retryAfterSeconds: Math.ceil(waitSeconds),
+    limit: burst,
+  })
+}
+
+/** Whoever has one IPv6 address has a network of 2^64 of them: the first four groups. */
+export function networkOf(address: string): string {
+  if (!address.includes(':') || address.startsWith('::ffff:')) return address
+  const [front = '', back = ''] = address.split('::')
+  const left = front === '' ? [] : front.split(':')
+  const right = back === '' ? [] : back.split(':')
+  const zeroes = Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0')
+  return [...left, ...zeroes, ...right].slice(0, 4).join(':')
+}

@@ -1,0 +1,69 @@
+import type { ErrorCode } from '../errors.ts'
+import type { Answered, OnAnswered } from './answered.ts'
+import { STATUS } from './errors.ts'
+import type { Logger } from './logger.ts'
+
+/** Lines about one error code within a second; of the rest only the number is told. */
+const LINES_PER_SECOND = 5
+const SECOND_MS = 1000
+/** It waits because it was asked to. */
+const LONG_POLL = '/logs/{log}/v1/checkpoint'
+
+interface Repeated {
+  lines: number
+  untold: number
+}
+
+/**
+ * Writes a line for every request that was refused, and for every slow one. Lines are written at once and each costs a
+ * system call, so a flood of refusals becomes a few lines and a count for each code and second.
+ *
+ * @param slowMs 0 tells of no slow ones
+ */
+export function requestLog(logger: Logger, slowMs: number): OnAnswered {
+  const seen = new Map<ErrorCode, Repeated>()
+  const startSecond = (code: ErrorCode): Repeated => {
+    const repeated = { lines: 0, untold: 0 }
+    seen.set(code, repeated)
+    setTimeout(() => {
+      seen.delete(code)
+      const { untold } = repeated
+      if (untold > 0) logger.warn({ code, refused: untold }, `refused ${untold} more requests of this kind`)
+    }, SECOND_MS).unref()
+    return repeated
+  }
+  return (answered) => {
+    const { error, route, tookMs } = answered
+    if (error) {
+      const repeated = seen.get(error.code) ?? startSecond(error.code)
+      if (repeated.lines < LINES_PER_SECOND) {
+        repeated.lines++
+        tellRefused(logger, answered, error.code)
+      } else repeated.untold++
+    } else if (slowMs > 0 && tookMs >= slowMs && route.path !== LONG_POLL) {
+      logger.warn(fieldsOf(answered), 'slow request')
+    }
+  }
+}
+
+/** What went wrong here has its stack; what a caller got wrong, or came too early for, has none worth the bytes. */
+function tellRefused(logger: Logger, answered: Answered, code: ErrorCode): void {
+  const fields = { ...fieldsOf(answered), code }
+  const { message } = answered.error!
+  const status = STATUS[code]
+  if (status === 500) logger.error({ ...fields, err: answered.error }, message)
+  else if (status > 500) logger.warn(fields, message)
+  else logger.info?.(fields, message)
+}
+
+function fieldsOf({ route, call, answer, tookMs, requestId }: Answered): object {
+  return {
+    requestId,
+    method: call.req.method,
+    route: route.path,
+    // As it came: no log need have this name.
+    ...(call.path['log'] === undefined ? {} : { log: call.path['log'].slice(0, 63) }),
+    status: answer.status,
+    tookMs: Math.round(tookMs * 10) / 10,
+  }
+}

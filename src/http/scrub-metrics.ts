@@ -1,0 +1,49 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { ScrubStatus } from '../log/scrubber.ts'
+import type { LogDirectory } from './directory.ts'
+
+const METRICS: readonly [name: string, help: string, read: (scrub: ScrubStatus) => number | undefined][] = [
+  [
+    'stele_scrub_coverage_ratio',
+    'Share of the tree that was verified in this pass.',
+    (scrub) => scrub.coverage,
+  ],
+  ['stele_scrub_findings', 'Stored things that are damaged.', (scrub) => scrub.findingCount],
+  ['stele_scrub_bytes_read_total', 'Bytes read since the log was opened.', (scrub) => scrub.bytesRead],
+  ['stele_scrub_read_errors_total', 'Reads that failed and were tried again.', (scrub) => scrub.readErrors],
+  [
+    'stele_scrub_passes_total',
+    'Passes over the whole log that came to their end.',
+    (scrub) => scrub.lastPass?.pass ?? 0,
+  ],
+  [
+    'stele_scrub_last_pass_timestamp_seconds',
+    'When the last pass came to its end.',
+    ({ lastPass }) => lastPass && lastPass.finishedAtMs / 1000,
+  ],
+  [
+    'stele_scrub_last_pass_duration_seconds',
+    'How long the last pass took.',
+    ({ lastPass }) => lastPass && (lastPass.finishedAtMs - lastPass.startedAtMs) / 1000,
+  ],
+]
+
+/** What the scrubbers say of their logs, read when Prometheus asks. */
+export function registerScrubMetrics(registry: Registry, logs: LogDirectory): void {
+  for (const [name, help, read] of METRICS) {
+    const Kind = name.endsWith('_total') ? Counter : Gauge
+    new Kind({
+      name,
+      help,
+      labelNames: ['log'],
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const { name: log, scrub } of logs.list()) {
+          const value = scrub && read(scrub)
+          if (value !== undefined) this.inc({ log }, value)
+        }
+      },
+    })
+  }
+}

@@ -1,0 +1,60 @@
+import type { HeadFile } from '../storage/head-file.ts'
+import type { LeafIndex } from '../storage/leaf-index.ts'
+import type { LogStore } from '../storage/store.ts'
+import type { LogObserver } from './observer.ts'
+import type { PoolLimits } from './pool.ts'
+import type { HeadCosigner, PublishedStore } from './publisher.ts'
+import type { HeadSigner } from './signer.ts'
+
+/** What one log can be told; `proto-docs/configuration.md` has the defaults and what they cost. */
+export interface LogOptions {
+  readonly pool: PoolLimits
+  /** Every entry becomes a leaf of its own, also when the same bytes are in the log. */
+  readonly allowDuplicates: boolean
+  /** An idle log signs its head anew after this long, so that quiet can be told from dead. */
+  readonly headIntervalMs: number
+  /** Memory for tiles that proofs read again and again. */
+  readonly cacheBytes: number
+  /** The clock: milliseconds since 1970. */
+  readonly nowMs: () => number
+}
+
+/** The durable parts of a log, opened; the log closes them. */
+export interface LogParts {
+  readonly origin: string
+  readonly store: LogStore
+  readonly headFile: HeadFile
+  readonly index: LeafIndex
+  readonly signer: HeadSigner
+  /** For a log whose heads are cosigned before readers see them. */
+  readonly witnessing?: Witnessing
+  /** Whoever counts what this log does. */
+  readonly observer?: LogObserver
+}
+
+/** Who cosigns the heads of a log, and what of that outlives a restart. */
+export interface Witnessing {
+  readonly cosigner: HeadCosigner
+  readonly store: PublishedStore
+  /** What was published when the log was closed, not verified; undefined the first time. */
+  readonly suspect: Uint8Array | undefined
+  /** How long to wait before asking again after too few cosigned. */
+  readonly retryMs: number
+}
+
+/** What a log is doing, for health and metrics. */
+export interface LogStatus {
+  /** `confirming`: with witnesses, no entries are taken until they have cosigned the head it was opened with. */
+  readonly state: 'confirming' | 'serving' | 'frozen' | 'halted' | 'closing' | 'closed'
+  /** Why it is halted. */
+  readonly reason: string | undefined
+  readonly queuedEntries: number
+  readonly queuedBytes: number
+  /** How long the oldest of them has waited for its index and for the disk. */
+  readonly oldestWaitingMs: number
+  readonly indexLag: number
+  readonly liveLeaves: number
+  readonly commits: number
+  /** Why the newest head is not published yet. */
+  readonly unpublished: string | undefined
+}

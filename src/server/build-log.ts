@@ -1,0 +1,59 @@
+import { resolve } from 'node:path'
+import { encodeHead } from '../log/head.ts'
+import { leafHash } from '../merkle/hash.ts'
+import { createHeadFile } from '../storage/head-file.ts'
+import { LevelStore } from '../storage/level.ts'
+import { concatBytes } from '../bytes/bytes.ts'
+import { EMPTY_TREE, growTree } from '../tile/grow.ts'
+import { writeNewFile } from './files.ts'
+import { generateLogKeys, headSigner } from './keys.ts'
+import { filesIn, type NewLog } from './log-files.ts'
+import { firstKey, formatLogInfo, type LogInfo } from './log-info.ts'
+import { readPrivateKeys } from './private-keys.ts'
+
+/** Makes what a log is known by, keys and `log.json`, in an empty folder. */
+export async function buildIdentity(folder: string, log: NewLog, nowMs: number): Promise<LogInfo> {
+  const files = filesIn(folder)
+  const keys = await generateLogKeys(log.origin)
+  await writeNewFile(files.checkpointKey, `${keys.checkpointKey}\n`, 0o600)
+  await writeNewFile(files.treeHeadKey, keys.treeHeadKey, 0o600)
+  const info: LogInfo = {
+    version: 2,
+    origin: log.origin,
+    verifierKey: keys.verifierKey,
+    keys: [firstKey(keys.verifierKey)],
+    rotations: [],
+    treeHeadKey: keys.treeHeadPublicKey,
+    allowDuplicates: log.allowDuplicates,
+    reads: log.reads ?? 'public',
+    heads: log.heads ?? 'open',
+    createdAt: new Date(nowMs).toISOString(),
+    ...(log.headFolder ? { headFile: resolve(log.headFolder, `${log.name}.head`) } : {}),
+  }
+  await writeNewFile(files.info, formatLogInfo(info))
+  return info
+}
+
+/** Makes the database and the head file of a log: its first entries, if there are any, and the signed head over them. */
+export async function buildStore(
+  folder: string,
+  info: LogInfo,
+  entries: readonly Uint8Array[],
+  timestampMs: number,
+): Promise<void> {
+  const files = filesIn(folder)
+  const signer = headSigner(info, await readPrivateKeys(folder, info))
+  const empty = encodeHead(await signer.sign({ size: 0, root: EMPTY_TREE.root, timestampMs }))
+  const { tree, tiles } = growTree(EMPTY_TREE, concatBytes(...entries.map(leafHash)))
+  const { size, root } = tree
+  const record =
+    size === 0 ? empty : encodeHead(await signer.sign({ size, root, timestampMs: timestampMs + 1 }))
+  const store = await LevelStore.open(files.database, { create: true })
+  try {
+    await store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record: empty } })
+    if (size > 0) await store.commit({ from: 0, entries: [...entries], tiles, head: { size, record } })
+  } finally {
+    await store.close()
+  }
+  await createHeadFile(info.headFile ?? files.head, record)
+}

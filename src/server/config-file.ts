@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs'
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml'
+import { SteleError } from '../errors.ts'
+
+/** A configuration file, with the line of each thing in it. */
+export interface ConfigFile {
+  readonly path: string
+  readonly values: Readonly<Record<string, unknown>>
+  /** What is wrong with the file as YAML, each with its place; the values are not to be used then. */
+  readonly mistakes: readonly string[]
+  /** `stele.yaml:12`, for a name at the top, or for what stands deeper under it. */
+  at(path: readonly PropertyKey[]): string
+}
+
+/**
+ * Reads a YAML file of `option: value` lines.
+ *
+ * @throws SteleError `io_error` when it cannot be read; mistakes in it are returned, to be reported with all others
+ */
+export function readConfigFile(path: string): ConfigFile {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new SteleError('io_error', `configuration: ${(error as Error).message}`, { cause: error })
+  }
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const placeOf = (offset: number): string => `${path}:${lines.linePos(offset).line}`
+  return {
+    path,
+    ...readValues(document, path, placeOf),
+    at: (steps) => placeOf(offsetOf(document, steps)),
+  }
+}
+
+function readValues(
+  document: Document,
+  path: string,
+  placeOf: (offset: number) => string,
+): Pick<ConfigFile, 'values' | 'mistakes'> {
+  const faults = [...document.errors, ...document.warnings]
+  const mistakes = faults.map(({ code, message, pos }) => `${placeOf(pos[0])}: ${inOurWords(code, message)}`)
+  if (mistakes.length > 0) return { values: {}, mistakes }
+  let value: unknown
+  try {
+    // Aliases are counted while they are followed: a file of a few lines must not become gigabytes.
+    value = document.toJS() as unknown
+  } catch (error) {
+    return { values: {}, mistakes: [`${path}: expected YAML: ${(error as Error).message}`] }
+  }
+  if (value === null || value === undefined) return { values: {}, mistakes: [] }
+  if (isMap(document.contents)) return { values: value as Record<string, unknown>, mistakes: [] }
+  return { values: {}, mistakes: [`${path}: expected a list of "option: value" lines`] }
+}
+
+function inOurWords(code: string, message: string): string {
+  if (code === 'DUPLICATE_KEY') return 'this name is there twice; which one is meant?'
+  return `expected YAML: ${message}`
+}
+
+/** Where the last name of a path stands, or the deepest thing on the way to it that is there. */
+function offsetOf(document: Document, path: readonly PropertyKey[]): number {
+  let node: unknown = document.contents
+  let offset = 0
+  for (const step of path) {
+    if (isAlias(node)) node = node.resolve(document)
+    const found = stepInto(node, step)
+    if (!found) break
+    offset = found.at?.range?.[0] ?? offset
+    node = found.node
+  }
+  return offset
+}
+
+function stepInto(node: unknown, step: PropertyKey): { at: Node | undefined; node: unknown } | undefined {
+  if (isSeq(node)) {
+    const item = node.items[Number(step)] as Node | undefined
+    return item && { at: item, node: item }
+  }
+  if (!isMap(node)) return undefined
+  const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step))
+  return pair && { at: pair.key as Node, node: pair.value }
+}

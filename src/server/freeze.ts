@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { equalBytes } from '../bytes/bytes.ts'
+import { SteleError } from '../errors.ts'
+import type { LastWords } from '../log/ending.ts'
+import type { SignedHead } from '../log/head.ts'
+import type { Log } from '../log/log.ts'
+import { openStoredLog, type LogSettings } from './open-log.ts'
+
+/** A log that has ended. */
+export interface Frozen {
+  /** The final head. */
+  readonly head: SignedHead
+  /** Whether readers will see it: not yet where too few witnesses have cosigned it. */
+  readonly published: boolean
+}
+
+/** Rounds of asking witnesses that are waited for before anything is signed. */
+const CONFIRM_ROUNDS = 3
+
+/**
+ * Freezes a log that nobody has open, after all the checks of opening it, and after its witnesses have confirmed its
+ * head. A last entry that it ended with already counts as done.
+ *
+ * @throws SteleError as `openStoredLog` and `Log.freeze`; `log_halted` where too few witnesses answer
+ */
+export async function freezeStoredLog(
+  folder: string,
+  name: string,
+  settings: LogSettings,
+  words: LastWords,
+): Promise<Frozen> {
+  const log = await openStoredLog(folder, name, settings)
+  try {
+    await settledWithin(log, settings.witnesses.timeoutMs * CONFIRM_ROUNDS)
+    return await freezeLog(log, words)
+  } finally {
+    // What is being cosigned is waited for, so that a witnessed log is published where its witnesses answer.
+    await log.close()
+  }
+}
+
+/**
+ * Freezes a log that is open: commits what was admitted, then ends it. What a running server's administration calls.
+ *
+ * @throws SteleError as `Log.freeze`
+ */
+export async function freezeLog(log: Log, words: LastWords): Promise<Frozen> {
+  const head = (await isDone(log, words)) ? log.integrated : await log.freeze(words)
+  return { head, published: log.published.timestampMs >= head.timestampMs }
+}
+
+/** A step that was cut short behind its commit is not made twice. */
+async function isDone(log: Log, { lastEntry, successor }: LastWords): Promise<boolean> {
+  const { final, size } = log.integrated
+  if (!final || lastEntry === undefined || size === 0) return false
+  if (log.published.size < size) {
+    throw new SteleError(
+      'quorum_not_met',
+      `log ${log.origin}: it is frozen, and too few witnesses have cosigned its final head yet; serve it until they have`,
+    )
+  }
+  const [entry] = await log.readEntries(size - 1, size)
+  return equalBytes(entry!, lastEntry) && final.successor === successor
+}
+
+async function settledWithin(log: Log, ms: number): Promise<void> {
+  const tooLate = new AbortController()
+  // Whatever has not settled by then is refused by whoever is asked next, with the reason.
+  await Promise.race([log.settled, sleep(ms, undefined, { signal: tooLate.signal })]).finally(() =>
+    tooLate.abort(),
+  )
+}

@@ -1,0 +1,41 @@
+import type { Logger } from 'pino'
+import type { LogMeters } from '../http/log-meters.ts'
+import type { HostEvents } from './host.ts'
+import type { MetaEvents } from './meta-events.ts'
+import { scrubReports } from './scrub-reports.ts'
+
+/** What happens to logs, told to everybody who is to know: the server's own log, the meta log, the metrics. */
+export function hostReports({
+  logger,
+  events,
+  meters,
+}: {
+  readonly logger: Logger
+  readonly events: MetaEvents
+  readonly meters: LogMeters
+}): HostEvents {
+  return {
+    opened: (name, log, tookMs) =>
+      logger.info({ log: name, origin: log.origin, treeSize: log.integrated.size, tookMs }, 'log opened'),
+    failed(name, failure) {
+      logger.error({ log: name, code: failure.code }, failure.message)
+      events.tell('log_failed', name, { code: failure.code, reason: failure.message })
+    },
+    witnessCosigned: (name, witness, tookMs) => meters.witness(name, witness, 'cosigned', tookMs),
+    witnessFailed(name, witness, { code, message }) {
+      meters.witness(name, witness, code)
+      logger.warn({ log: name, witness, code }, message)
+    },
+    publishedWithoutQuorum: (name, { code, message }) =>
+      logger.warn({ log: name, code }, `published without a quorum: ${message}`),
+    keysChanged(name, statements) {
+      logger.info({ log: name, statements: statements.length }, 'the keys of the log have changed')
+      events.tell('keys_changed', name, { statements })
+    },
+    frozen(name, { size, final }) {
+      logger.info({ log: name, treeSize: size, successor: final?.successor }, 'log frozen')
+      events.tell('log_frozen', name, { treeSize: size, ...final })
+    },
+    scrub: (name) => scrubReports(name, logger, events),
+  }
+}

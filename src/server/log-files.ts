@@ -1,0 +1,47 @@
+import { join } from 'node:path'
+import { FIRST_KEY_FILE, type LogInfo } from './log-info.ts'
+
+/** The files of one log. */
+export interface LogFiles {
+  readonly folder: string
+  readonly info: string
+  readonly database: string
+  readonly leafIndex: string
+  readonly checkpointKey: string
+  readonly treeHeadKey: string
+  readonly policy: string
+  readonly published: string
+  /** The head file, unless `log.json` names another place. */
+  readonly head: string
+  /** How far the scrubber is. */
+  readonly scrub: string
+}
+
+export interface NewLog {
+  readonly name: string
+  /** First line of its checkpoints and name of its key; nobody can change it later. */
+  readonly origin: string
+  readonly allowDuplicates: boolean
+  /** Default `public`. */
+  readonly reads?: LogInfo['reads']
+  /** Default `open`. */
+  readonly heads?: LogInfo['heads']
+  /** A folder, best on another disk, for the head file. */
+  readonly headFolder?: string
+}
+
+/** Where the files of a log in this folder are. */
+export function filesIn(folder: string): LogFiles {
+  return {
+    folder,
+    info: join(folder, 'log.json'),
+    database: join(folder, 'database'),
+    leafIndex: join(folder, 'leaf-index'),
+    checkpointKey: join(folder, FIRST_KEY_FILE),
+    treeHeadKey: join(folder, 'tree-head.pem'),
+    policy: join(folder, 'policy'),
+    published: join(folder, 'published'),
+    head: join(folder, 'head'),
+    scrub: join(folder, 'scrub'),
+  }
+}

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs'
+
+/** Files of the process itself: standard streams, libraries, timers, what listens. */
+const OWN_FILES = 64
+/** Files of one log: two databases of 64 tables and a few more each, the head file, and what an opening reads. */
+const LOG_FILES = 2 * (64 + 16) + 4
+
+/** How many files this process may open; undefined where the system does not say. */
+export function openFileLimit(limits = '/proc/self/limits'): number | undefined {
+  try {
+    const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync(limits, 'utf8')) ?? []
+    return soft === undefined ? undefined : Number(soft)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * How many connections leave the logs the files that they need: a log that cannot open one halts.
+ *
+ * @param wanted connections, as configured
+ * @param logs how many are served
+ * @param limit files that the process may open
+ * @returns at most `wanted`, at least one
+ */
+export function affordableConnections(wanted: number, logs: number, limit: number | undefined): number {
+  if (limit === undefined) return wanted
+  return Math.max(1, Math.min(wanted, limit - OWN_FILES - LOG_FILES * logs))
+}
