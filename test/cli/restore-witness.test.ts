@@ -62,7 +62,7 @@ test('a witness that saw more keeps a backup from going live, until it has caugh
   expect(refused.code).toBe(17)
   expect(refused.err).toMatch(/ends at size 300.*witness w1.*size 400/)
   rmSync(data, { recursive: true })
-  const caughtUp = await restore('--catch-up', await serveFolder(mirror))
+  const caughtUp = await restore('--not-frozen', '--catch-up', await serveFolder(mirror))
   expect([caughtUp.code, caughtUp.err]).toEqual([0, ''])
   expect(JSON.parse(caughtUp.out)).toMatchObject({ treeSize: 400, withoutWitnesses: [] })
   // It is served, its witness agrees, and it goes on.

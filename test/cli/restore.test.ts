@@ -90,7 +90,7 @@ describe('restoring', () => {
     expect((await stele(['fsck', '--data', one.to])).code).toBe(0)
   })
 
-  test('works from the URL of a mirror, which has no keys and does not know the policy', async () => {
+  test('works from the URL of a mirror, which has no keys and knows neither the policy nor whether the log ended', async () => {
     const one = await stage()
     const url = await serveFolder(one.mirror)
     const keys = [
@@ -101,11 +101,15 @@ describe('restoring', () => {
     ]
     expect(await restore(one, url, '--no-policy')).toMatchObject({ code: 33 })
     expect((await restore(one, url, ...keys)).err).toContain('--no-policy')
-    expect(await restore(one, url, ...keys, '--no-policy')).toMatchObject({ code: 0 })
+    expect((await restore(one, url, ...keys, '--no-policy')).err).toContain('--not-frozen')
+    const restored = await restore(one, url, ...keys, '--no-policy', '--not-frozen')
+    expect(restored).toMatchObject({ code: 0 })
+    // What nobody says is closed.
+    expect(JSON.parse(restored.out)).toMatchObject({ reads: 'private', frozen: false })
     // The tree head is signed anew, and not before the one that the log had signed.
-    const [restored, original] = [await headOf(one.to), await headOf(one.data)]
-    expect(restored.checkpoint).toBe(original.checkpoint)
-    expect(restored.timestampMs).toBeGreaterThan(original.timestampMs)
+    const [head, original] = [await headOf(one.to), await headOf(one.data)]
+    expect(head.checkpoint).toBe(original.checkpoint)
+    expect(head.timestampMs).toBeGreaterThan(original.timestampMs)
     expect((await stele(['fsck', '--data', one.to])).code).toBe(0)
   })
 
@@ -156,7 +160,7 @@ describe('what somebody has seen', () => {
       expect(placed(one.to)).toEqual([])
       // And with what is missing, it goes through.
       const url = await serveFolder(one.mirror)
-      const caughtUp = await restore(one, one.backup, flag, value, '--catch-up', url)
+      const caughtUp = await restore(one, one.backup, flag, value, '--catch-up', url, '--not-frozen')
       expect(caughtUp).toMatchObject({ code: 0 })
       expect(JSON.parse(caughtUp.out)).toMatchObject({ treeSize: 900 })
       expect((await stele(['fsck', '--data', one.to])).code).toBe(0)
@@ -171,7 +175,7 @@ describe('what somebody has seen', () => {
     mkdirSync(disk)
     cpSync(join(one.data, 'logs/main/head'), join(disk, 'main.head'))
     expect(await restore(one, one.backup, '--head-folder', disk)).toMatchObject({ code: 17 })
-    const catchUp = ['--catch-up', await serveFolder(one.mirror)]
+    const catchUp = ['--not-frozen', '--catch-up', await serveFolder(one.mirror)]
     expect(await restore(one, one.backup, '--head-folder', disk, ...catchUp)).toMatchObject({ code: 0 })
     expect((await stele(['fsck', '--data', one.to])).code).toBe(0)
     expect(existsSync(join(one.to, 'logs/main/head'))).toBe(false)
@@ -237,7 +241,9 @@ async function emptyBackup({ data, key }: Stage): Promise<string> {
   writeFileSync(join(to, 'checkpoint'), await signNote(text, [signer]))
   const description = { format: 'stele log backup', version: 1, name: 'main', origin, verifierKey: key }
   const savedAt = new Date().toISOString()
-  writeFileSync(join(to, 'stele-backup.json'), JSON.stringify({ ...description, policy: 'none', savedAt }))
+  const ending = { frozen: false }
+  writeFileSync(join(to, 'stele-backup.json'), JSON.stringify({ ...description, policy: 'none', ending, savedAt }))
+  cpSync(join(data, 'logs/main/log.json'), join(to, 'log.json'))
   return to
 }
 
