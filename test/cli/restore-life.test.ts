@@ -129,7 +129,10 @@ describe('a log with several keys', () => {
     const skeys = readdirSync(folder).filter((name) => name.endsWith('.skey'))
     const flags = [
       ...skeys.flatMap((name) => ['--skey', join(folder, name)]),
-      ...['--tree-head-key', join(folder, 'tree-head.pem'), '--no-policy', '--not-frozen'],
+      '--tree-head-key',
+      join(folder, 'tree-head.pem'),
+      '--no-policy',
+      '--not-frozen',
     ]
     const url = await serveFolder(place('mirror'))
     const ran = await restore(url, '--log-json', join(folder, 'log.json'), ...flags)

@@ -242,7 +242,10 @@ async function emptyBackup({ data, key }: Stage): Promise<string> {
   const description = { format: 'stele log backup', version: 1, name: 'main', origin, verifierKey: key }
   const savedAt = new Date().toISOString()
   const ending = { frozen: false }
-  writeFileSync(join(to, 'stele-backup.json'), JSON.stringify({ ...description, policy: 'none', ending, savedAt }))
+  writeFileSync(
+    join(to, 'stele-backup.json'),
+    JSON.stringify({ ...description, policy: 'none', ending, savedAt }),
+  )
   cpSync(join(data, 'logs/main/log.json'), join(to, 'log.json'))
   return to
 }

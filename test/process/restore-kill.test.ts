@@ -63,7 +63,7 @@ test(
     await initDataFolder(data)
     const tally = { killed: 0, whole: 0 }
     for (let round = 0; round < ROUNDS; round++) {
-      if ((await killedRestore(data, backup, random.between(0, 2500))) === 'killed') tally.killed++
+      if ((await killedRestore(data, backup, random.between(0, 800))) === 'killed') tally.killed++
       const names = await listLogs(data)
       if (names.length === 0) continue
       expect(names).toEqual(['main'])
