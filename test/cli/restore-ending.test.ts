@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { EndingState } from '../../src/cli/backup/description.ts'
-import { readEndingState } from '../../src/cli/backup/ending-state.ts'
+import { readEnd, readEndingState } from '../../src/cli/backup/ending-state.ts'
 import { restoredEnding, type EndingOptions } from '../../src/cli/restore/ending.ts'
 import type { FinalMark } from '../../src/log/head.ts'
 import { testFolder } from '../support/folder.ts'
@@ -78,6 +78,17 @@ describe('what a server says of it', () => {
     ['failed', {}, undefined],
   ])('%s %j', async (state, more, expected) => {
     expect(await asked(list({ state, ...more }))).toEqual(expected)
+  })
+
+  test('is taken from a copy only where it says that the log has ended', async () => {
+    const origin = 'log.example/main'
+    for (const [state, expected] of [
+      ['serving', undefined],
+      ['frozen', ENDED],
+    ] as const) {
+      const url = await server(JSON.stringify(list({ state })))
+      expect(await readEnd(`${url}/logs/main`, origin, {})).toEqual(expected)
+    }
   })
 
   test('of another log, or in words that nobody understands, is nothing', async () => {

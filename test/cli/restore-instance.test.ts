@@ -122,6 +122,27 @@ test('all of an instance is saved while it is served, and restored: logs, keys, 
   await again.close()
 })
 
+test('a private log is taken from its server with a key, which no other copy is shown unless a flag says so', async () => {
+  const data = await made()
+  const instance = await served(data)
+  await append(instance, 'secret', 20)
+  writeFileSync(place('key'), await instance.key('reader'))
+  const env = { STELE_API_KEY: readFileSync(place('key'), 'utf8') }
+  const folder = join(data, 'logs/secret')
+  const from = [
+    '--from',
+    `${instance.url}/logs/secret`,
+    '--log-json',
+    join(folder, 'log.json'),
+    '--no-policy',
+  ]
+  const keys = ['--skey', join(folder, 'log.skey'), '--tree-head-key', join(folder, 'tree-head.pem')]
+  const args = ['restore', 'secret', '--data', place('restored'), ...from, ...keys, '--not-frozen', '--json']
+  expect((await stele(args, { env })).code).toBe(4)
+  const restored = await stele([...args, '--api-key-file', place('key')])
+  expect([restored.code, JSON.parse(restored.out)]).toMatchObject([0, { treeSize: 20, reads: 'private' }])
+})
+
 test('a restore of everything that was cut short goes on, and never overwrites', async () => {
   const data = await made()
   await (await served(data)).close()

@@ -250,6 +250,15 @@ describe('a frozen log', () => {
     await expectFrozen(place('restored'), {})
   })
 
+  test('cannot be made to go on by a copy that says so', async () => {
+    const folder = await dataFolder()
+    const { url } = await serve(folder)
+    const logs = join(folder.data, 'logs/main')
+    const keys = ['--skey', join(logs, 'log.skey'), '--tree-head-key', join(logs, 'tree-head.pem')]
+    const { code, err } = await restore(url, ...keys, '--no-policy')
+    expect([code, err]).toEqual([2, expect.stringContaining('--not-frozen')])
+  })
+
   test('says so over HTTP, and a restore straight from its server believes it', async () => {
     const folder = await frozen()
     const { url } = await serve(folder)

@@ -46,6 +46,21 @@ export async function readEndingState(
   }
 }
 
+/**
+ * Asks a copy of a log, which need not be its operator's own, whether the log has ended. Only that it has is taken from
+ * it: whoever says that it has not could make a frozen log take entries.
+ *
+ * @throws SteleError `unreachable`
+ */
+export async function readEnd(
+  url: string,
+  origin: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<EndingState | undefined> {
+  const state = await readEndingState(url, origin, headers)
+  return state?.frozen ? state : undefined
+}
+
 function ended(path: string): string {
   return path.endsWith('/') ? path : `${path}/`
 }

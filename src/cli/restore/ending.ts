@@ -19,8 +19,8 @@ export interface EndingWitness {
 
 /**
  * Decides whether the restored log has ended. Whoever says that it has is believed, since a log that has ended never takes
- * an entry again. That it has not is believed of the source, at the moment it was saved, or of the operator; where
- * neither says so, it is not guessed.
+ * an entry again. That it has not is believed of a backup, as of its moment, or of the operator; where neither says so, it
+ * is not guessed.
  *
  * @param source what is restored, and what it says
  * @param others whoever else knows something

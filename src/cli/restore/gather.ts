@@ -5,7 +5,7 @@ import { decodeHead, type SignedHead } from '../../log/head.ts'
 import type { LogIdentity } from '../../note/checkpoint.ts'
 import { openHeadFile } from '../../storage/head-file.ts'
 import { PATIENCE_MS } from '../context.ts'
-import { readEndingState } from '../backup/ending-state.ts'
+import { readEnd } from '../backup/ending-state.ts'
 import { openMirror, type Headers } from './ask-witnesses.ts'
 import type { EndingWitness } from './ending.ts'
 import { openSeen, type SeenHead } from './seen.ts'
@@ -51,14 +51,14 @@ export async function gatherSeen(
   }
   const all = heads.map(({ source, head }) => openSeen(source, head.checkpoint, log))
   for (const path of seen) all.push(openSeen(path, await readNote(path), log))
-  const endings = heads.flatMap(({ source, head: { final } }) => {
+  const endings: EndingWitness[] = heads.flatMap(({ source, head: { final } }) => {
     return final ? [{ source, ending: { frozen: true as const, ...final } }] : []
   })
   for (const url of mirror) {
     const { files, note } = await openMirror(url, PATIENCE_MS, headers)
     all.push(openSeen(url, note, log, files))
-    const ending = await readEndingState(url, log.origin, headers)
-    if (ending?.frozen) endings.push({ source: url, ending })
+    const ending = await readEnd(url, log.origin, headers)
+    if (ending) endings.push({ source: url, ending })
   }
   return { seen: all, signedAtMs: heads.map(({ head }) => head.timestampMs), endings }
 }

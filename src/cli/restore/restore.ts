@@ -8,7 +8,7 @@ import { readTextFile } from '../../server/files.ts'
 import type { LogInfo } from '../../server/log-info.ts'
 import { restoreLog } from '../../server/restored-log.ts'
 import { BACKUP_FILES, type EndingState } from '../backup/description.ts'
-import { readEndingState } from '../backup/ending-state.ts'
+import { readEnd } from '../backup/ending-state.ts'
 import { withCheckpoint } from '../backup/pinned-head.ts'
 import { PATIENCE_MS } from '../context.ts'
 import type { Terminal } from '../output/terminal.ts'
@@ -148,8 +148,8 @@ async function targetOf(
   const { size } = backup.head
   // Either way round the smaller one must be a prefix of the larger.
   await new Comparison(log, backup, evidence).compare(seen)
-  const later = await readEndingState(catchUp, log.origin, headers)
-  if (seen.head.size <= size) return { ...base, ending: later?.frozen ? later : ending }
+  const later = await readEnd(catchUp, log.origin, headers)
+  if (seen.head.size <= size) return { ...base, ending: later ?? ending }
   return {
     name: `${name} with ${catchUp}`,
     files: new CatchUpFiles(files, size, more.files, more.note),

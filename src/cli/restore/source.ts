@@ -12,7 +12,7 @@ import {
   type BackupDescription,
   type EndingState,
 } from '../backup/description.ts'
-import { readEndingState } from '../backup/ending-state.ts'
+import { readEnd } from '../backup/ending-state.ts'
 import { PATIENCE_MS } from '../context.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import type { Headers } from './ask-witnesses.ts'
@@ -66,7 +66,7 @@ function urlSource(url: string, headers: Headers): RestoreSource {
     name: url,
     files: new HttpFiles(url, { headers }, { deadlineMs: PATIENCE_MS }),
     description: undefined,
-    ending: (origin) => readEndingState(url, origin, headers),
+    ending: (origin) => readEnd(url, origin, headers),
     beside: async () => undefined,
     key: async () => undefined,
     close: async () => {},
