@@ -120,6 +120,21 @@ describe('a log with several keys', () => {
     expect((await stele(['fsck', '--data', place('restored')])).code).toBe(0)
   })
 
+  test('whose keys changed while it was saved, between checkpoint and tree head, is signed by those of today', async () => {
+    const { data } = await dataFolder()
+    await opened(data, ['a'])
+    await backup(data, '--to', place('before'))
+    await addKey(data, 'main', 'ed25519')
+    await opened(data)
+    await backup(data, '--to', place('backup'))
+    cpSync(join(place('before'), 'checkpoint'), join(place('backup'), 'checkpoint'))
+    const ran = await restore(place('backup'))
+    expect([ran.code, ran.out === '']).toEqual([0, false])
+    const head = await headOf(place('restored'))
+    expect(linesOf(head)).toBe(2)
+    expect(head.timestampMs).toBeGreaterThan((await headOf(data)).timestampMs)
+  })
+
   test('is restored from a copy that has no tree head: all keys of today sign the same tree again', async () => {
     const { data } = await dataFolder()
     await opened(data, ['a'])
