@@ -89,6 +89,16 @@ export class Context {
   }
 
   /**
+   * What requests to copies of a log carry, which may be anybody's: credentials only if a flag of this very command
+   * names them. Those of the environment are for the operator's own server.
+   *
+   * @throws SteleError `io_error`
+   */
+  async headersForCopies(): Promise<Readonly<Record<string, string>>> {
+    return this.#options.apiKeyFile === undefined ? {} : this.headers()
+  }
+
+  /**
    * The key that the log of a URL is believed by: the one given, or for a log on this machine the one of its data
    * folder. Never one that the log itself announces.
    *

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../errors.ts'
 
 /** Everything that was asked for was done, and everything that was to be checked was checked and holds. */
 export const EXIT_OK = 0
-/** `fsck` could look at everything and found damage. */
+/** `fsck` could look at everything and found damage; `repair` left some. */
 export const EXIT_DAMAGED = 1
 /** `verify`: the proof is of another entry. No error code of the library stands for it, so it has a number of its own. */
 export const EXIT_WRONG_ENTRY = 15

@@ -4,6 +4,7 @@ import type { Actions } from './action.ts'
 import { accessCommand } from './commands/access.ts'
 import { addCommand } from './commands/add.ts'
 import { auditCommand } from './commands/audit.ts'
+import { backupCommand } from './commands/backup.ts'
 import { benchCommand } from './commands/bench.ts'
 import { checkpointCommand } from './commands/checkpoint.ts'
 import { configCommand } from './commands/config.ts'
@@ -21,6 +22,8 @@ import { monitorCommand } from './commands/monitor.ts'
 import { pocCommand } from './commands/poc.ts'
 import { policyCommand } from './commands/policy.ts'
 import { proveCommand } from './commands/prove.ts'
+import { repairCommand } from './commands/repair.ts'
+import { restoreCommand } from './commands/restore.ts'
 import { serveCommand } from './commands/serve.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
@@ -66,6 +69,9 @@ export function createProgram(actions: Actions, io: Io): Command {
     consistencyCommand,
     fsckCommand,
     exportCommand,
+    backupCommand,
+    restoreCommand,
+    repairCommand,
     auditCommand,
     monitorCommand,
     policyCommand,

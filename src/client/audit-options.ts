@@ -1,6 +1,6 @@
 import type { Hash } from '../merkle/hash.ts'
 import type { VerifierKey } from '../note/note.ts'
-import type { Tree } from '../tile/grow.ts'
+import type { FullTile, Tree } from '../tile/grow.ts'
 
 /** How far an audit has come. */
 export interface AuditProgress {
@@ -10,6 +10,15 @@ export interface AuditProgress {
   readonly size: number
   /** What those entries make: handed in as `from`, an audit goes on there. The head speaks for it only at the end. */
   readonly tree: Tree
+}
+
+/** Entries that were read and compared with the tiles above them. The signed head speaks for them only at the end. */
+export interface AuditedStretch {
+  /** Index of the first one. */
+  readonly from: number
+  readonly entries: readonly Uint8Array[]
+  /** The tiles that became full with them. */
+  readonly tiles: readonly FullTile[]
 }
 
 /** How to audit, and against whose signature. */
@@ -22,6 +31,8 @@ export interface AuditOptions {
   readonly partialTiles?: 'stored' | 'derived' | undefined
   /** Told after every bundle; throwing in it ends the audit. */
   readonly onProgress?: ((progress: AuditProgress) => void) | undefined
+  /** Handed every stretch in order, and waited for; throwing in it ends the audit. */
+  readonly onStretch?: ((stretch: AuditedStretch) => Promise<void>) | undefined
   /**
    * Another implementation's look at every full level-0 tile; throws if it gets another root.
    *

@@ -95,7 +95,7 @@ export class AuditWalk {
       (await this.#checkLeaves(index, width, leaves, tile)) ?? this.#checkAuditedBefore(index, leaves)
     if (finding) return finding
     if (width === TILE_WIDTH) await this.#askSecondOpinion(index, leaves)
-    return this.#grow(leaves.subarray((this.#tree.size - index * TILE_WIDTH) * HASH_BYTES))
+    return this.#grow(bundle, leaves, this.#tree.size - index * TILE_WIDTH)
   }
 
   async #checkLeaves(
@@ -133,14 +133,17 @@ export class AuditWalk {
     )
   }
 
-  async #grow(leaves: Uint8Array): Promise<AuditFinding | undefined> {
-    const { tree, tiles } = growTree(this.#tree, leaves)
+  /** @param known leaves at the beginning of the bundle that the tree has already */
+  async #grow(bundle: Uint8Array, leaves: Uint8Array, known: number): Promise<AuditFinding | undefined> {
+    const from = this.#tree.size
+    const { tree, tiles } = growTree(this.#tree, leaves.subarray(known * HASH_BYTES))
     this.#tree = tree
     for (const { level, index, hashes } of tiles) {
       // Level 0 was compared with the entries already, position by position.
       const finding = level > 0 ? await this.#checkTile(level, index, hashes) : undefined
       if (finding) return finding
     }
+    await this.#options.onStretch?.({ from, entries: decodeBundle(bundle).slice(known), tiles })
     return undefined
   }
 

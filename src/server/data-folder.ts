@@ -157,7 +157,7 @@ export function headFilePath(folder: string, name: string, info: LogInfo): strin
   return info.headFile ?? logFiles(folder, name).head
 }
 
-/** @throws SteleError `usage` */
+/** @throws SteleError `usage` for what can be no log's name */
 export function checkLogName(name: string): void {
   if (LOG_NAME.test(name)) return
   throw new SteleError(
@@ -176,6 +176,7 @@ function parseJson(text: string, path: string): unknown {
   }
 }
 
-function json(value: unknown): string {
+/** A value as the text of a file. */
+export function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`
 }

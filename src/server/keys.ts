@@ -62,6 +62,22 @@ export interface PrivateKeys {
 }
 
 /**
+ * The keys of a log out of the private ones alone.
+ *
+ * @param checkpointKey Ed25519, Go's note format
+ * @param treeHeadKey P-256, PKCS #8 in PEM
+ * @throws SteleError `malformed`; the message never repeats any of the secret
+ */
+export function logKeysOf(checkpointKey: string, treeHeadKey: string): LogKeys {
+  return {
+    checkpointKey,
+    treeHeadKey,
+    verifierKey: formatVerifierKey(parseSigningKey(checkpointKey).verifier),
+    treeHeadPublicKey: toBase64(treeHeadSigner(pkcs8Of(treeHeadKey)).spki),
+  }
+}
+
+/**
  * Checks that private keys belong to the public ones that a log was announced with.
  *
  * @param where names the log in error messages
@@ -153,6 +169,11 @@ export function headVerifier({ origin, keys, treeHeadKey }: PublicKeys): (head: 
     }
     verifyTreeHead({ ...head, signature: head.treeHeadSignature })
   }
+}
+
+/** The public half of a tree head key, SubjectPublicKeyInfo in DER. @throws SteleError `malformed` */
+export function treeHeadKeyOf(pem: string): Uint8Array {
+  return treeHeadSigner(pkcs8Of(pem)).spki
 }
 
 function pkcs8Of(pem: string): Uint8Array {

@@ -6,11 +6,13 @@ import { hasCode, SteleError, invariant } from '../errors.ts'
 import { levelError, openLevel } from './level-open.ts'
 import { setAside } from './set-aside.ts'
 import {
+  checkRepair,
   checkStep,
   type Commit,
   type FullTileId,
   type Inspected,
   type LogStore,
+  type Repair,
   type StoredHead,
   type StoredId,
 } from './store.ts'
@@ -58,9 +60,13 @@ export class LevelStore implements LogStore {
    *
    * @param folder LevelDB's own folder
    * @param create true only when a log is being made: serving never creates anything
+   * @param withGaps true only to repair it: entries may be missing near its end
    * @throws SteleError `locked`, `not_initialised`, `corrupt`, `io_error`
    */
-  static async open(folder: string, { create = false }: { create?: boolean } = {}): Promise<LevelStore> {
+  static async open(
+    folder: string,
+    { create = false, withGaps = false }: { create?: boolean; withGaps?: boolean } = {},
+  ): Promise<LevelStore> {
     const kept = create || !existsSync(join(folder, 'CURRENT')) ? undefined : await setAside(folder)
     const db = await openLevel(folder, create).catch(async (error: unknown) => {
       // Another process has it open, and has kept what was there before it opened it.
@@ -69,7 +75,7 @@ export class LevelStore implements LogStore {
     })
     try {
       const head = await newestHead(db, folder)
-      if (head) await checkTail(db, head.size)
+      if (head && !withGaps) await checkTail(db, head.size)
       return new LevelStore(db, head?.size ?? -1)
     } catch (error) {
       await db.close()
@@ -93,23 +99,49 @@ export class LevelStore implements LogStore {
     try {
       await this.#write(step)
     } catch (error) {
-      // LevelDB refuses every later write after a failed one, and nobody knows what this one left behind.
-      this.#failure = new SteleError(
-        'outcome_unknown',
-        `writing to ${this.#db.location} failed: ${(error as Error).message}`,
-        {
-          cause: error,
-        },
-      )
-      throw this.#failure
+      throw this.#failed(error)
     } finally {
       this.#committing = false
     }
     this.#size = step.head.size
   }
 
+  /** LevelDB refuses every later write after a failed one, and nobody knows what this one left behind. */
+  #failed(error: unknown): SteleError {
+    const message = `writing to ${this.#db.location} failed: ${(error as Error).message}`
+    this.#failure = new SteleError('outcome_unknown', message, { cause: error })
+    return this.#failure
+  }
+
+  async repair(repair: Repair): Promise<void> {
+    if (this.#failure) throw this.#failure
+    checkRepair(repair, this.#size)
+    const batch = this.#db.batch()
+    for (const { index, entry } of repair.entries) batch.put(keyOf(index, ENTRY), entry)
+    for (const tile of repair.tiles) batch.put(keyOf(lastLeaf(tile), FIRST_TILE + tile.level), tile.hashes)
+    try {
+      await batch.write({ sync: true })
+    } catch (error) {
+      throw this.#failed(error)
+    }
+  }
+
+  /**
+   * Writes a stretch of a log that is being restored, synced, under no head: until one is committed on top of it this
+   * is nobody's log, and opening it is refused. For a store that was just created.
+   *
+   * @throws SteleError `stale_size` unless the stretch begins where the one before it ended; `io_error`
+   */
+  async load({ from, entries, tiles }: Omit<Commit, 'head'>): Promise<void> {
+    if (from !== Math.max(this.#size, 0)) {
+      throw new SteleError('stale_size', `load: begins at ${from}, the store ends at ${this.#size}`)
+    }
+    await this.#reading(this.#write({ from, entries, tiles }))
+    this.#size = from + entries.length
+  }
+
   /** The chained form of a batch is measured at four times the array form. */
-  async #write({ from, entries, tiles, head }: Commit): Promise<void> {
+  async #write({ from, entries, tiles, head }: Omit<Commit, 'head'> & Partial<Commit>): Promise<void> {
     const batch = this.#db.batch()
     const keys = Buffer.allocUnsafe((entries.length + tiles.length + 1) * KEY_BYTES)
     let at = 0
@@ -119,7 +151,7 @@ export class LevelStore implements LogStore {
     for (const tile of tiles) {
       batch.put(key(lastLeaf(tile), FIRST_TILE + tile.level), tile.hashes)
     }
-    batch.put(key(head.size, HEAD), head.record)
+    if (head) batch.put(key(head.size, HEAD), head.record)
     await batch.write({ sync: true })
   }
 

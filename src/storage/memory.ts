@@ -1,11 +1,13 @@
 import { SteleError, invariant } from '../errors.ts'
 import { equalBytes } from '../bytes/bytes.ts'
 import {
+  checkRepair,
   checkStep,
   type Commit,
   type FullTileId,
   type Inspected,
   type LogStore,
+  type Repair,
   type StoredHead,
   type StoredId,
 } from './store.ts'
@@ -54,6 +56,13 @@ export class MemoryStore implements LogStore {
   async readTiles(tiles: readonly FullTileId[]): Promise<(Uint8Array | undefined)[]> {
     this.#checkOpen()
     return tiles.map(({ level, index }) => this.#tiles.get(`${level}/${index}`))
+  }
+
+  async repair(repair: Repair): Promise<void> {
+    this.#checkOpen()
+    checkRepair(repair, this.#head?.size ?? 0)
+    for (const { index, entry } of repair.entries) this.#entries[index] = entry.slice()
+    for (const { level, index, hashes } of repair.tiles) this.#tiles.set(`${level}/${index}`, hashes.slice())
   }
 
   /** Of the heads only the newest is kept. */

@@ -1,4 +1,7 @@
+import { equalBytes } from '../bytes/bytes.ts'
 import { SteleError, invariant } from '../errors.ts'
+import { leafHash, type Hash } from '../merkle/hash.ts'
+import { TileHashes } from '../tile/hashes.ts'
 import type { FullTile } from '../tile/grow.ts'
 
 /** The newest head of a log as storage keeps it: opaque bytes, filed under the tree size they speak of. */
@@ -25,6 +28,26 @@ export interface FullTileId {
   readonly index: number
 }
 
+/** An entry as it was committed, and the hash that the signed tree has for it. */
+export interface EntryRepair {
+  readonly index: number
+  readonly entry: Uint8Array
+  readonly leafHash: Hash
+}
+
+/** A full tile as it was committed, and the hash that the signed tree has for it one level up. */
+export interface TileRepair extends FullTileId {
+  /** 8,192 bytes. */
+  readonly hashes: Uint8Array
+  readonly root: Hash
+}
+
+/** What is put back where the disk has lost or changed it. */
+export interface Repair {
+  readonly entries: readonly EntryRepair[]
+  readonly tiles: readonly TileRepair[]
+}
+
 /** The place of anything that is stored. */
 export type StoredId =
   | { readonly kind: 'entry'; readonly index: number }
@@ -40,7 +63,7 @@ export type Inspected = Uint8Array | undefined | SteleError
  *
  * What every implementation guarantees, and `test/storage/contract.ts` checks:
  * - a commit is atomic: after any crash either all of it is there or nothing;
- * - what was committed never changes, and the size never goes back;
+ * - what was committed never changes, and the size never goes back; `repair` puts back what rot has changed;
  * - reads see committed states only, and never wait for a commit.
  *
  * What a caller may not assume: that a rejected commit left nothing behind (see `commit`), or that what is
@@ -68,6 +91,18 @@ export interface LogStore {
   readTiles(tiles: readonly FullTileId[]): Promise<(Uint8Array | undefined)[]>
 
   /**
+   * Writes entries and full tiles again that were committed before, because what is read of them is not what was
+   * written. The caller has the hashes from the signed head; bytes that do not make them are a mistake and change
+   * nothing. Heads and the size stay as they are, and commits may go on meanwhile.
+   *
+   * Atomic and durable once it resolves. A write that fails is treated as by `commit`.
+   *
+   * @throws SteleError `out_of_range` for anything that was not committed; `internal` for bytes that do not make their
+   *   hash; after both nothing was written
+   */
+  repair(repair: Repair): Promise<void>
+
+  /**
    * What is stored in each of these places, for whoever checks it: read past the caches, and each on its own, so that
    * one that cannot be read does not hide the others.
    *
@@ -93,4 +128,26 @@ export function checkStep(step: Commit, size: number): void {
     throw new SteleError('stale_size', `commit: grows from size ${step.from}, the store is at ${expected}`)
   }
   invariant(step.head.size === step.from + step.entries.length, 'a head covers exactly what is committed')
+}
+
+/**
+ * What is true of every repair, whatever keeps it.
+ *
+ * @param size the committed size
+ */
+export function checkRepair({ entries, tiles }: Repair, size: number): void {
+  for (const { index, entry, leafHash: expected } of entries) {
+    if (index >= size) throw beyond(`entry ${index}`, size)
+    invariant(equalBytes(leafHash(entry), expected), `entry ${index} is repaired with other bytes`)
+  }
+  for (const { level, index, hashes, root } of tiles) {
+    if ((index + 1) * 256 ** (level + 1) > size) throw beyond(`tile ${level}/${index}`, size)
+    const tile = new TileHashes(hashes)
+    const isRight = tile.width === 256 && equalBytes(tile.node(8, 0), root)
+    invariant(isRight, `tile ${level}/${index} is repaired with other hashes`)
+  }
+}
+
+function beyond(what: string, size: number): SteleError {
+  return new SteleError('out_of_range', `repair: ${what} is not within the committed size ${size}`)
 }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Commit, LogStore } from '../../src/storage/store.ts'
+import { leafHash, type Hash } from '../../src/merkle/hash.ts'
+import type { Commit, LogStore, Repair } from '../../src/storage/store.ts'
+import { TileHashes } from '../../src/tile/hashes.ts'
 
 export interface StoreFixture {
   /** A store without any commit. */
@@ -27,6 +29,16 @@ export function step(from: number, to: number, headOf = `head ${to}`): Commit {
     tiles.push({ level: 0, index, hashes: new Uint8Array(8192).fill(index + 1) })
   }
   return { from, entries: entries(from, to), tiles, head: { size: to, record: record(headOf) } }
+}
+
+/** Entries by index, and a level-0 tile of made-up hashes, with the hashes that they make. */
+function repairOf(texts: Record<number, string>, tile?: number): Repair {
+  const repaired = Object.entries(texts).map(([index, text]) => {
+    return { index: Number(index), entry: record(text), leafHash: leafHash(record(text)) }
+  })
+  const hashes = new Uint8Array(8192).fill(77)
+  const root: Hash = new TileHashes(hashes).node(8, 0)
+  return { entries: repaired, tiles: tile === undefined ? [] : [{ level: 0, index: tile, hashes, root }] }
 }
 
 /** What every store promises. */
@@ -130,6 +142,51 @@ export function storeContract(name: string, fixture: () => StoreFixture): void {
       await store.commit(step(0, 20))
       await expect(store.readEntries(10, 25)).rejects.toThrow(/entry 20 /)
       await expect(store.readEntries(30, 31)).rejects.toMatchObject({ code: 'corrupt' })
+      await store.close()
+    })
+
+    test('what is put back is read back, the head and all else stay, and commits go on', async () => {
+      const { store, again } = await make()
+      await store.commit(step(0, 600))
+      // Other bytes than were committed, so that it shows that they were written.
+      await store.repair(repairOf({ 3: 'three', 599: 'last' }, 1))
+      await store.commit(step(600, 601))
+      const reopened = await again(store)
+      expect(await headText(reopened)).toEqual([601, 'head 601'])
+      const expected = texts(entries(0, 601))
+      expected[3] = 'three'
+      expected[599] = 'last'
+      expect(texts(await reopened.readEntries(0, 601))).toEqual(expected)
+      const [first, second] = await reopened.readTiles([0, 1].map((index) => ({ level: 0, index })))
+      expect([first?.[0], second?.[0]]).toEqual([1, 77])
+      await reopened.close()
+    })
+
+    test('nothing is put where nothing was committed, and a refused repair changes nothing', async () => {
+      const { store } = await make()
+      await store.commit(step(0, 500))
+      for (const repair of [repairOf({ 0: 'zero', 500: 'beyond' }), repairOf({ 0: 'zero' }, 1)])
+        await expect(store.repair(repair)).rejects.toMatchObject({ code: 'out_of_range' })
+      expect(texts(await store.readEntries(0, 500))).toEqual(texts(entries(0, 500)))
+      expect(store.failure).toBeUndefined()
+      await store.close()
+    })
+
+    test('bytes that do not make their hash are never put back', async () => {
+      const { store } = await make()
+      await store.commit(step(0, 600))
+      const { entries: right, tiles } = repairOf({ 3: 'three' }, 1)
+      const other = leafHash(record('four'))
+      const wrong: Repair[] = [
+        { entries: [{ ...right[0]!, leafHash: other }], tiles: [] },
+        { entries: [], tiles: [{ ...tiles[0]!, root: other }] },
+        { entries: [], tiles: [{ ...tiles[0]!, hashes: tiles[0]!.hashes.subarray(32) }] },
+      ]
+      for (const repair of wrong) {
+        await expect(store.repair(repair)).rejects.toMatchObject({ code: 'internal' })
+        expect(texts(await store.readEntries(3, 4))).toEqual(texts(entries(3, 4)))
+        expect((await store.readTiles([{ level: 0, index: 1 }]))[0]?.[0]).toBe(2)
+      }
       await store.close()
     })
 

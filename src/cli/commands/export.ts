@@ -8,6 +8,7 @@ import type { VerifierKey } from '../../note/note.ts'
 import type { Actions } from '../action.ts'
 import { PATIENCE_MS, type Context } from '../context.ts'
 import { exportLog } from '../export/exporter.ts'
+import { FolderTarget } from '../export/target.ts'
 import { examples } from '../help.ts'
 import { counted, formatCount } from '../output/units.ts'
 
@@ -39,7 +40,7 @@ ${examples(
 interface Source {
   readonly files: LogFiles
   readonly origin: string
-  readonly verifierKey: VerifierKey
+  readonly verifierKeys: readonly VerifierKey[]
   close(): Promise<void>
 }
 
@@ -52,7 +53,11 @@ async function exportTo(context: Context, options: ExportCommandOptions, folder:
   const bar = terminal.progress('files')
   try {
     const onProgress = (done: number, total: number): void => bar.at(done, '', total)
-    const { checkpoint, written, kept } = await exportLog({ ...source, folder, onProgress })
+    const { checkpoint, written, kept } = await exportLog({
+      ...source,
+      target: new FolderTarget(folder),
+      onProgress,
+    })
     bar.end()
     await terminal.result(
       {
@@ -77,11 +82,15 @@ async function openSource(context: Context, { log, origin }: ExportCommandOption
   if (explicitUrl !== undefined) {
     const { HttpFiles } = await import('../../client/http-files.ts')
     const verifierKey = await context.keyFor(explicitUrl)
-    const files = new HttpFiles(explicitUrl, {}, { deadlineMs: PATIENCE_MS })
-    return { files, origin: origin ?? verifierKey.name, verifierKey, close: async () => {} }
+    const files = new HttpFiles(
+      explicitUrl,
+      { headers: await context.headers() },
+      { deadlineMs: PATIENCE_MS },
+    )
+    return { files, origin: origin ?? verifierKey.name, verifierKeys: [verifierKey], close: async () => {} }
   }
   const { StoredLog } = await import('../files/stored-log.ts')
   const stored = await StoredLog.open(context.data, log)
-  const { files, info, verifier } = stored
-  return { files, origin: info.origin, verifierKey: verifier, close: () => stored.close() }
+  const { files, info, everyVerifier } = stored
+  return { files, origin: info.origin, verifierKeys: everyVerifier, close: () => stored.close() }
 }

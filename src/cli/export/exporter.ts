@@ -1,36 +1,45 @@
-import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { equalBytes } from '../../bytes/bytes.ts'
 import { readEntries, VerifiedTiles, type LogFiles, type VerifierKey } from '../../client/index.ts'
 import { inOrder } from '../../client/ordered.ts'
+import { decodeUtf8 } from '../../bytes/text.ts'
 import { hasCode, SteleError } from '../../errors.ts'
 import { HASH_BYTES, hashLeafInto } from '../../merkle/hash.ts'
-import { openCheckpoint, type Checkpoint } from '../../note/checkpoint.ts'
+import { openCheckpoint, type Checkpoint, type LogIdentity } from '../../note/checkpoint.ts'
 import { decodeBundle, encodeBundle } from '../../tile/bundle.ts'
 import { tilesAt } from '../../tile/layout.ts'
 import { formatBundlePath, formatTilePath, type TileId } from '../../tile/path.ts'
 import { rootAt } from '../../tile/prove.ts'
-import { DurableFiles } from '../files/durable.ts'
-import { FolderFiles } from '../files/folder-files.ts'
+import type { ExportTarget } from './target.ts'
 
 const FULL = 256
 const AT_A_TIME = 8
 
-/** From where, by whose key, to where. */
+/** From where, by whose keys, to where. */
 export interface ExportOptions {
   readonly files: LogFiles
   readonly origin: string
-  readonly verifierKey: VerifierKey
-  readonly folder: string
+  /** All that ever signed for the log. */
+  readonly verifierKeys: readonly VerifierKey[]
+  readonly target: ExportTarget
+  /** Files that go with it, in the target before the checkpoint is. */
+  readonly beside?: readonly FileBeside[]
   readonly onProgress: (done: number, total: number) => void
+}
+
+/** A file that is not the log's own, such as a description. */
+export interface FileBeside {
+  readonly path: string
+  readonly bytes: string | Uint8Array
+  /** Permissions, if not those of any file. */
+  readonly mode?: number
 }
 
 /** What an export did. */
 export interface Exported {
   readonly checkpoint: Checkpoint
-  /** Files that were written, the checkpoint not counted. */
+  /** Tiles and bundles that were written, and their bytes. */
   readonly written: number
+  readonly bytes: number
   /** Files of an earlier export that were kept. */
   readonly kept: number
 }
@@ -44,42 +53,46 @@ export interface Exported {
  *   `VerifiedTiles`; `io_error`
  */
 export async function exportLog(options: ExportOptions): Promise<Exported> {
-  const { files, origin, verifierKey, folder } = options
-  const log = { origin, verifiers: [verifierKey] }
+  const { files, origin, verifierKeys, target, beside = [] } = options
+  const log = { origin, verifiers: verifierKeys }
   const note = await files.checkpoint()
   const { checkpoint } = openCheckpoint(note, log)
-  const before = await earlierCheckpoint(folder, log)
+  const before = await earlierCheckpoint(target, log)
   const exporter = new Exporter(options, checkpoint, before?.size ?? 0)
   if (before) await exporter.checkExtends(before)
   await exporter.run()
-  await exporter.write('checkpoint', note)
-  await exporter.sync()
-  return { checkpoint, written: exporter.written - 1, kept: exporter.kept }
+  for (const { path, bytes, mode } of beside) await target.write(path, bytes, mode)
+  await target.sync()
+  // Last, and only now: whoever finds a checkpoint finds all that it covers.
+  await target.write('checkpoint', note)
+  await target.sync()
+  const { written, bytes, kept } = exporter
+  return { checkpoint, written, bytes, kept }
 }
 
-async function earlierCheckpoint(
-  folder: string,
-  log: { origin: string; verifiers: VerifierKey[] },
-): Promise<Checkpoint | undefined> {
+async function earlierCheckpoint(target: ExportTarget, log: LogIdentity): Promise<Checkpoint | undefined> {
+  const note = await target.read('checkpoint')
+  if (note === undefined) return undefined
   try {
-    return openCheckpoint(await new FolderFiles(folder).checkpoint(), log).checkpoint
+    return openCheckpoint(decodeUtf8(note, 'checkpoint'), log).checkpoint
   } catch (error) {
-    if (hasCode(error, 'not_found')) return undefined
     if (!(error instanceof SteleError)) throw error
-    throw new SteleError(error.code, `${folder}: it holds another export: ${error.message}`, { cause: error })
+    throw new SteleError(error.code, `${target.name}: it holds another export: ${error.message}`, {
+      cause: error,
+    })
   }
 }
 
 /** Owner of the files of one export. */
 class Exporter {
   kept = 0
+  bytes = 0
   readonly #written = new Set<string>()
   readonly #options: ExportOptions
   readonly #head: Checkpoint
   readonly #tiles: VerifiedTiles
-  /** Leaves below it are covered by the folder's own checkpoint. */
+  /** Leaves below it are covered by the target's own checkpoint. */
   readonly #covered: number
-  readonly #durable = new DurableFiles()
 
   constructor(options: ExportOptions, head: Checkpoint, covered: number) {
     this.#options = options
@@ -87,25 +100,25 @@ class Exporter {
     this.#covered = covered
     this.#tiles = new VerifiedTiles(options.files, head, {
       // Tiles of an earlier, interrupted run: whoever asks checks them.
-      get: (path) => readFile(this.#place(path)).catch(() => undefined),
-      set: (path, bytes) => this.write(path, bytes),
+      get: (path) => this.#found(path),
+      set: (path, bytes) => this.#write(path, bytes),
     })
   }
 
   async checkExtends(before: Checkpoint): Promise<void> {
     const { size } = this.#head
-    const { folder } = this.#options
+    const { name } = this.#options.target
     if (before.size > size) {
       throw new SteleError(
         'rolled_back',
-        `${folder}: its checkpoint is of size ${before.size}, the log's of size ${size}; nothing was changed`,
+        `${name}: its checkpoint is of size ${before.size}, the log's of size ${size}; nothing was changed`,
       )
     }
     const root = before.size === size ? this.#head.root : await rootAt(this.#tiles, before.size)
     if (equalBytes(root, before.root)) return
     throw new SteleError(
       'fork',
-      `${folder}: the log does not extend what was exported at size ${before.size}: keep both, they are evidence`,
+      `${name}: the log does not extend what was exported at size ${before.size}: keep both, they are evidence`,
     )
   }
 
@@ -120,20 +133,23 @@ class Exporter {
     for await (const _ of inOrder(tiles, AT_A_TIME, (tile) => this.#exportTile(tile))) {
       this.#options.onProgress(++done, total)
     }
-    await this.sync()
-  }
-
-  async write(path: string, bytes: string | Uint8Array): Promise<void> {
-    await this.#durable.write(this.#place(path), bytes)
-    this.#written.add(path)
   }
 
   get written(): number {
     return this.#written.size
   }
 
-  sync(): Promise<void> {
-    return this.#durable.sync()
+  async #write(path: string, bytes: Uint8Array): Promise<void> {
+    // A tile that went out of memory is read again, and is the same.
+    if (this.#written.has(path)) return
+    this.#written.add(path)
+    this.bytes += bytes.length
+    await this.#options.target.write(path, bytes)
+  }
+
+  /** What an earlier run left and can be read: it is checked before it counts. */
+  #found(path: string): Promise<Uint8Array | undefined> {
+    return this.#options.target.read(path).catch(() => undefined)
   }
 
   async #exportBundle(index: number): Promise<void> {
@@ -144,7 +160,7 @@ class Exporter {
     if (this.#isCovered(path, end) || (await this.#isWhole(path, index, end - begin))) return void this.kept++
     const entries: Uint8Array[] = []
     for await (const { entry } of readEntries(files, this.#tiles, begin, end)) entries.push(entry)
-    await this.write(path, encodeBundle(entries))
+    await this.#write(path, encodeBundle(entries))
   }
 
   async #exportTile(tile: TileId): Promise<void> {
@@ -153,17 +169,17 @@ class Exporter {
     if (this.#isCovered(path, end)) return void this.kept++
     const [hashes] = await this.#tiles.readTiles([tile])
     // A full tile was written when it was first read, see the cache above, unless the folder had it.
-    if (tile.width < FULL) await this.write(path, hashes!.bytes.subarray(0, tile.width * HASH_BYTES))
+    if (tile.width < FULL) await this.#write(path, hashes!.bytes.subarray(0, tile.width * HASH_BYTES))
     else if (!this.#written.has(path)) this.kept++
   }
 
   #isCovered(path: string, end: number): boolean {
-    return end <= this.#covered && existsSync(this.#place(path))
+    return end <= this.#covered && this.#options.target.has(path)
   }
 
   /** True for a bundle that an interrupted run left, if its entries are those of the log. */
   async #isWhole(path: string, index: number, width: number): Promise<boolean> {
-    const bytes = await readFile(this.#place(path)).catch(() => undefined)
+    const bytes = await this.#found(path)
     if (!bytes) return false
     try {
       const slab = new Uint8Array(width * HASH_BYTES)
@@ -173,9 +189,5 @@ class Exporter {
       if (hasCode(error, 'malformed')) return false
       throw error
     }
-  }
-
-  #place(path: string): string {
-    return join(this.#options.folder, path)
   }
 }

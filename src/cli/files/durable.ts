@@ -1,5 +1,5 @@
 import { mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { SteleError } from '../../errors.ts'
 import { syncFolder } from '../../storage/head-file.ts'
 
@@ -10,12 +10,17 @@ import { syncFolder } from '../../storage/head-file.ts'
 export class DurableFiles {
   readonly #folders = new Set<string>()
 
-  /** Resolves once the bytes are on disk; their name is when {@link sync} resolves. @throws SteleError `io_error` */
-  async write(path: string, bytes: string | Uint8Array): Promise<void> {
+  /**
+   * Resolves once the bytes are on disk; their name is when {@link sync} resolves.
+   *
+   * @param mode permissions of the file, less the umask
+   * @throws SteleError `io_error`
+   */
+  async write(path: string, bytes: string | Uint8Array, mode = 0o666): Promise<void> {
     const building = `${path}.part`
     try {
       await this.#makeFolder(dirname(path))
-      const file = await open(building, 'w')
+      const file = await open(building, 'w', mode)
       try {
         await file.writeFile(bytes)
         await file.sync()
@@ -39,9 +44,10 @@ export class DurableFiles {
 
   async #makeFolder(folder: string): Promise<void> {
     if (this.#folders.has(folder)) return
-    const first = await mkdir(folder, { recursive: true })
+    const made = await mkdir(folder, { recursive: true })
+    const first = made && resolve(made)
     // Each new folder is a new name in the one above it.
-    for (let at = folder; first !== undefined && at.length >= first.length; at = dirname(at)) {
+    for (let at = resolve(folder); first !== undefined && at.length >= first.length; at = dirname(at)) {
       this.#folders.add(dirname(at))
     }
   }

@@ -39,11 +39,18 @@ export class StoredLog {
     this.files = storedFiles(store, head)
   }
 
-  /** @throws SteleError `locked` with advice; `not_found`, `not_initialised`, `corrupt`, `io_error` */
-  static async open(folder: string, name: string): Promise<StoredLog> {
+  /**
+   * @param options.withGaps only to repair it: entries may be missing near its end
+   * @throws SteleError `locked` with advice; `not_found`, `not_initialised`, `corrupt`, `io_error`
+   */
+  static async open(
+    folder: string,
+    name: string,
+    options: { readonly withGaps?: boolean } = {},
+  ): Promise<StoredLog> {
     const info = await readLogInfo(folder, name)
     const { database } = logFiles(folder, name)
-    const store = await LevelStore.open(database).catch((error: unknown) => {
+    const store = await LevelStore.open(database, options).catch((error: unknown) => {
       throw hasCode(error, 'locked') ? lockedError(name, error) : error
     })
     try {

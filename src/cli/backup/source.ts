@@ -1,0 +1,167 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { toBase64 } from '../../bytes/base64.ts'
+import { toHex } from '../../bytes/hex.ts'
+import { HttpFiles } from '../../client/http-files.ts'
+import type { LogFiles } from '../../client/log-files.ts'
+import { hasCode, SteleError } from '../../errors.ts'
+import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
+import type { VerifierKey } from '../../note/note.ts'
+import type { SignedTreeHead } from '../../note/tree-head.ts'
+import { logFiles, readLogInfo } from '../../server/data-folder.ts'
+import { readKeyFile, readTextFile } from '../../server/files.ts'
+import { activeKeys } from '../../server/key-times.ts'
+import { parseLogInfo, type LogInfo } from '../../server/log-info.ts'
+import { readPublishedFile } from '../../storage/published-file.ts'
+import { PATIENCE_MS, type Context } from '../context.ts'
+import type { FileBeside } from '../export/exporter.ts'
+import { StoredLog } from '../files/stored-log.ts'
+import { BACKUP_FILES, formatDescription, type BackupDescription, type EndingState } from './description.ts'
+import { readEndingState } from './ending-state.ts'
+import { pinHead, withCheckpoint } from './pinned-head.ts'
+
+/** A log to be saved, at one head. */
+export interface BackupSource {
+  /** Where it is read: a folder or a URL. */
+  readonly from: string
+  readonly files: LogFiles
+  readonly origin: string
+  /** All that ever signed for it. */
+  readonly verifierKeys: readonly VerifierKey[]
+  /** What a restore needs besides. */
+  readonly beside: readonly FileBeside[]
+  close(): Promise<void>
+}
+
+export interface BackupSourceOptions {
+  readonly withKeys: boolean
+  /** Where the log is served, if somebody says so; else its folder is read, or while a server has it this machine's. */
+  readonly url: string | undefined
+}
+
+/** What was seen of a log at the moment of the backup. */
+interface Seen {
+  readonly treeHead: SignedTreeHead | undefined
+  readonly ending: EndingState | undefined
+}
+
+/**
+ * Opens a log of a data folder to be saved: over HTTP while a server has it open, else from its folder. Keys, policy
+ * and description come from the folder in both cases; none of them is locked.
+ */
+export async function openBackupSource(
+  context: Context,
+  name: string,
+  options: BackupSourceOptions,
+): Promise<BackupSource> {
+  const isHere = await hasLog(context.data, name, options)
+  if (options.url !== undefined) return servedSource(context, name, options.url, isHere, options)
+  try {
+    return await storedSource(context.data, name, options)
+  } catch (error) {
+    if (!hasCode(error, 'locked')) throw error
+    const url = `http://127.0.0.1:6962/logs/${name}`
+    context.terminal.note(`log ${name}: it is open in a server; reading ${url}`)
+    return servedSource(context, name, url, isHere, options)
+  }
+}
+
+/** Whether the data folder of this machine has the log; not so for one that is elsewhere. */
+async function hasLog(data: string, name: string, { withKeys, url }: BackupSourceOptions): Promise<boolean> {
+  if (url === undefined || existsSync(logFiles(data, name).folder)) {
+    await readLogInfo(data, name)
+    return true
+  }
+  if (!withKeys) return false
+  throw new SteleError('usage', `--with-keys: expected the data folder of log "${name}" at ${data}`)
+}
+
+async function storedSource(data: string, name: string, options: BackupSourceOptions): Promise<BackupSource> {
+  const stored = await StoredLog.open(data, name)
+  try {
+    const { unverifiedHead: head, info, everyVerifier, files } = stored
+    stored.verifyHead(head)
+    const treeHead = { ...head, signature: head.treeHeadSignature }
+    const ending = head.final ? { frozen: true as const, ...head.final } : { frozen: false as const }
+    const { beside } = await besideFiles(data, name, { treeHead, ending }, options.withKeys)
+    const published = await readPublishedFile(logFiles(data, name).published)
+    if (published) beside.push({ path: BACKUP_FILES.published, bytes: published })
+    const close = (): Promise<void> => stored.close()
+    const from = logFiles(data, name).folder
+    return { from, files, origin: info.origin, verifierKeys: everyVerifier, beside, close }
+  } catch (error) {
+    await stored.close()
+    throw error
+  }
+}
+
+async function servedSource(
+  context: Context,
+  name: string,
+  url: string,
+  isHere: boolean,
+  options: BackupSourceOptions,
+): Promise<BackupSource> {
+  const headers = await context.headers()
+  const files = new HttpFiles(url, { headers }, { deadlineMs: PATIENCE_MS })
+  const { note, treeHead } = await pinHead(url, files, headers)
+  const source = { from: url, files: withCheckpoint(files, note), close: async () => {} }
+  // Keys may change while the log is served: what is read behind the head has the keys that signed it.
+  const origin = isHere ? (await readLogInfo(context.data, name)).origin : undefined
+  const verifierKey = isHere ? undefined : await context.keyFor(url)
+  const ending = await readEndingState(url, origin ?? verifierKey!.name, headers)
+  const seen = { treeHead, ending }
+  if (verifierKey === undefined) {
+    const { info, beside } = await besideFiles(context.data, name, seen, options.withKeys)
+    const verifierKeys = info.keys.map((key) => parseVerifierKey(key.verifierKey))
+    return { ...source, origin: info.origin, verifierKeys, beside }
+  }
+  const own = { origin: verifierKey.name, verifierKey: formatVerifierKey(verifierKey) }
+  const beside = [description(name, own, seen, 'unknown')]
+  return { ...source, origin: own.origin, verifierKeys: [verifierKey], beside }
+}
+
+/** All of them are of one `log.json`, which is read once. */
+async function besideFiles(
+  data: string,
+  name: string,
+  seen: Seen,
+  withKeys: boolean,
+): Promise<{ info: LogInfo; beside: FileBeside[] }> {
+  const files = logFiles(data, name)
+  const text = (await readTextFile(files.info)) ?? ''
+  const info = parseLogInfo(text, files.info)
+  const policy = await readTextFile(files.policy)
+  const beside: FileBeside[] = [
+    description(name, info, seen, policy === undefined ? 'none' : 'kept'),
+    { path: BACKUP_FILES.info, bytes: text },
+  ]
+  if (policy !== undefined) beside.push({ path: BACKUP_FILES.policy, bytes: policy })
+  if (!withKeys) return { info, beside }
+  for (const file of [...activeKeys(info.keys).map((key) => key.file), BACKUP_FILES.treeHeadKey]) {
+    beside.push({ path: file, bytes: `${await readKeyFile(join(files.folder, file))}\n`, mode: 0o600 })
+  }
+  return { info, beside }
+}
+
+function description(
+  name: string,
+  { origin, verifierKey }: Pick<LogInfo, 'origin' | 'verifierKey'>,
+  { treeHead, ending }: Seen,
+  policy: BackupDescription['policy'],
+): FileBeside {
+  const text = formatDescription({
+    name,
+    origin,
+    verifierKey,
+    policy,
+    ...(ending ? { ending } : {}),
+    ...(treeHead ? { treeHead: shown(treeHead) } : {}),
+    savedAt: new Date().toISOString(),
+  })
+  return { path: BACKUP_FILES.description, bytes: text }
+}
+
+function shown({ size, timestampMs, root, signature }: SignedTreeHead) {
+  return { treeSize: size, timestampMs, rootHash: toHex(root), signature: toBase64(signature) }
+}

@@ -1,0 +1,71 @@
+import type { Command } from 'commander'
+import type { RepairReport } from '../../log/repair.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
+import { examples } from '../help.ts'
+import { counted } from '../output/units.ts'
+
+interface RepairCommandOptions {
+  readonly from: string
+  readonly dryRun?: boolean
+}
+
+/** `stele repair`: damaged entries and tiles of a database, put back. */
+export function repairCommand(program: Command, actions: Actions): void {
+  program
+    .command('repair <log>')
+    .description(
+      "put damaged entries and tiles of a log's database back, from a copy; the server must be stopped",
+    )
+    .requiredOption('--from <place>', "a backup's folder or tar file, or the URL of any tlog-tiles copy")
+    .option('--dry-run', 'look, and change nothing')
+    .addHelpText(
+      'after',
+      `
+Everything is compared with the head that the database holds and the log signed. Only bytes that make the signed hashes
+are written, wherever they come from, and nothing that hashes right is touched. What the copy does not have, because it
+is older, stays as it is and is named. Where LevelDB's own files are damaged, restore the log instead.
+${examples(
+  ['stele fsck main', 'names the first damage'],
+  ['stele repair main --from /backup/main --dry-run', 'what would be done'],
+)}
+Exit codes: 0 all is right now; 1 damage is left; any other: not checked.
+`,
+    )
+    .action(actions.of(repair))
+}
+
+async function repair(context: Context, options: RepairCommandOptions, name: string): Promise<number> {
+  const { terminal } = context
+  const { repairStored } = await import('../restore/repair-stored.ts')
+  const { withTrace } = await import('../../server/offline-act.ts')
+  const { dryRun = false, from } = options
+  const headers = await context.headersForCopies()
+  const work = (): Promise<RepairReport> => repairStored(terminal, context.data, name, from, dryRun, headers)
+  const { result: report, untraced } = dryRun
+    ? { result: await work(), untraced: undefined }
+    : await withTrace(context.data, { act: 'repair', log: name }, work, (done) => ({ from, ...done }))
+  await terminal.result({ log: name, from, dryRun, ...report }, textOf(name, report, dryRun))
+  if (untraced) terminal.warn(`${name}: no line in the meta log says so: ${untraced.message}`)
+  const { repaired, lost } = report
+  const left = lost.entries + lost.tiles + (dryRun ? repaired.entries + repaired.tiles : 0)
+  return left > 0 ? EXIT_DAMAGED : EXIT_OK
+}
+
+function textOf(
+  name: string,
+  { checked, repaired, lost, examples: damaged }: RepairReport,
+  dryRun: boolean,
+): string {
+  const both = ({ entries, tiles }: { entries: number; tiles: number }): string =>
+    `${counted(entries, 'entry', 'entries')}, ${counted(tiles, 'tile')}`
+  return [
+    `${name}: ${dryRun ? 'would put back' : 'put back'} ${both(repaired)}`,
+    `  checked      ${both(checked)}`,
+    ...(damaged.length > 0 ? [`  damaged      ${damaged.join(', ')}`] : []),
+    ...(lost.entries + lost.tiles > 0
+      ? [`  STILL DAMAGED  ${both(lost)}: the copy has no right bytes for them`]
+      : []),
+  ].join('\n')
+}

@@ -1,0 +1,126 @@
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { toBase64 } from '../../bytes/base64.ts'
+import { SteleError } from '../../errors.ts'
+import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
+import { treeHeadKeyOf, parseCheckpointKey, type PrivateKeys } from '../../server/keys.ts'
+import { readTextFile } from '../../server/files.ts'
+import { FIRST_KEY_FILE, firstKey, formatLogInfo, parseLogInfo, type LogInfo } from '../../server/log-info.ts'
+import { idOf } from '../../server/change-keys.ts'
+import { BACKUP_FILES } from '../backup/description.ts'
+import { privateKeys, readKeys, type KeyOptions } from './keys.ts'
+import type { RestoreSource } from './source.ts'
+
+/** What the operator says of what the log is. */
+export interface IdentityOptions extends KeyOptions {
+  /** A `log.json` that is newer than the backup's, or where there is none. */
+  readonly logJson?: string
+  readonly origin?: string
+  readonly allowDuplicates?: boolean
+  readonly reads?: string
+  readonly headFolder?: string
+}
+
+/** What a log is, and what it signs with. */
+export interface Identity {
+  readonly info: LogInfo
+  /** `log.json` as it is to be, byte for byte as it was if nothing in it changes. */
+  readonly infoText: string
+  readonly keys: PrivateKeys
+}
+
+/**
+ * What the restored log is: as its `log.json` says, whose private keys are all there. They say which log it is: whatever
+ * the source holds is checked against their public halves. Without a `log.json` it has the keys that are handed in, each
+ * from the first head on.
+ *
+ * @throws SteleError `key_missing`, `key_permissions`, `wrong_key`, `malformed`, `foreign_format`, `usage`
+ */
+export async function restoredIdentity(
+  source: RestoreSource,
+  options: IdentityOptions,
+  name: string,
+): Promise<Identity> {
+  const kept = await keptInfo(source, options)
+  const { info, text } = kept ?? { info: await madeInfo(source, options), text: undefined }
+  const keys = await privateKeys(source, options, info)
+  const changed = withSettings(info, options, name)
+  checkHeadFolder(changed)
+  const isSame = JSON.stringify(changed) === JSON.stringify(info)
+  return { info: changed, infoText: isSame && text !== undefined ? text : formatLogInfo(changed), keys }
+}
+
+async function keptInfo(
+  source: RestoreSource,
+  { logJson, reads, origin }: IdentityOptions,
+): Promise<{ info: LogInfo; text: string } | undefined> {
+  const kept = logJson === undefined ? await source.beside(BACKUP_FILES.info) : await readTextFile(logJson)
+  if (logJson !== undefined && kept === undefined) {
+    throw new SteleError('io_error', `--log-json ${logJson}: there is no such file`)
+  }
+  if (kept === undefined) return undefined
+  if (reads !== undefined || origin !== undefined) {
+    throw new SteleError(
+      'usage',
+      `${source.name}: its log.json says origin and who reads; leave the flags out`,
+    )
+  }
+  const text = typeof kept === 'string' ? kept : Buffer.from(kept).toString()
+  return { info: parseLogInfo(text, logJson ?? join(source.name, BACKUP_FILES.info)), text }
+}
+
+/** What is not known is closed: entries that took a key before are for nobody without one. */
+async function madeInfo(source: RestoreSource, options: IdentityOptions): Promise<LogInfo> {
+  const { checkpointKeys, treeHeadKey } = await readKeys(source, options, [FIRST_KEY_FILE])
+  const keys = checkpointKeys.map((skey, i) => {
+    const key = firstKey(formatVerifierKey(parseCheckpointKey(skey).verifier))
+    return i === 0 ? key : { ...key, file: `log-${idOf(key.verifierKey)}.skey` }
+  })
+  const { verifierKey } = keys[0]!
+  const announced = source.description?.verifierKey
+  if (announced !== undefined && !keys.some((key) => key.verifierKey === announced)) {
+    throw new SteleError(
+      'wrong_key',
+      `${source.name}: expected the private key of ${announced}, got ${verifierKey}'s`,
+    )
+  }
+  const info: LogInfo = {
+    version: 2,
+    origin: options.origin ?? source.description?.origin ?? parseVerifierKey(verifierKey).name,
+    verifierKey,
+    keys,
+    rotations: [],
+    treeHeadKey: toBase64(treeHeadKeyOf(treeHeadKey)),
+    allowDuplicates: false,
+    reads: readsOf(options.reads),
+    heads: 'open',
+    createdAt: new Date().toISOString(),
+  }
+  return parseLogInfo(formatLogInfo(info), source.name)
+}
+
+function readsOf(text = 'private'): LogInfo['reads'] {
+  if (text === 'public' || text === 'private' || text === 'meta') return text
+  throw new SteleError('usage', `--reads: expected public, private or meta, got "${text}"`)
+}
+
+function withSettings(
+  info: LogInfo,
+  { headFolder, allowDuplicates }: IdentityOptions,
+  name: string,
+): LogInfo {
+  return {
+    ...info,
+    ...(allowDuplicates === undefined ? {} : { allowDuplicates }),
+    ...(headFolder === undefined ? {} : { headFile: resolve(headFolder, `${name}.head`) }),
+  }
+}
+
+function checkHeadFolder({ headFile }: LogInfo): void {
+  if (headFile === undefined || existsSync(dirname(headFile))) return
+  throw new SteleError(
+    'usage',
+    `${dirname(headFile)}: the log kept its head file there, and there is no such folder; name another one with ` +
+      `--head-folder`,
+  )
+}

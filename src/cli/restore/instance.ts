@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseAccessState } from '../../access/state.ts'
+import { SteleError } from '../../errors.ts'
+import { accessPath, META_LOG } from '../../server/access-files.ts'
+import { writePublishedFile } from '../../storage/published-file.ts'
+
+/** The file of a backup of all logs that has the API keys, as hashes. */
+export const ACCESS_FILE = 'access.json'
+
+/**
+ * The logs of a folder that `backup --all` wrote. The meta log comes first, for what is done to the others leaves a line
+ * there.
+ *
+ * @throws SteleError `not_found`
+ */
+export async function savedLogs(from: string): Promise<string[]> {
+  const found = await readdir(from).catch((error: Error) => {
+    throw new SteleError(
+      'not_found',
+      `${from}: expected a folder that "backup --all" wrote: ${error.message}`,
+    )
+  })
+  const names = found.filter((name) => existsSync(join(from, name, 'checkpoint'))).sort()
+  if (names.length > 0)
+    return [...names.filter((name) => name === META_LOG), ...names.filter((name) => name !== META_LOG)]
+  throw new SteleError(
+    'not_found',
+    `${from}: expected a folder that "backup --all" wrote, with a folder for each log in it, found none`,
+  )
+}
+
+/**
+ * Puts the API keys of a backup into a data folder that has none.
+ *
+ * @returns false if there is nothing to put there, or something already
+ * @throws SteleError `foreign_format`, `io_error`
+ */
+export async function restoreAccess(from: string, data: string): Promise<boolean> {
+  const path = join(from, ACCESS_FILE)
+  if (!existsSync(path) || existsSync(accessPath(data))) return false
+  const bytes = await readFile(path).catch((error: Error) => {
+    throw new SteleError('io_error', `${path}: ${error.message}`, { cause: error })
+  })
+  parseAccessState(bytes.toString(), path)
+  await writePublishedFile(accessPath(data), bytes)
+  return true
+}

@@ -1,0 +1,64 @@
+import { hasCode, SteleError } from '../../errors.ts'
+import { decodeHead } from '../../log/head.ts'
+import { repairRange, type RepairReport } from '../../log/repair.ts'
+import { headFilePath } from '../../server/data-folder.ts'
+import { openHeadFile } from '../../storage/head-file.ts'
+import { StoredLog } from '../files/stored-log.ts'
+import type { Terminal } from '../output/terminal.ts'
+import type { Headers } from './ask-witnesses.ts'
+import { openSeen } from './seen.ts'
+import { openRestoreSource } from './source.ts'
+
+/**
+ * Repairs a log of a data folder, which is locked meanwhile.
+ *
+ * @throws SteleError `locked`; `rolled_back` for a database that lost its end, which is no matter of single entries; as
+ *   `repairRange`
+ */
+export async function repairStored(
+  terminal: Terminal,
+  data: string,
+  name: string,
+  from: string,
+  dryRun: boolean,
+  headers: Headers,
+): Promise<RepairReport> {
+  const log = await StoredLog.open(data, name, { withGaps: true })
+  try {
+    const { unverifiedHead: head, info, everyVerifier } = log
+    log.verifyHead(head)
+    await checkNotBehind(data, log, terminal)
+    const source = await openRestoreSource(from, name, data, headers)
+    const bar = terminal.progress('repairing', head.size)
+    try {
+      const identity = { origin: info.origin, verifiers: everyVerifier }
+      const copy = openSeen(source.name, await source.files.checkpoint(), identity)
+      const files = { files: source.files, size: copy.head.size }
+      return await repairRange(log.store, head, files, { dryRun, onProgress: (entries) => bar.at(entries) })
+    } finally {
+      bar.end()
+      await source.close()
+    }
+  } finally {
+    await log.close()
+  }
+}
+
+async function checkNotBehind(data: string, log: StoredLog, terminal: Terminal): Promise<void> {
+  const path = headFilePath(data, log.name, log.info)
+  const file = await openHeadFile(path).catch((error: unknown) => {
+    if (!hasCode(error, 'head_missing', 'corrupt')) throw error
+    terminal.warn(error.message)
+    return undefined
+  })
+  if (!file) return
+  await file.close()
+  const kept = decodeHead(file.records[0]!, path)
+  const { size } = log.unverifiedHead
+  if (kept.size <= size) return
+  throw new SteleError(
+    'rolled_back',
+    `${path}: a head of size ${kept.size} was signed, but the database ends at ${size}: its end is gone, not damaged. ` +
+      `Nothing was changed; move the log aside and restore it`,
+  )
+}

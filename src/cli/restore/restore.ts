@@ -1,0 +1,179 @@
+import { join } from 'node:path'
+import type { LogFiles } from '../../client/log-files.ts'
+import { SteleError } from '../../errors.ts'
+import { openCheckpoint, type LogIdentity, type OpenedCheckpoint } from '../../note/checkpoint.ts'
+import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
+import { parsePolicy } from '../../policy/parse.ts'
+import { readTextFile } from '../../server/files.ts'
+import type { LogInfo } from '../../server/log-info.ts'
+import { restoreLog } from '../../server/restored-log.ts'
+import { BACKUP_FILES, type EndingState } from '../backup/description.ts'
+import { readEnd } from '../backup/ending-state.ts'
+import { withCheckpoint } from '../backup/pinned-head.ts'
+import { PATIENCE_MS } from '../context.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { askWitnesses, openMirror, type Headers } from './ask-witnesses.ts'
+import { CatchUpFiles } from './catch-up.ts'
+import { restoredEnding, type EndingOptions } from './ending.ts'
+import { fillStore } from './fill.ts'
+import { gatherSeen, type SeenOptions } from './gather.ts'
+import { publishedRecord, restoredHead } from './head.ts'
+import type { Identity, IdentityOptions } from './identity.ts'
+import { Comparison, openSeen } from './seen.ts'
+import type { RestoreSource } from './source.ts'
+
+/** What the operator says about a restore. */
+export interface RestoreOptions extends SeenOptions, IdentityOptions, EndingOptions {
+  readonly catchUp?: string
+  /** A file; false if the log has no witnesses. */
+  readonly policy?: string | false
+  readonly withoutWitness?: readonly string[]
+}
+
+/** What was restored. */
+export interface Restored {
+  readonly opened: OpenedCheckpoint
+  readonly compared: readonly { readonly source: string; readonly size: number }[]
+  readonly withoutWitnesses: readonly string[]
+  readonly info: LogInfo
+  readonly frozen: boolean
+}
+
+/** One restore: from where, to where, whose. */
+export interface RestoreJob {
+  readonly data: string
+  readonly name: string
+  readonly source: RestoreSource
+  readonly identity: Identity
+  readonly options: RestoreOptions
+  readonly terminal: Terminal
+  /** For copies that ask for a key. */
+  readonly headers: Headers
+}
+
+/** The tree that is restored: the backup's, or with `--catch-up` a larger one that extends it. */
+interface Target {
+  readonly name: string
+  readonly files: LogFiles
+  readonly note: string
+  readonly opened: OpenedCheckpoint
+  readonly ending: EndingState | undefined
+}
+
+/**
+ * Makes a log out of a backup or a copy, after everybody who may have seen more of it was asked.
+ *
+ * @throws SteleError `rolled_back` if somebody has seen a larger head; `fork`, with evidence; `unreachable` for a
+ *   witness or mirror that does not answer; `corrupt` naming the first damage; `already_exists`, `key_missing` and the
+ *   like. In each case nothing is in the log's place
+ */
+export async function restore(job: RestoreJob): Promise<Restored> {
+  const { data, name, source, options, terminal, headers } = job
+  const { info, infoText, keys } = job.identity
+  const verifiers = info.keys.map(({ verifierKey }) => parseVerifierKey(verifierKey))
+  const log: LogIdentity = { origin: info.origin, verifiers }
+  const policy = await policyOf(job)
+  const published = await source.beside(BACKUP_FILES.published)
+  const evidence = join(data, 'evidence')
+
+  const target = await targetOf(job, log, evidence)
+  const { opened, files, note } = target
+  checkKeysOfSize(info, target)
+  const { seen, signedAtMs, endings } = await gatherSeen(log, options, info.headFile, published, headers)
+  const final = restoredEnding(target, endings, options)
+  const restored = { ...openSeen(target.name, note, log), files }
+  const comparison = new Comparison(log, restored, evidence)
+  for (const head of seen) await comparison.compare(head)
+  const { treeHead } = source.description ?? {}
+  const known = treeHead ? [treeHead.timestampMs, ...signedAtMs] : signedAtMs
+  const parts = { name: source.name, opened, info, keys, treeHead, signedAtMs: known, final }
+  const head = await restoredHead({ ...parts, nowMs: Date.now() })
+  const without = options.withoutWitness ?? []
+  const withoutWitnesses =
+    policy === undefined
+      ? []
+      : await askWitnesses({ policy: parsePolicy(policy), log, head, files, without }, comparison)
+  for (const witness of withoutWitnesses) terminal.warn(`witness ${witness} was not asked, as you said`)
+  comparison.finish()
+
+  const shown = policy === undefined ? undefined : publishedRecord(policy, head, note, published)
+  if (shown && !shown.cosigned) terminal.warn('the restored head is published without its cosignatures')
+  const bar = terminal.progress('restoring')
+  try {
+    const made = { name, info, infoText, keys, head, policy, published: shown?.record }
+    await restoreLog(data, made, (store) =>
+      fillStore(store, target.name, withCheckpoint(files, note), log, (entries, size) =>
+        bar.at(entries, '', size),
+      ),
+    )
+  } finally {
+    bar.end()
+  }
+  return { opened, compared: comparison.compared, withoutWitnesses, info, frozen: final !== undefined }
+}
+
+/**
+ * A key speaks for the sizes up to which it signed: with one that was stolen after it was retired, anybody could show
+ * a log that goes on.
+ */
+function checkKeysOfSize({ keys }: LogInfo, { name, opened }: Target): void {
+  const { size } = opened.checkpoint
+  const signed = opened.verifiedBy.map(formatVerifierKey)
+  const speaks = keys.some(
+    ({ verifierKey, retired }) =>
+      signed.includes(verifierKey) && (retired === undefined || size <= retired.treeSize),
+  )
+  if (speaks) return
+  throw new SteleError(
+    'untrusted_signer',
+    `${name}: its checkpoint of size ${size} is signed by keys alone that were retired before that size`,
+  )
+}
+
+async function targetOf(
+  { source, options, headers }: RestoreJob,
+  log: LogIdentity,
+  evidence: string,
+): Promise<Target> {
+  const { name, files } = source
+  const note = await files.checkpoint()
+  const backup = { ...openSeen(join(name, 'checkpoint'), note, log), files }
+  // Asked after the checkpoint: a log that ended in between counts as ended.
+  const ending = await source.ending(log.origin)
+  const base: Target = { name, files, note, opened: openCheckpoint(note, log), ending }
+  const { catchUp } = options
+  if (catchUp === undefined) return base
+  const more = await openMirror(catchUp, PATIENCE_MS, headers)
+  const seen = openSeen(catchUp, more.note, log, more.files)
+  const { size } = backup.head
+  // Either way round the smaller one must be a prefix of the larger.
+  await new Comparison(log, backup, evidence).compare(seen)
+  const later = await readEnd(catchUp, log.origin, headers)
+  if (seen.head.size <= size) return { ...base, ending: later ?? ending }
+  return {
+    name: `${name} with ${catchUp}`,
+    files: new CatchUpFiles(files, size, more.files, more.note),
+    note: more.note,
+    opened: openCheckpoint(more.note, log),
+    // That the log took entries when it was saved says nothing of how it stood later.
+    ending: ending?.frozen ? ending : later,
+  }
+}
+
+/** The text of the log's policy; undefined for a log that has none. */
+async function policyOf({ source, options }: RestoreJob): Promise<string | undefined> {
+  if (options.policy === false) return undefined
+  if (options.policy !== undefined) {
+    const text = await readTextFile(options.policy)
+    if (text !== undefined) return text
+    throw new SteleError('io_error', `--policy ${options.policy}: there is no such file`)
+  }
+  const kept = await source.beside(BACKUP_FILES.policy)
+  if (kept) return Buffer.from(kept).toString()
+  if (source.description?.policy === 'none') return undefined
+  throw new SteleError(
+    'usage',
+    `${source.name}: it does not say whether the log has witnesses, who would know if more was signed. Hand in its ` +
+      `policy with --policy <file>, or say --no-policy`,
+  )
+}

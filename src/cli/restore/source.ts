@@ -1,0 +1,110 @@
+import { existsSync, statSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { HttpFiles } from '../../client/http-files.ts'
+import type { LogFiles } from '../../client/log-files.ts'
+import { SteleError } from '../../errors.ts'
+import { readKeyFile } from '../../server/files.ts'
+import {
+  BACKUP_FILES,
+  parseDescription,
+  type BackupDescription,
+  type EndingState,
+} from '../backup/description.ts'
+import { readEnd } from '../backup/ending-state.ts'
+import { PATIENCE_MS } from '../context.ts'
+import { FolderFiles } from '../files/folder-files.ts'
+import type { Headers } from './ask-witnesses.ts'
+
+/** Where a log is restored from. Nothing that it gives has been verified. */
+export interface RestoreSource {
+  /** For messages. */
+  readonly name: string
+  readonly files: LogFiles
+  /** What a backup says besides; undefined for what is only a log's tiles. */
+  readonly description: BackupDescription | undefined
+  /** Whether the log has ended, as of what was read of it before; undefined where the source does not say. */
+  ending(origin: string): Promise<EndingState | undefined>
+  /** A file beside the tiles, if there is one. */
+  beside(path: string): Promise<Uint8Array | undefined>
+  /** A private key of the backup, if it has it. @throws SteleError `key_permissions` */
+  key(path: string): Promise<string | undefined>
+  close(): Promise<void>
+}
+
+/**
+ * Opens what a log is to be restored from: a backup's folder or the one above it, a tar file, or the URL of any
+ * tlog-tiles log.
+ *
+ * @param data the data folder, which for a tar file holds what is in it until the source is closed
+ * @param headers for a URL that asks for a key
+ * @throws SteleError `not_found`, `corrupt`, `io_error`
+ */
+export async function openRestoreSource(
+  from: string,
+  log: string,
+  data: string,
+  headers: Headers,
+): Promise<RestoreSource> {
+  if (/^https?:\/\//.test(from)) return urlSource(from, headers)
+  if (existsSync(from) && statSync(from).isFile()) {
+    return tarSource(from, join(data, 'logs', `.unpacked-${log}-${randomBytes(4).toString('hex')}`))
+  }
+  for (const folder of [from, join(from, log)]) {
+    if (existsSync(join(folder, 'checkpoint'))) return folderSource(folder, folder)
+  }
+  throw new SteleError(
+    'not_found',
+    `${from}: expected a URL, a tar file, or a folder with a file "checkpoint" in it: without that a backup was never ` +
+      `complete`,
+  )
+}
+
+function urlSource(url: string, headers: Headers): RestoreSource {
+  return {
+    name: url,
+    files: new HttpFiles(url, { headers }, { deadlineMs: PATIENCE_MS }),
+    description: undefined,
+    ending: (origin) => readEnd(url, origin, headers),
+    beside: async () => undefined,
+    key: async () => undefined,
+    close: async () => {},
+  }
+}
+
+async function tarSource(path: string, folder: string): Promise<RestoreSource> {
+  const { extractTar } = await import('./extract-tar.ts')
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true })
+  try {
+    await mkdir(folder, { mode: 0o700 })
+    await extractTar(path, folder)
+    return { ...(await folderSource(path, folder)), close: remove }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+async function folderSource(name: string, folder: string): Promise<RestoreSource> {
+  const beside = async (path: string): Promise<Uint8Array | undefined> => {
+    if (!existsSync(join(folder, path))) return undefined
+    return readFile(join(folder, path)).catch((error: Error) => {
+      throw new SteleError('io_error', `${join(name, path)}: ${error.message}`, { cause: error })
+    })
+  }
+  const text = await beside(BACKUP_FILES.description)
+  const description =
+    text === undefined
+      ? undefined
+      : parseDescription(Buffer.from(text).toString(), join(name, BACKUP_FILES.description))
+  return {
+    name,
+    files: new FolderFiles(folder),
+    description,
+    ending: async () => description?.ending,
+    beside,
+    key: async (path) => (existsSync(join(folder, path)) ? readKeyFile(join(folder, path)) : undefined),
+    close: async () => {},
+  }
+}

@@ -1,0 +1,186 @@
+import { equalBytes } from '../bytes/bytes.ts'
+import type { TrustedHead } from '../client/verified-tiles.ts'
+import { leafHash, type Hash } from '../merkle/hash.ts'
+import type { EntryRepair, LogStore, TileRepair } from '../storage/store.ts'
+import { TileHashes } from '../tile/hashes.ts'
+import { TILE_WIDTH } from '../tile/path.ts'
+import { findEdge } from './repair-edge.ts'
+import { RepairCandidates, type RepairSource } from './repair-candidates.ts'
+
+/** What to look at, and what to do about it. */
+export interface RepairOptions {
+  /** Entries [begin, end) and the tiles above them. Default: all. */
+  readonly begin?: number
+  readonly end?: number
+  /** Look and report, and change nothing. */
+  readonly dryRun?: boolean
+  /** Told after every bundle; throwing in it ends the repair, and what was written stays. */
+  readonly onProgress?: (entries: number) => void
+}
+
+/** What was found and done. */
+export interface RepairReport {
+  readonly checked: { readonly entries: number; readonly tiles: number }
+  /** What did not hash right and could be, or with `dryRun` could have been, put back. */
+  readonly repaired: { readonly entries: number; readonly tiles: number }
+  /** Damage without right bytes anywhere; what lies below a tile that is lost was not looked at. */
+  readonly lost: { readonly entries: number; readonly tiles: number }
+  /** The first of both, such as `entry 300` and `tile 0/1`. */
+  readonly examples: readonly string[]
+}
+
+/** One synced write. */
+const BATCH = 64
+const BATCH_BYTES = 1024 * 1024
+const MOST_EXAMPLES = 20
+
+/**
+ * Compares what a log has stored with its signed head, from the root hash down, and puts back what is damaged: from a
+ * copy, or for tiles from what is stored below them. Only bytes that make the signed hash are ever written, and nothing
+ * that hashes right is touched. Memory does not grow with the log.
+ *
+ * Commits may go on meanwhile: nothing below the head changes.
+ *
+ * @param head its signature was verified; it is the store's own, or an earlier one
+ * @throws SteleError `corrupt` if not even the newest hashes can be made out; `outcome_unknown` for a write that failed;
+ *   whatever the copy throws when it cannot be reached
+ */
+export async function repairRange(
+  store: LogStore,
+  head: TrustedHead,
+  source: RepairSource,
+  options: RepairOptions = {},
+): Promise<RepairReport> {
+  const repairer = new Repairer(store, head, source, options)
+  await repairer.run()
+  return repairer.report()
+}
+
+/** One walk over a tree. Owner of what is waiting to be written. */
+class Repairer {
+  readonly #store: LogStore
+  readonly #head: TrustedHead
+  readonly #candidates: RepairCandidates
+  readonly #options: RepairOptions
+  readonly #begin: number
+  readonly #end: number
+  readonly #checked = { entries: 0, tiles: 0 }
+  readonly #repaired = { entries: 0, tiles: 0 }
+  readonly #lost = { entries: 0, tiles: 0 }
+  readonly #examples: string[] = []
+  #entries: EntryRepair[] = []
+  #tiles: TileRepair[] = []
+  #bytes = 0
+
+  constructor(store: LogStore, head: TrustedHead, source: RepairSource, options: RepairOptions) {
+    this.#store = store
+    this.#head = head
+    this.#candidates = new RepairCandidates(store, source)
+    this.#options = options
+    this.#begin = options.begin ?? 0
+    this.#end = Math.min(options.end ?? head.size, head.size)
+  }
+
+  async run(): Promise<void> {
+    const edge = await findEdge(this.#head, this.#candidates)
+    // The widest level covers the oldest leaves, so this goes through the log from its beginning to its end.
+    for (let level = edge.length - 1; level > 0; level--) {
+      await this.#checkBelow(level - 1, this.#edgeBegin(level), edge[level]!)
+    }
+    if (edge[0]?.length) await this.#checkEntries(this.#edgeBegin(0), new TileHashes(edge[0]))
+    await this.#flush()
+  }
+
+  report(): RepairReport {
+    return {
+      checked: this.#checked,
+      repaired: this.#repaired,
+      lost: this.#lost,
+      examples: this.#examples,
+    }
+  }
+
+  /** Index, at a level, of the first hash of its partial tile. */
+  #edgeBegin(level: number): number {
+    const count = Math.floor(this.#head.size / TILE_WIDTH ** level)
+    return count - (count % TILE_WIDTH)
+  }
+
+  /** @param roots of tiles of this level, from tile `first` on */
+  async #checkBelow(level: number, first: number, roots: Uint8Array): Promise<void> {
+    if (roots.length === 0) return
+    const above = new TileHashes(roots)
+    for (let i = 0; i < above.width; i++) await this.#checkTile(level, first + i, above.node(0, i))
+  }
+
+  async #checkTile(level: number, index: number, root: Hash): Promise<void> {
+    const leaves = TILE_WIDTH ** (level + 1)
+    if ((index + 1) * leaves <= this.#begin || index * leaves >= this.#end) return
+    const tile = await this.#rightTile(level, index, root)
+    if (!tile) return
+    if (level === 0) await this.#checkEntries(index * TILE_WIDTH, tile)
+    else await this.#checkBelow(level - 1, index * TILE_WIDTH, tile.bytes)
+  }
+
+  /** The tile that has this root, wherever it is found. */
+  async #rightTile(level: number, index: number, root: Hash): Promise<TileHashes | undefined> {
+    const isRight = (tile: TileHashes | undefined): tile is TileHashes =>
+      tile !== undefined && equalBytes(tile.node(8, 0), root)
+    this.#checked.tiles++
+    const stored = await this.#candidates.storedTile(level, index)
+    if (isRight(stored)) return stored
+    this.#example(`tile ${level}/${index}`)
+    for (const find of ['copiedTile', 'derivedTile'] as const) {
+      const tile = await this.#candidates[find](level, index)
+      if (!isRight(tile)) continue
+      this.#tiles.push({ level, index, hashes: tile.bytes, root })
+      this.#repaired.tiles++
+      await this.#added(tile.bytes.length)
+      return tile
+    }
+    this.#lost.tiles++
+    return undefined
+  }
+
+  /** @param leaves what the signed tree has from entry `begin` on */
+  async #checkEntries(begin: number, leaves: TileHashes): Promise<void> {
+    if (begin + leaves.width <= this.#begin || begin >= this.#end) return
+    const stored = await this.#candidates.storedEntries(begin, begin + leaves.width)
+    const isRight = (entry: Uint8Array | undefined, i: number): entry is Uint8Array =>
+      entry !== undefined && equalBytes(leafHash(entry), leaves.node(0, i))
+    const wrong = stored.flatMap((entry, i) => (isRight(entry, i) ? [] : [i]))
+    const copied = wrong.length > 0 ? await this.#candidates.copiedEntries(begin / TILE_WIDTH) : []
+    for (const i of wrong) {
+      this.#example(`entry ${begin + i}`)
+      const entry = copied[i]
+      if (isRight(entry, i)) await this.#putBack({ index: begin + i, entry, leafHash: leaves.node(0, i) })
+      else this.#lost.entries++
+    }
+    this.#checked.entries += leaves.width
+    this.#options.onProgress?.(begin + leaves.width)
+  }
+
+  async #putBack(repair: EntryRepair): Promise<void> {
+    this.#entries.push(repair)
+    this.#repaired.entries++
+    await this.#added(repair.entry.length)
+  }
+
+  async #added(bytes: number): Promise<void> {
+    this.#bytes += bytes
+    if (this.#entries.length + this.#tiles.length >= BATCH || this.#bytes >= BATCH_BYTES) await this.#flush()
+  }
+
+  async #flush(): Promise<void> {
+    const [entries, tiles] = [this.#entries, this.#tiles]
+    this.#entries = []
+    this.#tiles = []
+    this.#bytes = 0
+    if (this.#options.dryRun || entries.length + tiles.length === 0) return
+    await this.#store.repair({ entries, tiles })
+  }
+
+  #example(what: string): void {
+    if (this.#examples.length < MOST_EXAMPLES) this.#examples.push(what)
+  }
+}

@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hasCode, SteleError } from '../errors.ts'
+import { encodeHead, type SignedHead } from '../log/head.ts'
+import { openLog } from '../log/open.ts'
+import { createHeadFile, openHeadFile, syncFolder } from '../storage/head-file.ts'
+import { LevelLeafIndex } from '../storage/leaf-index.ts'
+import { LevelStore } from '../storage/level.ts'
+import { writePublishedFile } from '../storage/published-file.ts'
+import { checkLogName, logFiles } from './data-folder.ts'
+import { fileError, writeNewFile } from './files.ts'
+import { activeKeys } from './key-times.ts'
+import { headSigner, type PrivateKeys } from './keys.ts'
+import { filesIn, type LogFiles } from './log-files.ts'
+import type { LogInfo } from './log-info.ts'
+
+/** A log that is made out of what was kept of it. */
+export interface RestoredLog {
+  readonly name: string
+  readonly info: LogInfo
+  /** The same, as its file has it. */
+  readonly infoText: string
+  /** Of all keys that sign now. */
+  readonly keys: PrivateKeys
+  /** With a line by each key of its time. */
+  readonly head: SignedHead
+  readonly policy: string | undefined
+  /** With a policy: the record of the head that was published last. */
+  readonly published: Uint8Array | undefined
+}
+
+/**
+ * Refuses a place that is taken.
+ *
+ * @throws SteleError `already_exists` saying how to make room; `usage` for what can be no log's name
+ */
+export function checkPlaceIsFree(folder: string, name: string): void {
+  checkLogName(name)
+  const place = logFiles(folder, name).folder
+  if (!existsSync(place)) return
+  const aside = join(folder, 'logs', `.${name}-aside`)
+  throw new SteleError(
+    'already_exists',
+    `${place}: there is a log already, and it is never overwritten; nothing was changed. To restore in its place, ` +
+      `stop the server, move it aside ("mv ${place} ${aside}"), and hand in what it last signed: ` +
+      `--head-file ${join(aside, 'head')}`,
+  )
+}
+
+/**
+ * Makes a log's folder beside its place, opens it with all the checks of `openLog`, and renames it into its place: a
+ * crash leaves a whole log or none. What it leaves behind begins with a dot and is ignored.
+ *
+ * @param fill writes all entries and tiles of the head, each verified
+ * @throws SteleError `already_exists`, `io_error`; whatever `fill` throws; as `openLog`
+ */
+export async function restoreLog(
+  folder: string,
+  log: RestoredLog,
+  fill: (store: LevelStore) => Promise<void>,
+): Promise<void> {
+  checkPlaceIsFree(folder, log.name)
+  const building = join(folder, 'logs', `.restoring-${log.name}-${randomBytes(4).toString('hex')}`)
+  await mkdir(building, { mode: 0o700 }).catch((error: unknown) => {
+    throw fileError(building, error)
+  })
+  try {
+    await build(filesIn(building), log, fill)
+    await placeHeadFile(log.info.headFile ?? filesIn(building).head, log.head)
+    await tryOpening(filesIn(building), log)
+    await syncFolder(building)
+    checkPlaceIsFree(folder, log.name)
+    const place = logFiles(folder, log.name).folder
+    await rename(building, place).catch((error: unknown) => {
+      throw fileError(place, error)
+    })
+    await syncFolder(join(folder, 'logs'))
+  } catch (error) {
+    await rm(building, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function build(
+  files: LogFiles,
+  { info, infoText, keys, head, policy, published }: RestoredLog,
+  fill: (store: LevelStore) => Promise<void>,
+): Promise<void> {
+  const store = await LevelStore.open(files.database, { create: true })
+  try {
+    await fill(store)
+    const { size } = head
+    await store.commit({ from: size, entries: [], tiles: [], head: { size, record: encodeHead(head) } })
+  } finally {
+    await store.close()
+  }
+  for (const [i, { file }] of activeKeys(info.keys).entries()) {
+    await writeNewFile(join(files.folder, file), `${keys.checkpointKeys[i]!}\n`, 0o600)
+  }
+  await writeNewFile(files.treeHeadKey, `${keys.treeHeadKey}\n`, 0o600)
+  if (policy !== undefined) await writeNewFile(files.policy, policy)
+  if (published) await writePublishedFile(files.published, published)
+  await writeNewFile(files.info, infoText)
+}
+
+/**
+ * The second place of the head. One that outlived the accident, on a disk of its own, goes on: it was compared with the
+ * head before, and that one is not behind it.
+ */
+async function placeHeadFile(path: string, head: SignedHead): Promise<void> {
+  const record = encodeHead(head)
+  try {
+    const file = await openHeadFile(path)
+    try {
+      await file.write(record)
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    if (!hasCode(error, 'head_missing')) throw error
+    await createHeadFile(path, record)
+  }
+}
+
+/** Nothing goes into its place that would not open there. Builds the leaf index on the way. */
+async function tryOpening(files: LogFiles, { info, keys }: RestoredLog): Promise<void> {
+  const store = await LevelStore.open(files.database)
+  const headFile = await openHeadFile(info.headFile ?? files.head)
+  const index = await LevelLeafIndex.open(files.leafIndex)
+  const parts = { origin: info.origin, store, headFile, index, signer: headSigner(info, keys) }
+  const log = await openLog(parts, { ...QUIET, allowDuplicates: info.allowDuplicates }).catch(
+    async (error: unknown) => {
+      await Promise.allSettled([store.close(), headFile.close(), index.close()])
+      throw error
+    },
+  )
+  await log.close()
+}
+
+/** It is opened to be closed: nothing is appended, and nothing signed. */
+const QUIET = {
+  pool: { maxEntries: 1, maxBytes: 1, maxCommitEntries: 1, maxCommitBytes: 1 },
+  headIntervalMs: 2 ** 31 - 1,
+  cacheBytes: 8 * 1024 * 1024,
+  nowMs: Date.now,
+}

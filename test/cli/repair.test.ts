@@ -1,0 +1,83 @@
+import { cpSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Level } from 'level'
+import { expect, test } from 'vitest'
+import { testFolder } from '../support/folder.ts'
+import { dataFolder, lines, serve, stele, type Ran } from './fixture.ts'
+
+/** A stopped log of 600 entries and its backup. */
+async function stage(): Promise<{ data: string; key: string; backup: string }> {
+  const folder = await dataFolder()
+  const { flags, stop, data, key } = await serve(folder)
+  await stele(['add', '--lines', ...flags], { stdin: lines(600) })
+  await stop()
+  const backup = join(testFolder(), 'backup')
+  await stele(['backup', 'main', '--data', data, '--to', backup])
+  return { data, key, backup }
+}
+
+/** Changes or deletes one record of a stopped log's database. */
+async function spoil(data: string, position: number, kind: number, gone = false): Promise<void> {
+  const db = new Level<Uint8Array, Uint8Array>(join(data, 'logs/main/database'), {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+  })
+  const key = Buffer.alloc(9)
+  key.writeBigUInt64BE(BigInt(position))
+  key[8] = kind
+  const value = Buffer.from(await db.get(key))
+  value[5]! ^= 1
+  await (gone ? db.del(key) : db.put(key, value))
+  await db.close()
+}
+
+const repair = (data: string, from: string, ...more: string[]): Promise<Ran> =>
+  stele(['repair', 'main', '--data', data, '--from', from, '--json', ...more])
+
+const fsck = async (data: string): Promise<number> => (await stele(['fsck', '--data', data])).code
+
+test('damaged entries and tiles are put back, the newest and missing ones too, and fsck is content', async () => {
+  const { data, key, backup } = await stage()
+  await spoil(data, 300, 1)
+  await spoil(data, 599, 1)
+  await spoil(data, 10, 1, true)
+  await spoil(data, 255, 2)
+  expect(await fsck(data)).toBe(1)
+  const dry = await repair(data, backup, '--dry-run')
+  expect([dry.code, JSON.parse(dry.out)]).toMatchObject([1, { repaired: { entries: 3, tiles: 1 } }])
+  expect(await fsck(data)).toBe(1)
+  const done = await repair(data, backup)
+  expect([done.code, JSON.parse(done.out)]).toMatchObject([0, { lost: { entries: 0, tiles: 0 } }])
+  expect(await fsck(data)).toBe(0)
+  const nothing = await repair(data, backup)
+  expect([nothing.code, JSON.parse(nothing.out)]).toMatchObject([0, { repaired: { entries: 0, tiles: 0 } }])
+  const { stop } = await serve({ data, key })
+  expect((await repair(data, backup)).code).toBe(32)
+  await stop()
+})
+
+test('what the copy does not have stays damaged, and the exit code says so', async () => {
+  const { data, key, backup } = await stage()
+  const { flags, stop } = await serve({ data, key })
+  await stele(['add', '--lines', ...flags], { stdin: lines(1200) })
+  await stop()
+  await spoil(data, 300, 1)
+  await spoil(data, 900, 1)
+  const { code, out } = await repair(data, backup)
+  expect([code, JSON.parse(out)]).toMatchObject([1, { repaired: { entries: 1 }, lost: { entries: 1 } }])
+  const { out: text } = await stele(['repair', 'main', '--data', data, '--from', backup])
+  expect(text).toMatch(/STILL DAMAGED.*1 entry/)
+})
+
+test('a database that lost its end is not repaired: that is a rollback', async () => {
+  const { data, key, backup } = await stage()
+  const database = join(data, 'logs/main/database')
+  const yesterday = join(testFolder(), 'database')
+  cpSync(database, yesterday, { recursive: true })
+  const { flags, stop } = await serve({ data, key })
+  await stele(['add', '--lines', ...flags], { stdin: lines(700) })
+  await stop()
+  rmSync(database, { recursive: true })
+  cpSync(yesterday, database, { recursive: true })
+  expect((await repair(data, backup)).code).toBe(17)
+})
