@@ -108,7 +108,7 @@ function addGlobalOptions(program: Command): void {
 const EXIT_SUMMARY = `
 Exit codes:
   0 done, and all that was checked holds   10-19 a verification failed   30-39 a data folder is not opened
-  1 fsck found damage                      20-29 a log over the network  40-41 what could not be read or written
+  1 fsck found damage                      20-29 a log over the network  40-43 what could not be read or written
   2-8 how it was called                    70    a bug in stele          proto-docs/cli.md lists each one
 `
 
