@@ -13,5 +13,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 20_000,
     pool: 'forks',
+    // Most of the time goes into waiting for disks and processes: with one worker for two cores a run takes twice as long.
+    maxWorkers: 2,
   },
 })

@@ -46,6 +46,8 @@ function extraNodeFlags() {
 /** Servers say where they listen in a line of JSON. */
 async function serverOf(command, args) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  // A measurement that fails must not leave its servers behind: they hold our standard error, and whoever waits for it.
+  process.once('exit', () => child.kill('SIGKILL'))
   const exited = once(child, 'exit')
   const line = await Promise.race([once(createInterface(child.stdout), 'line'), exited.then(() => undefined)])
   if (line === undefined) throw new Error(`${args.join(' ')}: ended before it listened`)

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { runProcess, startStele } from '../lib/children.mjs'
 import { row } from '../lib/rows.mjs'
-import { exportLog, HttpFiles, openLogClient, parseVerifierKey } from '../lib/stele.mjs'
+import { exportLog, FolderTarget, HttpFiles, openLogClient, parseVerifierKey } from '../lib/stele.mjs'
 
 export const name = 'audit'
 export const title = 'auditing a log'
@@ -53,8 +53,8 @@ function exportTo(folder, { url, origin, verifierKey }) {
   return exportLog({
     files,
     origin,
-    verifierKey: parseVerifierKey(verifierKey),
-    folder,
+    verifierKeys: [parseVerifierKey(verifierKey)],
+    target: new FolderTarget(folder),
     onProgress: () => {},
   })
 }
