@@ -83,7 +83,7 @@ export function createGate(parts: GateParts): Gate {
       case 'unauthenticated':
         throw new SteleError(
           'unauthenticated',
-          'expected credentials: an API key, sent as "Authorization: Bearer st_..."',
+          'expected credentials: an API key, in the header Authorization behind the word Bearer',
         )
       case 'forbidden':
         throw new SteleError('forbidden', forbidden(caller, route, name))
