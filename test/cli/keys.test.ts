@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
@@ -69,6 +70,25 @@ test('a lost provisioning key is replaced by whoever has the machine, and the ol
   const list = ['key', 'list', '--server', url]
   expect((await stele(list, { env: { STELE_API_KEY: provisioningKey } })).code).toBe(7)
   expect((await stele(list, { env: { STELE_API_KEY: fresh.trim() } })).code).toBe(0)
+})
+
+test('a private log is audited with a key that is named for it, and not with one of the environment', async () => {
+  const { data, provisioningKey } = await initialised()
+  const made = ['log', 'create', 'closed', '--private', '--heads', 'closed', '--data', data]
+  expect((await stele([...made, '--origin', 'log.example/closed'])).code).toBe(0)
+  const key = JSON.parse((await stele(['log', 'show', 'closed', '--json', '--data', data])).out) as {
+    verifierKey: string
+  }
+  const url = await running(data)
+  const create = ['key', 'create', '--role', 'auditor', '--log', 'closed', '--server', url]
+  const auditor = (await stele(create, { env: { STELE_API_KEY: provisioningKey } })).out
+  const file = join(data, '..', 'auditor.key')
+  writeFileSync(file, auditor)
+  for (const command of ['fsck', 'audit']) {
+    const args = [command, `${url}/logs/closed`, '--key', key.verifierKey]
+    expect((await stele([...args, '--api-key-file', file])).code).toBe(0)
+    expect((await stele(args, { env: { STELE_API_KEY: auditor.trim() } })).code).toBe(4)
+  }
 })
 
 test.each([

@@ -94,7 +94,8 @@ function exitCode({ findings }: Findings, unsaved: SteleError | undefined): numb
 async function sourceOf(context: Context, target: string): Promise<{ files: LogFiles; key: VerifierKey }> {
   if (/^https?:\/\//.test(target)) {
     const { HttpFiles } = await import('../../client/http-files.ts')
-    const files = new HttpFiles(target, {}, { deadlineMs: PATIENCE_MS })
+    const headers = await context.headersForCopies()
+    const files = new HttpFiles(target, { headers }, { deadlineMs: PATIENCE_MS })
     return { files, key: await context.keyFor(target) }
   }
   if (existsSync(join(target, 'checkpoint')))

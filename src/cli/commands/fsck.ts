@@ -61,11 +61,12 @@ async function* reportsOf(
 ): AsyncGenerator<FsckReport> {
   if (/^https?:\/\//.test(target)) {
     const { HttpFiles } = await import('../../client/http-files.ts')
+    const headers = await context.headersForCopies()
     yield fsckFiles(
       context,
       options,
       target,
-      new HttpFiles(target, {}, { deadlineMs: PATIENCE_MS }),
+      new HttpFiles(target, { headers }, { deadlineMs: PATIENCE_MS }),
       await context.keyFor(target),
     )
   } else if (existsSync(join(target, 'stele.json'))) {

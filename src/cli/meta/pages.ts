@@ -1,6 +1,7 @@
 import { openLogClient } from '../../client/index.ts'
 import { readEntries, type VerifiedEntry } from '../../client/verified-entries.ts'
 import { VerifiedTiles } from '../../client/verified-tiles.ts'
+import { hasCode, SteleError } from '../../errors.ts'
 import type { Context } from '../context.ts'
 import { PATIENCE_MS } from '../context.ts'
 import { StoredLog } from '../files/stored-log.ts'
@@ -24,7 +25,9 @@ export async function servedPages(context: Context, server: string): Promise<Pag
 
 /** The meta log of a data folder that no server has open. @throws SteleError `locked`, `not_found`, `bad_signature` */
 export async function storedPages(folder: string): Promise<Pages> {
-  const log = await StoredLog.open(folder, META_LOG)
+  const log = await StoredLog.open(folder, META_LOG).catch((error: unknown) => {
+    throw hasCode(error, 'locked') ? inUse(folder, error) : error
+  })
   const head = log.unverifiedHead
   try {
     log.verifyHead(head)
@@ -38,4 +41,12 @@ export async function storedPages(folder: string): Promise<Pages> {
     read: (begin) => readEntries(log.files, tiles, begin, head.size),
     close: () => log.close(),
   }
+}
+
+function inUse(folder: string, cause: SteleError): SteleError {
+  return new SteleError(
+    'locked',
+    `${folder}: a server has it open. Ask that server, with the key of an auditor in STELE_API_KEY: --server <url>`,
+    { cause },
+  )
 }
