@@ -53,6 +53,7 @@ const DAY_MS = 86_400_000
 
 interface Held {
   readonly record: KeyRecord
+  readonly grants: readonly Grant[]
   readonly addresses: AddressSet | undefined
 }
 
@@ -94,8 +95,8 @@ export class Keyring {
     if (held.addresses && !held.addresses.has(address)) {
       throw new SteleError('unauthenticated', `API key ${record.id}: it is not for the address ${address}`)
     }
-    const grants = [{ role: record.role, logs: record.logs }]
-    return { record, caller: { kind: 'key', id: record.id, grants, address, share: record.id } }
+    const caller = { kind: 'key', id: record.id, grants: held.grants, address, share: record.id } as const
+    return { record, caller }
   }
 
   /** All keys that a maker may know of, in the order in which they were made. */
@@ -276,6 +277,7 @@ function heldOf({ keys }: AccessState): ReadonlyMap<string, Held> {
       record.id,
       {
         record,
+        grants: [{ role: record.role, logs: record.logs }],
         addresses: record.addresses && parseAddressSet(record.addresses, `API key ${record.id}`),
       },
     ]),

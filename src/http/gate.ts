@@ -15,10 +15,11 @@ export interface Gate {
   /**
    * Who sends a request, if they may.
    *
+   * @param address as `addressOf` says
    * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`, `identity_unavailable`; `not_found` for a log
    *   that they may not know of; as `Denied` where it is known who they are
    */
-  admit(route: Route, call: Incoming): Caller | Promise<Caller>
+  admit(route: Route, call: Incoming, address: string): Caller | Promise<Caller>
 }
 
 /** A refusal of somebody who is known: the trail says who it was. */
@@ -101,8 +102,7 @@ export function createGate(parts: GateParts): Gate {
 
   return {
     addressOf,
-    admit(route, call) {
-      const address = addressOf(call.req)
+    admit(route, call, address) {
       const credentials = bearerOf(call.req)
       if (credentials === undefined) return letIn(route, call, anonymous(address))
       const refused = (error: unknown): never => {
@@ -135,7 +135,7 @@ function authenticated(
 /** A gate that is open: for what is reached by nobody else, and for servers that have nothing to protect. */
 export const OPEN_GATE: Gate = {
   addressOf: (req) => clientAddress(req.socket.remoteAddress ?? '', undefined, undefined),
-  admit: (_, { req }) => anonymous(OPEN_GATE.addressOf(req)),
+  admit: (_route, _call, address) => anonymous(address),
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.ts'
-import type { Answered, OnAnswered } from './answered.ts'
 import { STATUS } from './errors.ts'
+import type { Exchange } from './exchange.ts'
 import type { Logger } from './logger.ts'
 
 /** Lines about one error code within a second; of the rest only the number is told. */
@@ -20,7 +20,7 @@ interface Repeated {
  *
  * @param slowMs 0 tells of no slow ones
  */
-export function requestLog(logger: Logger, slowMs: number): OnAnswered {
+export function requestLog(logger: Logger, slowMs: number): (exchange: Exchange) => void {
   const seen = new Map<ErrorCode, Repeated>()
   const startSecond = (code: ErrorCode): Repeated => {
     const repeated = { lines: 0, untold: 0 }
@@ -32,31 +32,31 @@ export function requestLog(logger: Logger, slowMs: number): OnAnswered {
     }, SECOND_MS).unref()
     return repeated
   }
-  return (answered) => {
-    const { error, route, tookMs } = answered
+  return (exchange) => {
+    const { error, route, tookMs } = exchange
     if (error) {
       const repeated = seen.get(error.code) ?? startSecond(error.code)
       if (repeated.lines < LINES_PER_SECOND) {
         repeated.lines++
-        tellRefused(logger, answered, error.code)
+        tellRefused(logger, exchange, error.code)
       } else repeated.untold++
     } else if (slowMs > 0 && tookMs >= slowMs && route.path !== LONG_POLL) {
-      logger.warn(fieldsOf(answered), 'slow request')
+      logger.warn(fieldsOf(exchange), 'slow request')
     }
   }
 }
 
 /** What went wrong here has its stack; what a caller got wrong, or came too early for, has none worth the bytes. */
-function tellRefused(logger: Logger, answered: Answered, code: ErrorCode): void {
-  const fields = { ...fieldsOf(answered), code }
-  const { message } = answered.error!
+function tellRefused(logger: Logger, exchange: Exchange, code: ErrorCode): void {
+  const fields = { ...fieldsOf(exchange), code }
+  const { message } = exchange.error!
   const status = STATUS[code]
-  if (status === 500) logger.error({ ...fields, err: answered.error }, message)
+  if (status === 500) logger.error({ ...fields, err: exchange.error }, message)
   else if (status > 500) logger.warn(fields, message)
   else logger.info?.(fields, message)
 }
 
-function fieldsOf({ route, call, answer, tookMs, requestId }: Answered): object {
+function fieldsOf({ route, call, answer, tookMs, requestId }: Exchange): object {
   return {
     requestId,
     method: call.req.method,

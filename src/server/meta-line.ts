@@ -2,7 +2,8 @@ import { hash } from 'node:crypto'
 import type { Caller } from '../access/caller.ts'
 import { parseLeadingId } from '../access/api-key.ts'
 import { redact } from '../access/redact.ts'
-import type { Traced } from '../http/trail.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { Incoming } from '../http/route.ts'
 import type { Configuration } from './configuration.ts'
 
 /**
@@ -92,52 +93,63 @@ export interface EventLine {
 const SHOWN_LENGTH = 512
 
 /** What is written of a request by somebody who is known. */
-export function requestLine({ call, caller, ...traced }: Traced & { caller: Caller }): RequestLine {
-  const { answer, error, tookMs } = traced
+export function requestLine(exchange: Exchange, caller: Caller): RequestLine {
+  const { call, answer, error, address, requestId } = exchange
+  const url = call.req.url ?? ''
+  const log = logOf(call)
   return {
     kind: 'request',
     who: caller.id,
     role: rolesOf(caller),
-    ...targetOf(traced, call),
-    queryHash: hash('sha256', call.req.url ?? '', 'hex'),
+    route: routeOf(exchange),
+    ...(log === undefined ? {} : { log }),
+    query: shown(url),
+    queryHash: hash('sha256', url, 'hex'),
     status: answer.status,
     ...(error ? { code: error.code } : {}),
     ...(answer.count === undefined ? {} : { count: answer.count }),
     bytes: lengthOf(answer.body),
-    address: traced.address,
-    tookMs: Math.round(tookMs * 100) / 100,
-    requestId: traced.requestId,
+    address,
+    tookMs: Math.round(exchange.tookMs * 100) / 100,
+    requestId,
   }
 }
 
 /** What is written of a request that was refused at the gate. */
-export function deniedLine({ call, caller, error, answer, ...traced }: Traced): DeniedLine {
+export function deniedLine(exchange: Exchange): DeniedLine {
+  const { call, caller, error, answer, address } = exchange
   const claimed = caller ? undefined : parseLeadingId(call.req.headers.authorization)
+  const log = logOf(call)
   return {
     kind: 'denied',
     ...(caller && caller.kind !== 'anonymous' ? { who: caller.id, role: rolesOf(caller) } : {}),
     ...(claimed === undefined ? {} : { who: claimed }),
-    ...targetOf(traced, call),
+    route: routeOf(exchange),
+    ...(log === undefined ? {} : { log }),
+    query: shown(call.req.url ?? ''),
     status: answer.status,
     code: error?.code ?? 'internal',
-    address: traced.address,
+    address,
     count: 1,
   }
 }
 
-function targetOf(
-  { route }: Pick<Traced, 'route'>,
-  { req, path }: Traced['call'],
-): Pick<RequestLine, 'route' | 'log' | 'query'> {
+function routeOf({ route, call }: Exchange): string {
+  return `${call.req.method ?? ''} ${route.path}`
+}
+
+/** As it came: whoever is denied can have named any log. */
+function logOf({ path }: Incoming): string | undefined {
   const log = path['log']
-  return {
-    route: `${req.method ?? ''} ${route.path}`,
-    ...(log === undefined ? {} : { log: redact(log).slice(0, 64) }),
-    query: redact(req.url ?? '').slice(0, SHOWN_LENGTH),
-  }
+  return log === undefined ? undefined : redact(log).slice(0, 64)
+}
+
+function shown(url: string): string {
+  return redact(url).slice(0, SHOWN_LENGTH)
 }
 
 function rolesOf({ grants }: Caller): string {
+  if (grants.length === 1) return grants[0]!.role
   return [...new Set(grants.map(({ role }) => role))].join('+')
 }
 

@@ -1,16 +1,14 @@
 import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { TrailStatus } from '../http/trail-metrics.ts'
-import type { Traced, Trail } from '../http/trail.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { Trail } from '../http/trail.ts'
 import type { Configuration } from './configuration.ts'
 import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 import { DeniedTally } from './denied-tally.ts'
 import { deniedLine, requestLine, type MetaLine } from './meta-line.ts'
+import { MetaRound, type WrittenLine } from './meta-round.ts'
 
-/** Bytes of one entry of the meta log: many lines share one, so that a line costs a fraction of an entry. */
-const PAGE_BYTES = 32 * 1024
-/** Bytes of lines that are written at once: a commit that readers do not feel. */
-const MOST_BYTES = 4 * 1024 * 1024
 /** Lines that may wait to be written; beyond that nothing more is begun. */
 const MOST_WAITING = 50_000
 /** Bytes of one line: an entry holds 65,535, and what is recorded at a start must fit as well, with what it adds. */
@@ -18,14 +16,6 @@ const MOST_LINE_BYTES = 60_000
 
 /** After this many pages the configuration is written down again. */
 export const REMINDER_PAGES = 256
-
-interface Waiting {
-  readonly bytes: Buffer
-  /** What is recorded as the configuration once this line is on disk. */
-  readonly configuration: Configuration | undefined
-  readonly resolve: () => void
-  readonly reject: (error: SteleError) => void
-}
 
 /** What a meta log writes to: a log, as far as it is open at this moment. */
 export interface MetaTarget {
@@ -41,7 +31,9 @@ export class MetaLog implements Trail {
   readonly #target: MetaTarget
   readonly #nowMs: () => number
   readonly #denied: DeniedTally
-  readonly #waiting: Waiting[] = []
+  /** Those that wait, oldest first; the last one takes what comes. */
+  readonly #rounds: MetaRound[] = []
+  #linesWaiting = 0
   /** The configuration that was recorded last, and how many pages ago. */
   #configuration: Configuration | undefined
   #pagesSince = 0
@@ -65,7 +57,7 @@ export class MetaLog implements Trail {
   }
 
   get status(): TrailStatus {
-    return { waiting: this.#waiting.length, written: this.#linesWritten, failed: this.#failed }
+    return { waiting: this.#linesWaiting, written: this.#linesWritten, failed: this.#failed }
   }
 
   /** The configuration that was recorded last. */
@@ -83,15 +75,15 @@ export class MetaLog implements Trail {
     if (this.#held !== undefined) throw untraceable(this.#held)
     const { log } = this.#target
     if (!log || log.failure) throw untraceable(log?.failure?.message ?? 'it is not open')
-    if (this.#waiting.length >= MOST_WAITING) throw untraceable(`${MOST_WAITING} lines are waiting already`)
+    if (this.#linesWaiting >= MOST_WAITING) throw untraceable(`${MOST_WAITING} lines are waiting already`)
   }
 
-  async record(traced: Traced): Promise<void> {
+  async record(exchange: Exchange): Promise<void> {
     // Also of those that are only counted: a count that cannot be written is no trace.
     this.check()
-    if (traced.denied) return this.#denied.count(deniedLine(traced))
-    const { caller } = traced
-    if (caller) await this.write(requestLine({ ...traced, caller }))
+    if (exchange.denied) return this.#denied.count(deniedLine(exchange))
+    const { caller } = exchange
+    if (caller) await this.write(requestLine(exchange, caller))
   }
 
   /**
@@ -100,18 +92,18 @@ export class MetaLog implements Trail {
    * @returns once it is on disk, and a signed head of the meta log covers it
    * @throws SteleError `untraceable`; `too_large` for a change that does not fit in a line
    */
-  write(line: MetaLine): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(untraceable('the server is stopping'))
-      if (this.#waiting.length >= MOST_WAITING) return reject(untraceable('too many lines are waiting'))
-      const waiting = { ...this.#written(line), resolve, reject }
-      const { length } = waiting.bytes
-      if (line.kind === 'admin' && length > MOST_LINE_BYTES) return reject(tooLarge(length))
-      // Alone: in one append with others it would take them along.
-      if (length > MAX_ENTRY_BYTES) return reject(untraceable('a line is too long for an entry'))
-      this.#waiting.push(waiting)
-      this.#writing ??= this.#run()
-    })
+  async write(line: MetaLine): Promise<void> {
+    if (this.#closed) throw untraceable('the server is stopping')
+    if (this.#linesWaiting >= MOST_WAITING) throw untraceable('too many lines are waiting')
+    const written = this.#written(line)
+    if (line.kind === 'admin' && written.bytes > MOST_LINE_BYTES) throw tooLarge(written.bytes)
+    // Alone: in one append with others it would take them along.
+    if (written.bytes > MAX_ENTRY_BYTES) throw untraceable('a line is too long for an entry')
+    const round = this.#roundFor(written)
+    round.add(written)
+    this.#linesWaiting++
+    this.#writing ??= this.#run()
+    await round.done
   }
 
   /**
@@ -138,69 +130,57 @@ export class MetaLog implements Trail {
     await this.#writing
   }
 
-  #written(line: MetaLine): Pick<Waiting, 'bytes' | 'configuration'> {
+  #written(line: MetaLine): WrittenLine {
     // Put together by hand: `at` and the line's own text, not another object with both.
     const text = `{"at":"${new Date(this.#nowMs()).toISOString()}",${JSON.stringify(line).slice(1)}\n`
-    return {
-      bytes: Buffer.from(text),
-      configuration: 'configuration' in line ? line.configuration : undefined,
-    }
+    const configuration = 'configuration' in line ? line.configuration : undefined
+    return { text, bytes: Buffer.byteLength(text), configuration }
   }
 
-  /** Notes what stands in the log now, so that whoever opens it finds the newest configuration without reading far. */
-  #onWritten(lines: readonly Waiting[], pages: number): void {
-    const told = lines.findLast(({ configuration }) => configuration !== undefined)
-    if (told) this.#configuration = told.configuration
-    this.#pagesSince = told ? pages : this.#pagesSince + pages
-    if (this.#pagesSince < REMINDER_PAGES || !this.#configuration) return
-    const reminder = this.#written({ kind: 'configuration', configuration: this.#configuration })
-    // Ahead of all others, one of which may change it. Nobody waits for it: when it fails, the next page brings another.
-    this.#waiting.unshift({ ...reminder, resolve() {}, reject() {} })
-  }
-
-  /** The lines that are written next, in order. */
-  #take(): Waiting[] {
-    let bytes = 0
-    const end = this.#waiting.findIndex((line) => (bytes += line.bytes.length) > MOST_BYTES)
-    return this.#waiting.splice(0, end < 0 ? this.#waiting.length : Math.max(1, end))
+  /** The one that gathers, unless it is full. */
+  #roundFor(line: WrittenLine): MetaRound {
+    const last = this.#rounds.at(-1)
+    if (last?.hasRoomFor(line)) return last
+    const round = new MetaRound()
+    this.#rounds.push(round)
+    return round
   }
 
   async #run(): Promise<void> {
     // A request that came with this one is ready at the end of this turn: its line goes into the same page.
     await new Promise<void>((resolve) => setImmediate(resolve))
-    while (this.#waiting.length > 0) {
-      const lines = this.#take()
+    let round: MetaRound | undefined
+    while ((round = this.#rounds.shift())) {
+      const { length } = round
       try {
-        const { log } = this.#target
-        if (!log) throw untraceable('it is not open')
-        const pages = pagesOf(lines)
-        await log.append(pages)
-        this.#linesWritten += lines.length
-        this.#onWritten(lines, pages.length)
-        for (const line of lines) line.resolve()
+        await this.#writeRound(round)
+        this.#linesWritten += round.length
+        round.resolve()
       } catch (error) {
-        const reason = untraceable((error as Error).message, error)
-        this.#failed += lines.length
-        for (const line of lines) line.reject(reason)
+        this.#failed += length
+        round.reject(untraceable((error as Error).message, error))
       }
+      this.#linesWaiting -= length
     }
     this.#writing = undefined
   }
-}
 
-/** Lines in order, as few entries as hold them. A page is cut between lines; each ends with a line feed. */
-function pagesOf(lines: readonly Waiting[]): Uint8Array[] {
-  const pages: Buffer[][] = [[]]
-  let size = 0
-  for (const { bytes } of lines) {
-    if (size > 0 && size + bytes.length > PAGE_BYTES) {
-      pages.push([])
-      size = 0
-    }
-    pages.at(-1)!.push(bytes)
-    size += bytes.length
+  async #writeRound(round: MetaRound): Promise<void> {
+    const { log } = this.#target
+    if (!log) throw untraceable('it is not open')
+    const told = round.configuration
+    if (!told) this.#remind(round)
+    const pages = round.pages()
+    await log.append(pages)
+    if (told) this.#configuration = told
+    this.#pagesSince = round.configuration ? pages.length : this.#pagesSince + pages.length
   }
-  return pages.map((page) => Buffer.concat(page))
+
+  /** Says again what the configuration is, so that whoever opens this log finds the newest one without reading far. */
+  #remind(round: MetaRound): void {
+    if (this.#pagesSince < REMINDER_PAGES || !this.#configuration) return
+    round.addFirst(this.#written({ kind: 'configuration', configuration: this.#configuration }))
+  }
 }
 
 function tooLarge(bytes: number): SteleError {

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { Answered } from '../../src/http/answered.ts'
 import { SteleError, type ErrorCode } from '../../src/errors.ts'
+import type { Exchange } from '../../src/http/exchange.ts'
 import { requestLog } from '../../src/http/request-log.ts'
 import { openTestLog } from '../support/log.ts'
 import { serve } from './server.ts'
@@ -24,7 +24,7 @@ describe('a request has a name', () => {
     }
     for (const name of ['', 'a b', 'x'.repeat(65), '{"a":1}', 'a,b', 'ä']) {
       const given = (await server.get('/logs/demo/checkpoint', { 'X-Request-Id': name })).headers
-      expect(given['x-request-id']).toMatch(/^[0-9a-f]{12}-[0-9a-z]+$/)
+      expect(given['x-request-id']).toMatch(/^[0-9a-f]{24}$/)
     }
   })
 
@@ -43,7 +43,7 @@ describe('a request has a name', () => {
 })
 
 describe('the log of requests', () => {
-  const answered = (code: ErrorCode | undefined, tookMs = 1, path = '/x'): Answered =>
+  const answered = (code: ErrorCode | undefined, tookMs = 1, path = '/x'): Exchange =>
     ({
       route: { path },
       call: { req: { method: 'GET' }, path: {} },
@@ -51,7 +51,7 @@ describe('the log of requests', () => {
       error: code && new SteleError(code, 'why'),
       tookMs,
       requestId: 'r',
-    }) as unknown as Answered
+    }) as unknown as Exchange
 
   test('a flood of refusals is a few lines and a count, for each code and second', () => {
     vi.useFakeTimers()
