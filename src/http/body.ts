@@ -62,35 +62,25 @@ export class BodyReader {
    * @throws SteleError `unsupported_media_type`, `too_large`, `too_slow`, `overloaded`, `rate_limited`;
    *   `malformed` for one that was cut off
    */
-  async stream(request: BodyRequest, take: (chunk: Uint8Array) => void): Promise<void> {
+  stream(request: BodyRequest, take: (chunk: Uint8Array) => void): Promise<void> {
     const { req, res, share, maxBytes, what } = request
-    checkUncompressed(req, what)
-    const announced = Number(req.headers['content-length'] ?? 0)
-    if (announced > maxBytes) throw tooLarge(what, maxBytes, `${announced} announced`)
-    this.askFor(req, res)
-    let bytes = 0
-    try {
-      await this.#chunks(req, what, (chunk) => {
-        if (bytes + chunk.length > maxBytes) throw tooLarge(what, maxBytes, 'more')
-        this.#budget.take(share, chunk.length)
-        bytes += chunk.length
-        take(chunk)
-      })
-    } finally {
-      this.#budget.release(share, bytes)
-    }
-  }
-
-  #chunks(req: IncomingMessage, what: string, take: (chunk: Uint8Array) => void): Promise<void> {
+    // One promise for all of it, whose executor may throw: this is on the way of every entry.
     return new Promise((resolve, reject) => {
+      checkAnnounced(request)
+      this.askFor(req, res)
+      let bytes = 0
       const settle = (error?: unknown): void => {
         clearTimeout(timer)
         req.off('data', onData).off('end', onEnd).off('close', onClose)
+        this.#budget.release(share, bytes)
         if (error === undefined) resolve()
         else reject(error)
       }
       const onData = (chunk: Uint8Array): void => {
         try {
+          if (bytes + chunk.length > maxBytes) throw tooLarge(what, maxBytes, 'more')
+          this.#budget.take(share, chunk.length)
+          bytes += chunk.length
           take(chunk)
         } catch (error) {
           settle(error)
@@ -106,6 +96,13 @@ export class BodyReader {
       req.on('data', onData).on('end', onEnd).on('close', onClose)
     })
   }
+}
+
+/** Refuses what its head shows to be unwelcome. */
+function checkAnnounced({ req, maxBytes, what }: BodyRequest): void {
+  checkUncompressed(req, what)
+  const announced = Number(req.headers['content-length'] ?? 0)
+  if (announced > maxBytes) throw tooLarge(what, maxBytes, `${announced} announced`)
 }
 
 function checkUncompressed(req: IncomingMessage, what: string): void {

@@ -18,7 +18,7 @@ export function requestIds(): (req: IncomingMessage) => string {
       randomFillSync(pool)
       used = 0
     }
-    return pool.toString('hex', used, (used += NAME_BYTES))
+    return pool.toString('base64url', used, (used += NAME_BYTES))
   }
   return ({ headers }) => {
     const given = headers['x-request-id']

@@ -71,7 +71,8 @@ export interface Route extends Description {
   readonly pathSchema: z.ZodObject
   /** RFC 6962: problems have types, and unknown parameters are ignored. */
   readonly ct: boolean
-  handle(call: RawCall): Promise<Answer>
+  /** What it throws, at once or later, is how it refuses. */
+  handle(call: RawCall): Answer | Promise<Answer>
 }
 
 /** True for what readers ask for; everything else changes something, or tells how a server is run. */
@@ -97,7 +98,7 @@ export function rootRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape 
   return {
     ...spec,
     ...schemas,
-    async handle(raw) {
+    handle(raw) {
       return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, ...read(raw) })
     },
   }
@@ -114,7 +115,7 @@ export function logRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape =
     ...schemas,
     path: `/logs/{log}/${spec.path}`,
     pathSchema: pathSchema.extend({ log: LogName }),
-    async handle(raw) {
+    handle(raw) {
       const { hosted, log } = openedLog(logs, raw.path['log'] ?? '')
       const { query, path } = read(raw)
       return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, query, path, hosted, log })
@@ -132,7 +133,7 @@ export function hostedRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShap
     ...spec,
     ...schemas,
     pathSchema: pathSchema.extend({ log: LogName }),
-    async handle(raw) {
+    handle(raw) {
       const name = raw.path['log'] ?? ''
       const hosted = logs.get(name)
       if (!hosted) throw noSuchLog(name)

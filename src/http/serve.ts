@@ -31,7 +31,8 @@ export function server(deps: HttpDeps): Serve {
   const carryOut = async (route: Route, call: Incoming, address: string): Promise<Outcome> => {
     let caller: Caller
     try {
-      caller = await gate.admit(route, call, address)
+      const admitted = gate.admit(route, call, address)
+      caller = admitted instanceof Promise ? await admitted : admitted
     } catch (error) {
       return refused(route, error, error instanceof Denied ? error.caller : undefined, true)
     }

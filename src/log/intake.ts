@@ -3,7 +3,7 @@ import { HASH_BYTES, leafHash, type Hash } from '../merkle/hash.ts'
 import type { LeafFinder } from './leaf-finder.ts'
 import { UNOBSERVED, type LogObserver } from './observer.ts'
 import type { Pool } from './pool.ts'
-import { Unit, type LiveLeaf } from './unit.ts'
+import { hashesOf, Unit, type LiveLeaf } from './unit.ts'
 
 /** Where an entry stands in the log. */
 export interface Placement {
@@ -46,11 +46,25 @@ export class Intake {
    *   `outcome_unknown`: repeating it is safe
    */
   async submit(entries: readonly Uint8Array[], caller: string): Promise<Placement[]> {
+    try {
+      const { unit, leaves, known } = this.#take(entries, caller)
+      await (unit.leaves.length === leaves.length ? unit.done : settled(unit, leaves))
+      return leaves.map((leaf, i) => placementOf(leaf, known[i]!))
+    } catch (error) {
+      this.#observer.refused(error instanceof SteleError ? error.code : 'internal')
+      throw error
+    }
+  }
+
+  /** Looks and claims in one breath, without an await: that is the lock. */
+  #take(
+    entries: readonly Uint8Array[],
+    caller: string,
+  ): { unit: Unit; leaves: readonly LiveLeaf[]; known: readonly boolean[] } {
     if (this.#refusal) throw this.#refusal
     const hashes = entries.map(leafHash)
     const keys = hashes.map(keyOf)
     const unit = new Unit(caller)
-    // No await from here to the end of the loop: looking and claiming in one breath is the lock.
     this.#admit(unit, keys, entries)
     const known: boolean[] = []
     const leaves = keys.map((key, i) => {
@@ -60,8 +74,7 @@ export class Intake {
     })
     if (unit.leaves.length < leaves.length) this.#observer.recognised(leaves.length - unit.leaves.length)
     if (unit.leaves.length > 0) void this.#enqueue(unit)
-    await settled(unit, leaves)
-    return leaves.map((leaf, i) => placementOf(leaf, known[i]!))
+    return { unit, leaves, known }
   }
 
   /** Finds a leaf that is integrated, or undefined. Leaves on their way are not there yet. */
@@ -147,7 +160,7 @@ export class Intake {
 
   async #enqueue(unit: Unit): Promise<void> {
     try {
-      if (!this.#allowDuplicates) await this.#removeLogged(unit)
+      if (!this.#allowDuplicates) this.#removeLogged(unit, await this.#finder.find(hashesOf(unit.leaves)))
       if (this.#halted) throw this.#halted
       if (unit.leaves.length > 0) this.#pool.push(unit)
       else this.settle([unit])
@@ -156,17 +169,14 @@ export class Intake {
     }
   }
 
-  /** Takes out of a unit the leaves that the log holds already. */
-  async #removeLogged(unit: Unit): Promise<void> {
-    const slab = new Uint8Array(unit.leaves.length * HASH_BYTES)
-    unit.leaves.forEach((leaf, i) => slab.set(leaf.hash, i * HASH_BYTES))
-    const indexes = await this.#finder.find(slab)
+  /** Takes out of a unit the leaves that the log holds already, at these indexes. */
+  #removeLogged(unit: Unit, indexes: readonly (number | undefined)[]): void {
+    if (indexes.every((index) => index === undefined)) return
     const logged = unit.leaves.filter((leaf, i) => {
       leaf.index = indexes[i]
       leaf.loggedBefore = indexes[i] !== undefined
       return leaf.loggedBefore
     })
-    if (logged.length === 0) return
     this.#observer.recognised(logged.length)
     unit.leaves = unit.leaves.filter((leaf) => !leaf.loggedBefore)
     this.forget(logged)

@@ -1,10 +1,9 @@
-import { HASH_BYTES } from '../merkle/hash.ts'
 import type { LogStore } from '../storage/store.ts'
 import { growTree, type Tree } from '../tile/grow.ts'
 import { encodeHead, type SignedHead } from './head.ts'
 import { frozenError, unknownOutcome } from './refusals.ts'
 import type { HeadSigner } from './signer.ts'
-import type { LiveLeaf } from './unit.ts'
+import { hashesOf, type LiveLeaf } from './unit.ts'
 
 /**
  * Gives entries their indexes. Owner of the tree and of the signed head: both grow, and only after the store has
@@ -50,7 +49,7 @@ export class Sequencer {
     // Whatever doors there are before it: here nobody gets past.
     if (this.#head.final && leaves.length > 0) throw frozenError(this.#head.final)
     const from = this.#tree.size
-    const { tree, tiles } = growTree(this.#tree, slabOf(leaves))
+    const { tree, tiles } = growTree(this.#tree, hashesOf(leaves))
     const signed = await this.#signer.sign({
       size: tree.size,
       root: tree.root,
@@ -78,10 +77,4 @@ export class Sequencer {
     this.#signedUntilMs = Math.max(this.#nowMs(), this.#head.timestampMs + 1, this.#signedUntilMs + 1)
     return this.#signedUntilMs
   }
-}
-
-function slabOf(leaves: readonly LiveLeaf[]): Uint8Array {
-  const slab = new Uint8Array(leaves.length * HASH_BYTES)
-  leaves.forEach((leaf, i) => slab.set(leaf.hash, i * HASH_BYTES))
-  return slab
 }

@@ -1,4 +1,4 @@
-import type { Hash } from '../merkle/hash.ts'
+import { HASH_BYTES, type Hash } from '../merkle/hash.ts'
 
 /** A leaf that is on its way into the log, or in it and not in the leaf index yet. */
 export interface LiveLeaf {
@@ -13,6 +13,14 @@ export interface LiveLeaf {
   loggedBefore: boolean
   /** Who brought it. Whoever submits the same bytes meanwhile waits for that unit. */
   readonly unit: Unit
+}
+
+/** Leaf hashes, one behind the other. */
+export function hashesOf(leaves: readonly LiveLeaf[]): Uint8Array {
+  if (leaves.length === 1) return leaves[0]!.hash
+  const slab = new Uint8Array(leaves.length * HASH_BYTES)
+  leaves.forEach((leaf, i) => slab.set(leaf.hash, i * HASH_BYTES))
+  return slab
 }
 
 /**

@@ -116,13 +116,8 @@ export class Writer {
   }
 
   /** See `Intake.submit`. */
-  async submit(entries: readonly Uint8Array[], caller: string): Promise<Placement[]> {
-    try {
-      return await this.#intake.submit(entries, caller)
-    } catch (error) {
-      this.#observer.refused(error instanceof SteleError ? error.code : 'internal')
-      throw error
-    }
+  submit(entries: readonly Uint8Array[], caller: string): Promise<Placement[]> {
+    return this.#intake.submit(entries, caller)
   }
 
   /** The index of an integrated leaf, the lowest if there are several. */

@@ -1,10 +1,10 @@
-import { hash } from 'node:crypto'
 import type { Caller } from '../access/caller.ts'
 import { parseLeadingId } from '../access/api-key.ts'
 import { redact } from '../access/redact.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Incoming } from '../http/route.ts'
 import type { Configuration } from './configuration.ts'
+import { shownTarget, type WrittenTarget } from './written-targets.ts'
 
 /**
  * One line of the meta log: JSON, with `at` and `kind` first. `proto-docs/access.md` describes every kind. What is
@@ -27,9 +27,8 @@ export interface RequestLine {
   readonly role: string
   readonly route: string
   readonly log?: string
-  /** The request's target as it came but for secrets, cut after {@link SHOWN_LENGTH} characters, and SHA-256 of all of it. */
-  readonly query: string
-  readonly queryHash: string
+  readonly query: WrittenTarget['query']
+  readonly queryHash: WrittenTarget['queryHash']
   readonly status: number
   readonly code?: string
   readonly count?: number
@@ -89,22 +88,22 @@ export interface EventLine {
   readonly details?: unknown
 }
 
-/** Of a request's target, this many characters are shown; the hash is of all of them. */
-const SHOWN_LENGTH = 512
-
 /** What is written of a request by somebody who is known. */
-export function requestLine(exchange: Exchange, caller: Caller): RequestLine {
-  const { call, answer, error, address, requestId } = exchange
-  const url = call.req.url ?? ''
-  const log = logOf(call)
+export function requestLine(
+  exchange: Exchange,
+  caller: Caller,
+  { query, queryHash }: WrittenTarget,
+): RequestLine {
+  const { answer, error, address, requestId } = exchange
+  const log = logOf(exchange.call)
   return {
     kind: 'request',
     who: caller.id,
     role: rolesOf(caller),
     route: routeOf(exchange),
     ...(log === undefined ? {} : { log }),
-    query: shown(url),
-    queryHash: hash('sha256', url, 'hex'),
+    query,
+    queryHash,
     status: answer.status,
     ...(error ? { code: error.code } : {}),
     ...(answer.count === undefined ? {} : { count: answer.count }),
@@ -126,7 +125,7 @@ export function deniedLine(exchange: Exchange): DeniedLine {
     ...(claimed === undefined ? {} : { who: claimed }),
     route: routeOf(exchange),
     ...(log === undefined ? {} : { log }),
-    query: shown(call.req.url ?? ''),
+    query: shownTarget(call.req.url ?? ''),
     status: answer.status,
     code: error?.code ?? 'internal',
     address,
@@ -142,10 +141,6 @@ function routeOf({ route, call }: Exchange): string {
 function logOf({ path }: Incoming): string | undefined {
   const log = path['log']
   return log === undefined ? undefined : redact(log).slice(0, 64)
-}
-
-function shown(url: string): string {
-  return redact(url).slice(0, SHOWN_LENGTH)
 }
 
 function rolesOf({ grants }: Caller): string {

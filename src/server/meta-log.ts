@@ -8,6 +8,7 @@ import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 import { DeniedTally } from './denied-tally.ts'
 import { deniedLine, requestLine, type MetaLine } from './meta-line.ts'
 import { MetaRound, type WrittenLine } from './meta-round.ts'
+import { WrittenTargets } from './written-targets.ts'
 
 /** Lines that may wait to be written; beyond that nothing more is begun. */
 const MOST_WAITING = 50_000
@@ -31,12 +32,15 @@ export class MetaLog implements Trail {
   readonly #target: MetaTarget
   readonly #nowMs: () => number
   readonly #denied: DeniedTally
+  readonly #targets = new WrittenTargets()
   /** Those that wait, oldest first; the last one takes what comes. */
   readonly #rounds: MetaRound[] = []
   #linesWaiting = 0
   /** The configuration that was recorded last, and how many pages ago. */
   #configuration: Configuration | undefined
   #pagesSince = 0
+  /** The moment of the last line. */
+  #at = { ms: NaN, text: '' }
   #linesWritten = 0
   #failed = 0
   #writing: Promise<void> | undefined
@@ -78,12 +82,12 @@ export class MetaLog implements Trail {
     if (this.#linesWaiting >= MOST_WAITING) throw untraceable(`${MOST_WAITING} lines are waiting already`)
   }
 
-  async record(exchange: Exchange): Promise<void> {
+  record(exchange: Exchange): Promise<void> {
     // Also of those that are only counted: a count that cannot be written is no trace.
     this.check()
-    if (exchange.denied) return this.#denied.count(deniedLine(exchange))
-    const { caller } = exchange
-    if (caller) await this.write(requestLine(exchange, caller))
+    const { caller, denied, call } = exchange
+    if (denied || !caller) return this.#denied.count(deniedLine(exchange))
+    return this.#join(requestLine(exchange, caller, this.#targets.of(call.req.url ?? '')))
   }
 
   /**
@@ -93,17 +97,7 @@ export class MetaLog implements Trail {
    * @throws SteleError `untraceable`; `too_large` for a change that does not fit in a line
    */
   async write(line: MetaLine): Promise<void> {
-    if (this.#closed) throw untraceable('the server is stopping')
-    if (this.#linesWaiting >= MOST_WAITING) throw untraceable('too many lines are waiting')
-    const written = this.#written(line)
-    if (line.kind === 'admin' && written.bytes > MOST_LINE_BYTES) throw tooLarge(written.bytes)
-    // Alone: in one append with others it would take them along.
-    if (written.bytes > MAX_ENTRY_BYTES) throw untraceable('a line is too long for an entry')
-    const round = this.#roundFor(written)
-    round.add(written)
-    this.#linesWaiting++
-    this.#writing ??= this.#run()
-    await round.done
+    await this.#join(line)
   }
 
   /**
@@ -130,11 +124,33 @@ export class MetaLog implements Trail {
     await this.#writing
   }
 
+  /** Puts a line into the round that gathers. @returns the promise of all who wait for that round */
+  #join(line: MetaLine): Promise<void> {
+    if (this.#closed) throw untraceable('the server is stopping')
+    if (this.#linesWaiting >= MOST_WAITING) throw untraceable('too many lines are waiting')
+    const written = this.#written(line)
+    if (line.kind === 'admin' && written.bytes > MOST_LINE_BYTES) throw tooLarge(written.bytes)
+    // Alone: in one append with others it would take them along.
+    if (written.bytes > MAX_ENTRY_BYTES) throw untraceable('a line is too long for an entry')
+    const round = this.#roundFor(written)
+    round.add(written)
+    this.#linesWaiting++
+    this.#writing ??= this.#run()
+    return round.done
+  }
+
   #written(line: MetaLine): WrittenLine {
     // Put together by hand: `at` and the line's own text, not another object with both.
-    const text = `{"at":"${new Date(this.#nowMs()).toISOString()}",${JSON.stringify(line).slice(1)}\n`
+    const text = `{"at":"${this.#now()}",${JSON.stringify(line).slice(1)}\n`
     const configuration = 'configuration' in line ? line.configuration : undefined
     return { text, bytes: Buffer.byteLength(text), configuration }
+  }
+
+  /** Many lines come in one millisecond, and writing it out is a part of what each of them costs. */
+  #now(): string {
+    const atMs = this.#nowMs()
+    if (atMs !== this.#at.ms) this.#at = { ms: atMs, text: new Date(atMs).toISOString() }
+    return this.#at.text
   }
 
   /** The one that gathers, unless it is full. */

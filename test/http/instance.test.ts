@@ -188,7 +188,7 @@ describe('metrics', () => {
     })
     expect(app.routes.map((route) => route.path)).toContain('/metrics')
     const route = app.routes.find(({ path }) => path === '/metrics')!
-    await expect(route.handle({ search: '', path: {} } as never)).rejects.toThrow('switched off')
+    await expect(async () => route.handle({ search: '', path: {} } as never)).rejects.toThrow('switched off')
   })
 })
 
