@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import type { Logger } from 'pino'
 import type { Config } from '../server/config.ts'
 import type { RunningServer } from '../server/start.ts'
@@ -48,6 +49,7 @@ export async function runUntilStopped<T extends Running>(
   onReady: (running: T) => Promise<void>,
 ): Promise<number> {
   const { createServerLog } = await import('../server/server-log.ts')
+  stayYoung()
   // Listened to before anything is opened: a signal that comes meanwhile must not cut an opening short.
   const stop = stopSignal(
     (listener) => io.onStopSignal(listener),
@@ -74,6 +76,15 @@ export async function runUntilStopped<T extends Running>(
     offReload()
     stop.off()
   }
+}
+
+/**
+ * V8 learns from the first burst of requests that objects like theirs live long, and from then on makes them where only a
+ * full collection finds them, with all they refer to. None of a server's do: with 256 writers 58 MB a second grew old that
+ * way, and collecting took twice the time. Without what it learnt, 2 MB do.
+ */
+function stayYoung(): void {
+  setFlagsFromString('--no-allocation-site-pretenuring')
 }
 
 /** True once the promise is settled; false if that takes longer. @throws what it rejects with */
