@@ -58,11 +58,32 @@ export function hashOfKey({ text }: ApiKey): string {
   return hash('sha256', text, 'hex')
 }
 
-/** Compares a key with a stored hash, in the same time wherever they differ. */
-export function isKeyOfHash(key: ApiKey, storedHash: string): boolean {
-  const stored = Buffer.from(storedHash, 'latin1')
-  const came = Buffer.from(hashOfKey(key), 'latin1')
-  return stored.length === came.length && timingSafeEqual(stored, came)
+/** A key as it came: all that is needed to find out whether it is valid, and nothing secret. */
+export interface ReadKey {
+  readonly role: Role
+  readonly id: string
+  /** SHA-256 of its text. */
+  readonly digest: Uint8Array
+}
+
+/**
+ * Reads keys, and remembers for each connection the last one that came: clients send the same one with every request.
+ * What is remembered is how it reads, never whether it is valid. It is compared in the same time wherever it differs, for
+ * behind a proxy the requests of many come by one connection.
+ */
+export class KeyReader {
+  readonly #last = new WeakMap<object, { readonly text: Uint8Array; readonly key: ReadKey }>()
+
+  /** @throws SteleError as {@link parseApiKey} */
+  read(text: string, connection: object): ReadKey {
+    const came = Buffer.from(text, 'latin1')
+    const last = this.#last.get(connection)
+    if (last && last.text.length === came.length && timingSafeEqual(last.text, came)) return last.key
+    const { role, id } = parseApiKey(text)
+    const key = { role, id, digest: hash('sha256', text, 'buffer') }
+    this.#last.set(connection, { text: Uint8Array.from(came), key })
+    return key
+  }
 }
 
 function checksum(body: string): string {

@@ -1,6 +1,7 @@
+import { timingSafeEqual } from 'node:crypto'
 import { SteleError } from '../errors.ts'
 import { parseAddressSet, type AddressSet } from './address.ts'
-import { generateApiKey, hashOfKey, isKeyOfHash, parseApiKey, type ApiKey } from './api-key.ts'
+import { generateApiKey, hashOfKey, type ApiKey, type ReadKey } from './api-key.ts'
 import type { Caller, Grant, LogScope } from './caller.ts'
 import { infoOf, stateOf, type KeyInfo, type KeyRecord } from './key-record.ts'
 import { redact } from './redact.ts'
@@ -53,6 +54,7 @@ const DAY_MS = 86_400_000
 
 interface Held {
   readonly record: KeyRecord
+  readonly digest: Uint8Array
   readonly grants: readonly Grant[]
   readonly addresses: AddressSet | undefined
 }
@@ -78,14 +80,13 @@ export class Keyring {
   /**
    * Who holds a key, and comes from this address with it.
    *
-   * @throws SteleError `unauthenticated`: not a key, unknown, revoked, expired, or from an address it is not for. The
-   *   message tells these apart only for who holds the right secret
+   * @throws SteleError `unauthenticated`: unknown, revoked, expired, or from an address it is not for. The message tells
+   *   these apart only for who holds the right secret
    */
-  authenticate(text: string, address: string): { record: KeyRecord; caller: Caller } {
-    const key = parseApiKey(text)
+  authenticate(key: ReadKey, address: string): { record: KeyRecord; caller: Caller } {
     const held = this.#held.get(key.id)
     // Compared also when there is nothing to compare with: how long it takes says nothing about which ids exist.
-    const isRight = isKeyOfHash(key, held?.record.hash ?? NO_HASH)
+    const isRight = timingSafeEqual(key.digest, held?.digest ?? NO_DIGEST)
     if (!held || !isRight || held.record.role !== key.role) {
       throw new SteleError('unauthenticated', 'API key: there is no such key here')
     }
@@ -213,7 +214,7 @@ export function firstKey(nowMs: number): { made: MadeKey; record: KeyRecord } {
 }
 
 const PROVISIONING: NewKey = { role: 'provisioning', logs: '*', label: 'provisioning key' }
-const NO_HASH = '0'.repeat(64)
+const NO_DIGEST = new Uint8Array(32)
 const FAR_FUTURE = '9999-12-31T00:00:00Z'
 
 function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; record: KeyRecord } {
@@ -277,6 +278,7 @@ function heldOf({ keys }: AccessState): ReadonlyMap<string, Held> {
       record.id,
       {
         record,
+        digest: Buffer.from(record.hash, 'hex'),
         grants: [{ role: record.role, logs: record.logs }],
         addresses: record.addresses && parseAddressSet(record.addresses, `API key ${record.id}`),
       },

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { clientAddress, type AddressSet } from '../access/address.ts'
 import { anonymous, decide, type Caller, type Decision } from '../access/caller.ts'
+import { KeyReader } from '../access/api-key.ts'
 import type { Keyring } from '../access/keyring.ts'
 import { SteleError } from '../errors.ts'
 import type { LogDirectory } from './directory.ts'
@@ -61,6 +62,7 @@ export interface GateParts {
  */
 export function createGate(parts: GateParts): Gate {
   const { logs, keyring, rates, tokens, trustedProxies, openMetrics = false } = parts
+  const keys = new KeyReader()
   const addressOf = (req: IncomingMessage): string =>
     clientAddress(req.socket.remoteAddress ?? '', forwardedFor(req), trustedProxies)
 
@@ -100,37 +102,38 @@ export function createGate(parts: GateParts): Gate {
     }
   }
 
+  const refuse = (error: unknown, address: string): never => {
+    // Whoever guesses is slowed down; whoever comes from the same network with the right key is not.
+    if (error instanceof SteleError && error.code === 'unauthenticated') rates.countGuess(address)
+    throw error
+  }
+
+  const holderOf = (credentials: string, { socket }: IncomingMessage, address: string): Holder => {
+    try {
+      return keyring.authenticate(keys.read(credentials, socket), address)
+    } catch (error) {
+      return refuse(error, address)
+    }
+  }
+
   return {
     addressOf,
     admit(route, call, address) {
       const credentials = bearerOf(call.req)
       if (credentials === undefined) return letIn(route, call, anonymous(address))
-      const refused = (error: unknown): never => {
-        // Whoever guesses is slowed down; whoever comes from the same network with the right key is not.
-        if (error instanceof SteleError && error.code === 'unauthenticated') rates.countGuess(address)
-        throw error
-      }
       if (tokens && !credentials.startsWith('st_')) {
-        return tokens.authenticate(credentials, address).then((caller) => letIn(route, call, caller), refused)
+        return tokens.authenticate(credentials, address).then(
+          (caller) => letIn(route, call, caller),
+          (error: unknown) => refuse(error, address),
+        )
       }
-      const { caller, record } = authenticated(keyring, credentials, address, refused)
+      const { caller, record } = holderOf(credentials, call.req, address)
       return letIn(route, call, caller, record.requestsPerSecond)
     },
   }
 }
 
-function authenticated(
-  keyring: Keyring,
-  credentials: string,
-  address: string,
-  refused: (error: unknown) => never,
-): ReturnType<Keyring['authenticate']> {
-  try {
-    return keyring.authenticate(credentials, address)
-  } catch (error) {
-    return refused(error)
-  }
-}
+type Holder = ReturnType<Keyring['authenticate']>
 
 /** A gate that is open: for what is reached by nobody else, and for servers that have nothing to protect. */
 export const OPEN_GATE: Gate = {

@@ -26,6 +26,26 @@ test('a key that is revoked is refused at the next request of a connection that 
   agent.destroy()
 })
 
+test('on one connection every request is judged by its own key, whatever came before it', async () => {
+  const stage = await Stage.open()
+  const [{ key: writer }, { key: reader }] = [await stage.key('writer'), await stage.key('reader')]
+  const mistyped = `${writer.slice(0, -1)}${writer.endsWith('a') ? 'b' : 'a'}`
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const append = (key?: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const headers = key === undefined ? {} : { authorization: `Bearer ${key}` }
+      const options = { port: stage.port, method: 'POST', path: '/logs/public/add', agent, headers }
+      const sent = request(options, (res) => res.resume().on('end', () => resolve(res.statusCode)))
+      sent.on('error', reject).end('entry')
+    })
+  const found: (number | undefined)[] = []
+  for (const key of [writer, reader, writer, mistyped, undefined, `${writer}x`, writer, writer.slice(1)]) {
+    found.push(await append(key))
+  }
+  expect(found).toEqual([200, 403, 200, 401, 401, 401, 200, 401])
+  agent.destroy()
+})
+
 test('a long poll that was admitted ends, and the next one is refused', async () => {
   const stage = await Stage.open()
   const { key, id } = await stage.key('reader')
