@@ -11,8 +11,8 @@ import {
 } from '../note/cosigner.ts'
 import { isCosignerKeyType, KEY_TYPE, type CosignerKeyType } from '../note/key-id.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
-import { syncFolder } from '../storage/head-file.ts'
-import { fileError, readKeyFile, readTextFile, writeNewFile } from './files.ts'
+import { fileError, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
+import { readKeyFile } from './key-file.ts'
 
 /** What kind of cosigner a folder is of: a witness or a mirror. */
 export type CosignerKind = 'witness' | 'mirror'

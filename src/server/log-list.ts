@@ -1,13 +1,11 @@
-import { rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { SteleError } from '../errors.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
-import { syncFolder } from '../storage/head-file.ts'
+import { readTextFile, replaceFile, writeNewFile } from '../storage/files.ts'
 import { checkLogs, type WitnessedLog } from '../witness/logs.ts'
 import type { CosignerKind } from './cosigner-folder.ts'
-import { fileError, readTextFile, writeNewFile } from './files.ts'
 
 const witnessed = { origin: z.string().min(1), keys: z.array(z.string()).min(1) }
 
@@ -81,21 +79,11 @@ export async function addToLogList(
     }
     const next = before ? logs.map((other) => (other === before ? log : other)) : [...logs, log]
     checkLogs(next, own)
-    await replaceList(path, building, formatLogList(next))
+    await replaceFile(path, formatLogList(next))
     return log
   } finally {
     await rm(building, { force: true })
   }
-}
-
-async function replaceList(path: string, building: string, text: string): Promise<void> {
-  const whole = `${building}.new`
-  await rm(whole, { force: true })
-  await writeNewFile(whole, text)
-  await rename(whole, path).catch((error: unknown) => {
-    throw fileError(path, error)
-  })
-  await syncFolder(dirname(path))
 }
 
 function parseLogList(text: string, kind: CosignerKind): ListedLog[] {

@@ -7,10 +7,10 @@ import { SteleError } from '../errors.ts'
 import { createMirrorState, type MirrorPaths } from '../mirror/open.ts'
 import { TICKET_KEY_BYTES } from '../mirror/ticket.ts'
 import type { CosignerKeyType } from '../note/key-id.ts'
-import { syncFolder } from '../storage/head-file.ts'
+import { fileError, syncFolder, writeNewFile } from '../storage/files.ts'
 import { originHash } from '../witness/logs.ts'
 import { createCosignerFolder, infoFile, type CosignerInfo } from './cosigner-folder.ts'
-import { fileError, readKeyFile, writeNewFile } from './files.ts'
+import { readKeyFile } from './key-file.ts'
 import { formatLogList } from './log-list.ts'
 
 /*

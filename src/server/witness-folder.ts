@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CosignerKey } from '../note/cosigner.ts'
 import type { CosignerKeyType } from '../note/key-id.ts'
+import { writeNewFile } from '../storage/files.ts'
 import { createWitnessState, type StatePaths } from '../witness/level.ts'
 import {
   createCosignerFolder,
@@ -10,7 +11,6 @@ import {
   readCosignerKeys,
   type CosignerInfo,
 } from './cosigner-folder.ts'
-import { writeNewFile } from './files.ts'
 import { formatLogList } from './log-list.ts'
 
 /*

@@ -161,12 +161,12 @@ matchers:
     const name = readdirSync(folder).find((each) => each.endsWith('.json'))
     const before = readFileSync(join(folder, name!), 'utf8')
     // Where the new state would be written first, there is something in the way.
-    mkdirSync(join(folder, `${name}.part`))
+    mkdirSync(join(folder, `${name}.new`))
     const { code, err } = await monitor(args)
     expect(code).toBe(40)
     expect(err).toContain('the state cannot be saved, so nothing moves on')
     expect(readFileSync(join(folder, name!), 'utf8')).toBe(before)
-    rmSync(join(folder, `${name}.part`), { recursive: true })
+    rmSync(join(folder, `${name}.new`), { recursive: true })
     expect((await monitor(args)).code).toBe(0)
   })
 
