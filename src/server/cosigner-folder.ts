@@ -12,6 +12,7 @@ import {
 import { isCosignerKeyType, KEY_TYPE, type CosignerKeyType } from '../note/key-id.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
 import { fileError, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
+import { formatJson, parseJson } from './json-file.ts'
 import { readKeyFile } from './key-file.ts'
 
 /** What kind of cosigner a folder is of: a witness or a mirror. */
@@ -121,7 +122,7 @@ async function build(
     verifierKeys: keys.map(({ verifier }) => formatVerifierKey(verifier)),
     createdAt: new Date(nowMs).toISOString(),
   }
-  await writeNewFile(infoFile(kind, folder), `${JSON.stringify(info, null, 2)}\n`)
+  await writeNewFile(infoFile(kind, folder), formatJson(info))
   await syncFolder(folder)
   return info
 }
@@ -155,14 +156,6 @@ function infoSchema(kind: CosignerKind): z.ZodType<CosignerInfo> {
     verifierKeys: z.array(z.string()).min(1),
     createdAt: z.string(),
   })
-}
-
-function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch (cause) {
-    throw new SteleError('foreign_format', `${path}: expected JSON: ${(cause as Error).message}`, { cause })
-  }
 }
 
 function wrongKey(where: string, expected: string, found: string): SteleError {

@@ -6,6 +6,7 @@ import type { VerifierKey } from '../note/note.ts'
 import { readTextFile, replaceFile, writeNewFile } from '../storage/files.ts'
 import { checkLogs, type WitnessedLog } from '../witness/logs.ts'
 import type { CosignerKind } from './cosigner-folder.ts'
+import { formatJson } from './json-file.ts'
 
 const witnessed = { origin: z.string().min(1), keys: z.array(z.string()).min(1) }
 
@@ -27,7 +28,7 @@ export interface ListedLog extends WitnessedLog {
 /** The list as text. */
 export function formatLogList(logs: readonly ListedLog[]): string {
   const list = logs.map(({ origin, keys, url }) => ({ origin, keys: keys.map(formatVerifierKey), url }))
-  return `${JSON.stringify({ logs: list }, null, 2)}\n`
+  return formatJson({ logs: list })
 }
 
 /**
