@@ -2,6 +2,12 @@ import type { Command } from 'commander'
 import type { OptionInfo, OptionSources } from '../server/options.ts'
 import type { Context } from './context.ts'
 
+/** The option of commands that make logs. */
+export const PUBLIC_URL = [
+  '--public-url <url>',
+  'where others reach this server; --url means the same here',
+] as const
+
 /** An option table, as far as flags are made of it. */
 export interface FlagOptions {
   readonly list: readonly OptionInfo[]
