@@ -303,41 +303,38 @@ test('a meta log that cannot be written stops all who send credentials, and nobo
   expect(told).toMatchObject([{ kind: 'request', status: 200, route: 'POST /logs/{log}/add' }])
 })
 
-test('an answer whose line fails does not leave, though the entry may be there', async () => {
-  let fail = false
+/** A server whose meta log fails while it is told to. */
+async function failingStage(error: SteleError): Promise<{ stage: Stage; meta: { fails: boolean } }> {
+  const meta = { fails: false }
   const stage = await Stage.open({
-    metaTarget: (hosted) => ({
-      log: instead(hosted.log, {
-        append: (...args) =>
-          fail ? Promise.reject(new SteleError('outcome_unknown', 'disk gone')) : hosted.log.append(...args),
+    metaTarget: ({ log }) => ({
+      log: instead(log, {
+        append: (...args) => (meta.fails ? Promise.reject(error) : log.append(...args)),
       }),
     }),
   })
+  return { stage, meta }
+}
+
+test('an answer whose line fails does not leave, though the entry may be there', async () => {
+  const { stage, meta } = await failingStage(new SteleError('outcome_unknown', 'disk gone'))
   const { key } = await stage.key('writer')
-  fail = true
+  meta.fails = true
   const reply = await stage.ask('POST', '/logs/public/v1/entries', { key, body: 'x' })
   expect([reply.status, reply.code]).toEqual([503, 'untraceable'])
-  fail = false
+  meta.fails = false
   const again = await stage.ask('POST', '/logs/public/v1/entries', { key, body: 'x' })
   expect(JSON.parse(again.text)).toMatchObject({ index: 0, duplicate: true })
 })
 
 test('refusals that could not be written are written when that is possible again', async () => {
-  let fail = false
-  const stage = await Stage.open({
-    metaTarget: (hosted) => ({
-      log: instead(hosted.log, {
-        append: (...args) =>
-          fail ? Promise.reject(new SteleError('overloaded', 'busy')) : hosted.log.append(...args),
-      }),
-    }),
-  })
+  const { stage, meta } = await failingStage(new SteleError('overloaded', 'busy'))
   const ask = async () => (await stage.ask('GET', '/v1/keys')).status
   expect([await ask(), await ask(), await ask()]).toEqual([401, 401, 401])
-  fail = true
+  meta.fails = true
   stage.pass(61_000)
   expect(await ask()).toBe(503)
-  fail = false
+  meta.fails = false
   expect(await ask()).toBe(401)
   await stage.meta.close()
   const counts = (await stage.lines()).map(({ count }) => count as number)

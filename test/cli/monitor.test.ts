@@ -1,10 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { Command } from 'commander'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Context } from '../../src/cli/context.ts'
 import { processIo, type Io } from '../../src/cli/io.ts'
 import { verifyEvidenceFile } from '../../src/cli/monitor/verify-evidence.ts'
@@ -14,6 +13,7 @@ import { formatVerifierKey } from '../../src/note/key.ts'
 import { FakeLog, KEY, ORIGIN as FAKE_ORIGIN } from '../client/fake-log.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, lines, serve, stele, type World } from './fixture.ts'
+import { listenInTest } from '../support/listen.ts'
 
 /** A fake log behind a real port. */
 async function serveFake(log: FakeLog): Promise<{ url: string; flags: string[] }> {
@@ -31,12 +31,7 @@ async function listen(answer: (path: string, body: string) => Uint8Array | undef
       response.writeHead(bytes ? 200 : 404, { 'content-type': 'text/plain' }).end(bytes)
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return `http://127.0.0.1:${await listenInTest(server)}`
 }
 
 async function monitor(
