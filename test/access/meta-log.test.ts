@@ -341,6 +341,16 @@ test('refusals that could not be written are written when that is possible again
   expect(counts.reduce((a, b) => a + b, 0)).toBe(4)
 })
 
+/** An act that changes the configuration. */
+const KEY_CREATE = {
+  kind: 'admin',
+  act: 'key_create',
+  by: '',
+  before: [],
+  after: [],
+  configuration: { access: 'two' },
+} as const
+
 test('the configuration that was recorded last is found behind many hundred pages, also of a log that is opened again', async () => {
   const hosted = await openTestLog({ name: 'meta', allowDuplicates: true })
   const fill = async (meta: MetaLog, pages: number): Promise<void> => {
@@ -349,14 +359,7 @@ test('the configuration that was recorded last is found behind many hundred page
   const meta = new MetaLog(hosted, () => TEST_NOW_MS)
   await meta.write({ kind: 'start', version: '0', configuration: { access: 'one' }, changed: [] })
   await fill(meta, 3 * REMINDER_PAGES)
-  await meta.write({
-    kind: 'admin',
-    act: 'key_create',
-    by: '',
-    before: [],
-    after: [],
-    configuration: { access: 'two' },
-  })
+  await meta.write(KEY_CREATE)
   await fill(meta, 2 * REMINDER_PAGES - 5)
   expect(await lastConfiguration(hosted.log)).toEqual({ access: 'two' })
   // A server that never came to say what its configuration is hands on what it found.
@@ -395,15 +398,7 @@ test('an act that could not be written is not what the next reminder says', asyn
   const meta = new MetaLog(target, () => TEST_NOW_MS)
   await meta.write({ kind: 'start', version: '0', configuration: { access: 'one' }, changed: [] })
   fail = true
-  const act = {
-    kind: 'admin',
-    act: 'key_create',
-    by: '',
-    before: [],
-    after: [],
-    configuration: { access: 'two' },
-  } as const
-  await expect(meta.write(act)).rejects.toMatchObject({ code: 'untraceable' })
+  await expect(meta.write(KEY_CREATE)).rejects.toMatchObject({ code: 'untraceable' })
   expect(meta.configuration).toEqual({ access: 'one' })
 })
 
