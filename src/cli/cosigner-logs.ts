@@ -1,4 +1,4 @@
-import type { CosignerInfo, CosignerKind } from '../server/cosigner-folder.ts'
+import type { CosignerKind } from '../server/cosigner-folder.ts'
 import type { ListedLog } from '../server/log-list.ts'
 import type { Context } from './context.ts'
 import { logAsJson, ownKeys } from './cosigner-options.ts'
@@ -48,24 +48,22 @@ export interface ShownLog extends Partial<Progress> {
 }
 
 /**
- * The logs of a cosigner's list, in its order.
+ * What is to be shown of the logs of a cosigner's list.
  *
  * @param progressOf asked for one log after the other
- * @throws SteleError as `readLogList`; what `progressOf` throws
+ * @throws SteleError `io_error`; what `progressOf` throws
  */
 export async function shownLogs(
-  { kind, data, info }: { kind: CosignerKind; data: string; info: CosignerInfo },
+  data: string,
+  logs: readonly ListedLog[],
   progressOf: (log: ListedLog, originHash: string) => Promise<Progress | undefined>,
 ): Promise<ShownLog[]> {
-  const [{ cosignerFiles }, { readLogList }, { listEvidence }, { originHash }] = await Promise.all([
+  const [{ cosignerFiles }, { listEvidence }, { originHash }] = await Promise.all([
     import('../server/cosigner-folder.ts'),
-    import('../server/log-list.ts'),
     import('../server/witness-evidence.ts'),
     import('../witness/logs.ts'),
   ])
-  const files = cosignerFiles(data)
-  const logs = await readLogList(files.logs, ownKeys(info), kind)
-  const evidence = await listEvidence(files.evidence)
+  const evidence = await listEvidence(cosignerFiles(data).evidence)
   const shown: ShownLog[] = []
   for (const log of logs) {
     const hash = originHash(log.origin)

@@ -1,6 +1,5 @@
-import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
+import type { WitnessKey } from '../witness/keys.ts'
 import { cosignerFiles, readCosignerInfo, readCosignerKeys, type CosignerKind } from './cosigner-folder.ts'
-import { readLogList, type ListedLog } from './log-list.ts'
 import { EvidenceFolder } from './witness-evidence.ts'
 
 /** A witness or a mirror that runs. */
@@ -12,21 +11,15 @@ export interface RunningCosigner {
   close(): Promise<void>
 }
 
-/** What a witness and a mirror know before they open their state. */
-export interface OpenedFolder {
-  readonly keys: readonly WitnessKey[]
-  readonly logs: readonly ListedLog[]
-  readonly evidence: EvidenceFolder
-}
-
 /**
- * Opens what every cosigner's folder has.
+ * Opens what the folder of every cosigner has, before its logs and its state.
  *
- * @throws SteleError as `readCosignerInfo`, `readCosignerKeys` and `readLogList`
+ * @throws SteleError as `readCosignerInfo` and `readCosignerKeys`; `io_error`
  */
-export async function openCosignerFolder(kind: CosignerKind, folder: string): Promise<OpenedFolder> {
-  const files = cosignerFiles(folder)
+export async function openCosignerFolder(
+  kind: CosignerKind,
+  folder: string,
+): Promise<{ keys: readonly WitnessKey[]; evidence: EvidenceFolder }> {
   const keys = await readCosignerKeys(folder, await readCosignerInfo(kind, folder))
-  const logs = await readLogList(files.logs, verifiersOf(keys), kind)
-  return { keys, logs, evidence: await EvidenceFolder.open(files.evidence) }
+  return { keys, evidence: await EvidenceFolder.open(cosignerFiles(folder).evidence) }
 }

@@ -8,13 +8,13 @@ import type { MirroredLog } from '../mirror/log.ts'
 import { Mirror } from '../mirror/mirror.ts'
 import { openMirrorState } from '../mirror/open.ts'
 import { Tickets } from '../mirror/ticket.ts'
-import type { WitnessKey } from '../witness/keys.ts'
+import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
 import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
 import { listen, stopListening } from './listen.ts'
-import type { ListedLog } from './log-list.ts'
+import { readLogList, type ListedLog } from './log-list.ts'
 import { mirrorLimits, type MirrorConfig } from './mirror-config.ts'
-import { copyPaths, readTicketKey } from './mirror-folder.ts'
+import { copyPaths, mirrorFiles, readTicketKey } from './mirror-folder.ts'
 
 export interface RunningMirror extends RunningCosigner {
   readonly mirror: Mirror
@@ -26,15 +26,17 @@ const PATIENCE_MS = 15_000
 /**
  * Opens a mirror folder, serves its copies, and follows the logs that have a URL.
  *
- * @throws SteleError as `openCosignerFolder`, `readTicketKey` and `openMirrorState`; `io_error` if the port is taken
+ * @throws SteleError as `openCosignerFolder`, `readTicketKey`, `readLogList` and `openMirrorState`; `io_error` if the port
+ *   is taken
  */
 export async function startMirror(
   config: MirrorConfig,
   logger: Logger,
   nowMs: () => number = Date.now,
 ): Promise<RunningMirror> {
-  const { keys, logs: list, evidence } = await openCosignerFolder('mirror', config.data)
+  const { keys, evidence } = await openCosignerFolder('mirror', config.data)
   const tickets = new Tickets(await readTicketKey(config.data))
+  const list = await readLogList(mirrorFiles(config.data).logs, verifiersOf(keys), 'mirror')
   const logs = await openCopies(list, keys, config, nowMs)
   try {
     const metrics = createMirrorMetrics(logs, nowMs)

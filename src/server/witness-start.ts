@@ -9,6 +9,7 @@ import { Witness } from '../witness/witness.ts'
 import { cosignerLimits } from './cosigner-config.ts'
 import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
+import { readLogList } from './log-list.ts'
 import { listen, stopListening } from './listen.ts'
 import type { WitnessConfig } from './witness-config.ts'
 import { witnessFiles } from './witness-folder.ts'
@@ -23,15 +24,18 @@ const CLOCK_TOLERANCE_SECONDS = 300
 /**
  * Opens a witness folder and serves it.
  *
- * @throws SteleError as `openCosignerFolder` and `openWitnessState`; `io_error` if the port is taken
+ * @throws SteleError as `openCosignerFolder`, `readLogList` and `openWitnessState`; `io_error` if the port is taken
  */
 export async function startWitness(
   config: WitnessConfig,
   logger: Logger,
   nowMs: () => number = Date.now,
 ): Promise<RunningWitness> {
-  const { keys, logs, evidence } = await openCosignerFolder('witness', config.data)
-  const store = await openWitnessState(witnessFiles(config.data).state, verifiersOf(keys))
+  const { keys, evidence } = await openCosignerFolder('witness', config.data)
+  const files = witnessFiles(config.data)
+  const own = verifiersOf(keys)
+  const logs = await readLogList(files.logs, own)
+  const store = await openWitnessState(files.state, own)
   try {
     const metrics = createWitnessMetrics(store, nowMs)
     const events = evidenceReports(evidence, metrics, logger)

@@ -5,7 +5,7 @@ import type { WitnessKey } from '../../witness/keys.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { addListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
-import { addLogOptions, cosignerFolder, toldLog, type ToldLog } from '../cosigner-options.ts'
+import { addLogOptions, cosignerFolder, ownKeys, toldLog, type ToldLog } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 
 /** `stele mirror add-log`: puts a log on the list, and makes room for its copy. */
@@ -71,11 +71,15 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
 }
 
 async function list(context: Context): Promise<void> {
-  const { readCosignerInfo, readCosignerKeys } = await import('../../server/cosigner-folder.ts')
+  const [{ cosignerFiles, readCosignerInfo, readCosignerKeys }, { readLogList }] = await Promise.all([
+    import('../../server/cosigner-folder.ts'),
+    import('../../server/log-list.ts'),
+  ])
   const data = cosignerFolder(context, 'mirror')
   const info = await readCosignerInfo('mirror', data)
   const keys = await readCosignerKeys(data, info)
-  const logs = await shownLogs({ kind: 'mirror', data, info }, (log) => progressOf(data, log, keys))
+  const listed = await readLogList(cosignerFiles(data).logs, ownKeys(info), 'mirror')
+  const logs = await shownLogs(data, listed, (log) => progressOf(data, log, keys))
   await showLogs(context, 'mirror', logs)
   if (logs.some(({ treeSize }) => treeSize === undefined)) {
     context.terminal.note('A mirror runs on this folder: it serves its copies, and its metrics have sizes.')

@@ -56,14 +56,17 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
 }
 
 async function list(context: Context): Promise<void> {
-  const [{ readCosignerInfo }, { witnessFiles }] = await Promise.all([
+  const [{ readCosignerInfo }, { readLogList }, { witnessFiles }] = await Promise.all([
     import('../../server/cosigner-folder.ts'),
+    import('../../server/log-list.ts'),
     import('../../server/witness-folder.ts'),
   ])
   const data = cosignerFolder(context, 'witness')
-  const info = await readCosignerInfo('witness', data)
-  const seen = await seenBy(witnessFiles(data).state, ownKeys(info))
-  const logs = await shownLogs({ kind: 'witness', data, info }, async (_, hash) => seen?.(hash))
+  const own = ownKeys(await readCosignerInfo('witness', data))
+  const files = witnessFiles(data)
+  const listed = await readLogList(files.logs, own)
+  const seen = await seenBy(files.state, own)
+  const logs = await shownLogs(data, listed, async (_, hash) => seen?.(hash))
   await showLogs(context, 'witness', logs)
   if (!seen) {
     context.terminal.note(
