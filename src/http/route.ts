@@ -137,7 +137,9 @@ function routeOfLog<Q extends z.ZodRawShape, P extends z.ZodRawShape, Found exte
     pathSchema: pathSchema.extend({ log: LogName }),
     async handle(raw) {
       const found = find(raw.path['log'] ?? '')
-      return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, ...read(raw), ...found })
+      const { query, path: params } = read(raw)
+      // The spread first: an engine copies the shape of what a literal begins with.
+      return spec.handle({ ...found, req: raw.req, res: raw.res, caller: raw.caller, query, path: params })
     },
   }
 }

@@ -304,12 +304,12 @@ test('a meta log that cannot be written stops all who send credentials, and nobo
 })
 
 /** A server whose meta log fails while it is told to. */
-async function failingStage(error: SteleError): Promise<{ stage: Stage; meta: { fails: boolean } }> {
+async function failingStage(failure: SteleError): Promise<{ stage: Stage; meta: { fails: boolean } }> {
   const meta = { fails: false }
   const stage = await Stage.open({
     metaTarget: ({ log }) => ({
       log: instead(log, {
-        append: (...args) => (meta.fails ? Promise.reject(error) : log.append(...args)),
+        append: (...args) => (meta.fails ? Promise.reject(failure) : log.append(...args)),
       }),
     }),
   })
