@@ -2,18 +2,26 @@ import type { Command } from 'commander'
 import type { OptionInfo, OptionSources } from '../server/options.ts'
 import type { Context } from './context.ts'
 
+/** The option of commands that make logs. */
+export const PUBLIC_URL = [
+  '--public-url <url>',
+  'where others reach this server; --url means the same here',
+] as const
+
+/** An option table, as far as flags are made of it. */
+export interface FlagOptions {
+  readonly list: readonly OptionInfo[]
+  variableOf(name: string): string
+}
+
 /** Every option of a table as a flag, and the file that may have them too. The folder is a flag of all commands. */
-export function addOptionFlags<Name extends string>(
-  command: Command,
-  options: readonly OptionInfo<Name>[],
-  variableOf: (name: Name) => string,
-): void {
+export function addOptionFlags(command: Command, options: FlagOptions): void {
   command.option('--config <file>', 'YAML file with any of the options below')
-  for (const { name, description, fallback } of options) {
+  for (const { name, description, fallback } of options.list) {
     if (name === 'data') continue
     // A switch needs no value; "--open=false" overrides the file.
     const value = fallback === 'false' ? '[value]' : '<value>'
-    command.option(`--${name} ${value}`, `${description} (${variableOf(name)}, default ${fallback})`)
+    command.option(`--${name} ${value}`, `${description} (${options.variableOf(name)}, default ${fallback})`)
   }
 }
 

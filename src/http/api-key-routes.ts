@@ -9,7 +9,6 @@ import { NO_STORE } from './headers.ts'
 import { readJson } from './json-body.ts'
 import { rootRoute, type Route } from './route.ts'
 
-const MAX_BODY_BYTES = 16 * 1024
 const MAX_OVERLAP_SECONDS = 30 * 86_400
 const DEFAULT_OVERLAP_SECONDS = 86_400
 
@@ -73,7 +72,7 @@ export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[]
       answers: { 201: { description: 'The key.', content: { 'application/json': Made } } },
       errors: ERRORS,
       async handle(call) {
-        const wanted = await readJson(bodies, call, NewKeyBody, MAX_BODY_BYTES)
+        const wanted = await readJson(bodies, call, NewKeyBody)
         return made(await keyring.create(makerOf(call.caller), wanted))
       },
     }),
@@ -88,7 +87,7 @@ export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[]
       answers: { 201: { description: 'The new key.', content: { 'application/json': Made } } },
       errors: ERRORS,
       async handle(call) {
-        const { overlapSeconds } = await readJson(bodies, call, RotateBody, MAX_BODY_BYTES)
+        const { overlapSeconds } = await readJson(bodies, call, RotateBody)
         return made(await keyring.rotate(makerOf(call.caller), call.path.id, overlapSeconds * 1000))
       },
     }),

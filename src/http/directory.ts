@@ -50,6 +50,9 @@ export interface LogDirectory {
   list(): readonly HostedLog[]
 }
 
+/** A server that hosts no log, for what is made for servers that do. */
+export const NO_LOGS: LogDirectory = { get: () => undefined, list: () => [] }
+
 /**
  * The log behind a name of a URL.
  *

@@ -4,12 +4,12 @@ import { SteleError } from '../errors.ts'
 import type { App } from './app.ts'
 import type { BodyReader } from './body.ts'
 import type { HttpDeps } from './deps.ts'
+import { NO_LOGS } from './directory.ts'
 import { withoutMethod } from './fallbacks.ts'
 import { OPEN_GATE } from './gate.ts'
 import { DEFAULT_HTTP_LIMITS } from './limits.ts'
 import { isReadable, type Route } from './route.ts'
 import { server } from './serve.ts'
-import { NO_LOGS } from './witness-metrics.ts'
 
 /** A route, and what stood in the braces of its path. */
 export interface Found {

@@ -12,7 +12,7 @@ export async function readJson<S extends z.ZodType>(
   bodies: BodyReader,
   { req, res, caller: { share } }: Call<unknown, unknown>,
   schema: S,
-  maxBytes: number,
+  maxBytes = 16 * 1024,
 ): Promise<z.output<S>> {
   const bytes = await bodies.read({ req, res, share, maxBytes, what: 'body' })
   const parsed = schema.safeParse(valueOf(bytes))

@@ -11,7 +11,6 @@ import { describeLog } from './log-description.ts'
 import { hostedRoute, rootRoute, type Route } from './route.ts'
 import { FrozenLog, LogDescription, LogPolicy, LogVisibility } from './schemas.ts'
 
-const MAX_BODY_BYTES = 16 * 1024
 /** A witness with an ML-DSA-44 key takes 2 kB. */
 const MAX_POLICY_BODY_BYTES = 256 * 1024
 
@@ -61,7 +60,7 @@ export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyR
       answers: { 201: { description: 'The log.', content: { 'application/json': LogDescription } } },
       errors: [...ACT_ERRORS, 'already_exists'],
       async handle(call) {
-        const wanted = await readJson(bodies, call, NewLogBody, MAX_BODY_BYTES)
+        const wanted = await readJson(bodies, call, NewLogBody)
         checkMayMake(call.caller, wanted.name)
         await administration.createLog(call.caller.id, wanted)
         return json(LogDescription, describeLog(logs.get(wanted.name)!), NO_STORE, 201)
@@ -78,7 +77,7 @@ export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyR
       answers: { 200: { description: 'How it ended.', content: { 'application/json': FrozenLog } } },
       errors: [...ACT_ERRORS, 'already_exists', 'outcome_unknown'],
       async handle(call) {
-        const words = await readJson(bodies, call, FreezeBody, MAX_BODY_BYTES)
+        const words = await readJson(bodies, call, FreezeBody)
         const { head, published } = await administration.freeze(call.caller.id, call.hosted.name, words)
         const { size, root, final } = head
         const successor = final?.successor === undefined ? {} : { successor: final.successor }
@@ -125,7 +124,7 @@ export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyR
       answers: { 200: { description: 'What holds now.', content: { 'application/json': LogVisibility } } },
       errors: ACT_ERRORS,
       async handle(call) {
-        const { reads, heads } = await readJson(bodies, call, VisibilityBody, MAX_BODY_BYTES)
+        const { reads, heads } = await readJson(bodies, call, VisibilityBody)
         const wanted = { ...(reads ? { reads } : {}), ...(heads ? { heads } : {}) }
         const after = await administration.setAccess(call.caller.id, call.hosted.name, wanted)
         return json(LogVisibility, after, NO_STORE)

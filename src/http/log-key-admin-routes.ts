@@ -9,7 +9,6 @@ import { ACT_ERRORS } from './log-admin-routes.ts'
 import { hostedRoute, type Route } from './route.ts'
 import { ChangedKey } from './schemas.ts'
 
-const MAX_BODY_BYTES = 16 * 1024
 const MAX_OVERLAP_SECONDS = 20 * 366 * 86_400
 
 const keyId = z.string().regex(/^[0-9a-fA-F]{8}$/)
@@ -64,7 +63,7 @@ export function logKeyAdminRoutes({ administration, logs }: HttpDeps, bodies: Bo
       answers: { 201: { description: 'The new key.', content: { 'application/json': ChangedKey } } },
       errors: ACT_ERRORS,
       async handle(call) {
-        const { rotate, algorithm, ...wanted } = await readJson(bodies, call, NewLogKeyBody, MAX_BODY_BYTES)
+        const { rotate, algorithm, ...wanted } = await readJson(bodies, call, NewLogKeyBody)
         const { caller, hosted } = call
         const change = rotate
           ? administration.rotateKey(caller.id, hosted.name, wanted)
@@ -83,7 +82,7 @@ export function logKeyAdminRoutes({ administration, logs }: HttpDeps, bodies: Bo
       answers: { 200: { description: 'The key.', content: { 'application/json': ChangedKey } } },
       errors: ACT_ERRORS,
       async handle(call) {
-        const { beforeOverlapEnds } = await readJson(bodies, call, RetireBody, MAX_BODY_BYTES)
+        const { beforeOverlapEnds } = await readJson(bodies, call, RetireBody)
         const { caller, hosted, path } = call
         return changed(
           await administration.retireKey(caller.id, hosted.name, path.id, beforeOverlapEnds),

@@ -1,7 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log/log.ts'
-import type { LogDirectory } from './directory.ts'
+import type { HostedLog, LogDirectory } from './directory.ts'
+import { registerReadings, type Reading } from './readings.ts'
 import { registerScrubMetrics } from './scrub-metrics.ts'
 import { registerTrailMetrics, type TrailStatus } from './trail-metrics.ts'
 import { createLogMeters, type LogMeters } from './log-meters.ts'
@@ -56,7 +57,7 @@ export function createMetrics(
     labelNames: ['route', 'code'],
     registers: [registry],
   })
-  registerLogGauges(registry, logs, nowMs)
+  registerLogReadings(registry, logs, nowMs)
   registerScrubMetrics(registry, logs)
   if (trail) registerTrailMetrics(registry, trail)
   if (freeBytes) registerDisk(registry, freeBytes)
@@ -84,80 +85,71 @@ export function createMetrics(
 }
 
 /** What is read off each open log when Prometheus asks. */
-const LOG_GAUGES: readonly [name: string, help: string, read: (log: Log, atMs: number) => number][] = [
-  ['stele_log_serving', '1 while the log takes entries.', (log) => (log.status.state === 'serving' ? 1 : 0)],
-  [
-    'stele_log_halted',
-    '1 after a failed write, or a contradiction, until it is opened again.',
-    (log) => (log.status.state === 'halted' ? 1 : 0),
-  ],
-  ['stele_tree_size', 'Published tree size.', (log) => log.published.size],
-  [
-    'stele_unpublished_entries',
-    'Entries on disk that the published head does not cover.',
-    (log) => log.integrated.size - log.published.size,
-  ],
-  [
-    'stele_publishing_failed',
-    '1 while the newest head could not be published, for want of a quorum or of a disk.',
-    (log) => (log.status.unpublished === undefined ? 0 : 1),
-  ],
-  [
-    'stele_integrated_tree_size',
-    'Tree size of the newest signed head on disk.',
-    (log) => log.integrated.size,
-  ],
-  [
-    'stele_head_age_seconds',
-    'Age of the published head.',
-    (log, atMs) => Math.max(0, atMs - log.published.timestampMs) / 1000,
-  ],
-  [
-    'stele_signed_head_age_seconds',
-    'Age of the newest signed head, published or not.',
-    (log, atMs) => Math.max(0, atMs - log.integrated.timestampMs) / 1000,
-  ],
-  [
-    'stele_queue_age_seconds',
-    'How long the oldest entry that is not on disk has waited.',
-    (log) => log.status.oldestWaitingMs / 1000,
-  ],
-  ['stele_queue_entries', 'Entries that wait for an index.', (log) => log.status.queuedEntries],
-  ['stele_queue_bytes', 'Bytes they hold.', (log) => log.status.queuedBytes],
-  [
-    'stele_index_lag',
-    'Committed leaves that the leaf index does not hold yet.',
-    (log) => log.status.indexLag,
-  ],
-  ['stele_commits_total', 'Commits since the log was opened.', (log) => log.status.commits],
-]
+function logReadings(nowMs: () => number): readonly Reading<Log>[] {
+  return [
+    [
+      'stele_log_serving',
+      '1 while the log takes entries.',
+      (log) => (log.status.state === 'serving' ? 1 : 0),
+    ],
+    [
+      'stele_log_halted',
+      '1 after a failed write, or a contradiction, until it is opened again.',
+      (log) => (log.status.state === 'halted' ? 1 : 0),
+    ],
+    ['stele_tree_size', 'Published tree size.', (log) => log.published.size],
+    [
+      'stele_unpublished_entries',
+      'Entries on disk that the published head does not cover.',
+      (log) => log.integrated.size - log.published.size,
+    ],
+    [
+      'stele_publishing_failed',
+      '1 while the newest head could not be published, for want of a quorum or of a disk.',
+      (log) => (log.status.unpublished === undefined ? 0 : 1),
+    ],
+    [
+      'stele_integrated_tree_size',
+      'Tree size of the newest signed head on disk.',
+      (log) => log.integrated.size,
+    ],
+    [
+      'stele_head_age_seconds',
+      'Age of the published head.',
+      (log) => Math.max(0, nowMs() - log.published.timestampMs) / 1000,
+    ],
+    [
+      'stele_signed_head_age_seconds',
+      'Age of the newest signed head, published or not.',
+      (log) => Math.max(0, nowMs() - log.integrated.timestampMs) / 1000,
+    ],
+    [
+      'stele_queue_age_seconds',
+      'How long the oldest entry that is not on disk has waited.',
+      (log) => log.status.oldestWaitingMs / 1000,
+    ],
+    ['stele_queue_entries', 'Entries that wait for an index.', (log) => log.status.queuedEntries],
+    ['stele_queue_bytes', 'Bytes they hold.', (log) => log.status.queuedBytes],
+    [
+      'stele_index_lag',
+      'Committed leaves that the leaf index does not hold yet.',
+      (log) => log.status.indexLag,
+    ],
+    ['stele_commits_total', 'Commits since the log was opened.', (log) => log.status.commits],
+  ]
+}
 
-function registerLogGauges(registry: Registry, logs: LogDirectory, nowMs: () => number): void {
-  new Gauge({
-    name: 'stele_log_open',
-    help: '1 for a log that is open, 0 for one that could not be opened.',
-    labelNames: ['log'],
-    registers: [registry],
-    collect() {
-      for (const { name, log } of logs.list()) this.set({ log: name }, log ? 1 : 0)
-    },
-  })
-  for (const [name, help, read] of LOG_GAUGES) {
-    const Kind = name.endsWith('_total') ? Counter : Gauge
-    new Kind({
-      name,
-      help,
-      labelNames: ['log'],
-      registers: [registry],
-      collect() {
-        // Read anew each time: a log that was closed meanwhile must not keep its last values.
-        this.reset()
-        for (const hosted of logs.list()) {
-          if (hosted.log) this.inc({ log: hosted.name }, read(hosted.log, nowMs()))
-        }
-      },
-    })
-  }
+function registerLogReadings(registry: Registry, logs: LogDirectory, nowMs: () => number): void {
+  const hosted = (): [string, HostedLog][] => logs.list().map((each) => [each.name, each])
+  registerReadings(registry, 'log', hosted, [
+    [
+      'stele_log_open',
+      '1 for a log that is open, 0 for one that could not be opened.',
+      ({ log }) => (log ? 1 : 0),
+    ],
+  ])
+  const open = (): [string, Log][] => logs.list().flatMap(({ name, log }) => (log ? [[name, log]] : []))
+  registerReadings(registry, 'log', open, logReadings(nowMs))
 }
 
 function registerDisk(registry: Registry, freeBytes: () => Promise<number | undefined>): void {

@@ -33,11 +33,7 @@ export function mirrorRoutes(deps: MirrorHttpDeps, bodies: BodyReader): Route[] 
 
 /** What moves a mirror on. */
 function submissionRoutes({ mirror, limits }: MirrorHttpDeps, bodies: BodyReader): Route[] {
-  const rates = new CallerRates({
-    perSecond: limits.callerRequestsPerSecond,
-    burst: limits.callerBurst,
-    nowMs: () => performance.now(),
-  })
+  const rates = new CallerRates(limits)
   const uploads = new BodyBudget(limits.maxUploads * MAX_PACKAGE_BYTES)
   const about = { method: 'post', permission: 'open', tag: 'Mirror' } as const
   return [

@@ -109,18 +109,7 @@ export function logRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape =
   logs: LogDirectory,
   spec: Spec<Q, P, LogCall<Parsed<Q>, Parsed<P>>>,
 ): Route {
-  const { read, pathSchema, ...schemas } = schemasOf(spec)
-  return {
-    ...spec,
-    ...schemas,
-    path: `/logs/{log}/${spec.path}`,
-    pathSchema: pathSchema.extend({ log: LogName }),
-    handle(raw) {
-      const { hosted, log } = openedLog(logs, raw.path['log'] ?? '')
-      const { query, path } = read(raw)
-      return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, query, path, hosted, log })
-    },
-  }
+  return routeOfLog(spec, `/logs/{log}/${spec.path}`, (name) => openedLog(logs, name))
 }
 
 /** A route about one log, open or not: its path has `{log}` in it. Whether there is such a log is said first. */
@@ -128,17 +117,30 @@ export function hostedRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShap
   logs: LogDirectory,
   spec: Spec<Q, P, HostedCall<Parsed<Q>, Parsed<P>>>,
 ): Route {
+  return routeOfLog(spec, spec.path, (name) => {
+    const hosted = logs.get(name)
+    if (!hosted) throw noSuchLog(name)
+    return { hosted }
+  })
+}
+
+/** A route whose call has more than its parameters: what `find` gives for the name of a log. */
+function routeOfLog<Q extends z.ZodRawShape, P extends z.ZodRawShape, Found extends object>(
+  spec: Spec<Q, P, Call<Parsed<Q>, Parsed<P>> & Found>,
+  path: string,
+  find: (name: string) => Found,
+): Route {
   const { read, pathSchema, ...schemas } = schemasOf(spec)
   return {
     ...spec,
     ...schemas,
+    path,
     pathSchema: pathSchema.extend({ log: LogName }),
     handle(raw) {
-      const name = raw.path['log'] ?? ''
-      const hosted = logs.get(name)
-      if (!hosted) throw noSuchLog(name)
-      const { query, path } = read(raw)
-      return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, query, path, hosted })
+      const found = find(raw.path['log'] ?? '')
+      const { query, path: params } = read(raw)
+      // The spread last: a literal that begins with one costs microseconds at every request.
+      return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, query, path: params, ...found })
     },
   }
 }

@@ -1,8 +1,9 @@
-import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import type { ScrubStatus } from '../log/scrubber.ts'
 import type { LogDirectory } from './directory.ts'
+import { registerReadings, type Reading } from './readings.ts'
 
-const METRICS: readonly [name: string, help: string, read: (scrub: ScrubStatus) => number | undefined][] = [
+const READINGS: readonly Reading<ScrubStatus>[] = [
   [
     'stele_scrub_coverage_ratio',
     'Share of the tree that was verified in this pass.',
@@ -30,20 +31,7 @@ const METRICS: readonly [name: string, help: string, read: (scrub: ScrubStatus) 
 
 /** What the scrubbers say of their logs, read when Prometheus asks. */
 export function registerScrubMetrics(registry: Registry, logs: LogDirectory): void {
-  for (const [name, help, read] of METRICS) {
-    const Kind = name.endsWith('_total') ? Counter : Gauge
-    new Kind({
-      name,
-      help,
-      labelNames: ['log'],
-      registers: [registry],
-      collect() {
-        this.reset()
-        for (const { name: log, scrub } of logs.list()) {
-          const value = scrub && read(scrub)
-          if (value !== undefined) this.inc({ log }, value)
-        }
-      },
-    })
-  }
+  const scrubs = (): [string, ScrubStatus][] =>
+    logs.list().flatMap(({ name, scrub }) => (scrub ? [[name, scrub]] : []))
+  registerReadings(registry, 'log', scrubs, READINGS)
 }

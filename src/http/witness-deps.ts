@@ -3,9 +3,8 @@ import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import type { WitnessLimits } from './witness-limits.ts'
 
-/** What the HTTP layer of a witness is given. */
-export interface WitnessHttpDeps {
-  readonly witness: Witness
+/** What the HTTP layer of a witness is given, and that of a mirror. */
+export interface CosignerHttpDeps {
   readonly limits: WitnessLimits
   /** The clock: milliseconds since 1970. */
   readonly nowMs: () => number
@@ -14,4 +13,9 @@ export interface WitnessHttpDeps {
   readonly logger?: Logger
   /** Aborted when the server begins to stop: connections close behind their answers. */
   readonly stopping?: AbortSignal
+}
+
+/** What the HTTP layer of a witness is given. */
+export interface WitnessHttpDeps extends CosignerHttpDeps {
+  readonly witness: Witness
 }

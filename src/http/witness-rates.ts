@@ -1,15 +1,15 @@
 import { SteleError } from '../errors.ts'
 import { Buckets, networkOf, type Rate } from './rates.ts'
+import type { WitnessLimits } from './witness-limits.ts'
 
 /** Lets each caller come so often. */
 export class CallerRates {
   readonly #rate: Rate
   readonly #buckets: Buckets
 
-  /** @param rate.nowMs milliseconds that only go forward */
-  constructor(rate: Rate & { readonly nowMs: () => number }) {
-    this.#rate = rate
-    this.#buckets = new Buckets(rate.nowMs)
+  constructor({ callerRequestsPerSecond, callerBurst }: WitnessLimits) {
+    this.#rate = { perSecond: callerRequestsPerSecond, burst: callerBurst }
+    this.#buckets = new Buckets(() => performance.now())
   }
 
   /** Counts a request. @throws SteleError `rate_limited`, and then it does not count */

@@ -22,11 +22,7 @@ export function witnessRoutes(deps: WitnessHttpDeps, bodies: BodyReader): Route[
 
 /** The two requests to sign. */
 function signingRoutes({ witness, limits }: WitnessHttpDeps, bodies: BodyReader): Route[] {
-  const rates = new CallerRates({
-    perSecond: limits.callerRequestsPerSecond,
-    burst: limits.callerBurst,
-    nowMs: () => performance.now(),
-  })
+  const rates = new CallerRates(limits)
   const route = (path: string, summary: string, sign: (body: Uint8Array) => Promise<Answered>): Route =>
     rootRoute({
       method: 'post',

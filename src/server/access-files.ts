@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import { firstKey, type MadeKey } from '../access/keyring.ts'
 import { accessState, formatAccessState, parseAccessState, type AccessState } from '../access/state.ts'
-import { writePublishedFile } from '../storage/published-file.ts'
+import { readTextFile, replaceFile } from '../storage/files.ts'
 import { createLog } from './data-folder.ts'
-import { readTextFile } from './files.ts'
 
 /** The log of who did what: a name that no other log can have. */
 export const META_LOG = 'meta'
@@ -21,7 +20,7 @@ export async function readAccess(folder: string): Promise<AccessState | undefine
 
 /** Replaces the state: a crash leaves the old one or the new one, whole. @throws SteleError `io_error` */
 export async function writeAccess(folder: string, state: AccessState): Promise<void> {
-  await writePublishedFile(accessPath(folder), Buffer.from(formatAccessState(state)))
+  await replaceFile(accessPath(folder), formatAccessState(state), 0o600)
 }
 
 /**

@@ -1,8 +1,8 @@
 import { SteleError } from '../errors.ts'
+import { replaceFile } from '../storage/files.ts'
 import type { Announce } from './administer.ts'
 import { hashOf, logPart } from './configuration.ts'
 import { logFiles } from './data-folder.ts'
-import { replaceFile } from './files.ts'
 import { formatLogInfo, type LogInfo } from './log-info.ts'
 import { withStoredHead } from './stored-head.ts'
 

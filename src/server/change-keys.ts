@@ -10,11 +10,10 @@ import {
   SigningKey,
 } from '../note/key.ts'
 import { followRotations, MAX_ROTATIONS, signRotation } from '../note/rotation.ts'
-import { syncFolder } from '../storage/head-file.ts'
+import { replaceFile, syncFolder, writeNewFile } from '../storage/files.ts'
 import { UNANNOUNCED, type Announce, type Planned } from './administer.ts'
 import { hashOf, logPart } from './configuration.ts'
 import { logFiles } from './data-folder.ts'
-import { replaceFile, writeNewFile } from './files.ts'
 import { activeKeys, firstVerifierKey, isEd25519 } from './key-times.ts'
 import { parseCheckpointKey } from './keys.ts'
 import { formatLogInfo, type LogInfo, type LogKey } from './log-info.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import { readTextFile } from '../storage/files.ts'
 import { listLogs, logFiles } from './data-folder.ts'
-import { readTextFile } from './files.ts'
 
 /** SHA-256, in hex, of each part of what makes a server behave as it does. */
 export type Configuration = Readonly<Record<string, string>>

@@ -11,8 +11,10 @@ import {
 } from '../note/cosigner.ts'
 import { isCosignerKeyType, KEY_TYPE, type CosignerKeyType } from '../note/key-id.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
-import { syncFolder } from '../storage/head-file.ts'
-import { fileError, readKeyFile, readTextFile, writeNewFile } from './files.ts'
+import { fileError, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
+import { formatJson, parseJson } from './json-file.ts'
+import { readKeyFile } from './key-file.ts'
+import { formatLogList } from './log-list.ts'
 
 /** What kind of cosigner a folder is of: a witness or a mirror. */
 export type CosignerKind = 'witness' | 'mirror'
@@ -33,8 +35,19 @@ const KEY_FILES: Readonly<Record<CosignerKeyType, string>> = {
   [KEY_TYPE.mlDsa44Cosignature]: 'ml-dsa-44.skey',
 }
 
+/** The files that every cosigner has, beside its keys and the file that says what it is. */
+export interface CosignerFiles {
+  readonly logs: string
+  readonly evidence: string
+}
+
+/** Where they are. */
+export function cosignerFiles(folder: string): CosignerFiles {
+  return { logs: join(folder, 'logs.json'), evidence: join(folder, 'evidence') }
+}
+
 /** The file that says what a folder is. */
-export function infoFile(kind: CosignerKind, folder: string): string {
+function infoFile(kind: CosignerKind, folder: string): string {
   return join(folder, `${kind}.json`)
 }
 
@@ -46,12 +59,12 @@ export interface NewCosigner {
   readonly name: string
   readonly types: readonly CosignerKeyType[]
   readonly nowMs: number
-  /** Puts the state of a cosigner that has signed nothing into the folder. */
+  /** Puts the state of a cosigner of no log, which has signed nothing, into the folder. */
   readonly fill: () => Promise<void>
 }
 
 /**
- * Makes keys and state. The file that says what the folder is is written last, so that a folder whose making was cut
+ * Makes keys, an empty list of logs, and state. The file that says what the folder is is written last, so that a folder whose making was cut
  * short is not taken for one.
  *
  * @throws SteleError `already_exists`, `foreign_format` for a folder with something in it, `io_error`; `malformed` for
@@ -113,6 +126,9 @@ async function build(
 ): Promise<CosignerInfo> {
   for (const key of keys)
     await writeNewFile(join(folder, KEY_FILES[key.type]), `${formatCosignerKey(key)}\n`, 0o600)
+  const { logs, evidence } = cosignerFiles(folder)
+  await writeNewFile(logs, formatLogList([]))
+  await mkdir(evidence)
   await fill()
   const info: CosignerInfo = {
     format: formatOf(kind),
@@ -121,7 +137,7 @@ async function build(
     verifierKeys: keys.map(({ verifier }) => formatVerifierKey(verifier)),
     createdAt: new Date(nowMs).toISOString(),
   }
-  await writeNewFile(infoFile(kind, folder), `${JSON.stringify(info, null, 2)}\n`)
+  await writeNewFile(infoFile(kind, folder), formatJson(info))
   await syncFolder(folder)
   return info
 }
@@ -155,14 +171,6 @@ function infoSchema(kind: CosignerKind): z.ZodType<CosignerInfo> {
     verifierKeys: z.array(z.string()).min(1),
     createdAt: z.string(),
   })
-}
-
-function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch (cause) {
-    throw new SteleError('foreign_format', `${path}: expected JSON: ${(cause as Error).message}`, { cause })
-  }
 }
 
 function wrongKey(where: string, expected: string, found: string): SteleError {

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SteleError } from '../errors.ts'
-import { syncFolder } from '../storage/head-file.ts'
-import { fileError, readTextFile, writeNewFile } from './files.ts'
+import { fileError, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
 import { buildIdentity, buildStore } from './build-log.ts'
 import { filesIn, type LogFiles, type NewLog } from './log-files.ts'
+import { formatJson, parseJson } from './json-file.ts'
 import { parseLogInfo, type LogInfo } from './log-info.ts'
 
 export type { LogFiles, NewLog } from './log-files.ts'
@@ -52,7 +52,7 @@ export async function initDataFolder(folder: string): Promise<void> {
     )
   }
   await mkdir(join(folder, 'logs'))
-  await writeNewFile(join(folder, 'stele.json'), json({ format: FORMAT, version: FORMAT_VERSION }))
+  await writeNewFile(join(folder, 'stele.json'), formatJson({ format: FORMAT, version: FORMAT_VERSION }))
   await syncFolder(folder)
 }
 
@@ -164,19 +164,4 @@ export function checkLogName(name: string): void {
     'usage',
     `log name: expected 1 to 63 of a-z, 0-9, ".", "_", "-", beginning with a letter or digit, got "${name}"`,
   )
-}
-
-function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch (error) {
-    throw new SteleError('foreign_format', `${path}: expected JSON: ${(error as Error).message}`, {
-      cause: error,
-    })
-  }
-}
-
-/** A value as the text of a file. */
-export function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`
 }

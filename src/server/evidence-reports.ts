@@ -1,13 +1,13 @@
 import type { Logger } from 'pino'
 import { SteleError } from '../errors.ts'
-import type { WitnessMetrics } from '../http/witness-metrics.ts'
+import type { CosignerMetrics } from '../http/cosigner-metrics.ts'
 import type { EvidenceEvents } from '../witness/evidence.ts'
 import type { EvidenceFolder } from './witness-evidence.ts'
 
 /** Tells the operator of a witness or a mirror what a log did: its metrics, and its own log. */
 export function evidenceReports(
   evidence: EvidenceFolder,
-  metrics: Pick<WitnessMetrics, 'contradiction'>,
+  metrics: Pick<CosignerMetrics, 'contradiction'>,
   logger: Logger,
 ): EvidenceEvents {
   return {

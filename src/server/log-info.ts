@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { SteleError } from '../errors.ts'
 import { parseVerifierKey } from '../note/key.ts'
+import { formatJson, parseJson } from './json-file.ts'
 import { firstVerifierKey } from './key-times.ts'
 
 /** A moment in a log's life. */
@@ -73,7 +74,7 @@ export function parseLogInfo(text: string, where: string): LogInfo {
 
 /** Inverse of {@link parseLogInfo}, in the form of this version. */
 export function formatLogInfo(info: LogInfo): string {
-  return `${JSON.stringify(info, null, 2)}\n`
+  return formatJson(info)
 }
 
 function parsed<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
@@ -98,16 +99,6 @@ function checkKeys({ keys, verifierKey }: LogInfo, where: string): void {
   const first = firstVerifierKey(keys)
   if (first !== verifierKey)
     throw foreign(where, `expected verifierKey ${first ?? 'of a key that signs'}, got ${verifierKey}`)
-}
-
-function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch (error) {
-    throw new SteleError('foreign_format', `${path}: expected JSON: ${(error as Error).message}`, {
-      cause: error,
-    })
-  }
 }
 
 function foreign(where: string, message: string): SteleError {

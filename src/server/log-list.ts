@@ -1,13 +1,12 @@
-import { rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { SteleError } from '../errors.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
-import { syncFolder } from '../storage/head-file.ts'
+import { readTextFile, replaceFile, writeNewFile } from '../storage/files.ts'
 import { checkLogs, type WitnessedLog } from '../witness/logs.ts'
 import type { CosignerKind } from './cosigner-folder.ts'
-import { fileError, readTextFile, writeNewFile } from './files.ts'
+import { formatJson } from './json-file.ts'
 
 const witnessed = { origin: z.string().min(1), keys: z.array(z.string()).min(1) }
 
@@ -29,7 +28,7 @@ export interface ListedLog extends WitnessedLog {
 /** The list as text. */
 export function formatLogList(logs: readonly ListedLog[]): string {
   const list = logs.map(({ origin, keys, url }) => ({ origin, keys: keys.map(formatVerifierKey), url }))
-  return `${JSON.stringify({ logs: list }, null, 2)}\n`
+  return formatJson({ logs: list })
 }
 
 /**
@@ -81,21 +80,11 @@ export async function addToLogList(
     }
     const next = before ? logs.map((other) => (other === before ? log : other)) : [...logs, log]
     checkLogs(next, own)
-    await replaceList(path, building, formatLogList(next))
+    await replaceFile(path, formatLogList(next))
     return log
   } finally {
     await rm(building, { force: true })
   }
-}
-
-async function replaceList(path: string, building: string, text: string): Promise<void> {
-  const whole = `${building}.new`
-  await rm(whole, { force: true })
-  await writeNewFile(whole, text)
-  await rename(whole, path).catch((error: unknown) => {
-    throw fileError(path, error)
-  })
-  await syncFolder(dirname(path))
 }
 
 function parseLogList(text: string, kind: CosignerKind): ListedLog[] {

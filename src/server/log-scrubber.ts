@@ -1,6 +1,6 @@
 import type { Log } from '../log/log.ts'
 import { Scrubber } from '../log/scrubber.ts'
-import { readPublishedFile, writePublishedFile } from '../storage/published-file.ts'
+import { readFileIfAny, replaceFile } from '../storage/files.ts'
 import { logFiles } from './data-folder.ts'
 import type { HostOptions } from './host.ts'
 
@@ -11,7 +11,7 @@ export function startScrubber(name: string, log: Log, options: HostOptions): Scr
   const path = logFiles(folder, name).scrub
   return new Scrubber(log.stored, {
     bytesPerSecond: scrubBytesPerSecond,
-    cursor: { read: () => readPublishedFile(path), write: (bytes) => writePublishedFile(path, bytes) },
+    cursor: { read: () => readFileIfAny(path), write: (bytes) => replaceFile(path, bytes, 0o600) },
     ...(events.scrub ? { events: events.scrub(name) } : {}),
     ...(scrubClock ? { clock: scrubClock } : {}),
   })

@@ -1,12 +1,12 @@
 import { DEFAULT_MIRROR_LIMITS, type MirrorLimits } from '../http/mirror-limits.ts'
 import { cosignerLimits, cosignerOptions } from './cosigner-config.ts'
 import { count, seconds, whole, words } from './option-kinds.ts'
-import { OptionTable, type OptionSources, type OptionValues } from './options.ts'
+import { OptionTable, type OptionValues } from './options.ts'
 
 const limits = DEFAULT_MIRROR_LIMITS
 
 /** Every option of a mirror: the flag is `--name`, the variable `STELE_MIRROR_NAME` in capitals with underscores. */
-const options = {
+export const mirrorOptions = new OptionTable('STELE_MIRROR', {
   data: words('mirror').describe('Mirror folder, as made by "stele mirror init".'),
   host: words('127.0.0.1').describe('Address to listen on; loopback is for this machine only.'),
   port: whole(6966, 0, 65_535).describe('TCP port; 0 takes a free one.'),
@@ -24,30 +24,10 @@ const options = {
   ),
   'cache-bytes': count(16 * 1024 * 1024).describe('Memory of each log for tiles that are read again.'),
   ...cosignerOptions,
-} as const
-
-const table = new OptionTable('STELE_MIRROR', options)
+})
 
 /** A mirror's configuration: complete, checked, frozen. */
-export type MirrorConfig = OptionValues<typeof options>
-export type MirrorOption = keyof typeof options
-
-/** Names, meanings and defaults, for `--help` and for the documentation. */
-export const mirrorOptions = table.list
-
-/** The environment variable of an option. */
-export function mirrorVariable(name: MirrorOption): string {
-  return table.variableOf(name)
-}
-
-/**
- * Puts flags over environment over file, and checks the whole before anything is opened.
- *
- * @throws SteleError `usage`, with every mistake at once under the name that the operator wrote; `io_error`
- */
-export function loadMirrorConfig(sources: OptionSources): MirrorConfig {
-  return table.load(sources)
-}
+export type MirrorConfig = OptionValues<typeof mirrorOptions.shape>
 
 /** What the HTTP layer is told of the configuration. */
 export function mirrorLimits(config: MirrorConfig): MirrorLimits {

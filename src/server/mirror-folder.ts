@@ -7,11 +7,15 @@ import { SteleError } from '../errors.ts'
 import { createMirrorState, type MirrorPaths } from '../mirror/open.ts'
 import { TICKET_KEY_BYTES } from '../mirror/ticket.ts'
 import type { CosignerKeyType } from '../note/key-id.ts'
-import { syncFolder } from '../storage/head-file.ts'
+import { fileError, syncFolder, writeNewFile } from '../storage/files.ts'
 import { originHash } from '../witness/logs.ts'
-import { createCosignerFolder, infoFile, type CosignerInfo } from './cosigner-folder.ts'
-import { fileError, readKeyFile, writeNewFile } from './files.ts'
-import { formatLogList } from './log-list.ts'
+import {
+  cosignerFiles,
+  createCosignerFolder,
+  type CosignerFiles,
+  type CosignerInfo,
+} from './cosigner-folder.ts'
+import { readKeyFile } from './key-file.ts'
 
 /*
  * A mirror folder:
@@ -27,22 +31,17 @@ import { formatLogList } from './log-list.ts'
  */
 
 /** The files of a mirror. */
-export interface MirrorFiles {
-  readonly info: string
-  readonly logs: string
+export interface MirrorFiles extends CosignerFiles {
   readonly copies: string
   readonly ticketKey: string
-  readonly evidence: string
 }
 
 /** Where the files of a mirror are. */
 export function mirrorFiles(folder: string): MirrorFiles {
   return {
-    info: infoFile('mirror', folder),
-    logs: join(folder, 'logs.json'),
+    ...cosignerFiles(folder),
     copies: join(folder, 'logs'),
     ticketKey: join(folder, 'ticket.key'),
-    evidence: join(folder, 'evidence'),
   }
 }
 
@@ -51,19 +50,17 @@ export function copyPaths(folder: string, origin: string): MirrorPaths {
   return pathsIn(join(mirrorFiles(folder).copies, originHash(origin)))
 }
 
-/** Makes a mirror: keys, an empty list of logs. Throws as `createCosignerFolder`. */
+/** Makes a mirror of no log yet. Throws as `createCosignerFolder`. */
 export function createMirror(
   folder: string,
   name: string,
   types: readonly CosignerKeyType[],
   nowMs = Date.now(),
 ): Promise<CosignerInfo> {
-  const { logs, copies, ticketKey, evidence } = mirrorFiles(folder)
+  const { copies, ticketKey } = mirrorFiles(folder)
   const fill = async (): Promise<void> => {
     await writeNewFile(ticketKey, `${toHex(randomBytes(TICKET_KEY_BYTES))}\n`, 0o600)
-    await writeNewFile(logs, formatLogList([]))
     await mkdir(copies)
-    await mkdir(evidence)
   }
   return createCosignerFolder({ kind: 'mirror', folder, name, types, nowMs, fill })
 }

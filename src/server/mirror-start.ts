@@ -9,20 +9,15 @@ import { Mirror } from '../mirror/mirror.ts'
 import { openMirrorState } from '../mirror/open.ts'
 import { Tickets } from '../mirror/ticket.ts'
 import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
-import { readCosignerInfo, readCosignerKeys } from './cosigner-folder.ts'
+import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
 import { listen, stopListening } from './listen.ts'
 import { readLogList, type ListedLog } from './log-list.ts'
 import { mirrorLimits, type MirrorConfig } from './mirror-config.ts'
 import { copyPaths, mirrorFiles, readTicketKey } from './mirror-folder.ts'
-import { EvidenceFolder } from './witness-evidence.ts'
 
-export interface RunningMirror {
-  /** Where it listens, without a trailing slash. */
-  readonly url: string
+export interface RunningMirror extends RunningCosigner {
   readonly mirror: Mirror
-  /** Stops: what was begun ends, then connections and files are closed. */
-  close(): Promise<void>
 }
 
 /** How long one question to a log is tried again, before the round is given up. */
@@ -31,19 +26,17 @@ const PATIENCE_MS = 15_000
 /**
  * Opens a mirror folder, serves its copies, and follows the logs that have a URL.
  *
- * @throws SteleError as `readCosignerInfo`, `readCosignerKeys`, `readLogList` and `openMirrorState`; `io_error` if the
- *   port is taken
+ * @throws SteleError as `openCosignerFolder`, `readTicketKey`, `readLogList` and `openMirrorState`; `io_error` if the port
+ *   is taken
  */
 export async function startMirror(
   config: MirrorConfig,
   logger: Logger,
   nowMs: () => number = Date.now,
 ): Promise<RunningMirror> {
-  const files = mirrorFiles(config.data)
-  const keys = await readCosignerKeys(config.data, await readCosignerInfo('mirror', config.data))
+  const { keys, evidence } = await openCosignerFolder('mirror', config.data)
   const tickets = new Tickets(await readTicketKey(config.data))
-  const list = await readLogList(files.logs, verifiersOf(keys), 'mirror')
-  const evidence = await EvidenceFolder.open(files.evidence)
+  const list = await readLogList(mirrorFiles(config.data).logs, verifiersOf(keys), 'mirror')
   const logs = await openCopies(list, keys, config, nowMs)
   try {
     const metrics = createMirrorMetrics(logs, nowMs)
@@ -93,6 +86,7 @@ async function serve(mirror: Mirror, list: readonly ListedLog[], serving: Servin
   return {
     url,
     mirror,
+    logs: mirror.logs,
     async close() {
       stopping.abort()
       await stopListening(server, async () => {

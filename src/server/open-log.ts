@@ -4,13 +4,12 @@ import type { Log, LogOptions, Witnessing } from '../log/log.ts'
 import type { LogObserver } from '../log/observer.ts'
 import { openLog } from '../log/open.ts'
 import { parsePolicy } from '../policy/parse.ts'
+import { readFileIfAny, readTextFile, replaceFile } from '../storage/files.ts'
 import { openHeadFile } from '../storage/head-file.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
-import { readPublishedFile, writePublishedFile } from '../storage/published-file.ts'
 import { namingSetsAside, removeSetsAside } from '../storage/set-aside.ts'
 import { headFilePath, logFiles, readLogInfo, type LogFiles } from './data-folder.ts'
-import { readTextFile } from './files.ts'
 import { headSigner } from './keys.ts'
 import { readPrivateKeys } from './private-keys.ts'
 import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.ts'
@@ -83,8 +82,8 @@ async function readWitnessing(
   if (text === undefined) return undefined
   return {
     cosigner: new Witnesses(parsePolicy(text), { ...settings, events }),
-    store: { write: (head) => writePublishedFile(files.published, encodeHead(head)) },
-    suspect: await readPublishedFile(files.published),
+    store: { write: (head) => replaceFile(files.published, encodeHead(head), 0o600) },
+    suspect: await readFileIfAny(files.published),
     retryMs: settings.retryMs,
   }
 }

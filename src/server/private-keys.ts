@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { readKeyFile } from './files.ts'
+import { readKeyFile } from './key-file.ts'
 import { activeKeys } from './key-times.ts'
 import { checkKeyPairs, type PrivateKeys } from './keys.ts'
 import { filesIn } from './log-files.ts'

@@ -5,12 +5,11 @@ import { join } from 'node:path'
 import { hasCode, SteleError } from '../errors.ts'
 import { encodeHead, type SignedHead } from '../log/head.ts'
 import { openLog } from '../log/open.ts'
-import { createHeadFile, openHeadFile, syncFolder } from '../storage/head-file.ts'
+import { fileError, replaceFile, syncFolder, writeNewFile } from '../storage/files.ts'
+import { createHeadFile, openHeadFile } from '../storage/head-file.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
-import { writePublishedFile } from '../storage/published-file.ts'
 import { checkLogName, logFiles } from './data-folder.ts'
-import { fileError, writeNewFile } from './files.ts'
 import { activeKeys } from './key-times.ts'
 import { headSigner, type PrivateKeys } from './keys.ts'
 import { filesIn, type LogFiles } from './log-files.ts'
@@ -101,7 +100,7 @@ async function build(
   }
   await writeNewFile(files.treeHeadKey, `${keys.treeHeadKey}\n`, 0o600)
   if (policy !== undefined) await writeNewFile(files.policy, policy)
-  if (published) await writePublishedFile(files.published, published)
+  if (published) await replaceFile(files.published, published, 0o600)
   await writeNewFile(files.info, infoText)
 }
 

@@ -2,7 +2,8 @@ import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import { SteleError } from '../errors.ts'
 import { contextOf, type Certificate } from '../http/tls-server.ts'
-import { readKeyFile, readTextFile } from './files.ts'
+import { readTextFile } from '../storage/files.ts'
+import { readKeyFile } from './key-file.ts'
 
 /** Where a certificate and its private key are. */
 export interface TlsPaths {

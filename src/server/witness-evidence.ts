@@ -1,6 +1,6 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { syncFolder } from '../storage/head-file.ts'
+import { fileError, replaceFile } from '../storage/files.ts'
 import {
   evidenceName,
   evidencePrefix,
@@ -8,7 +8,6 @@ import {
   type EvidenceKeeper,
   type Kept,
 } from '../witness/evidence.ts'
-import { fileError, writeNewFile } from './files.ts'
 import { formatWitnessEvidence } from './witness-evidence-file.ts'
 
 const SUFFIX = '.json'
@@ -53,11 +52,11 @@ export class EvidenceFolder implements EvidenceKeeper {
     // Claimed before it is written, with no await in between: the same may arrive meanwhile.
     this.#names.add(name)
     try {
-      await this.#write(name, formatWitnessEvidence(evidence))
+      await replaceFile(this.pathOf(evidence), formatWitnessEvidence(evidence))
       return 'kept'
     } catch (error) {
       this.#names.delete(name)
-      throw fileError(join(this.#folder, name), error)
+      throw error
     }
   }
 
@@ -68,15 +67,5 @@ export class EvidenceFolder implements EvidenceKeeper {
 
   #count(prefix: string): number {
     return [...this.#names].filter((name) => name.startsWith(prefix)).length
-  }
-
-  async #write(name: string, text: string): Promise<void> {
-    const path = join(this.#folder, `${name}${SUFFIX}`)
-    const building = `${path}.part`
-    // What a crash left of an earlier attempt.
-    await rm(building, { force: true })
-    await writeNewFile(building, text)
-    await rename(building, path)
-    await syncFolder(this.#folder)
   }
 }

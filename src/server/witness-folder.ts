@@ -1,17 +1,12 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { CosignerKey } from '../note/cosigner.ts'
 import type { CosignerKeyType } from '../note/key-id.ts'
 import { createWitnessState, type StatePaths } from '../witness/level.ts'
 import {
+  cosignerFiles,
   createCosignerFolder,
-  infoFile,
-  readCosignerInfo,
-  readCosignerKeys,
+  type CosignerFiles,
   type CosignerInfo,
 } from './cosigner-folder.ts'
-import { writeNewFile } from './files.ts'
-import { formatLogList } from './log-list.ts'
 
 /*
  * A witness folder:
@@ -26,45 +21,25 @@ import { formatLogList } from './log-list.ts'
  */
 
 /** The files of a witness. */
-export interface WitnessFiles {
-  readonly info: string
-  readonly logs: string
+export interface WitnessFiles extends CosignerFiles {
   readonly state: StatePaths
-  readonly evidence: string
 }
 
 /** Where the files of a witness are. */
 export function witnessFiles(folder: string): WitnessFiles {
   return {
-    info: infoFile('witness', folder),
-    logs: join(folder, 'logs.json'),
+    ...cosignerFiles(folder),
     state: { database: join(folder, 'database'), headFile: join(folder, 'head') },
-    evidence: join(folder, 'evidence'),
   }
 }
 
-/** Makes a witness: keys, an empty list of logs, a state in which nothing was signed. Throws as `createCosignerFolder`. */
+/** Makes a witness that has signed nothing. Throws as `createCosignerFolder`. */
 export function createWitness(
   folder: string,
   name: string,
   types: readonly CosignerKeyType[],
   nowMs = Date.now(),
 ): Promise<CosignerInfo> {
-  const { logs, evidence, state } = witnessFiles(folder)
-  const fill = async (): Promise<void> => {
-    await writeNewFile(logs, formatLogList([]))
-    await mkdir(evidence)
-    await createWitnessState(state)
-  }
+  const fill = (): Promise<void> => createWitnessState(witnessFiles(folder).state)
   return createCosignerFolder({ kind: 'witness', folder, name, types, nowMs, fill })
-}
-
-/** What a witness is. Throws as `readCosignerInfo`. */
-export function readWitnessInfo(folder: string): Promise<CosignerInfo> {
-  return readCosignerInfo('witness', folder)
-}
-
-/** Its private keys. Throws as `readCosignerKeys`. */
-export function readWitnessKeys(folder: string, info: CosignerInfo): Promise<CosignerKey[]> {
-  return readCosignerKeys(folder, info)
 }

@@ -1,24 +1,21 @@
 import type { Logger } from 'pino'
-import { createWitnessMetrics, type WitnessMetrics } from '../http/witness-metrics.ts'
+import type { CosignerMetrics } from '../http/cosigner-metrics.ts'
+import { createWitnessMetrics } from '../http/witness-metrics.ts'
 import { createWitnessServer } from '../http/witness-server.ts'
 import { verifiersOf } from '../witness/keys.ts'
 import { openWitnessState } from '../witness/level.ts'
 import type { WitnessStore } from '../witness/store.ts'
 import { Witness } from '../witness/witness.ts'
 import { cosignerLimits } from './cosigner-config.ts'
+import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
+import { readLogList } from './log-list.ts'
 import { listen, stopListening } from './listen.ts'
 import type { WitnessConfig } from './witness-config.ts'
-import { EvidenceFolder } from './witness-evidence.ts'
-import { readWitnessInfo, readWitnessKeys, witnessFiles } from './witness-folder.ts'
-import { readLogList } from './log-list.ts'
+import { witnessFiles } from './witness-folder.ts'
 
-export interface RunningWitness {
-  /** Where it listens, without a trailing slash. */
-  readonly url: string
+export interface RunningWitness extends RunningCosigner {
   readonly witness: Witness
-  /** Stops: what was admitted is answered, then connections and state are closed. */
-  close(): Promise<void>
 }
 
 /** A cosignature from further in the future than this was dated by a wrong clock. */
@@ -27,19 +24,17 @@ const CLOCK_TOLERANCE_SECONDS = 300
 /**
  * Opens a witness folder and serves it.
  *
- * @throws SteleError as `readWitnessInfo`, `readWitnessKeys`, `readLogList` and `openWitnessState`; `io_error` if the
- *   port is taken
+ * @throws SteleError as `openCosignerFolder`, `readLogList` and `openWitnessState`; `io_error` if the port is taken
  */
 export async function startWitness(
   config: WitnessConfig,
   logger: Logger,
   nowMs: () => number = Date.now,
 ): Promise<RunningWitness> {
+  const { keys, evidence } = await openCosignerFolder('witness', config.data)
   const files = witnessFiles(config.data)
-  const keys = await readWitnessKeys(config.data, await readWitnessInfo(config.data))
   const own = verifiersOf(keys)
   const logs = await readLogList(files.logs, own)
-  const evidence = await EvidenceFolder.open(files.evidence)
   const store = await openWitnessState(files.state, own)
   try {
     const metrics = createWitnessMetrics(store, nowMs)
@@ -64,7 +59,7 @@ function warnOfFuture(store: WitnessStore, nowMs: number, logger: Logger): void 
 
 interface Serving {
   readonly config: WitnessConfig
-  readonly metrics: WitnessMetrics
+  readonly metrics: CosignerMetrics
   readonly logger: Logger
   readonly nowMs: () => number
 }
@@ -79,6 +74,7 @@ async function serve(witness: Witness, store: WitnessStore, serving: Serving): P
   return {
     url,
     witness,
+    logs: witness.logs,
     async close() {
       stopping.abort()
       await stopListening(server, () => store.close())

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { constants, type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { SteleError } from '../errors.ts'
+import { hasCode, SteleError } from '../errors.ts'
+import { fileError, syncFolder, writeNewFile } from './files.ts'
 
 /**
  * The second place where the last signed head is kept. LevelDB alone cannot tell that it was rolled back: a cut
@@ -40,7 +41,7 @@ interface Slot {
  */
 export async function openHeadFile(path: string): Promise<HeadFile> {
   const file = await open(path, constants.O_RDWR).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw ioError(path, error)
+    if (error.code !== 'ENOENT') throw fileError(path, error)
     throw new SteleError(
       'head_missing',
       `${path}: the second copy of the last signed head is not there. Without it nobody can tell whether the ` +
@@ -62,32 +63,16 @@ export async function createHeadFile(path: string, record: Uint8Array): Promise<
   const bytes = Buffer.alloc(FIRST_SLOT + 2 * SLOT_BYTES)
   MAGIC.copy(bytes)
   encodeSlot({ sequence: 1, record }).copy(bytes, FIRST_SLOT + SLOT_BYTES)
-  const file = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw ioError(path, error)
-    throw new SteleError('already_exists', `${path}: there is a head file already`, { cause: error })
+  await writeNewFile(path, bytes, 0o600).catch((error: unknown) => {
+    if (!hasCode(error, 'already_exists')) throw error
+    throw new SteleError('already_exists', `${path}: there is a head file already`, { cause: error.cause })
   })
-  try {
-    await file.writeFile(bytes)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
   await syncFolder(dirname(path))
-}
-
-/** Makes a folder's list of files durable. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 async function readSlots(file: FileHandle, path: string): Promise<HeadFile> {
   const bytes = await file.readFile().catch((error: unknown) => {
-    throw ioError(path, error)
+    throw fileError(path, error)
   })
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) {
     throw new SteleError('foreign_format', `${path}: expected "stele head file 1" at its start`)
@@ -134,7 +119,7 @@ class SlotFile implements HeadFile {
       await this.#file.write(slot, 0, slot.length, FIRST_SLOT + (sequence % 2) * SLOT_BYTES)
       await this.#file.datasync()
     } catch (error) {
-      throw ioError(this.#path, error)
+      throw fileError(this.#path, error)
     }
     this.#sequence = sequence
   }
@@ -167,9 +152,4 @@ function decodeSlot(area: Buffer): Slot | undefined {
 
 function digest(slot: Buffer): Buffer {
   return createHash('sha256').update(slot.subarray(0, 12)).update(slot.subarray(HEADER_BYTES)).digest()
-}
-
-function ioError(path: string, error: unknown): SteleError {
-  const message = error instanceof Error ? error.message : String(error)
-  return new SteleError('io_error', `${path}: ${message}`, { cause: error })
 }

@@ -1,7 +1,7 @@
 import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { SteleError } from '../errors.ts'
-import { syncFolder } from './head-file.ts'
+import { syncFolder } from './files.ts'
 
 /*
  * LevelDB drops whatever it cannot read of its write-ahead log, deletes the file, and opens without a word. So before it

@@ -1,13 +1,10 @@
-import { join } from 'node:path'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { Role } from '../../src/access/role.ts'
-import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
-import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
 import { withOfflineAccess } from '../../src/server/offline-access.ts'
 import { startServer, type RunningServer } from '../../src/server/start.ts'
-import { testFolder } from '../support/folder.ts'
+import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 export interface Told {
   readonly status: number
@@ -26,18 +23,8 @@ export class Instance {
   }
 
   static async make(): Promise<Instance> {
-    const folder = join(testFolder(), 'data')
-    await initDataFolder(folder)
-    await createLog(folder, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
-    await createLog(folder, {
-      name: 'hidden',
-      origin: 'log.example/hidden',
-      allowDuplicates: false,
-      reads: 'private',
-      heads: 'closed',
-    })
-    const { key } = await initAccess(folder, 'log.example/meta')
-    return new Instance(folder, key)
+    const { data, provisioning } = await makeInstanceFolder(['main'], ['hidden'])
+    return new Instance(data, provisioning)
   }
 
   static async started(): Promise<Instance> {

@@ -303,46 +303,53 @@ test('a meta log that cannot be written stops all who send credentials, and nobo
   expect(told).toMatchObject([{ kind: 'request', status: 200, route: 'POST /logs/{log}/add' }])
 })
 
-test('an answer whose line fails does not leave, though the entry may be there', async () => {
-  let fail = false
+/** A server whose meta log fails while it is told to. */
+async function failingStage(failure: SteleError): Promise<{ stage: Stage; meta: { fails: boolean } }> {
+  const meta = { fails: false }
   const stage = await Stage.open({
-    metaTarget: (hosted) => ({
-      log: instead(hosted.log, {
-        append: (...args) =>
-          fail ? Promise.reject(new SteleError('outcome_unknown', 'disk gone')) : hosted.log.append(...args),
+    metaTarget: ({ log }) => ({
+      log: instead(log, {
+        append: (...args) => (meta.fails ? Promise.reject(failure) : log.append(...args)),
       }),
     }),
   })
+  return { stage, meta }
+}
+
+test('an answer whose line fails does not leave, though the entry may be there', async () => {
+  const { stage, meta } = await failingStage(new SteleError('outcome_unknown', 'disk gone'))
   const { key } = await stage.key('writer')
-  fail = true
+  meta.fails = true
   const reply = await stage.ask('POST', '/logs/public/v1/entries', { key, body: 'x' })
   expect([reply.status, reply.code]).toEqual([503, 'untraceable'])
-  fail = false
+  meta.fails = false
   const again = await stage.ask('POST', '/logs/public/v1/entries', { key, body: 'x' })
   expect(JSON.parse(again.text)).toMatchObject({ index: 0, duplicate: true })
 })
 
 test('refusals that could not be written are written when that is possible again', async () => {
-  let fail = false
-  const stage = await Stage.open({
-    metaTarget: (hosted) => ({
-      log: instead(hosted.log, {
-        append: (...args) =>
-          fail ? Promise.reject(new SteleError('overloaded', 'busy')) : hosted.log.append(...args),
-      }),
-    }),
-  })
+  const { stage, meta } = await failingStage(new SteleError('overloaded', 'busy'))
   const ask = async () => (await stage.ask('GET', '/v1/keys')).status
   expect([await ask(), await ask(), await ask()]).toEqual([401, 401, 401])
-  fail = true
+  meta.fails = true
   stage.pass(61_000)
   expect(await ask()).toBe(503)
-  fail = false
+  meta.fails = false
   expect(await ask()).toBe(401)
   await stage.meta.close()
   const counts = (await stage.lines()).map(({ count }) => count as number)
   expect(counts.reduce((a, b) => a + b, 0)).toBe(4)
 })
+
+/** An act that changes the configuration. */
+const KEY_CREATE = {
+  kind: 'admin',
+  act: 'key_create',
+  by: '',
+  before: [],
+  after: [],
+  configuration: { access: 'two' },
+} as const
 
 test('the configuration that was recorded last is found behind many hundred pages, also of a log that is opened again', async () => {
   const hosted = await openTestLog({ name: 'meta', allowDuplicates: true })
@@ -352,14 +359,7 @@ test('the configuration that was recorded last is found behind many hundred page
   const meta = new MetaLog(hosted, () => TEST_NOW_MS)
   await meta.write({ kind: 'start', version: '0', configuration: { access: 'one' }, changed: [] })
   await fill(meta, 3 * REMINDER_PAGES)
-  await meta.write({
-    kind: 'admin',
-    act: 'key_create',
-    by: '',
-    before: [],
-    after: [],
-    configuration: { access: 'two' },
-  })
+  await meta.write(KEY_CREATE)
   await fill(meta, 2 * REMINDER_PAGES - 5)
   expect(await lastConfiguration(hosted.log)).toEqual({ access: 'two' })
   // A server that never came to say what its configuration is hands on what it found.
@@ -398,15 +398,7 @@ test('an act that could not be written is not what the next reminder says', asyn
   const meta = new MetaLog(target, () => TEST_NOW_MS)
   await meta.write({ kind: 'start', version: '0', configuration: { access: 'one' }, changed: [] })
   fail = true
-  const act = {
-    kind: 'admin',
-    act: 'key_create',
-    by: '',
-    before: [],
-    after: [],
-    configuration: { access: 'two' },
-  } as const
-  await expect(meta.write(act)).rejects.toMatchObject({ code: 'untraceable' })
+  await expect(meta.write(KEY_CREATE)).rejects.toMatchObject({ code: 'untraceable' })
   expect(meta.configuration).toEqual({ access: 'one' })
 })
 

@@ -1,13 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
-import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
 import { createServerLog } from '../../src/server/server-log.ts'
 import { startServer, type RunningServer } from '../../src/server/start.ts'
 import { testFolder } from '../support/folder.ts'
 import { Issuer } from '../support/issuer.ts'
+import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 interface Fixture {
   readonly server: RunningServer
@@ -22,12 +21,7 @@ interface Fixture {
 /** A server with a public log, a private one, and people in three groups. */
 async function started(): Promise<Fixture> {
   const folder = testFolder()
-  const data = join(folder, 'data')
-  await initDataFolder(data)
-  const log = { origin: 'log.example/x', allowDuplicates: false }
-  await createLog(data, { ...log, name: 'open' })
-  await createLog(data, { ...log, name: 'closed', reads: 'private', heads: 'closed' })
-  const { key: provisioning } = await initAccess(data, 'log.example/meta')
+  const { data, provisioning } = await makeInstanceFolder(['open'], ['closed'], join(folder, 'data'))
   const issuer = await Issuer.start()
   const file = join(folder, 'stele.yaml')
   writeFileSync(

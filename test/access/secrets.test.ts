@@ -9,13 +9,11 @@ import { redact } from '../../src/access/redact.ts'
 import type { Actions } from '../../src/cli/action.ts'
 import { processIo } from '../../src/cli/io.ts'
 import { createProgram } from '../../src/cli/program.ts'
-import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
-import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
 import { createServerLog } from '../../src/server/server-log.ts'
 import { startServer } from '../../src/server/start.ts'
 import { TestServer } from '../http/server.ts'
-import { testFolder } from '../support/folder.ts'
+import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 /** Whatever a server says of itself, to anybody. */
 interface Told {
@@ -27,10 +25,7 @@ interface Told {
 }
 
 async function started(): Promise<Told> {
-  const data = join(testFolder(), 'data')
-  await initDataFolder(data)
-  await createLog(data, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
-  const { key: provisioning } = await initAccess(data, 'log.example/meta')
+  const { data, provisioning } = await makeInstanceFolder(['main'])
   const lines: string[] = []
   const logger = createServerLog('debug', { write: (line) => void lines.push(line) })
   const config = loadConfig({ flags: { data, port: 0, 'open-metrics': true } })

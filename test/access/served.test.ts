@@ -1,13 +1,10 @@
-import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Role } from '../../src/access/role.ts'
 import type { MadeKey } from '../../src/access/keyring.ts'
-import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
-import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
 import { startServer } from '../../src/server/start.ts'
-import { testFolder } from '../support/folder.ts'
+import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 async function started(): Promise<{
   url: string
@@ -15,23 +12,13 @@ async function started(): Promise<{
   close: () => Promise<void>
   folder: string
 }> {
-  const folder = join(testFolder(), 'data')
-  await initDataFolder(folder)
-  await createLog(folder, { name: 'open', origin: 'log.example/open', allowDuplicates: false })
-  await createLog(folder, {
-    name: 'closed',
-    origin: 'log.example/closed',
-    allowDuplicates: false,
-    reads: 'private',
-    heads: 'closed',
-  })
-  const { key } = await initAccess(folder, 'log.example/meta')
+  const { data: folder, provisioning } = await makeInstanceFolder(['open'], ['closed'])
   const config = loadConfig({ flags: { data: folder, port: 0, 'log-level': 'silent' } })
   const server = await startServer(config, pino({ level: 'silent' }))
   let closed: Promise<void> | undefined
   const close = (): Promise<void> => (closed ??= server.close())
   onTestFinished(close)
-  return { url: server.url, provisioning: key, close, folder }
+  return { url: server.url, provisioning, close, folder }
 }
 
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` })

@@ -1,5 +1,4 @@
 import { Agent, request, type IncomingHttpHeaders } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { parseAddressSet } from '../../src/access/address.ts'
 import { firstKey, Keyring, type KeyAct, type NewKey } from '../../src/access/keyring.ts'
@@ -14,6 +13,7 @@ import { createHttpServer } from '../../src/http/server.ts'
 import { MetaLog, type MetaTarget } from '../../src/server/meta-log.ts'
 import { directoryOf } from '../http/server.ts'
 import { openTestLog, TEST_NOW_MS, type TestLog } from '../support/log.ts'
+import { listenInTest } from '../support/listen.ts'
 
 export interface StageOptions {
   readonly rates?: RequestLimits
@@ -111,12 +111,7 @@ export class Stage {
       }),
     }
     const server = createHttpServer(deps)
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    onTestFinished(async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    })
-    const { port } = server.address() as AddressInfo
+    const port = await listenInTest(server)
     const { routes } = createApp(deps)
     return new Stage({ provisioning: made.key, keyring, meta, metaLog, port, routes }, clock)
   }

@@ -4,13 +4,11 @@ import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { MadeKey } from '../../src/access/keyring.ts'
-import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
-import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
 import { withOfflineAccess } from '../../src/server/offline-access.ts'
 import { startServer, type RunningServer } from '../../src/server/start.ts'
-import { testFolder } from '../support/folder.ts'
 import { linesOf, type Line } from './stage.ts'
+import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 /** A data folder with a log `main`, keys and a meta log, and servers on it, one after the other. */
 export class Folder {
@@ -25,11 +23,8 @@ export class Folder {
   }
 
   static async create(): Promise<Folder> {
-    const path = join(testFolder(), 'data')
-    await initDataFolder(path)
-    await createLog(path, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
-    const { key } = await initAccess(path, 'log.example/meta')
-    return new Folder(path, key)
+    const { data, provisioning } = await makeInstanceFolder(['main'])
+    return new Folder(data, provisioning)
   }
 
   async start(flags: Readonly<Record<string, unknown>> = {}): Promise<RunningServer> {

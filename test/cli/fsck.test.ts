@@ -9,6 +9,7 @@ import type { LogFiles } from '../../src/client/index.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { encodeBundle } from '../../src/tile/bundle.ts'
 import { TileHashes } from '../../src/tile/hashes.ts'
+import { alterRecord, ENTRY, HEAD, TILE } from '../storage/database.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, lines, serve, stele } from './fixture.ts'
 
@@ -25,24 +26,6 @@ async function fsck(...args: string[]): Promise<FsckReport & { code: number }> {
   const { out, code, err } = await stele(['fsck', '--json', ...args])
   if (out === '') throw new Error(err)
   return { ...(JSON.parse(out) as FsckReport), code }
-}
-
-/** Changes one record of a stopped log's database: (position, kind) as storage/level.ts lays them out. */
-async function alter(
-  data: string,
-  position: number,
-  kind: number,
-  change: (old: Buffer) => Buffer,
-): Promise<void> {
-  const db = new Level<Uint8Array, Uint8Array>(join(data, 'logs/main/database'), {
-    keyEncoding: 'view',
-    valueEncoding: 'view',
-  })
-  const key = Buffer.alloc(9)
-  key.writeBigUInt64BE(BigInt(position))
-  key[8] = kind
-  await db.put(key, change(Buffer.from(await db.get(key))))
-  await db.close()
 }
 
 const flip = (old: Buffer): Buffer => {
@@ -71,7 +54,7 @@ test('a whole log is intact, and the report says what was looked at', async () =
 
 test('an altered entry is named by its index, with both hashes', async () => {
   const { data } = await filledFolder()
-  await alter(data, 300, 1, flip)
+  await alterRecord(join(data, 'logs/main/database'), 300, ENTRY, flip)
   const report = await fsck('--data', data)
   expect(report).toMatchObject({
     code: 1,
@@ -83,7 +66,7 @@ test('an altered entry is named by its index, with both hashes', async () => {
 
 test('an altered tile is found', async () => {
   const { data } = await filledFolder()
-  await alter(data, 255, 2, flip)
+  await alterRecord(join(data, 'logs/main/database'), 255, TILE, flip)
   expect(await fsck('--data', data)).toMatchObject({
     code: 1,
     findings: [{ index: 0, leafHashInTile: expect.any(String) as string }],
@@ -92,7 +75,7 @@ test('an altered tile is found', async () => {
 
 test('an altered head is found, and nothing is compared with it', async () => {
   const { data } = await filledFolder()
-  await alter(data, 600, 0, flip)
+  await alterRecord(join(data, 'logs/main/database'), 600, HEAD, flip)
   const report = await fsck('--data', data)
   expect(report).toMatchObject({ code: 1, findings: [{ kind: 'head' }, { kind: 'head_file' }] })
   expect(report.notChecked.join('\n')).toContain('entries and tiles')
@@ -199,9 +182,7 @@ test('the second opinion agrees with a right tile and objects to a wrong one', a
 
 test('an entry that the database has lost is named by its index', async () => {
   const { data } = await filledFolder()
-  const db = new Level<Uint8Array, Uint8Array>(join(data, 'logs/main/database'), { keyEncoding: 'view' })
-  await db.del(Buffer.from('000000000000012c01', 'hex'))
-  await db.close()
+  await alterRecord(join(data, 'logs/main/database'), 300, ENTRY, () => undefined)
   const report = await fsck('--data', data)
   expect(report).toMatchObject({ code: 1, findings: [{ kind: 'database', code: 'corrupt' }] })
   expect(report.findings[0]!.message).toContain('entry 300')

@@ -1,10 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { Command } from 'commander'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Context } from '../../src/cli/context.ts'
 import { processIo, type Io } from '../../src/cli/io.ts'
 import { verifyEvidenceFile } from '../../src/cli/monitor/verify-evidence.ts'
@@ -14,6 +13,7 @@ import { formatVerifierKey } from '../../src/note/key.ts'
 import { FakeLog, KEY, ORIGIN as FAKE_ORIGIN } from '../client/fake-log.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, lines, serve, stele, type World } from './fixture.ts'
+import { listenInTest } from '../support/listen.ts'
 
 /** A fake log behind a real port. */
 async function serveFake(log: FakeLog): Promise<{ url: string; flags: string[] }> {
@@ -31,12 +31,7 @@ async function listen(answer: (path: string, body: string) => Uint8Array | undef
       response.writeHead(bytes ? 200 : 404, { 'content-type': 'text/plain' }).end(bytes)
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return `http://127.0.0.1:${await listenInTest(server)}`
 }
 
 async function monitor(
@@ -161,12 +156,12 @@ matchers:
     const name = readdirSync(folder).find((each) => each.endsWith('.json'))
     const before = readFileSync(join(folder, name!), 'utf8')
     // Where the new state would be written first, there is something in the way.
-    mkdirSync(join(folder, `${name}.part`))
+    mkdirSync(join(folder, `${name}.new`))
     const { code, err } = await monitor(args)
     expect(code).toBe(40)
     expect(err).toContain('the state cannot be saved, so nothing moves on')
     expect(readFileSync(join(folder, name!), 'utf8')).toBe(before)
-    rmSync(join(folder, `${name}.part`), { recursive: true })
+    rmSync(join(folder, `${name}.new`), { recursive: true })
     expect((await monitor(args)).code).toBe(0)
   })
 

@@ -1,7 +1,7 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { Level } from 'level'
 import { expect, test } from 'vitest'
+import { alterRecord } from '../storage/database.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, lines, serve, stele, type Ran } from './fixture.ts'
 
@@ -17,18 +17,11 @@ async function stage(): Promise<{ data: string; key: string; backup: string }> {
 }
 
 /** Changes or deletes one record of a stopped log's database. */
-async function spoil(data: string, position: number, kind: number, gone = false): Promise<void> {
-  const db = new Level<Uint8Array, Uint8Array>(join(data, 'logs/main/database'), {
-    keyEncoding: 'view',
-    valueEncoding: 'view',
+function spoil(data: string, position: number, kind: number, gone = false): Promise<void> {
+  return alterRecord(join(data, 'logs/main/database'), position, kind, (value) => {
+    value[5]! ^= 1
+    return gone ? undefined : value
   })
-  const key = Buffer.alloc(9)
-  key.writeBigUInt64BE(BigInt(position))
-  key[8] = kind
-  const value = Buffer.from(await db.get(key))
-  value[5]! ^= 1
-  await (gone ? db.del(key) : db.put(key, value))
-  await db.close()
 }
 
 const repair = (data: string, from: string, ...more: string[]): Promise<Ran> =>

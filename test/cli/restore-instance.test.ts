@@ -3,12 +3,11 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { MadeKey } from '../../src/access/keyring.ts'
-import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
-import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
 import { startServer } from '../../src/server/start.ts'
 import { testFolder } from '../support/folder.ts'
 import { lines, stele, type Ran } from './fixture.ts'
+import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 let root = ''
 beforeEach(() => {
@@ -24,13 +23,8 @@ interface Instance {
 
 /** An instance with access control: a public log, a private one, and the log of who did what. */
 async function made(): Promise<string> {
-  const data = place('data')
-  await initDataFolder(data)
-  await createLog(data, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
-  const hidden = { reads: 'private', heads: 'closed' } as const
-  await createLog(data, { name: 'secret', origin: 'log.example/secret', allowDuplicates: false, ...hidden })
-  const { key } = await initAccess(data, 'log.example/meta')
-  writeFileSync(place('provisioning'), key)
+  const { data, provisioning } = await makeInstanceFolder(['main'], ['secret'], place('data'))
+  writeFileSync(place('provisioning'), provisioning)
   return data
 }
 

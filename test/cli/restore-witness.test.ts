@@ -4,8 +4,9 @@ import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { KEY_TYPE } from '../../src/note/key-id.ts'
 import { parseVerifierKey } from '../../src/note/key.ts'
-import { loadWitnessConfig } from '../../src/server/witness-config.ts'
-import { createWitness, readWitnessKeys, witnessFiles } from '../../src/server/witness-folder.ts'
+import { witnessOptions } from '../../src/server/witness-config.ts'
+import { readCosignerKeys } from '../../src/server/cosigner-folder.ts'
+import { createWitness, witnessFiles } from '../../src/server/witness-folder.ts'
 import { addToLogList } from '../../src/server/log-list.ts'
 import { startWitness, type RunningWitness } from '../../src/server/witness-start.ts'
 import { verifiersOf } from '../../src/witness/keys.ts'
@@ -16,9 +17,9 @@ import { serveFolder } from './static-server.ts'
 async function makeWitness(key: string): Promise<{ running: RunningWitness; vkey: string }> {
   const folder = join(testFolder(), 'witness')
   const info = await createWitness(folder, 'witness.example/w', [KEY_TYPE.ed25519Cosignature])
-  const own = verifiersOf(await readWitnessKeys(folder, info))
+  const own = verifiersOf(await readCosignerKeys(folder, info))
   await addToLogList(witnessFiles(folder).logs, own, { origin: ORIGIN, keys: [parseVerifierKey(key)] })
-  const config = loadWitnessConfig({ flags: { data: folder, port: '0' } })
+  const config = witnessOptions.load({ flags: { data: folder, port: '0' } })
   const running = await startWitness(config, pino({ level: 'silent' }))
   onTestFinished(() => running.close().catch(() => {}))
   return { running, vkey: info.verifierKeys[0]! }

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { listenInTest } from '../support/listen.ts'
 
 /** Serves a folder as any web server would, until the test has finished. @returns its URL */
 export async function serveFolder(folder: string): Promise<string> {
@@ -12,10 +11,5 @@ export async function serveFolder(folder: string): Promise<string> {
       () => response.writeHead(404).end(),
     )
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return `http://127.0.0.1:${await listenInTest(server)}`
 }

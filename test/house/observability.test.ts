@@ -12,8 +12,9 @@ import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
 import { createLog, initDataFolder, logFiles } from '../../src/server/data-folder.ts'
 import { startServer } from '../../src/server/start.ts'
-import { loadWitnessConfig } from '../../src/server/witness-config.ts'
-import { createWitness, readWitnessKeys, witnessFiles } from '../../src/server/witness-folder.ts'
+import { witnessOptions } from '../../src/server/witness-config.ts'
+import { readCosignerKeys } from '../../src/server/cosigner-folder.ts'
+import { createWitness, witnessFiles } from '../../src/server/witness-folder.ts'
 import { addToLogList } from '../../src/server/log-list.ts'
 import { startWitness } from '../../src/server/witness-start.ts'
 import { verifiersOf } from '../../src/witness/keys.ts'
@@ -57,12 +58,15 @@ async function metricsOfServer(): Promise<string> {
   await initAccess(folder, 'log.example/meta')
   const log = await createLog(folder, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
   const info = await createWitness(witnessFolder, 'witness.example/w', [KEY_TYPE.ed25519Cosignature])
-  const own = verifiersOf(await readWitnessKeys(witnessFolder, info))
+  const own = verifiersOf(await readCosignerKeys(witnessFolder, info))
   await addToLogList(witnessFiles(witnessFolder).logs, own, {
     origin: 'log.example/main',
     keys: [parseVerifierKey(log.verifierKey)],
   })
-  const witness = await startWitness(loadWitnessConfig({ flags: { data: witnessFolder, port: '0' } }), SILENT)
+  const witness = await startWitness(
+    witnessOptions.load({ flags: { data: witnessFolder, port: '0' } }),
+    SILENT,
+  )
   onTestFinished(() => witness.close())
   const absent = await createWitness(`${testFolder()}/absent`, 'witness.example/x', [
     KEY_TYPE.ed25519Cosignature,

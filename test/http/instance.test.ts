@@ -25,6 +25,9 @@ const broken: HostedLog = {
   failure: new SteleError('rolled_back', 'the database ends at size 3, <b>but</b> 5 was signed'),
 }
 
+/** A server of no log, without anything that is optional. */
+const BARE = { gate: OPEN_GATE, logs: directoryOf(), limits: DEFAULT_HTTP_LIMITS, nowMs: () => 0 }
+
 describe('v1/logs', () => {
   test('lists every log with its keys, size and state', async () => {
     const hosted = await openTestLog()
@@ -180,12 +183,7 @@ describe('metrics', () => {
   })
 
   test('are not there where they are switched off', async () => {
-    const app = createApp({
-      gate: OPEN_GATE,
-      logs: directoryOf(),
-      limits: DEFAULT_HTTP_LIMITS,
-      nowMs: () => 0,
-    })
+    const app = createApp(BARE)
     expect(app.routes.map((route) => route.path)).toContain('/metrics')
     const route = app.routes.find(({ path }) => path === '/metrics')!
     await expect(async () => route.handle({ search: '', path: {} } as never)).rejects.toThrow('switched off')
@@ -218,12 +216,7 @@ describe('pages', () => {
   })
 
   test('the docs show every route of the document', async () => {
-    const app = createApp({
-      gate: OPEN_GATE,
-      logs: directoryOf(),
-      limits: DEFAULT_HTTP_LIMITS,
-      nowMs: () => 0,
-    })
+    const app = createApp(BARE)
     const server = await serve([])
     const { text } = await server.get('/docs')
     for (const { method, path } of app.routes) expect(text).toContain(`id="${method}${path}"`)

@@ -1,18 +1,15 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { pino } from 'pino'
-import { join } from 'node:path'
 import { Keyring } from '../../src/access/keyring.ts'
 import { accessState } from '../../src/access/state.ts'
 import { createApp } from '../../src/http/app.ts'
 import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { OPEN_GATE } from '../../src/http/gate.ts'
 import type { Route } from '../../src/http/route.ts'
-import { initAccess } from '../../src/server/access-files.ts'
 import { loadConfig } from '../../src/server/config.ts'
-import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
 import { startServer } from '../../src/server/start.ts'
-import { testFolder } from '../support/folder.ts'
 import { directoryOf, TestServer, type Reply } from './server.ts'
+import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 /** Every route that a server with keys has. */
 const keyring = new Keyring(accessState([]), {
@@ -30,14 +27,11 @@ const READ = ['open', 'read_heads', 'read_entries']
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 
 async function started(): Promise<{ server: TestServer; provisioning: string }> {
-  const data = join(testFolder(), 'data')
-  await initDataFolder(data)
-  await createLog(data, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
-  const { key } = await initAccess(data, 'log.example/meta')
+  const { data, provisioning } = await makeInstanceFolder(['main'])
   const server = await startServer(loadConfig({ flags: { data, port: 0 } }), pino({ level: 'silent' }))
   onTestFinished(() => server.close())
   await server.host.get('main')!.log!.append([Buffer.from('<script>alert(1)</script>')])
-  return { server: new TestServer(Number(new URL(server.url).port)), provisioning: key }
+  return { server: new TestServer(Number(new URL(server.url).port)), provisioning }
 }
 
 const isRead = ({ method, permission }: Route): boolean => method === 'get' && READ.includes(permission)

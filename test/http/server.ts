@@ -1,5 +1,5 @@
 import { request, type IncomingHttpHeaders } from 'node:http'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 import type { HttpDeps } from '../../src/http/deps.ts'
 import type { HostedLog, LogDirectory } from '../../src/http/directory.ts'
@@ -7,6 +7,7 @@ import { OPEN_GATE } from '../../src/http/gate.ts'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../../src/http/limits.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { TEST_NOW_MS } from '../support/log.ts'
+import { listenInTest } from '../support/listen.ts'
 
 /** A directory of exactly these logs. */
 export function directoryOf(...logs: HostedLog[]): LogDirectory {
@@ -29,12 +30,7 @@ export async function serve(
     logs: directoryOf(...logs),
     limits: { ...DEFAULT_HTTP_LIMITS, ...limits },
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  return new TestServer((server.address() as AddressInfo).port)
+  return new TestServer(await listenInTest(server))
 }
 
 /** What came back. */

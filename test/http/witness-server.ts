@@ -1,10 +1,9 @@
-import type { AddressInfo } from 'node:net'
-import { onTestFinished } from 'vitest'
 import type { WitnessHttpDeps } from '../../src/http/witness-deps.ts'
 import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../../src/http/witness-limits.ts'
 import { createWitnessServer } from '../../src/http/witness-server.ts'
 import type { Witness } from '../../src/witness/witness.ts'
 import { TestServer } from './server.ts'
+import { listenInTest } from '../support/listen.ts'
 
 export interface ServeWitness extends Partial<Omit<WitnessHttpDeps, 'witness' | 'limits'>> {
   readonly limits?: Partial<WitnessLimits>
@@ -21,10 +20,5 @@ export async function serveWitness(
     witness,
     limits: { ...DEFAULT_WITNESS_LIMITS, ...limits },
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  return new TestServer((server.address() as AddressInfo).port)
+  return new TestServer(await listenInTest(server))
 }

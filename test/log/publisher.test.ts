@@ -54,6 +54,17 @@ class WitnessedDisk {
 }
 
 const make = async (): Promise<WitnessedDisk> => new WitnessedDisk(await Disk.create())
+
+/** A log that has published one entry, and what it is on. */
+async function published(): Promise<{ stored: WitnessedDisk; log: Log }> {
+  const stored = await make()
+  const log = await stored.open()
+  await serving(log)
+  await log.append([bytes('a')])
+  await expect.poll(() => log.published.size).toBe(1)
+  return { stored, log }
+}
+
 async function serving(log: Log): Promise<void> {
   await expect.poll(() => log.status.state).toBe('serving')
 }
@@ -70,11 +81,7 @@ describe('a log with witnesses', () => {
   })
 
   test('integrates entries while the quorum is silent, and goes on showing the older head', async () => {
-    const stored = await make()
-    const log = await stored.open()
-    await serving(log)
-    await log.append([bytes('a')])
-    await expect.poll(() => log.published.size).toBe(1)
+    const { stored, log } = await published()
     stored.quorum.answer = 'silent'
     await log.append([bytes('b')])
     await expect.poll(() => log.status.unpublished).toContain('nobody answers')
@@ -86,11 +93,7 @@ describe('a log with witnesses', () => {
   })
 
   test('shows after a restart what it showed before, though more is integrated', async () => {
-    const stored = await make()
-    const log = await stored.open()
-    await serving(log)
-    await log.append([bytes('a')])
-    await expect.poll(() => log.published.size).toBe(1)
+    const { stored, log } = await published()
     stored.quorum.answer = 'silent'
     await log.append([bytes('b')])
     await log.close()
@@ -113,11 +116,7 @@ describe('a log with witnesses', () => {
   })
 
   test('signs nothing any more once a witness has seen a larger tree', async () => {
-    const stored = await make()
-    const log = await stored.open()
-    await serving(log)
-    await log.append([bytes('a')])
-    await expect.poll(() => log.published.size).toBe(1)
+    const { stored, log } = await published()
     stored.quorum.answer = 'ahead'
     await log.append([bytes('b')])
     const failure = await log.halted
@@ -138,11 +137,7 @@ describe('a log with witnesses', () => {
   })
 
   test('is refused when what it published is ahead of its database', async () => {
-    const stored = await make()
-    const log = await stored.open()
-    await serving(log)
-    await log.append([bytes('a')])
-    await expect.poll(() => log.published.size).toBe(1)
+    const { stored, log } = await published()
     await log.close()
     const other = new WitnessedDisk(new Disk(stored.disk.keys))
     const empty = await Disk.create()

@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { MirroredLog } from '../../src/mirror/log.ts'
@@ -6,6 +6,7 @@ import { createMirrorState, openMirrorState, type MirrorPaths } from '../../src/
 import { logSigned } from '../../src/mirror/signed.ts'
 import { openNote } from '../../src/note/note.ts'
 import { FakeLog } from '../client/fake-log.ts'
+import { setsAside, walOf } from '../storage/database.ts'
 import { testFolder } from '../support/folder.ts'
 import { asMirrored, MIRROR_KEY } from './fixture.ts'
 
@@ -14,17 +15,6 @@ interface Copy {
   readonly paths: MirrorPaths
   open(): Promise<MirroredLog>
 }
-
-const setsOf = ({ folder }: Copy): string[] =>
-  readdirSync(folder)
-    .filter((name) => name.startsWith('database-before-open'))
-    .sort()
-
-const walOf = (database: string): string =>
-  join(
-    database,
-    readdirSync(database).find((name) => name.endsWith('.log') && statSync(join(database, name)).size > 0)!,
-  )
 
 /** A copy on disk of 300 entries, all of them cosigned in a write-ahead log. */
 async function copyOnDisk(): Promise<Copy> {
@@ -48,7 +38,7 @@ test('however often a copy is opened, what was set aside before goes once it is 
   const copy = await copyOnDisk()
   for (let i = 0; i < 3; i++) {
     const log = await copy.open()
-    expect([log.published.size, setsOf(copy)]).toEqual([300, []])
+    expect([log.published.size, setsAside(copy.folder)]).toEqual([300, []])
     await log.close()
   }
 })
@@ -63,11 +53,11 @@ test('what LevelDB dropped of a copy is kept and named until the copy is whole a
   const kept = join(copy.folder, 'database-before-open')
   // As a service manager does, who neither loses nor multiplies it.
   for (let i = 0; i < 3; i++) await expect(copy.open()).rejects.toThrow(kept)
-  expect(setsOf(copy)).toEqual(['database-before-open'])
+  expect(setsAside(copy.folder)).toEqual(['database-before-open'])
   expect(readFileSync(walOf(kept)).equals(flipped)).toBe(true)
   rmSync(database, { recursive: true })
   cpSync(`${database}-pristine`, database, { recursive: true })
   const log = await copy.open()
-  expect([log.published.size, setsOf(copy)]).toEqual([300, []])
+  expect([log.published.size, setsAside(copy.folder)]).toEqual([300, []])
   await log.close()
 })

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { onTestFinished } from 'vitest'
 import { toHex } from '../../src/bytes/hex.ts'
 import { HttpFiles } from '../../src/client/http-files.ts'
 import { readEntries } from '../../src/client/verified-entries.ts'
@@ -23,6 +21,7 @@ import { testFolder } from '../support/folder.ts'
 import { Connection } from './connection.ts'
 import { CosignerProcess } from './cosigner-process.ts'
 import { Random } from './random.ts'
+import { listenInTest } from '../support/listen.ts'
 
 /** What happened in some rounds. */
 export interface MirrorReport {
@@ -325,10 +324,5 @@ async function serveFiles(log: FakeLog): Promise<string> {
     res.statusCode = bytes ? 200 : 404
     res.end(bytes)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return `http://127.0.0.1:${await listenInTest(server)}`
 }

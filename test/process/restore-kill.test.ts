@@ -1,19 +1,15 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, rmSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { initDataFolder, listLogs } from '../../src/server/data-folder.ts'
 import { encodeBundle } from '../../src/tile/bundle.ts'
 import { stele } from '../cli/fixture.ts'
 import { testFolder } from '../support/folder.ts'
-import { ServerProcess } from '../support/process.ts'
+import { ServerProcess, SteleProcess } from '../support/process.ts'
 import { makeLogFolder, prefix } from './log-folder.ts'
 import { Random, seedOfRun } from './random.ts'
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const ENTRIES = 20_000
 const ROUNDS = 5
 
@@ -24,13 +20,11 @@ async function killedRestore(data: string, backup: string, afterMs: number): Pro
   const began = new Promise<void>((resolve) => {
     watcher.on('change', (_, name) => String(name).startsWith('.restoring-') && resolve())
   })
-  const child = spawn(process.execPath, [MAIN, 'restore', 'main', '--data', data, '--from', backup])
-  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
-  await Promise.race([began, exited])
+  const restore = new SteleProcess(['restore', 'main', '--data', data, '--from', backup])
+  await Promise.race([began, restore.exited])
   watcher.close()
-  await Promise.race([wait(afterMs), exited])
-  child.kill('SIGKILL')
-  const [code, signal] = await exited
+  await Promise.race([wait(afterMs), restore.exited])
+  const { code, signal } = await restore.kill()
   if (signal === null) expect(code).toBe(0)
   return signal === 'SIGKILL' ? 'killed' : 'ended'
 }

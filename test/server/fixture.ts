@@ -1,6 +1,8 @@
+import { onTestFinished } from 'vitest'
 import { createLog, initDataFolder, logFiles, type LogFiles } from '../../src/server/data-folder.ts'
 import { openStoredLog, type LogSettings } from '../../src/server/open-log.ts'
 import type { Log } from '../../src/log/log.ts'
+import { Host, type HostEvents, type HostOptions } from '../../src/server/host.ts'
 import { testFolder } from '../support/folder.ts'
 
 export const SETTINGS: LogSettings = {
@@ -9,6 +11,25 @@ export const SETTINGS: LogSettings = {
   cacheBytes: 2 ** 20,
   nowMs: Date.now,
   witnesses: { fetch, timeoutMs: 2000, withoutQuorum: false, retryMs: 20 },
+}
+
+/** Opens the logs of a folder until the test has finished. */
+export async function openHost(folder: string, { events, ...options }: HostInTest): Promise<Host> {
+  const host = await Host.open({
+    folder,
+    settings: SETTINGS,
+    reopenAfterMs: 1000,
+    reopenAtMostMs: 1000,
+    openWrites: true,
+    events: { opened() {}, failed() {}, witnessFailed() {}, publishedWithoutQuorum() {}, ...events },
+    ...options,
+  })
+  onTestFinished(() => host.close())
+  return host
+}
+
+interface HostInTest extends Partial<Omit<HostOptions, 'events'>> {
+  readonly events: Partial<HostEvents>
 }
 
 /** A data folder with one log, on a real disk. */
@@ -27,6 +48,13 @@ export class StoredLog {
     await initDataFolder(folder)
     await createLog(folder, { name: 'main', origin: 'log.example/main', allowDuplicates })
     return new StoredLog(folder)
+  }
+
+  /** A log whose write-ahead log holds 40 commits, the last thing that was done with it. */
+  static async withCommits(): Promise<StoredLog> {
+    const stored = await StoredLog.create()
+    await stored.append(texts(0, 40), 1)
+    return stored
   }
 
   open(): Promise<Log> {

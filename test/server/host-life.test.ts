@@ -1,11 +1,11 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
 import { openCheckpoint } from '../../src/note/checkpoint.ts'
 import { parseVerifierKey } from '../../src/note/key.ts'
 import { openRotation } from '../../src/note/rotation.ts'
 import { addKey, retireKey, rotateKey } from '../../src/server/change-keys.ts'
-import { Host } from '../../src/server/host.ts'
-import { SETTINGS, StoredLog } from './fixture.ts'
+import type { Host } from '../../src/server/host.ts'
+import { openHost, StoredLog } from './fixture.ts'
 
 interface Told {
   readonly statements: string[]
@@ -15,22 +15,12 @@ interface Told {
 async function hosted(): Promise<{ stored: StoredLog; host: Host; told: Told }> {
   const stored = await StoredLog.create()
   const told: Told = { statements: [], frozen: [] }
-  const host = await Host.open({
-    folder: stored.folder,
-    settings: SETTINGS,
-    reopenAfterMs: 1000,
-    openWrites: true,
-    reopenAtMostMs: 1000,
+  const host = await openHost(stored.folder, {
     events: {
-      opened() {},
-      failed() {},
-      witnessFailed() {},
-      publishedWithoutQuorum() {},
       keysChanged: (_, statements) => told.statements.push(...statements),
       frozen: (_, { size }) => told.frozen.push(size),
     },
   })
-  onTestFinished(() => host.close())
   return { stored, host, told }
 }
 

@@ -97,17 +97,8 @@ describe('rollback', () => {
 })
 
 describe('the write-ahead log', () => {
-  /** A log whose write-ahead log holds 40 commits, and a copy of everything at the end. */
-  async function withCommits(): Promise<StoredLog> {
-    const stored = await StoredLog.create()
-    const log = await stored.open()
-    for (const text of texts(0, 40)) await log.append([Buffer.from(text)])
-    await log.close()
-    return stored
-  }
-
   test('cut at any place, it never opens at an older size', async () => {
-    const stored = await withCommits()
+    const stored = await StoredLog.withCommits()
     const whole = copyOf(stored.files.database)
     const log = newest(stored.files.database, '.log')
     const { size } = statSync(log)
@@ -121,7 +112,7 @@ describe('the write-ahead log', () => {
   })
 
   test('deleted, it is a rollback', async () => {
-    const stored = await withCommits()
+    const stored = await StoredLog.withCommits()
     rmSync(newest(stored.files.database, '.log'))
     await expect(stored.open()).rejects.toMatchObject({
       code: expect.stringMatching(/rolled_back|not_initialised/) as string,
@@ -129,7 +120,7 @@ describe('the write-ahead log', () => {
   })
 
   test('with a bit flipped anywhere, it never opens with an entry missing or changed', async () => {
-    const stored = await withCommits()
+    const stored = await StoredLog.withCommits()
     const whole = copyOf(stored.files.database)
     const head = copyOf(stored.head)
     const log = newest(stored.files.database, '.log')

@@ -1,27 +1,13 @@
 import { join } from 'node:path'
-import { Level } from 'level'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { Readiness } from '../../src/http/schemas.ts'
 import type { ScrubClock } from '../../src/log/scrubber.ts'
-import { logFiles } from '../../src/server/data-folder.ts'
-import { Host } from '../../src/server/host.ts'
+import type { Host } from '../../src/server/host.ts'
 import { stele } from '../cli/fixture.ts'
 import { serve } from '../http/server.ts'
+import { alterRecord, ENTRY } from '../storage/database.ts'
 import { testFolder } from '../support/folder.ts'
-import { SETTINGS, StoredLog, texts } from './fixture.ts'
-
-/** Changes one entry of a stopped log's database. */
-async function spoil(folder: string, index: number): Promise<void> {
-  const db = new Level<Uint8Array, Uint8Array>(logFiles(folder, 'main').database, {
-    keyEncoding: 'view',
-    valueEncoding: 'view',
-  })
-  const key = Buffer.alloc(9)
-  key.writeBigUInt64BE(BigInt(index))
-  key[8] = 1
-  await db.put(key, new TextEncoder().encode(`forged ${index}`), { sync: true })
-  await db.close()
-}
+import { openHost, StoredLog, texts } from './fixture.ts'
 
 /** Serves the log with a scrubber that never rests, until it has found or cleared this many things and ended a pass. */
 async function scrubbed(folder: string, expected: { found: number; cleared: number }) {
@@ -36,19 +22,10 @@ async function scrubbed(folder: string, expected: { found: number; cleared: numb
       await new Promise((resolve) => setImmediate(resolve))
     },
   }
-  const host = await Host.open({
-    folder,
-    settings: SETTINGS,
-    reopenAfterMs: 1000,
-    openWrites: true,
-    reopenAtMostMs: 1000,
+  const host = await openHost(folder, {
     scrubBytesPerSecond: 1e9,
     scrubClock: clock,
     events: {
-      opened() {},
-      failed() {},
-      witnessFailed() {},
-      publishedWithoutQuorum() {},
       scrub: () => ({
         onFinding: ({ place }) => (found.push(place), heard()),
         onCleared: ({ place }) => (cleared.push(place), heard()),
@@ -56,7 +33,6 @@ async function scrubbed(folder: string, expected: { found: number; cleared: numb
       }),
     },
   })
-  onTestFinished(() => host.close())
   while (found.length < expected.found || cleared.length < expected.cleared || passes === 0) {
     await new Promise<void>((resolve) => (heard = resolve))
   }
@@ -75,8 +51,9 @@ test('what the scrubber knows to be damaged is good again after a repair, and th
   await stored.append(texts(0, 700), 256)
   const backup = join(testFolder(), 'backup')
   expect((await stele(['backup', 'main', '--data', folder, '--to', backup])).code).toBe(0)
-  await spoil(folder, 20)
-  await spoil(folder, 300)
+  for (const index of [20, 300]) {
+    await alterRecord(stored.files.database, index, ENTRY, () => Buffer.from(`forged ${index}`))
+  }
 
   const first = await scrubbed(folder, { found: 2, cleared: 0 })
   expect(first.found).toEqual(['entry 20', 'entry 300'])

@@ -1,16 +1,15 @@
 import { rmSync } from 'node:fs'
-import { Level } from 'level'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { Readiness } from '../../src/http/schemas.ts'
 import type { ScrubFinding } from '../../src/log/scrub-finding.ts'
 import type { ScrubPass } from '../../src/log/scrub-cursor.ts'
 import type { ScrubClock } from '../../src/log/scrubber.ts'
 import { createLog, initDataFolder, logFiles } from '../../src/server/data-folder.ts'
-import { Host } from '../../src/server/host.ts'
 import { openStoredLog } from '../../src/server/open-log.ts'
 import { serve } from '../http/server.ts'
+import { alterRecord, ENTRY, HEAD, TILE } from '../storage/database.ts'
 import { testFolder } from '../support/folder.ts'
-import { SETTINGS, texts } from './fixture.ts'
+import { openHost, SETTINGS, texts } from './fixture.ts'
 
 const NAMES = ['good', 'rotten']
 
@@ -29,24 +28,6 @@ async function twoLogs(size: number): Promise<string> {
     await log.close()
   }
   return folder
-}
-
-/** Writes to a log's database while nobody else has it open. The key: position, then kind. */
-async function spoil(
-  folder: string,
-  position: number,
-  kind: number,
-  value: Uint8Array | undefined,
-): Promise<void> {
-  const db = new Level<Uint8Array, Uint8Array>(logFiles(folder, 'rotten').database, {
-    keyEncoding: 'view',
-    valueEncoding: 'view',
-  })
-  const key = Buffer.alloc(9)
-  key.writeBigUInt64BE(BigInt(position))
-  key[8] = kind
-  await db.put(key, value, { sync: true })
-  await db.close()
 }
 
 /** A host whose scrubbers work at once, rest for no longer than a turn, and stop resting after this many passes of each log. */
@@ -68,26 +49,16 @@ async function scrubbingHost(folder: string, passes: number) {
       }
     },
   }
-  const host = await Host.open({
-    folder,
-    settings: SETTINGS,
-    reopenAfterMs: 1000,
-    openWrites: true,
-    reopenAtMostMs: 1000,
+  const host = await openHost(folder, {
     scrubBytesPerSecond: 1e9,
     scrubClock: clock,
     events: {
-      opened() {},
-      failed() {},
-      witnessFailed() {},
-      publishedWithoutQuorum() {},
       scrub: (name) => ({
         onFinding: (finding) => void found.push([name, finding]),
         onPassDone: (pass) => (done.push([name, pass]), heard()),
       }),
     },
   })
-  onTestFinished(() => host.close())
   const passed = async (): Promise<void> => {
     while (!NAMES.every((name) => done.some(([of]) => of === name))) {
       await new Promise<void>((resolve) => (heard = resolve))
@@ -97,15 +68,15 @@ async function scrubbingHost(folder: string, passes: number) {
 }
 
 test.each([
-  ['an entry', 20, 1, new TextEncoder().encode('forged'), 'entry 20', 'leaf hash'],
-  ['a tile', 255, 2, new Uint8Array(8192), 'tile 0/0', 'at position 0'],
-  ['a head that nobody signed', 100, 0, new Uint8Array(60), 'head of size 100', 'signed by this log'],
+  ['an entry', 20, ENTRY, new TextEncoder().encode('forged'), 'entry 20', 'leaf hash'],
+  ['a tile', 255, TILE, new Uint8Array(8192), 'tile 0/0', 'at position 0'],
+  ['a head that nobody signed', 100, HEAD, new Uint8Array(60), 'head of size 100', 'signed by this log'],
 ] as const)(
   '%s that was changed in the database fails readyz for that log alone; what is good is served',
   async (_, position, kind, value, place, words) => {
     // Opening reads the tiles of the edge itself; with this many leaves tile 0/0 is not among them.
     const folder = await twoLogs(place === 'tile 0/0' ? 66_000 : 700)
-    await spoil(folder, position, kind, value)
+    await alterRecord(logFiles(folder, 'rotten').database, position, kind, () => value)
     const { host, found, passed } = await scrubbingHost(folder, 1)
     await passed()
     expect(found.map(([name, finding]) => [name, finding.place])).toEqual([['rotten', place]])
@@ -133,7 +104,7 @@ test.each([
 
 test('a server that is started again remembers damage; without its cursor it finds it anew', async () => {
   const folder = await twoLogs(700)
-  await spoil(folder, 20, 1, new Uint8Array(5))
+  await alterRecord(logFiles(folder, 'rotten').database, 20, ENTRY, () => new Uint8Array(5))
   const first = await scrubbingHost(folder, 1)
   await first.passed()
   await first.host.close()

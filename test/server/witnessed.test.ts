@@ -8,8 +8,9 @@ import { parsePolicy } from '../../src/policy/parse.ts'
 import { loadConfig } from '../../src/server/config.ts'
 import { createLog, initDataFolder, logFiles, type LogInfo } from '../../src/server/data-folder.ts'
 import { startServer, type RunningServer } from '../../src/server/start.ts'
-import { loadWitnessConfig } from '../../src/server/witness-config.ts'
-import { createWitness, readWitnessKeys, witnessFiles } from '../../src/server/witness-folder.ts'
+import { witnessOptions } from '../../src/server/witness-config.ts'
+import { readCosignerKeys } from '../../src/server/cosigner-folder.ts'
+import { createWitness, witnessFiles } from '../../src/server/witness-folder.ts'
 import { addToLogList } from '../../src/server/log-list.ts'
 import { startWitness, type RunningWitness } from '../../src/server/witness-start.ts'
 import { verifiersOf } from '../../src/witness/keys.ts'
@@ -27,7 +28,7 @@ interface WitnessSetup {
 async function makeWitness(name: string, log: LogInfo): Promise<WitnessSetup> {
   const folder = `${testFolder()}/witness`
   const info = await createWitness(folder, name, [KEY_TYPE.ed25519Cosignature])
-  const own = verifiersOf(await readWitnessKeys(folder, info))
+  const own = verifiersOf(await readCosignerKeys(folder, info))
   await addToLogList(witnessFiles(folder).logs, own, {
     origin: ORIGIN,
     keys: [parseVerifierKey(log.verifierKey)],
@@ -36,7 +37,7 @@ async function makeWitness(name: string, log: LogInfo): Promise<WitnessSetup> {
 }
 
 async function runWitness(folder: string, port = '0'): Promise<RunningWitness> {
-  const running = await startWitness(loadWitnessConfig({ flags: { data: folder, port } }), SILENT)
+  const running = await startWitness(witnessOptions.load({ flags: { data: folder, port } }), SILENT)
   onTestFinished(() => running.close().catch(() => {}))
   return running
 }

@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { followRotations } from '../../src/note/rotation.ts'
@@ -13,16 +11,13 @@ import { openStoredLog } from '../../src/server/open-log.ts'
 import { Random, seedOfRun } from '../process/random.ts'
 import { SETTINGS } from '../server/fixture.ts'
 import { testFolder } from '../support/folder.ts'
-
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+import { SteleProcess } from '../support/process.ts'
 
 /** Runs a command and kills it after so many milliseconds, unless it ended before. */
 async function killed(args: readonly string[], afterMs: number): Promise<void> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: 'ignore' })
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
-  await Promise.race([ended, wait(afterMs)])
-  child.kill('SIGKILL')
-  await ended
+  const command = new SteleProcess(args)
+  await Promise.race([command.exited, wait(afterMs)])
+  await command.kill()
 }
 
 /** How long a command takes here and now: kills are spread from the middle of that on, when files are written, to some that come too late. */

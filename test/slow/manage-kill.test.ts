@@ -1,14 +1,12 @@
-import { spawn } from 'node:child_process'
 import { watch, writeFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { changedParts, readConfiguration } from '../../src/server/configuration.ts'
 import { logFiles } from '../../src/server/data-folder.ts'
 import { Instance } from '../access/instance.ts'
 import { Random, seedOfRun } from '../process/random.ts'
+import { SteleProcess } from '../support/process.ts'
 
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const ROUNDS = 32
 
 /**
@@ -16,16 +14,15 @@ const ROUNDS = 32
  * disk; with undefined it is left alone.
  */
 async function killed(folder: string, args: readonly string[], afterMs: number | undefined): Promise<void> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: 'ignore' })
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const command = new SteleProcess(args)
   const head = watch(logFiles(folder, 'meta').head)
   const signed = new Promise((resolve) => head.once('change', resolve))
   if (afterMs !== undefined) {
-    await Promise.race([ended, signed])
-    await Promise.race([ended, wait(afterMs)])
-    child.kill('SIGKILL')
+    await Promise.race([command.exited, signed])
+    await Promise.race([command.exited, wait(afterMs)])
+    await command.kill()
   }
-  await ended
+  await command.exited
   head.close()
 }
 

@@ -1,49 +1,21 @@
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { hasCode } from '../../src/errors.ts'
 import { LevelStore } from '../../src/storage/level.ts'
 import { setAside } from '../../src/storage/set-aside.ts'
-import { StoredLog, texts } from '../server/fixture.ts'
-
-const sets = (stored: StoredLog): string[] =>
-  readdirSync(stored.files.folder)
-    .filter((name) => name.startsWith('database-before-open'))
-    .sort()
-
-const walOf = (folder: string): string =>
-  join(
-    folder,
-    readdirSync(folder).find((name) => name.endsWith('.log') && statSync(join(folder, name)).size > 0)!,
-  )
-
-/** A log whose write-ahead log holds 40 commits, the last thing that was done with it. */
-async function withCommits(): Promise<StoredLog> {
-  const stored = await StoredLog.create()
-  const log = await stored.open()
-  for (const text of texts(0, 40)) await log.append([Buffer.from(text)])
-  await log.close()
-  return stored
-}
+import { StoredLog } from '../server/fixture.ts'
+import { setsAside, walOf } from './database.ts'
 
 test('an opening that is verified leaves nothing behind', async () => {
-  const stored = await withCommits()
+  const stored = await StoredLog.withCommits()
   const log = await stored.open()
-  expect(sets(stored)).toEqual([])
+  expect(setsAside(stored.files.folder)).toEqual([])
   await log.close()
 })
 
 test('with a bit flipped anywhere, what the write-ahead log held is kept, byte for byte, and the error says where', async () => {
-  const stored = await withCommits()
+  const stored = await StoredLog.withCommits()
   const wal = walOf(stored.files.database)
   const bytes = readFileSync(wal)
   const pristine = `${stored.folder}-pristine`
@@ -61,7 +33,7 @@ test('with a bit flipped anywhere, what the write-ahead log held is kept, byte f
       continue
     }
     refused++
-    expect(sets(stored)).toEqual(['database-before-open'])
+    expect(setsAside(stored.files.folder)).toEqual(['database-before-open'])
     const kept = join(stored.files.folder, 'database-before-open')
     expect(opened.message).toContain(kept)
     expect(readFileSync(walOf(kept)).equals(flipped)).toBe(true)
@@ -70,14 +42,14 @@ test('with a bit flipped anywhere, what the write-ahead log held is kept, byte f
     expect(existsSync(wal)).toBe(false)
     // Trying again, as a service manager does, neither loses nor multiplies it.
     for (let i = 0; i < 3; i++) await expect(stored.open()).rejects.toThrow(kept)
-    expect(sets(stored)).toEqual(['database-before-open'])
+    expect(setsAside(stored.files.folder)).toEqual(['database-before-open'])
     expect(readFileSync(walOf(kept)).equals(flipped)).toBe(true)
   }
   expect(refused).toBeGreaterThan(5)
 })
 
 test('copied back over the database, what was kept is enough to go on once the bit is right again', async () => {
-  const stored = await withCommits()
+  const stored = await StoredLog.withCommits()
   const wal = walOf(stored.files.database)
   const good = readFileSync(wal)
   const flipped = Buffer.from(good)
@@ -89,12 +61,12 @@ test('copied back over the database, what was kept is enough to go on once the b
   writeFileSync(wal, good)
   const log = await stored.open()
   expect(log.published.size).toBe(40)
-  expect(sets(stored)).toEqual([])
+  expect(setsAside(stored.files.folder)).toEqual([])
   await log.close()
 })
 
 test('a second damaged database is kept beside the first, and both go when one is verified', async () => {
-  const stored = await withCommits()
+  const stored = await StoredLog.withCommits()
   const pristine = `${stored.folder}-pristine`
   cpSync(stored.files.database, pristine, { recursive: true })
   const wal = walOf(stored.files.database)
@@ -107,25 +79,25 @@ test('a second damaged database is kept beside the first, and both go when one i
     writeFileSync(wal, flipped)
     await expect(stored.open()).rejects.toThrow('database-before-open')
   }
-  expect(sets(stored)).toEqual(['database-before-open', 'database-before-open-2'])
+  expect(setsAside(stored.files.folder)).toEqual(['database-before-open', 'database-before-open-2'])
   rmSync(stored.files.database, { recursive: true })
   cpSync(pristine, stored.files.database, { recursive: true })
   const log = await stored.open()
-  expect(sets(stored)).toEqual([])
+  expect(setsAside(stored.files.folder)).toEqual([])
   await log.close()
 })
 
 test('a process that finds the database locked leaves nothing behind', async () => {
-  const stored = await withCommits()
+  const stored = await StoredLog.withCommits()
   const log = await stored.open()
   await log.append([Buffer.from('one more')])
   await expect(LevelStore.open(stored.files.database)).rejects.toMatchObject({ code: 'locked' })
-  expect(sets(stored)).toEqual([])
+  expect(setsAside(stored.files.folder)).toEqual([])
   await log.close()
 })
 
 test('a set that a crash cut short is made anew', async () => {
-  const stored = await withCommits()
+  const stored = await StoredLog.withCommits()
   const cut = join(stored.files.folder, 'database-before-open.new')
   mkdirSync(cut)
   writeFileSync(join(cut, 'CURRENT'), 'half')

@@ -12,32 +12,27 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
-export interface ServeOptions {
-  /** Flags of `stele serve`, such as `--queue-bytes=1000000`. */
-  readonly flags?: readonly string[]
+export interface ProcessOptions {
   /** Stands before `node` on the command line: a program that becomes node, or traces it, under the same pid. */
   readonly wrapper?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-  /** Whether anybody may append without a key. Default true. */
-  readonly open?: boolean
+  /** Told of each line of its standard output, which else goes nowhere. */
+  readonly onLine?: (line: string) => void
 }
 
-/** A server in a process of its own, on a free port. Killed when the test has finished, if it still runs then. */
-export class ServerProcess {
+/** A command of `stele` in a process of its own. Killed when the test has finished, if it still runs then. */
+export class SteleProcess {
   readonly pid: number
-  /** Where it listens; rejects with what it said if it ends before that. */
-  readonly url: Promise<string>
   readonly exited: Promise<Exit>
   readonly #child: ChildProcess
   readonly #lines: string[] = []
+  readonly #listeners: ((line: string) => void)[] = []
 
-  constructor(folder: string, { flags = [], wrapper = [], env = {}, open = true }: ServeOptions = {}) {
-    const serve = ['serve', '--data', folder, '--port', '0', ...(open ? ['--open'] : []), ...flags]
-    const node = [process.execPath, MAIN, ...serve]
-    const [program, ...args] = [...wrapper, ...node]
+  constructor(command: readonly string[], { wrapper = [], env = {}, onLine }: ProcessOptions = {}) {
+    const [program, ...args] = [...wrapper, process.execPath, MAIN, ...command]
     this.#child = spawn(program!, args, {
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', onLine ? 'pipe' : 'ignore', 'pipe'],
     })
     this.pid = this.#child.pid ?? 0
     this.exited = new Promise((resolve) => {
@@ -47,13 +42,15 @@ export class ServerProcess {
         resolve({ code: null, signal: null })
       })
     })
-    this.url = this.#readUrl()
-    // Whoever kills a server while it starts does not ask where it would have listened.
-    this.url.catch(() => {})
+    if (onLine) createInterface({ input: this.#child.stdout! }).on('line', onLine)
+    createInterface({ input: this.#child.stderr! }).on('line', (line) => {
+      this.#lines.push(line)
+      for (const listener of this.#listeners) listener(line)
+    })
     onTestFinished(async () => void (await this.kill()))
   }
 
-  /** What it wrote about itself so far. */
+  /** What it said on standard error so far. */
   get output(): string {
     return this.#lines.join('\n')
   }
@@ -75,16 +72,39 @@ export class ServerProcess {
     return this.exited
   }
 
-  #readUrl(): Promise<string> {
-    return new Promise((resolve, reject) => {
-      createInterface({ input: this.#child.stderr! }).on('line', (line) => {
-        this.#lines.push(line)
-        const url = /"url":"(https?:[^"]+)"/.exec(line)?.[1]
-        if (url !== undefined) resolve(url)
+  /** What stands in the first line that says it; rejects with all that was said if the process ends before that. */
+  protected said(words: RegExp): Promise<string> {
+    const said = new Promise<string>((resolve, reject) => {
+      this.#listeners.push((line) => {
+        const found = words.exec(line)
+        if (found) resolve(found[1] ?? '')
       })
       void this.exited.then(({ code, signal }) =>
-        reject(new Error(`the server ended with ${code ?? signal} before it listened:\n${this.output}`)),
+        reject(new Error(`the process ended with ${code ?? signal} before it was ready:\n${this.output}`)),
       )
     })
+    // Whoever kills it while it starts does not ask when it would have been ready.
+    said.catch(() => {})
+    return said
+  }
+}
+
+/** A process that listens, on a free port. */
+export class ListeningProcess extends SteleProcess {
+  /** Where it listens; rejects with what it said if it ends before that. */
+  readonly url = this.said(/"url":"(https?:[^"]+)"/)
+}
+
+export interface ServeOptions extends Omit<ProcessOptions, 'onLine'> {
+  /** Flags of `stele serve`, such as `--queue-bytes=1000000`. */
+  readonly flags?: readonly string[]
+  /** Whether anybody may append without a key. Default true. */
+  readonly open?: boolean
+}
+
+/** A log server. */
+export class ServerProcess extends ListeningProcess {
+  constructor(folder: string, { flags = [], open = true, ...options }: ServeOptions = {}) {
+    super(['serve', '--data', folder, '--port', '0', ...(open ? ['--open'] : []), ...flags], options)
   }
 }

@@ -8,7 +8,7 @@ import { formatCheckpoint } from '../../src/note/checkpoint.ts'
 import { formatVerifierKey } from '../../src/note/key.ts'
 import { KEY_TYPE } from '../../src/note/key-id.ts'
 import { signNote } from '../../src/note/note.ts'
-import { loadWitnessConfig } from '../../src/server/witness-config.ts'
+import { witnessOptions } from '../../src/server/witness-config.ts'
 import { EvidenceFolder, listEvidence } from '../../src/server/witness-evidence.ts'
 import { createWitness, witnessFiles } from '../../src/server/witness-folder.ts'
 import { addToLogList, readLogList } from '../../src/server/log-list.ts'
@@ -37,7 +37,7 @@ async function start(
   folder: string,
   nowMs = () => NOW_SECONDS * 1000,
 ): Promise<RunningWitness & { http: TestServer }> {
-  const config = loadWitnessConfig({ flags: { data: folder, port: 0 } })
+  const config = witnessOptions.load({ flags: { data: folder, port: 0 } })
   const running = await startWitness(config, pino({ level: 'silent' }), nowMs)
   let closed: Promise<void> | undefined
   const close = (): Promise<void> => (closed ??= running.close())
@@ -328,9 +328,9 @@ describe('the command line', () => {
 
   test('options come from flags and variables, and mistakes are told together', () => {
     const env = { STELE_WITNESS_PORT: '7000', STELE_WITNESS_BODY_BYTES: '0x10' }
-    expect(loadWitnessConfig({ env: { STELE_WITNESS_PORT: '7000' } }).port).toBe(7000)
-    expect(loadWitnessConfig({ flags: { port: '1' }, env: { STELE_WITNESS_PORT: '7000' } }).port).toBe(1)
-    const load = (): unknown => loadWitnessConfig({ flags: { 'request-burst': 'many' }, env })
+    expect(witnessOptions.load({ env: { STELE_WITNESS_PORT: '7000' } }).port).toBe(7000)
+    expect(witnessOptions.load({ flags: { port: '1' }, env: { STELE_WITNESS_PORT: '7000' } }).port).toBe(1)
+    const load = (): unknown => witnessOptions.load({ flags: { 'request-burst': 'many' }, env })
     expect(load).toThrow(/STELE_WITNESS_BODY_BYTES: .*\n {2}--request-burst: /)
   })
 })

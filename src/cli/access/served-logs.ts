@@ -1,10 +1,7 @@
 import type * as z from 'zod'
-import { encodeUtf8 } from '../../bytes/text.ts'
-import { Transport } from '../../client/transport.ts'
-import { SteleError } from '../../errors.ts'
 import { ChangedKey, FrozenLog, LogDescription, LogPolicy, LogVisibility } from '../../http/schemas.ts'
+import { ServedApi } from './served-api.ts'
 
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 /** Closing and opening a log with slow witnesses takes its time. */
 const TIMEOUT_MS = 120_000
 
@@ -20,34 +17,15 @@ export interface ServedLogs {
 
 /** The logs of a running server, as far as the credentials reach. */
 export function servedLogs(server: string, headers: Readonly<Record<string, string>>): ServedLogs {
-  const transport = new Transport({ headers, timeoutMs: TIMEOUT_MS })
-  const base = `${server.replace(/\/+$/, '')}/v1/logs`
-  const post = async <S extends z.ZodType>(path: string, body: object, schema: S): Promise<z.output<S>> => {
-    const answer = await transport.ask(base + path, {
-      method: 'POST',
-      body: encodeUtf8(JSON.stringify(body)),
-      expect: [200, 201],
-      maxBytes: MAX_ANSWER_BYTES,
-    })
-    return parsed(schema, answer.body, base + path)
-  }
-  const of = (name: string): string => `/${encodeURIComponent(name)}`
+  const api = new ServedApi(server, headers, { about: 'logs', timeoutMs: TIMEOUT_MS })
+  const of = (name: string): string => `/v1/logs/${encodeURIComponent(name)}`
   return {
-    create: (wanted) => post('', wanted, LogDescription),
-    freeze: (name, successor) => post(`${of(name)}/freeze`, { successor }, FrozenLog),
-    addKey: (name, wanted) => post(`${of(name)}/keys`, wanted, ChangedKey),
+    create: (wanted) => api.post('/v1/logs', wanted, LogDescription),
+    freeze: (name, successor) => api.post(`${of(name)}/freeze`, { successor }, FrozenLog),
+    addKey: (name, wanted) => api.post(`${of(name)}/keys`, wanted, ChangedKey),
     retireKey: (name, keyId, beforeOverlapEnds) =>
-      post(`${of(name)}/keys/${encodeURIComponent(keyId)}/retire`, { beforeOverlapEnds }, ChangedKey),
-    setPolicy: (name, policy) => post(`${of(name)}/policy`, { policy }, LogPolicy),
-    setAccess: (name, wanted) => post(`${of(name)}/access`, wanted, LogVisibility),
-  }
-}
-
-/** JSON of this form. @throws SteleError `unexpected_answer` */
-export function parsed<S extends z.ZodType>(schema: S, body: Uint8Array, where: string): z.output<S> {
-  try {
-    return schema.parse(JSON.parse(new TextDecoder().decode(body)))
-  } catch (error) {
-    throw new SteleError('unexpected_answer', `${where}: expected an answer about logs`, { cause: error })
+      api.post(`${of(name)}/keys/${encodeURIComponent(keyId)}/retire`, { beforeOverlapEnds }, ChangedKey),
+    setPolicy: (name, policy) => api.post(`${of(name)}/policy`, { policy }, LogPolicy),
+    setAccess: (name, wanted) => api.post(`${of(name)}/access`, wanted, LogVisibility),
   }
 }

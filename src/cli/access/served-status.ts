@@ -1,10 +1,8 @@
 import type * as z from 'zod'
-import { Transport, type Answer } from '../../client/transport.ts'
+import type { Answer } from '../../client/transport.ts'
 import { hasCode } from '../../errors.ts'
 import { LogList, Readiness, Scrub } from '../../http/schemas.ts'
-import { parsed } from './served-logs.ts'
-
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024
+import { ServedApi } from './served-api.ts'
 
 /** One log of a running server, as far as the credentials reach. */
 export interface LogState {
@@ -36,21 +34,18 @@ export async function servedStatus(
   server: string,
   headers: Readonly<Record<string, string>>,
 ): Promise<ServerState> {
-  const transport = new Transport({ headers })
-  const base = server.replace(/\/+$/, '')
-  const get = (path: string, expect = [200]): Promise<Answer> =>
-    transport.ask(base + path, { maxBytes: MAX_ANSWER_BYTES, fresh: true, expect })
-  const list = parsed(LogList, (await get('/v1/logs')).body, `${base}/v1/logs`)
-  const readiness = parsed(Readiness, (await get('/readyz', [200, 503])).body, `${base}/readyz`)
-  const metrics = await ifAllowed(get('/metrics'))
+  const api = new ServedApi(server, headers, { about: 'logs' })
+  const list = api.parsed(await api.get('/v1/logs'), '/v1/logs', LogList)
+  const readiness = api.parsed(await api.get('/readyz', [200, 503]), '/readyz', Readiness)
+  const metrics = await ifAllowed(api.get('/metrics'))
   const queues = metrics && queuesOf(new TextDecoder().decode(metrics.body))
   const described = new Map(list.logs.map((log) => [log.name, log]))
   const logs: LogState[] = []
   for (const log of readiness.logs) {
     const { treeSize, successor } = described.get(log.name) ?? {}
     const path = `/v1/logs/${encodeURIComponent(log.name)}/scrub`
-    const scrubbed = described.has(log.name) ? await ifAllowed(get(path)) : undefined
-    const scrub = scrubbed && parsed(Scrub, scrubbed.body, base + path)
+    const scrubbed = described.has(log.name) ? await ifAllowed(api.get(path)) : undefined
+    const scrub = scrubbed && api.parsed(scrubbed, path, Scrub)
     logs.push({ ...log, treeSize, successor, scrub, queueEntries: queues?.get(log.name) })
   }
   return { ready: readiness.status === 'ready', logs, ...(readiness.disk ? { disk: readiness.disk } : {}) }

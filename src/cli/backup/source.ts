@@ -9,10 +9,10 @@ import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import type { SignedTreeHead } from '../../note/tree-head.ts'
 import { logFiles, readLogInfo } from '../../server/data-folder.ts'
-import { readKeyFile, readTextFile } from '../../server/files.ts'
+import { readKeyFile } from '../../server/key-file.ts'
 import { activeKeys } from '../../server/key-times.ts'
 import { parseLogInfo, type LogInfo } from '../../server/log-info.ts'
-import { readPublishedFile } from '../../storage/published-file.ts'
+import { readFileIfAny, readTextFile } from '../../storage/files.ts'
 import { PATIENCE_MS, type Context } from '../context.ts'
 import type { FileBeside } from '../export/exporter.ts'
 import { StoredLog } from '../files/stored-log.ts'
@@ -84,7 +84,7 @@ async function storedSource(data: string, name: string, options: BackupSourceOpt
     const treeHead = { ...head, signature: head.treeHeadSignature }
     const ending = head.final ? { frozen: true as const, ...head.final } : { frozen: false as const }
     const { beside } = await besideFiles(data, name, { treeHead, ending }, options.withKeys)
-    const published = await readPublishedFile(logFiles(data, name).published)
+    const published = await readFileIfAny(logFiles(data, name).published)
     if (published) beside.push({ path: BACKUP_FILES.published, bytes: published })
     const close = (): Promise<void> => stored.close()
     const from = logFiles(data, name).folder

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'
+import { PUBLIC_URL } from '../option-flags.ts'
 
 /** `stele access …`: the root of all keys. */
 export function accessCommand(program: Command, actions: Actions): void {
@@ -13,7 +14,7 @@ export function accessCommand(program: Command, actions: Actions): void {
   access
     .command('init')
     .description('give a data folder that has none yet a provisioning key and a meta log')
-    .option('--public-url <url>', 'where others reach this server; --url means the same here')
+    .option(...PUBLIC_URL)
     .addHelpText(
       'after',
       examples(['stele access init', 'for folders that were made without access control']),

@@ -67,7 +67,7 @@ async function backup(context: Context, options: BackupOptions, log?: string): P
 /** Keys as hashes, which tell nobody the keys. After the logs: the newest state counts, for it knows who was revoked. */
 async function saveAccess({ data, terminal }: Context, target: ExportTarget): Promise<void> {
   const { accessPath } = await import('../../server/access-files.ts')
-  const { readTextFile } = await import('../../server/files.ts')
+  const { readTextFile } = await import('../../storage/files.ts')
   const text = await readTextFile(accessPath(data))
   if (text === undefined) return
   await target.write('access.json', text, 0o600)

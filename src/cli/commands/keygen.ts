@@ -36,7 +36,7 @@ async function keygen({ terminal }: Context, { out }: { out?: string }, name: st
     terminal.note('The first line is the private key: whoever has it can sign as you.')
     return
   }
-  const { writeNewFile } = await import('../../server/files.ts')
+  const { writeNewFile } = await import('../../storage/files.ts')
   await writeNewFile(out, `${formatSigningKey(key)}\n`, 0o600)
   await terminal.result({ name, verifierKey, file: out }, verifierKey)
   terminal.note(`The private key is in ${out}. Back it up; nobody can recover it.`)

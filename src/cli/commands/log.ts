@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import { examples } from '../help.ts'
+import { PUBLIC_URL } from '../option-flags.ts'
 import { adoptHead } from './log-adopt-head.ts'
 import { freezeCommand, lineageCommand, rolloverCommand } from './log-end.ts'
 import { addKeyCommand, retireKeyCommand, rotateKeyCommand } from './log-keys.ts'
@@ -14,7 +15,7 @@ export function logCommand(program: Command, actions: Actions): void {
   log
     .command('create <name>')
     .description('make one more log in the data folder, with keys of its own')
-    .option('--public-url <url>', 'where others reach this server; --url means the same here')
+    .option(...PUBLIC_URL)
     .option('--origin <text>', 'first line of its checkpoints, for ever (default: public URL and log name)')
     .option('--allow-duplicates', 'log the same bytes again each time they are sent')
     .option('--private', 'entries take a key; without this everyone who reaches the server reads them')
@@ -154,7 +155,7 @@ function endCommands(log: Command, actions: Actions): void {
   log
     .command('rollover <name> <new-name>')
     .description('FOR EVER: freeze the log and begin its successor; each names the other in an entry')
-    .option('--public-url <url>', 'where others reach this server; --url means the same here')
+    .option(...PUBLIC_URL)
     .option('--origin <text>', "the successor's origin (default: public URL and new name)")
     .option('--successor <url>', "the successor's URL (default: public URL and new name)")
     .option('--head-folder <folder>', "where to keep the second copy of the successor's last signed head")

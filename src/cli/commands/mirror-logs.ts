@@ -4,16 +4,9 @@ import type { ListedLog } from '../../server/log-list.ts'
 import type { WitnessKey } from '../../witness/keys.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import {
-  addLogOptions,
-  cosignerFolder,
-  logAsJson,
-  ownKeys,
-  toldLog,
-  type ToldLog,
-} from '../cosigner-options.ts'
+import { addListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
+import { addLogOptions, cosignerFolder, ownKeys, toldLog, type ToldLog } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
-import { formatCount } from '../output/units.ts'
 
 /** `stele mirror add-log`: puts a log on the list, and makes room for its copy. */
 export function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
@@ -61,79 +54,44 @@ export function mirrorListCommand(mirror: Command, actions: Actions): void {
 
 async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise<void> {
   const { origin, keys } = await toldLog(context, told, vkeys)
-  const [{ readCosignerInfo }, { makeCopy, mirrorFiles }, { addToLogList }, { logPrefix }, { originHash }] =
-    await Promise.all([
-      import('../../server/cosigner-folder.ts'),
-      import('../../server/mirror-folder.ts'),
-      import('../../server/log-list.ts'),
-      import('../../client/http-files.ts'),
-      import('../../witness/logs.ts'),
-    ])
+  const [{ makeCopy }, { logPrefix }] = await Promise.all([
+    import('../../server/mirror-folder.ts'),
+    import('../../client/http-files.ts'),
+  ])
   // Not from the environment: STELE_URL names the log that other commands talk to.
   const url = context.flagUrl === undefined ? undefined : logPrefix(context.flagUrl)
   const data = cosignerFolder(context, 'mirror')
-  const own = ownKeys(await readCosignerInfo('mirror', data))
   // The copy first: a list that names a log without one would keep the mirror from starting.
-  await makeCopy(data, origin)
-  const log = await addToLogList(mirrorFiles(data).logs, own, { origin, keys, url }, 'mirror')
-  const { terminal } = context
-  const hash = originHash(origin)
-  await terminal.result({ ...logAsJson(log), url: log.url, originHash: hash }, origin)
+  const makeRoom = (): Promise<void> => makeCopy(data, origin)
+  const log = await addListedLog(context, { kind: 'mirror', data, log: { origin, keys, url } }, makeRoom)
   const how = log.url === undefined ? 'takes entries of' : 'follows'
-  terminal.note(`${data} ${how} ${origin} from the next start on, and serves it at /${hash}/.`)
+  context.terminal.note(
+    `${data} ${how} ${origin} from the next start on, and serves it at /${log.originHash}/.`,
+  )
 }
 
 async function list(context: Context): Promise<void> {
-  const [
-    { readCosignerInfo, readCosignerKeys },
-    { mirrorFiles },
-    { readLogList },
-    { listEvidence },
-    { originHash },
-  ] = await Promise.all([
+  const [{ cosignerFiles, readCosignerInfo, readCosignerKeys }, { readLogList }] = await Promise.all([
     import('../../server/cosigner-folder.ts'),
-    import('../../server/mirror-folder.ts'),
     import('../../server/log-list.ts'),
-    import('../../server/witness-evidence.ts'),
-    import('../../witness/logs.ts'),
   ])
   const data = cosignerFolder(context, 'mirror')
-  const files = mirrorFiles(data)
   const info = await readCosignerInfo('mirror', data)
   const keys = await readCosignerKeys(data, info)
-  const evidence = await listEvidence(files.evidence)
-  const shown: Shown[] = []
-  for (const log of await readLogList(files.logs, ownKeys(info), 'mirror')) {
-    const hash = originHash(log.origin)
-    const evidenceFiles = evidence.filter((name) => name.startsWith(hash.slice(0, 16))).length
-    const sizes = await sizesOf(data, log, keys)
-    shown.push({ ...logAsJson(log), url: log.url, originHash: hash, ...sizes, evidenceFiles })
+  const listed = await readLogList(cosignerFiles(data).logs, ownKeys(info), 'mirror')
+  const logs = await shownLogs(data, listed, (log) => progressOf(data, log, keys))
+  await showLogs(context, 'mirror', logs)
+  if (logs.some(({ treeSize }) => treeSize === undefined)) {
+    context.terminal.note('A mirror runs on this folder: it serves its copies, and its metrics have sizes.')
   }
-  await show(context, shown)
-}
-
-interface Sizes {
-  /** Of the mirror checkpoint; 0 if there is none. */
-  readonly treeSize: number
-  readonly pendingSize: number
-  readonly nextEntry: number
-  readonly cosignedAtSeconds?: number
-}
-
-interface Shown extends Partial<Sizes> {
-  readonly origin: string
-  readonly verifierKeys: readonly string[]
-  readonly url: string | undefined
-  readonly originHash: string
-  readonly evidenceFiles: number
 }
 
 /** How far a copy is; undefined while a mirror has it open. */
-async function sizesOf(
+async function progressOf(
   data: string,
   { origin, keys: logKeys }: ListedLog,
   keys: readonly WitnessKey[],
-): Promise<Sizes | undefined> {
+): Promise<Progress | undefined> {
   const [{ copyPaths }, { openMirrorState }] = await Promise.all([
     import('../../server/mirror-folder.ts'),
     import('../../mirror/open.ts'),
@@ -153,20 +111,5 @@ async function sizesOf(
   } catch (error) {
     if (hasCode(error, 'locked')) return undefined
     throw error
-  }
-}
-
-async function show({ terminal }: Context, logs: readonly Shown[]): Promise<void> {
-  if (terminal.json) return terminal.jsonLine(logs)
-  for (const { origin, treeSize, nextEntry, pendingSize, cosignedAtSeconds, evidenceFiles } of logs) {
-    const size =
-      treeSize === undefined
-        ? 'a mirror is running'
-        : `size ${formatCount(treeSize)}, stored ${formatCount(nextEntry!)}, pending ${formatCount(pendingSize!)}`
-    const at = cosignedAtSeconds === undefined ? '' : `\t${new Date(cosignedAtSeconds * 1000).toISOString()}`
-    await terminal.line(`${origin}\t${size}${at}${evidenceFiles > 0 ? `\tevidence: ${evidenceFiles}` : ''}`)
-  }
-  if (logs.some(({ treeSize }) => treeSize === undefined)) {
-    terminal.note('A mirror runs on this folder: it serves its copies, and its metrics have sizes.')
   }
 }

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import { examples } from '../help.ts'
-import { mirrorInitCommand } from './mirror-init.ts'
+import { mirrorInitCommand } from './cosigner-init.ts'
+import { mirrorServeCommand } from './cosigner-serve.ts'
 import { mirrorAddLogCommand, mirrorListCommand } from './mirror-logs.ts'
-import { mirrorServeCommand } from './mirror-serve.ts'
 
 /** `stele mirror …`: keeps copies of logs, serves them, and cosigns what it has all entries of. */
 export function mirrorCommand(program: Command, actions: Actions): void {

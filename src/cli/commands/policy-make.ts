@@ -51,7 +51,7 @@ async function make({ terminal }: Context, options: PolicyMakeOptions): Promise<
   const policy = policyOf(options)
   const text = decodeUtf8(formatPolicy(policy), 'policy')
   if (output !== undefined) {
-    const { writeNewFile } = await import('../../server/files.ts')
+    const { writeNewFile } = await import('../../storage/files.ts')
     await writeNewFile(output, text)
     terminal.note(`${output}: ${policy.groups[0]!.threshold} of ${policy.witnesses.length} witnesses`)
   }

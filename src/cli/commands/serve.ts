@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { loadConfig, optionList, variableOf, type Config, type OptionName } from '../../server/config.ts'
+import { loadConfig, optionList, serverOptions, type Config, type OptionName } from '../../server/config.ts'
 import type { OptionSources } from '../../server/options.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
@@ -37,7 +37,7 @@ export function serveCommand(program: Command, actions: Actions): void {
 
 /** Every option of the server as a flag. */
 export function addServerOptions(command: Command): void {
-  addOptionFlags(command, optionList, variableOf)
+  addOptionFlags(command, serverOptions)
 }
 
 async function serve(context: Context): Promise<number> {

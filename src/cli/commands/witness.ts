@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import { examples } from '../help.ts'
-import { witnessInitCommand } from './witness-init.ts'
+import { witnessInitCommand } from './cosigner-init.ts'
+import { witnessServeCommand } from './cosigner-serve.ts'
 import { witnessAddLogCommand, witnessListCommand } from './witness-logs.ts'
-import { witnessServeCommand } from './witness-serve.ts'
 
 /** `stele witness …`: cosigns the checkpoints of logs, and never two histories of one log. */
 export function witnessCommand(program: Command, actions: Actions): void {

@@ -1,7 +1,7 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { SteleError } from '../../errors.ts'
-import { syncFolder } from '../../storage/head-file.ts'
+import { placeFile, syncFolder } from '../../storage/files.ts'
 
 /**
  * Writes files so that each is there whole or not at all, whatever crashes: beside its place, synced, renamed into
@@ -17,21 +17,10 @@ export class DurableFiles {
    * @throws SteleError `io_error`
    */
   async write(path: string, bytes: string | Uint8Array, mode = 0o666): Promise<void> {
-    const building = `${path}.part`
-    try {
-      await this.#makeFolder(dirname(path))
-      const file = await open(building, 'w', mode)
-      try {
-        await file.writeFile(bytes)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(building, path)
-    } catch (error) {
-      await rm(building, { force: true }).catch(() => undefined)
+    await this.#makeFolder(dirname(path)).catch((error: unknown) => {
       throw new SteleError('io_error', `${path}: ${(error as Error).message}`, { cause: error })
-    }
+    })
+    await placeFile(path, bytes, mode)
     this.#folders.add(dirname(path))
   }
 

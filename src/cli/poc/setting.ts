@@ -5,8 +5,9 @@ import { encodeUtf8 } from '../../bytes/text.ts'
 import { KEY_TYPE } from '../../note/key-id.ts'
 import { parseVerifierKey } from '../../note/key.ts'
 import { createLog, initDataFolder, logFiles, type LogInfo } from '../../server/data-folder.ts'
-import { loadWitnessConfig } from '../../server/witness-config.ts'
-import { createWitness, readWitnessKeys, witnessFiles } from '../../server/witness-folder.ts'
+import { witnessOptions } from '../../server/witness-config.ts'
+import { readCosignerKeys } from '../../server/cosigner-folder.ts'
+import { createWitness, witnessFiles } from '../../server/witness-folder.ts'
 import { addToLogList } from '../../server/log-list.ts'
 import { startWitness, type RunningWitness } from '../../server/witness-start.ts'
 import { verifiersOf } from '../../witness/keys.ts'
@@ -93,10 +94,10 @@ interface MadeWitness {
 
 async function openWitness(folder: string, log: LogInfo, clock: StageClock): Promise<MadeWitness> {
   const info = await createWitness(folder, WITNESS, [KEY_TYPE.ed25519Cosignature])
-  const own = verifiersOf(await readWitnessKeys(folder, info))
+  const own = verifiersOf(await readCosignerKeys(folder, info))
   const keys = [parseVerifierKey(log.verifierKey)]
   await addToLogList(witnessFiles(folder).logs, own, { origin: log.origin, keys })
-  const config = loadWitnessConfig({ flags: { data: folder, port: '0' } })
+  const config = witnessOptions.load({ flags: { data: folder, port: '0' } })
   const running = await startWitness(config, pino({ level: 'silent' }), () => clock.nowMs())
   return { running, vkey: info.verifierKeys[0]! }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { parseAccessState } from '../../access/state.ts'
 import { SteleError } from '../../errors.ts'
 import { accessPath, META_LOG } from '../../server/access-files.ts'
-import { writePublishedFile } from '../../storage/published-file.ts'
+import { replaceFile } from '../../storage/files.ts'
 
 /** The file of a backup of all logs that has the API keys, as hashes. */
 export const ACCESS_FILE = 'access.json'
@@ -44,6 +44,6 @@ export async function restoreAccess(from: string, data: string): Promise<boolean
     throw new SteleError('io_error', `${path}: ${error.message}`, { cause: error })
   })
   parseAccessState(bytes.toString(), path)
-  await writePublishedFile(accessPath(data), bytes)
+  await replaceFile(accessPath(data), bytes, 0o600)
   return true
 }

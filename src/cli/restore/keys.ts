@@ -1,6 +1,6 @@
 import { SteleError } from '../../errors.ts'
 import { formatVerifierKey } from '../../note/key.ts'
-import { readKeyFile } from '../../server/files.ts'
+import { readKeyFile } from '../../server/key-file.ts'
 import { activeKeys } from '../../server/key-times.ts'
 import { checkKeyPairs, parseCheckpointKey, type PrivateKeys } from '../../server/keys.ts'
 import type { LogInfo } from '../../server/log-info.ts'

@@ -1,0 +1,96 @@
+import type { Command } from 'commander'
+import { Option } from 'commander'
+import type { createMirror } from '../../server/mirror-folder.ts'
+import type { createWitness } from '../../server/witness-folder.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { checkCosignerName, COSIGNER_TYPES, cosignerFolder, cosignerTypes } from '../cosigner-options.ts'
+import { examples } from '../help.ts'
+
+/** What is made, and what is said of it. */
+interface Made {
+  readonly kind: 'witness' | 'mirror'
+  /** Loads what makes the folder. */
+  readonly load: () => Promise<typeof createWitness | typeof createMirror>
+  /** The name of a key, for examples. */
+  readonly exampleName: string
+  readonly keysAreFor: string
+  readonly addLogOptions?: string
+  /** Why the folder is unlike others, in lines. */
+  readonly warning: string
+}
+
+interface InitOptions {
+  readonly name: string
+  readonly only?: keyof typeof COSIGNER_TYPES
+}
+
+/** `stele witness init`: makes a witness folder with keys, and never overwrites anything. */
+export function witnessInitCommand(witness: Command, actions: Actions): void {
+  initCommand(witness, actions, {
+    kind: 'witness',
+    load: async () => (await import('../../server/witness-folder.ts')).createWitness,
+    exampleName: 'witness.example.org/w1',
+    keysAreFor: 'the logs that you witness and to everyone who verifies them',
+    warning: `a witness that forgot what it signed can be
+led to sign another history. There is nothing to back up: if the folder is lost, make another witness, with a new name.`,
+  })
+}
+
+/** `stele mirror init`: makes a mirror folder with keys, and never overwrites anything. */
+export function mirrorInitCommand(mirror: Command, actions: Actions): void {
+  initCommand(mirror, actions, {
+    kind: 'mirror',
+    load: async () => (await import('../../server/mirror-folder.ts')).createMirror,
+    exampleName: 'mirror.example.org/m1',
+    keysAreFor: 'everyone who is to believe it',
+    addLogOptions: ' --url <prefix of its files>',
+    warning: `a mirror that forgot what it signed can be led
+to sign another history. If the folder is lost, make another mirror, with a new name.`,
+  })
+}
+
+function initCommand(parent: Command, actions: Actions, made: Made): void {
+  const { kind, exampleName } = made
+  parent
+    .command('init')
+    .description(
+      `make a ${kind} folder with keys; --data says where (STELE_${kind.toUpperCase()}_DATA, default ./${kind})`,
+    )
+    .requiredOption('--name <name>', 'name of its keys, for ever: a URL of yours without its scheme')
+    .addOption(
+      new Option(
+        '--only <type>',
+        'one key instead of two: some logs take no post-quantum signatures',
+      ).choices(Object.keys(COSIGNER_TYPES)),
+    )
+    .addHelpText(
+      'after',
+      examples(
+        [
+          `stele ${kind} init --name ${exampleName}`,
+          'an Ed25519 key and an ML-DSA-44 key; prints their public halves, for logs and verifiers',
+        ],
+        [`stele ${kind} init --name ${exampleName} --only ed25519 --data /var/lib/${kind}`, 'one key'],
+      ),
+    )
+    .action(actions.of((context: Context, options: InitOptions) => init(context, options, made)))
+}
+
+async function init(context: Context, { name, only }: InitOptions, made: Made): Promise<void> {
+  const { kind, load, keysAreFor, addLogOptions = '', warning } = made
+  const create = await load()
+  const { terminal, io } = context
+  const data = cosignerFolder(context, kind)
+  checkCosignerName(name)
+  const { verifierKeys } = await create(data, name, cosignerTypes(only))
+  await terminal.result({ data, name, verifierKeys }, verifierKeys.join('\n'))
+  terminal.note(`
+Made the ${kind} ${name} in ${data}.
+Above are its verifier keys, one a line: give them to ${keysAreFor}.
+
+Next:
+  ${io.calledAs} ${kind} add-log <verifier key of a log>${addLogOptions} --data ${data}
+  ${io.calledAs} ${kind} serve --data ${data}
+Never run two copies of this folder, and never go back to an older one: ${warning}`)
+}

@@ -1,0 +1,95 @@
+import type { Command } from 'commander'
+import type { Logger } from 'pino'
+import type { CosignerKind } from '../../server/cosigner-folder.ts'
+import type { RunningCosigner } from '../../server/cosigner-start.ts'
+import { mirrorOptions } from '../../server/mirror-config.ts'
+import type { OptionSources } from '../../server/options.ts'
+import { witnessOptions } from '../../server/witness-config.ts'
+import type { Actions } from '../action.ts'
+import type { Context } from '../context.ts'
+import { cosignerFolder } from '../cosigner-options.ts'
+import { examples } from '../help.ts'
+import { addOptionFlags, optionSources, type FlagOptions } from '../option-flags.ts'
+import { runUntilStopped, type ServingOptions } from '../serving.ts'
+
+/** What this file reads of a configuration. */
+type CosignerConfig = ServingOptions & { readonly data: string }
+
+/** What serves, and what is said of it. */
+interface Serving<Config extends CosignerConfig> {
+  readonly kind: CosignerKind
+  /** What it does with logs. */
+  readonly does: string
+  readonly port: number
+  /** How it stands to its logs: it is one "of" them, or "for" them. */
+  readonly preposition: 'of' | 'for'
+  readonly options: FlagOptions & { load(sources: OptionSources): Config }
+  readonly start: (config: Config, logger: Logger) => Promise<RunningCosigner>
+}
+
+/** `stele witness serve`: cosigns until it is told to stop. */
+export function witnessServeCommand(witness: Command, actions: Actions): void {
+  serveCommand(witness, actions, {
+    kind: 'witness',
+    does: 'cosign for the logs of a witness folder',
+    port: 6964,
+    preposition: 'for',
+    options: witnessOptions,
+    async start(config, logger) {
+      const { startWitness } = await import('../../server/witness-start.ts')
+      return startWitness(config, logger)
+    },
+  })
+}
+
+/** `stele mirror serve`: follows, serves and cosigns until it is told to stop. */
+export function mirrorServeCommand(mirror: Command, actions: Actions): void {
+  serveCommand(mirror, actions, {
+    kind: 'mirror',
+    does: 'follow the logs of a mirror folder and serve the copies',
+    port: 6966,
+    preposition: 'of',
+    options: mirrorOptions,
+    async start(config, logger) {
+      const { startMirror } = await import('../../server/mirror-start.ts')
+      return startMirror(config, logger)
+    },
+  })
+}
+
+function serveCommand<Config extends CosignerConfig>(
+  parent: Command,
+  actions: Actions,
+  serving: Serving<Config>,
+): void {
+  const { kind, does, port, options } = serving
+  const command = parent.command('serve').description(`${does}; SIGTERM or SIGINT stops it`)
+  addOptionFlags(command, options)
+  command
+    .addHelpText(
+      'after',
+      examples(
+        [`stele ${kind} serve`, `serve ./${kind} on http://127.0.0.1:${port}`],
+        [
+          `stele ${kind} serve --data /var/lib/${kind} --host 0.0.0.0 --log-level warn`,
+          'flags win over variables, variables over the file',
+        ],
+      ),
+    )
+    .action(actions.of((context: Context) => serve(context, serving)))
+}
+
+async function serve<Config extends CosignerConfig>(
+  context: Context,
+  { kind, options, start, preposition }: Serving<Config>,
+): Promise<number> {
+  const { terminal } = context
+  const data = cosignerFolder(context, kind)
+  const config = options.load(optionSources(context, options.list, { data }))
+  const begin = (logger: Logger): Promise<RunningCosigner> => start(config, logger)
+  return runUntilStopped(context, config, begin, async ({ url, logs }) => {
+    const origins = logs.map(({ origin }) => origin)
+    if (terminal.json) await terminal.jsonLine({ url, data: config.data, logs: origins })
+    else terminal.note(`stele: ${kind} ${config.data} on ${url}, ${preposition} ${logs.length} logs`)
+  })
+}

@@ -1,0 +1,97 @@
+import type { CosignerKind } from '../server/cosigner-folder.ts'
+import type { ListedLog } from '../server/log-list.ts'
+import type { Context } from './context.ts'
+import { logAsJson, ownKeys } from './cosigner-options.ts'
+import { formatCount } from './output/units.ts'
+
+/**
+ * Puts a log on the list of a cosigner, and tells programs what is known of it now.
+ *
+ * @param makeRoom run before the log is on the list, in a folder that is a cosigner's
+ * @throws SteleError as `readCosignerInfo` and `addToLogList`; what `makeRoom` throws
+ */
+export async function addListedLog(
+  { terminal }: Context,
+  { kind, data, log }: { kind: CosignerKind; data: string; log: ListedLog },
+  makeRoom: () => Promise<void> = async () => {},
+): Promise<ListedLog & { originHash: string }> {
+  const [{ cosignerFiles, readCosignerInfo }, { addToLogList }, { originHash }] = await Promise.all([
+    import('../server/cosigner-folder.ts'),
+    import('../server/log-list.ts'),
+    import('../witness/logs.ts'),
+  ])
+  const own = ownKeys(await readCosignerInfo(kind, data))
+  await makeRoom()
+  const listed = await addToLogList(cosignerFiles(data).logs, own, log, kind)
+  const hash = originHash(log.origin)
+  await terminal.result({ ...logAsJson(listed), url: listed.url, originHash: hash }, log.origin)
+  return { ...listed, originHash: hash }
+}
+
+/** How far a log is, as the folder of a cosigner says. */
+export interface Progress {
+  /** Of the checkpoint that was cosigned last; 0 if there is none. */
+  readonly treeSize: number
+  /** Of a mirror: what the log has signed, and what is stored. */
+  readonly pendingSize?: number
+  readonly nextEntry?: number
+  readonly cosignedAtSeconds?: number
+}
+
+/** What `list` shows of a log. Its progress is not known while a cosigner runs on the folder. */
+export interface ShownLog extends Partial<Progress> {
+  readonly origin: string
+  readonly verifierKeys: readonly string[]
+  readonly url?: string | undefined
+  readonly originHash: string
+  readonly evidenceFiles: number
+}
+
+/**
+ * What is to be shown of the logs of a cosigner's list.
+ *
+ * @param progressOf asked for one log after the other
+ * @throws SteleError `io_error`; what `progressOf` throws
+ */
+export async function shownLogs(
+  data: string,
+  logs: readonly ListedLog[],
+  progressOf: (log: ListedLog, originHash: string) => Promise<Progress | undefined>,
+): Promise<ShownLog[]> {
+  const [{ cosignerFiles }, { listEvidence }, { originHash }] = await Promise.all([
+    import('../server/cosigner-folder.ts'),
+    import('../server/witness-evidence.ts'),
+    import('../witness/logs.ts'),
+  ])
+  const evidence = await listEvidence(cosignerFiles(data).evidence)
+  const shown: ShownLog[] = []
+  for (const log of logs) {
+    const hash = originHash(log.origin)
+    const evidenceFiles = evidence.filter((name) => name.startsWith(hash.slice(0, 16))).length
+    const progress = await progressOf(log, hash)
+    shown.push({ ...logAsJson(log), url: log.url, originHash: hash, ...progress, evidenceFiles })
+  }
+  return shown
+}
+
+/** Shows them. */
+export async function showLogs(
+  { terminal }: Context,
+  kind: CosignerKind,
+  logs: readonly ShownLog[],
+): Promise<void> {
+  if (terminal.json) return terminal.jsonLine(logs)
+  for (const log of logs) {
+    const { origin, cosignedAtSeconds, evidenceFiles } = log
+    const at = cosignedAtSeconds === undefined ? '' : `\t${new Date(cosignedAtSeconds * 1000).toISOString()}`
+    const evidence = evidenceFiles > 0 ? `\tevidence: ${evidenceFiles}` : ''
+    await terminal.line(`${origin}\t${sizes(log) ?? `a ${kind} is running`}${at}${evidence}`)
+  }
+}
+
+function sizes({ treeSize, nextEntry = 0, pendingSize }: ShownLog): string | undefined {
+  if (treeSize === undefined) return undefined
+  const size = `size ${formatCount(treeSize)}`
+  if (pendingSize === undefined) return size
+  return `${size}, stored ${formatCount(nextEntry)}, pending ${formatCount(pendingSize)}`
+}

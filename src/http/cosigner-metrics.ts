@@ -1,0 +1,38 @@
+import { Counter, type Registry } from 'prom-client'
+import type { Kept } from '../witness/evidence.ts'
+import type { Contradiction } from '../witness/judge.ts'
+import { NO_LOGS } from './directory.ts'
+import { createLogMeters } from './log-meters.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+
+/** Counts what a witness or a mirror does, beside its requests. */
+export interface CosignerMetrics extends Metrics {
+  /** Notes that a log contradicted itself, and what became of the evidence. */
+  contradiction(origin: string, kind: Contradiction, kept: Kept | 'failed'): void
+}
+
+/**
+ * What witnesses and mirrors count alike, in a registry of its own: two of them can live in one process.
+ *
+ * @param contradictions name of the metric, and what it says
+ */
+export function createCosignerMetrics(
+  contradictions: { readonly name: string; readonly help: string },
+  nowMs: () => number,
+): { metrics: CosignerMetrics; registry: Registry } {
+  const meters = createLogMeters()
+  const { registry } = meters
+  const metrics = createMetrics(NO_LOGS, nowMs, { meters })
+  const counter = new Counter({
+    ...contradictions,
+    labelNames: ['origin', 'kind', 'evidence'],
+    registers: [registry],
+  })
+  return {
+    metrics: {
+      ...metrics,
+      contradiction: (origin, kind, kept) => counter.inc({ origin, kind, evidence: kept }),
+    },
+    registry,
+  }
+}

@@ -1,0 +1,25 @@
+import type { WitnessKey } from '../witness/keys.ts'
+import { cosignerFiles, readCosignerInfo, readCosignerKeys, type CosignerKind } from './cosigner-folder.ts'
+import { EvidenceFolder } from './witness-evidence.ts'
+
+/** A witness or a mirror that runs. */
+export interface RunningCosigner {
+  /** Where it listens, without a trailing slash. */
+  readonly url: string
+  readonly logs: readonly { readonly origin: string }[]
+  /** Stops: what was begun ends, then connections and state are closed. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens what the folder of every cosigner has, before its logs and its state.
+ *
+ * @throws SteleError as `readCosignerInfo` and `readCosignerKeys`; `io_error`
+ */
+export async function openCosignerFolder(
+  kind: CosignerKind,
+  folder: string,
+): Promise<{ keys: readonly WitnessKey[]; evidence: EvidenceFolder }> {
+  const keys = await readCosignerKeys(folder, await readCosignerInfo(kind, folder))
+  return { keys, evidence: await EvidenceFolder.open(cosignerFiles(folder).evidence) }
+}
