@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { ScrubStatus } from '../log/scrubber.ts'
+import type { ScrubStatus } from '../log/scrub-options.ts'
 import type { LogDirectory } from './directory.ts'
 
 const METRICS: readonly [name: string, help: string, read: (scrub: ScrubStatus) => number | undefined][] = [
