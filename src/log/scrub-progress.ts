@@ -1,6 +1,12 @@
 import { TILE_WIDTH } from '../tile/path.ts'
 import type { ScrubClock } from './scrub-clock.ts'
-import { decodeCursor, encodeCursor, type ScrubCursor, type ScrubFile, type ScrubPass } from './scrub-cursor.ts'
+import {
+  decodeCursor,
+  encodeCursor,
+  type ScrubCursor,
+  type ScrubFile,
+  type ScrubPass,
+} from './scrub-cursor.ts'
 import type { KnownFindings } from './scrub-known.ts'
 
 /** The cursor moves at least this often: what is verified again after a crash. */
