@@ -4,15 +4,16 @@ import { createHash } from 'node:crypto'
 
 /** Entries that LevelDB cannot compress, so that its table files hold them as they are. */
 export function incompressible(begin: number, end: number): Uint8Array[] {
-  return Array.from({ length: end - begin }, (_, i) =>
-    createHash('sha512')
+  return Array.from({ length: end - begin }, (_, i) => {
+    return createHash('shake256', { outputLength: ENTRY_BYTES })
       .update(`${begin + i}`)
-      .digest(),
-  )
+      .digest()
+  })
 }
 
-/** Bytes of one entry of `incompressible`, as a table file has their length. */
-const VALUE_BYTES = 64
+const ENTRY_BYTES = 1000
+/** The same as a table file has it: seven bits a byte, the lowest first. */
+const ENTRY_BYTES_VARINT = [0xe8, 0x07]
 const KEY_BYTES = 9
 /** What LevelDB puts behind every key. */
 const TRAILER_BYTES = 8
@@ -44,9 +45,9 @@ export function makeDeadly(database: string, [begin, end]: readonly [number, num
 
 /** How an entry stands in a block that shares no byte of its key with the one before. */
 function headerOf(index: number): Buffer {
-  const header = Buffer.alloc(3 + KEY_BYTES)
-  header.set([0, KEY_BYTES + TRAILER_BYTES, VALUE_BYTES])
-  header.writeBigUInt64BE(BigInt(index), 3)
-  header[3 + 8] = 1
+  const header = Buffer.alloc(4 + KEY_BYTES)
+  header.set([0, KEY_BYTES + TRAILER_BYTES, ...ENTRY_BYTES_VARINT])
+  header.writeBigUInt64BE(BigInt(index), 4)
+  header[4 + 8] = 1
   return header
 }
