@@ -132,7 +132,7 @@ test('damage that ends the process ends it twice; then it is a finding, and what
   const fourth = new Scrubbing(folder, 'once')
   expect(await fourth.exited).toEqual({ code: 0, signal: null })
   expect([fourth.of('found'), fourth.of('cleared')]).toEqual([[], [PLACE]])
-}, 120_000)
+}, 240_000)
 
 test('a process that is killed in the middle of a read, again and again, is no finding', async () => {
   const folder = await logsOf({ main: 3000 })
@@ -152,4 +152,4 @@ test('a process that is killed in the middle of a read, again and again, is no f
   expect([last.of('found'), last.of('error').length]).toEqual([[], 1])
   expect(markOf(folder)).toBe('-')
   expect(readFileSync(logFiles(folder, 'main').scrubDeaths, 'utf8').trim()).toBe('[]')
-}, 120_000)
+}, 240_000)
