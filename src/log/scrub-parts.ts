@@ -6,7 +6,7 @@ import type { SignedHead } from './head.ts'
 /** What of a log is scrubbed, and what it is compared with. Nothing is written through it. */
 export interface StoredParts {
   readonly origin: string
-  readonly store: Pick<LogStore, 'inspect'>
+  readonly store: Pick<LogStore, 'inspect' | 'shutOff'>
   readonly index: Pick<LeafIndex, 'cursor' | 'lookup'>
   /** Checks both signatures of a head. @throws SteleError as `HeadSigner.verify` */
   verifyHead(head: SignedHead): void

@@ -163,6 +163,7 @@ export class Scrubber {
 
   async #findingsIn(stretch: number): Promise<readonly ScrubFinding[] | undefined> {
     if (this.#marks.refuses(stretch)) {
+      this.#parts.store.shutOff?.(stretch)
       return [deadlyFinding(stretch, this.#parts.tree().size, this.#marks.deathsIn(stretch))]
     }
     // It is read by samples, along with the leaves.

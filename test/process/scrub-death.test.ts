@@ -123,6 +123,11 @@ test('damage that ends the process ends it twice; then it is a finding, and what
   expect(logs[0]!.reason).toContain(`damaged: ${PLACE}`)
   expect(await (await fetch(`${url}/metrics`)).text()).toContain('stele_scrub_findings{log="main"} 1')
   expect((await fetch(`${url}/logs/main/v1/entries/9900`)).status).toBe(200)
+  // Nobody can end it by asking for what is damaged.
+  for (const path of ['v1/entries/1100', 'tile/entries/004', 'tile/0/004']) {
+    const answer = await fetch(`${url}/logs/main/${path}`)
+    expect([path, answer.status, await answer.json()]).toMatchObject([path, 500, { code: 'corrupt' }])
+  }
   expect(await server.stop()).toEqual({ code: 0, signal: null })
 
   // Once the bytes are right again, fsck is who says so.
