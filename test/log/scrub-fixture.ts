@@ -143,7 +143,14 @@ export class Scrubbing {
       turns = new ScrubTurns(),
       clock = new SleepClock(),
       bytesPerSecond = 1e9,
-    }: { parts?: StoredParts; cursor?: ScrubFile; marks?: ScrubMarkFiles; turns?: ScrubTurns; clock?: SleepClock; bytesPerSecond?: number } = {},
+    }: {
+      parts?: StoredParts
+      cursor?: ScrubFile
+      marks?: ScrubMarkFiles
+      turns?: ScrubTurns
+      clock?: SleepClock
+      bytesPerSecond?: number
+    } = {},
   ) {
     this.clock = clock
     const heard = (): void => this.#heard()

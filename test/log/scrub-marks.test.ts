@@ -68,7 +68,7 @@ describe('a process that dies', () => {
   })
 })
 
-test.each(['', '5', '5\n', 'x'.repeat(24), ' '.repeat(24), `${'9'.repeat(23)}\n`, `${'10\n'.padStart(24)}`])(
+test.each(['', '5', '5\n', 'x'.repeat(24), ' '.repeat(24), `${'9'.repeat(23)}\n`, '10\n'.padStart(24)])(
   'a mark that a power cut has left as %j is none',
   async (text) => {
     const files = newFiles()
