@@ -2,7 +2,7 @@ import type { LogAccess } from '../access/caller.ts'
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
-import type { ScrubStatus } from '../log/scrubber.ts'
+import type { ScrubStatus } from '../log/scrub-options.ts'
 
 /** A key of a log, and which of its heads it signs. */
 export interface HostedKey {

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client'
-import type { ScrubStatus } from '../log/scrubber.ts'
+import type { ScrubStatus } from '../log/scrub-options.ts'
 import type { LogDirectory } from './directory.ts'
 import { registerReadings, type Reading } from './readings.ts'
 

@@ -1,5 +1,5 @@
 import { SteleError } from '../errors.ts'
-import type { ScrubStatus } from '../log/scrubber.ts'
+import type { ScrubStatus } from '../log/scrub-options.ts'
 import { json, type Answer } from './answer.ts'
 import type { HttpDeps } from './deps.ts'
 import type { HostedLog } from './directory.ts'

@@ -19,8 +19,8 @@ export interface IndexFault {
  * @throws SteleError `corrupt` where the index cannot be read, `io_error`
  */
 export async function checkIndexed(
-  index: LeafIndex,
-  store: LogStore,
+  index: Pick<LeafIndex, 'cursor' | 'lookup'>,
+  store: Pick<LogStore, 'inspect'>,
   leaves: readonly { readonly index: number; readonly hash: Uint8Array }[],
 ): Promise<IndexFault[]> {
   const { cursor } = index
@@ -41,7 +41,7 @@ export async function checkIndexed(
 
 /** Of equal leaves, where a log has them, look-ups answer the lowest. */
 async function isLowerTwin(
-  store: LogStore,
+  store: Pick<LogStore, 'inspect'>,
   found: number,
   leaf: { readonly index: number; readonly hash: Uint8Array },
 ): Promise<boolean> {

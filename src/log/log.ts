@@ -11,7 +11,8 @@ import { Publisher, type Publication } from './publisher.ts'
 import { TileReader } from './reader.ts'
 import type { StoredParts } from './scrub-parts.ts'
 import type { LastWords } from './ending.ts'
-import { Writer, type Verified } from './writer.ts'
+import type { Verified } from './writer-parts.ts'
+import { Writer } from './writer.ts'
 
 export type { LogOptions, LogParts, LogStatus, Witnessing } from './options.ts'
 

@@ -27,14 +27,14 @@ export interface ScrubCursor {
   readonly leaves: number
   readonly bytesRead: number
   readonly lastPass: ScrubPass | undefined
-  /** By stretch: they were reported, and are looked at again first of all. */
+  /** By stretch, or `LEAF_INDEX_REGION`: they were reported, and are looked at again first of all. */
   readonly findings: readonly (readonly [stretch: number, findings: readonly ScrubFinding[]])[]
 }
 
-/** Where the cursor is kept. Losing it costs a pass. */
-export interface ScrubCursorStore {
+/** A small file. */
+export interface ScrubFile {
   read(): Promise<Uint8Array | undefined>
-  /** Replaces it as a whole or not at all. */
+  /** Replaces all of it. */
   write(bytes: Uint8Array): Promise<void>
 }
 
@@ -63,6 +63,6 @@ function isWhole({ pass, startedAtMs, next, target, leaves, bytesRead, findings 
   if (!counts.every((count) => Number.isSafeInteger(count) && count >= 0)) return false
   return (
     Array.isArray(findings) &&
-    findings.every(([stretch, list]) => Number.isSafeInteger(stretch) && stretch >= 0 && Array.isArray(list))
+    findings.every(([stretch, list]) => Number.isSafeInteger(stretch) && stretch >= -1 && Array.isArray(list))
   )
 }

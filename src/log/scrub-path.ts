@@ -16,14 +16,14 @@ const TILE_BYTES = TILE_WIDTH * HASH_BYTES
  * what lies under it.
  */
 export class VerifiedPath implements TileSource {
-  readonly #store: LogStore
+  readonly #store: Pick<LogStore, 'inspect'>
   readonly #levels = new Map<number, { index: number; tile: TileHashes | undefined }>()
   #tree: Tree
   /** Edge tiles of that tree, with their interior nodes. */
   #edge = new Map<number, TileHashes>()
   #bytesRead = 0
 
-  constructor(store: LogStore, tree: Tree) {
+  constructor(store: Pick<LogStore, 'inspect'>, tree: Tree) {
     this.#store = store
     this.#tree = tree
   }

@@ -26,6 +26,8 @@ const LOOKUP_BYTES = 4096
 export interface StretchOptions {
   /** Which leaves to look up in the leaf index. */
   readonly looksUp: (index: number) => boolean
+  /** Regions that are not read: nothing is known of them. */
+  readonly leavesOut: (region: number) => boolean
   /** Lets others have their turn between two pieces of work. */
   readonly yieldTurn: () => Promise<void>
 }
@@ -131,8 +133,10 @@ export class StretchCheck {
     // The head of size n is filed before entry n, so the stretch's own begin belongs to the stretch before.
     const first = this.#number === 0 ? 0 : this.#begin + 1
     let verified = 0
-    for (let at = first; at <= this.#end; at += READ_STEP) {
-      const count = Math.min(READ_STEP, this.#end + 1 - at)
+    // The head at the stretch's end is in the next region already.
+    const last = this.#options.leavesOut(this.#end / TILE_WIDTH) ? this.#end - 1 : this.#end
+    for (let at = first; at <= last; at += READ_STEP) {
+      const count = Math.min(READ_STEP, last + 1 - at)
       const heads = await this.#read(count, (i) => ({ kind: 'head', size: at + i }))
       for (const [i, head] of heads.entries()) {
         const size = at + i

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { LogMeters } from '../http/log-meters.ts'
-import type { HostEvents } from './host.ts'
+import type { HostEvents } from './host-options.ts'
 import type { MetaEvents } from './meta-events.ts'
 import { scrubReports } from './scrub-reports.ts'
 

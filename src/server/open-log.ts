@@ -8,6 +8,7 @@ import { readFileIfAny, readTextFile, replaceFile } from '../storage/files.ts'
 import { openHeadFile } from '../storage/head-file.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
+import { ShutOffStore } from '../storage/shut-off.ts'
 import { namingSetsAside, removeSetsAside } from '../storage/set-aside.ts'
 import { headFilePath, logFiles, readLogInfo, type LogFiles } from './data-folder.ts'
 import { headSigner } from './keys.ts'
@@ -45,7 +46,7 @@ export async function openStoredLog(
   }
   try {
     // The database first: it is locked while open, so that nobody else writes the other two.
-    const store = await opening(LevelStore.open(files.database))
+    const store = new ShutOffStore(await opening(LevelStore.open(files.database)))
     const headFile = await opening(openHeadFile(headFilePath(folder, name, info)))
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
     const witnessing = await readWitnessing(files, settings.witnesses, events)

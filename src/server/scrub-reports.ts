@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { ScrubEvents } from '../log/scrubber.ts'
+import type { ScrubEvents } from '../log/scrub-options.ts'
 import type { MetaEvents } from './meta-events.ts'
 
 /** What a scrubber says, as lines of the server's own log, and of the meta log. */

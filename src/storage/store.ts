@@ -110,6 +110,12 @@ export interface LogStore {
    */
   inspect(places: readonly StoredId[]): Promise<Inspected[]>
 
+  /**
+   * From now on nothing of a region (positions 256 n to 256 n + 255) is read for readers: they get `corrupt`. Where a store
+   * has this, to read the region has ended the process before.
+   */
+  shutOff?(region: number): void
+
   /** Why commits are refused, or undefined while they are not. */
   readonly failure: SteleError | undefined
 

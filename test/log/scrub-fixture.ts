@@ -1,10 +1,14 @@
 import { onTestFinished } from 'vitest'
 import type { Log } from '../../src/log/log.ts'
-import type { ScrubCursorStore, ScrubPass } from '../../src/log/scrub-cursor.ts'
+import type { ScrubClock } from '../../src/log/scrub-clock.ts'
+import type { ScrubFile, ScrubPass } from '../../src/log/scrub-cursor.ts'
 import type { ScrubFinding } from '../../src/log/scrub-finding.ts'
 import type { StoredParts } from '../../src/log/scrub-parts.ts'
-import { Scrubber, type ScrubClock, type ScrubStatus } from '../../src/log/scrubber.ts'
-import type { Inspected, LogStore, StoredId } from '../../src/storage/store.ts'
+import type { ScrubMarkFiles } from '../../src/log/scrub-marks.ts'
+import type { ScrubStatus } from '../../src/log/scrub-options.ts'
+import { ScrubTurns } from '../../src/log/scrub-turns.ts'
+import { Scrubber } from '../../src/log/scrubber.ts'
+import type { Inspected, StoredId } from '../../src/storage/store.ts'
 import type { SteleError } from '../../src/errors.ts'
 
 /** Sleeping moves this clock, and nothing else does. */
@@ -42,7 +46,7 @@ export class SleepClock implements ScrubClock {
   }
 }
 
-export class MemoryCursor implements ScrubCursorStore {
+export class MemoryCursor implements ScrubFile {
   bytes: Uint8Array | undefined
 
   async read(): Promise<Uint8Array | undefined> {
@@ -90,7 +94,7 @@ export class Rot {
     this.#instead.clear()
   }
 
-  around(store: LogStore, error: SteleError): LogStore {
+  around(store: StoredParts['store'], error: SteleError): StoredParts['store'] {
     return new Proxy(store, {
       get: (target, name) => {
         const value = Reflect.get(target, name, target) as unknown
@@ -135,15 +139,26 @@ export class Scrubbing {
     {
       parts = log.stored,
       cursor = new MemoryCursor(),
+      marks = { reading: new MemoryCursor(), deaths: new MemoryCursor() },
+      turns = new ScrubTurns(),
       clock = new SleepClock(),
       bytesPerSecond = 1e9,
-    }: { parts?: StoredParts; cursor?: ScrubCursorStore; clock?: SleepClock; bytesPerSecond?: number } = {},
+    }: {
+      parts?: StoredParts
+      cursor?: ScrubFile
+      marks?: ScrubMarkFiles
+      turns?: ScrubTurns
+      clock?: SleepClock
+      bytesPerSecond?: number
+    } = {},
   ) {
     this.clock = clock
     const heard = (): void => this.#heard()
     this.scrubber = new Scrubber(parts, {
       bytesPerSecond,
       cursor,
+      marks,
+      turns,
       clock,
       events: {
         onFinding: (finding) => (this.found.push(finding), heard()),

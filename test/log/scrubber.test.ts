@@ -5,6 +5,7 @@ import { decodeHead, encodeHead } from '../../src/log/head.ts'
 import type { Log } from '../../src/log/log.ts'
 import type { StoredParts } from '../../src/log/scrub-parts.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
+import type { LeafIndex } from '../../src/storage/leaf-index.ts'
 import type { Inspected } from '../../src/storage/store.ts'
 import { StoredLog, texts } from '../server/fixture.ts'
 import { MemoryCursor, Rot, Scrubbing, SleepClock } from './scrub-fixture.ts'
@@ -149,7 +150,7 @@ describe('damage under a running log', () => {
   test('a leaf that the index has lost, or leads elsewhere, is found within sixteen passes', async () => {
     const { log, parts } = await logOf(30)
     const lost = { hash: leafHash(bytes(TEXTS[17]!)), index: 18 }
-    await parts.index.write([lost])
+    await (parts.index as LeafIndex).write([lost])
     const scrubbing = new Scrubbing(log, { parts })
     await scrubbing.passed(20)
     expect(scrubbing.places).toEqual(['leaf index, leaf 17'])

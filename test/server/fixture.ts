@@ -1,17 +1,13 @@
 import { onTestFinished } from 'vitest'
 import { createLog, initDataFolder, logFiles, type LogFiles } from '../../src/server/data-folder.ts'
-import { openStoredLog, type LogSettings } from '../../src/server/open-log.ts'
+import { openStoredLog } from '../../src/server/open-log.ts'
 import type { Log } from '../../src/log/log.ts'
-import { Host, type HostEvents, type HostOptions } from '../../src/server/host.ts'
+import type { HostEvents, HostOptions } from '../../src/server/host-options.ts'
+import { Host } from '../../src/server/host.ts'
 import { testFolder } from '../support/folder.ts'
+import { SETTINGS } from './settings.ts'
 
-export const SETTINGS: LogSettings = {
-  pool: { maxEntries: 65_536, maxBytes: 2 ** 26, maxCommitEntries: 8192, maxCommitBytes: 2 ** 23 },
-  headIntervalMs: 3_600_000,
-  cacheBytes: 2 ** 20,
-  nowMs: Date.now,
-  witnesses: { fetch, timeoutMs: 2000, withoutQuorum: false, retryMs: 20 },
-}
+export { SETTINGS }
 
 /** Opens the logs of a folder until the test has finished. */
 export async function openHost(folder: string, { events, ...options }: HostInTest): Promise<Host> {

@@ -1,6 +1,18 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { hasCode } from '../../src/errors.ts'
 import { LevelStore } from '../../src/storage/level.ts'
 import { setAside } from '../../src/storage/set-aside.ts'
@@ -105,4 +117,41 @@ test('a set that a crash cut short is made anew', async () => {
   expect(readFileSync(join(kept!, 'CURRENT'), 'utf8')).toMatch(/^MANIFEST-/)
   expect(existsSync(cut)).toBe(false)
   rmSync(kept!, { recursive: true })
+})
+
+/** A folder on another file system than the tests' own: nothing there can have a second name here. */
+function elsewhere(): string | undefined {
+  if (!existsSync('/dev/shm') || statSync('/dev/shm').dev === statSync(tmpdir()).dev) return undefined
+  const folder = mkdtempSync('/dev/shm/stele-test-')
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+test('where no hard link is possible, what the write-ahead log held is copied', async ({ skip }) => {
+  const stored = await StoredLog.withCommits()
+  const other = elsewhere()
+  if (other === undefined) return skip('there is no second file system here')
+  const { database } = stored.files
+  cpSync(database, join(other, 'database'), { recursive: true })
+  rmSync(database, { recursive: true })
+  symlinkSync(join(other, 'database'), database)
+
+  const wal = walOf(database)
+  const good = readFileSync(wal)
+  const flipped = Buffer.from(good)
+  flipped[200]! ^= 1
+  writeFileSync(wal, flipped)
+  await expect(stored.open()).rejects.toThrow('database-before-open')
+  const kept = join(stored.files.folder, 'database-before-open')
+  expect(readFileSync(walOf(kept)).equals(flipped)).toBe(true)
+  // A copy of its own: what happens to the database's file does not happen to it.
+  expect(statSync(walOf(kept)).nlink).toBe(1)
+  expect(statSync(kept).dev).not.toBe(statSync(other).dev)
+
+  cpSync(kept, join(other, 'database'), { recursive: true })
+  writeFileSync(wal, good)
+  const log = await stored.open()
+  expect(log.published.size).toBe(40)
+  expect(setsAside(stored.files.folder)).toEqual([])
+  await log.close()
 })

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { toHex } from '../../bytes/hex.ts'
 import { equalBytes } from '../../bytes/bytes.ts'
 import { VerifiedTiles } from '../../client/index.ts'
@@ -50,6 +51,7 @@ export async function fsckStored(
     await asFinding(findings, 'head_file', () => checkHeadFile(findings, folder, log))
     await checkIndex(findings, terminal, folder, log, options)
     await settleSetsAside(findings, logFiles(folder, name).database)
+    await forgetDeaths(findings, logFiles(folder, name))
     return findings.report()
   } finally {
     await log.close()
@@ -123,6 +125,16 @@ async function settleSetsAside(findings: Findings, database: string): Promise<vo
       `${folder}: the write-ahead log as it was before LevelDB opened the database is kept there`,
     )
   }
+}
+
+/** All of it was read just now: what a server's scrubber has left alone because it died of it can be read again. */
+async function forgetDeaths(
+  findings: Findings,
+  { scrubReading, scrubDeaths }: { readonly scrubReading: string; readonly scrubDeaths: string },
+): Promise<void> {
+  if (findings.findings.length > 0 || !existsSync(scrubDeaths)) return
+  await rm(scrubReading, { force: true })
+  await rm(scrubDeaths)
 }
 
 /** The leaf index can be rebuilt, so what it lacks is a warning. */

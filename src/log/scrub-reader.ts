@@ -1,0 +1,178 @@
+import { SteleError } from '../errors.ts'
+import { TILE_WIDTH } from '../tile/path.ts'
+import { within, type ScrubClock } from './scrub-clock.ts'
+import { scrubFinding, type ScrubFinding } from './scrub-finding.ts'
+import { guardedParts } from './scrub-guard.ts'
+import type { ScrubMarks } from './scrub-marks.ts'
+import type { ScrubEvents, ScrubberOptions } from './scrub-options.ts'
+import type { StoredParts } from './scrub-parts.ts'
+import { VerifiedPath } from './scrub-path.ts'
+import { LEAF_INDEX_REGION } from './scrub-region.ts'
+import { StretchCheck } from './scrub-stretch.ts'
+
+/** For each millisecond of work the scrubber rests this many: it never takes more than a tenth of a core, or of a slow disk. */
+const REST = 9
+/** What is found is looked at once more after this long. */
+const CONFIRM_MS = 1000
+/** How long to wait before reading again what could not be read; after the last one it counts as unreadable. */
+const RETRY_MS = [1000, 10_000, 60_000]
+
+/** What a reader is made of, beside what all scrubbers of a process share. */
+export interface StretchReaderDeps extends Pick<ScrubberOptions, 'bytesPerSecond' | 'turns'> {
+  readonly parts: StoredParts
+  readonly marks: ScrubMarks
+  readonly clock: ScrubClock
+  readonly events: ScrubEvents
+  readonly signal: AbortSignal
+  /** Which leaves of a stretch to look up in the leaf index. */
+  readonly looksUp: (stretch: number, index: number) => boolean
+}
+
+/**
+ * Reads one stretch after the other, at the allowed rate, and says what of it is damaged for certain. Owner of what was
+ * checked above the stretches, and of the counts of what was read.
+ */
+export class StretchReader {
+  readonly #parts: StoredParts
+  readonly #deps: StretchReaderDeps
+  #path: VerifiedPath
+  #bytesRead = 0
+  #readErrors = 0
+
+  constructor(deps: StretchReaderDeps) {
+    this.#deps = deps
+    this.#parts = guardedParts(deps.parts, deps.marks)
+    this.#path = this.#newPath()
+  }
+
+  get bytesRead(): number {
+    return this.#bytesRead
+  }
+
+  get readErrors(): number {
+    return this.#readErrors
+  }
+
+  /** What is read next is read anew, down from the edge: a tile that was made good on disk is seen then. */
+  forget(): void {
+    this.#path = this.#newPath()
+  }
+
+  /**
+   * Checks one stretch.
+   *
+   * @param isKnown whether something was found before: it need not be seen twice again
+   * @returns all that is damaged in it; undefined when it was stopped before that was known
+   */
+  async read(
+    stretch: number,
+    isKnown: (finding: ScrubFinding) => boolean,
+  ): Promise<readonly ScrubFinding[] | undefined> {
+    const findings = await this.#patiently(stretch)
+    return findings?.every(isKnown) ? findings : findings && this.#confirmed(stretch, findings)
+  }
+
+  /** A failure that is counted and told, and says nothing of what is stored. */
+  failed(cause: unknown): SteleError {
+    const error = asReadError(cause)
+    this.#readErrors++
+    this.#deps.events.onReadError?.(error)
+    return error
+  }
+
+  /** Only what is seen a second time is damage. */
+  async #confirmed(
+    stretch: number,
+    suspected: readonly ScrubFinding[],
+  ): Promise<readonly ScrubFinding[] | undefined> {
+    await this.#sleep(CONFIRM_MS)
+    if (this.#stopped) return undefined
+    this.forget()
+    const again = await this.#patiently(stretch)
+    return again?.filter(({ message }) => suspected.some((suspect) => suspect.message === message))
+  }
+
+  /** A read that fails is tried again: it says something of the disk at that moment, and nothing of what is stored. */
+  async #patiently(stretch: number): Promise<readonly ScrubFinding[] | undefined> {
+    for (let attempt = 0; !this.#stopped; attempt++) {
+      try {
+        return await this.#atRate(stretch)
+      } catch (cause) {
+        const error = this.failed(cause)
+        const waitMs = RETRY_MS[attempt]
+        if (waitMs === undefined) return [this.#unreadable(stretch, error)]
+        await this.#sleep(waitMs)
+      }
+    }
+    return undefined
+  }
+
+  async #atRate(stretch: number): Promise<readonly ScrubFinding[] | undefined> {
+    const spent = { bytes: 0, ms: 0 }
+    try {
+      return await this.#deps.turns.take(this.#deps.signal, () => this.#marked(stretch, spent))
+    } finally {
+      await this.#rest(spent)
+    }
+  }
+
+  /** The marks are set by the reads themselves, and gone when others have their turn. */
+  async #marked(stretch: number, spent: { bytes: number; ms: number }): Promise<readonly ScrubFinding[]> {
+    const { marks, clock } = this.#deps
+    const startedMs = clock.nowMs()
+    const check = this.#checkOf(stretch)
+    try {
+      await check.run()
+    } finally {
+      await marks.leave()
+      spent.bytes = check.bytesRead
+      spent.ms = within(clock.nowMs() - startedMs, 60_000)
+    }
+    await marks.survived(stretch)
+    return check.findings
+  }
+
+  #checkOf(stretch: number): StretchCheck {
+    const { marks, looksUp } = this.#deps
+    const tree = this.#parts.tree()
+    this.#path.moveTo(tree)
+    return new StretchCheck(this.#parts, this.#path, tree, stretch, {
+      yieldTurn,
+      looksUp: (index) => !marks.refuses(LEAF_INDEX_REGION) && looksUp(stretch, index),
+      leavesOut: (region) => marks.refuses(region),
+    })
+  }
+
+  /** Waits as long as the bytes are worth, and longer where the work itself took long: others need the machine then. */
+  #rest({ bytes, ms }: { readonly bytes: number; readonly ms: number }): Promise<void> {
+    this.#bytesRead += bytes
+    const worthMs = Math.ceil((bytes * 1000) / this.#deps.bytesPerSecond)
+    return this.#sleep(Math.max(worthMs - ms, ms * REST))
+  }
+
+  #unreadable(stretch: number, error: SteleError): ScrubFinding {
+    const begin = stretch * TILE_WIDTH
+    const end = Math.min(begin + TILE_WIDTH, this.#parts.tree().size)
+    return scrubFinding({ kind: 'unreadable', begin, end }, 'that they can be read', error.message)
+  }
+
+  #newPath(): VerifiedPath {
+    return new VerifiedPath(this.#parts.store, this.#parts.tree())
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return this.#deps.clock.sleep(ms, this.#deps.signal)
+  }
+
+  get #stopped(): boolean {
+    return this.#deps.signal.aborted
+  }
+}
+
+const yieldTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+function asReadError(error: unknown): SteleError {
+  if (error instanceof SteleError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new SteleError('internal', `scrubber: ${message}`, { cause: error })
+}

@@ -1,0 +1,37 @@
+import type { SteleError } from '../errors.ts'
+import type { SignedHead } from '../log/head.ts'
+import type { Log } from '../log/log.ts'
+import type { LogObserver } from '../log/observer.ts'
+import type { ScrubClock } from '../log/scrub-clock.ts'
+import type { ScrubEvents } from '../log/scrub-options.ts'
+import type { LogSettings } from './open-log.ts'
+
+/** What happens to logs, for whoever writes the server's own log. */
+export interface HostEvents {
+  opened(name: string, log: Log, tookMs: number): void
+  failed(name: string, failure: SteleError): void
+  witnessCosigned?(name: string, witness: string, tookMs: number): void
+  witnessFailed(name: string, witness: string, failure: SteleError): void
+  publishedWithoutQuorum(name: string, reason: SteleError): void
+  /** What the scrubber of a log says. */
+  scrub?(name: string): ScrubEvents
+  /** Old keys have announced a new one: signed notes, for whoever keeps a record of a log's keys. */
+  keysChanged?(name: string, statements: readonly string[]): void
+  frozen?(name: string, final: SignedHead): void
+}
+
+export interface HostOptions {
+  readonly folder: string
+  readonly settings: LogSettings
+  /** First and longest wait before a log that stopped for want of space is opened again. */
+  readonly reopenAfterMs: number
+  readonly reopenAtMostMs: number
+  /** Anybody may append: only where nobody else can reach the server. */
+  readonly openWrites: boolean
+  readonly events: HostEvents
+  /** Rate of each log's scrubber; without it, or at 0, there is none. */
+  readonly scrubBytesPerSecond?: number
+  readonly scrubClock?: ScrubClock
+  /** Whoever counts what a log does. */
+  readonly observe?: (name: string) => LogObserver
+}
