@@ -8,6 +8,8 @@ import type { LiveLeaf } from './unit.ts'
 const CURSOR_STEP = 32_768
 /** Leaves of one write to the index. */
 const WRITE_STEP = 4096
+/** How long leaves gather for one write: one for each commit would cost half as much as the commit itself. */
+const GATHER_MS = 25
 /** An index that has nothing to write for this long is synced. */
 const IDLE_MS = 1000
 /** The sequencer waits while the index is this far behind: the bound on live leaves in memory. */
@@ -26,8 +28,10 @@ export class Indexer {
   #queue: LiveLeaf[] = []
   /** Leaves handed over and not written yet. */
   #lag = 0
-  #next: number
+  /** Leaves with indexes below this are in the index. */
+  #written: number
   #running: Promise<void> | undefined
+  #gathering: NodeJS.Timeout | undefined
   #idle: NodeJS.Timeout | undefined
   #room: (() => void) | undefined
   #failure: SteleError | undefined
@@ -42,7 +46,7 @@ export class Indexer {
   }) {
     this.#index = parts.index
     this.#observer = parts.observer ?? UNOBSERVED
-    this.#next = parts.next
+    this.#written = parts.next
     this.#mayRepeat = parts.mayRepeat
     this.#forget = parts.forget
   }
@@ -54,11 +58,9 @@ export class Indexer {
 
   /** Takes over leaves that were just committed, in the order of their indexes. Never waits. */
   follow(leaves: readonly LiveLeaf[]): void {
-    // With nothing to write, `#run` would end before it is known to run.
-    if (leaves.length === 0) return
     for (const leaf of leaves) this.#queue.push(leaf)
     this.#lag += leaves.length
-    this.#running ??= this.#run()
+    this.#next()
   }
 
   /**
@@ -75,43 +77,62 @@ export class Indexer {
 
   /** Resolves when all that was handed over is in the index, durably, or cannot be written any more. */
   async drained(): Promise<void> {
-    while (this.#running) await this.#running
+    while (this.#running || (this.#queue.length > 0 && !this.#failure)) {
+      this.#start()
+      await this.#running
+    }
     clearTimeout(this.#idle)
     await this.#moveCursor()
+  }
+
+  /** Writes now what is worth it, and the rest when it had time to gather. */
+  #next(): void {
+    // Behind leaves that could not be written nothing is: the cursor must not pass them.
+    if (this.#running || this.#failure || this.#queue.length === 0) return
+    if (this.#queue.length >= WRITE_STEP) this.#start()
+    else this.#gathering ??= setTimeout(() => this.#start(), GATHER_MS).unref()
+  }
+
+  #start(): void {
+    clearTimeout(this.#gathering)
+    this.#gathering = undefined
+    this.#running ??= this.#run()
   }
 
   async #run(): Promise<void> {
     clearTimeout(this.#idle)
     try {
-      while (this.#queue.length > 0) await this.#writeSome()
+      do await this.#writeSome()
+      while (this.#queue.length >= WRITE_STEP)
     } catch (error) {
       this.#fail(error)
     }
     this.#running = undefined
-    // Under load the queue runs dry after nearly every commit: a sync each time would double the log's own.
+    // Under load the queue runs dry after nearly every write: a sync each time would double the log's own.
     this.#idle = setTimeout(() => void this.#moveCursor(), IDLE_MS).unref()
+    this.#next()
   }
 
   async #writeSome(): Promise<void> {
     const leaves = this.#queue.splice(0, WRITE_STEP)
     await writeLeaves(this.#index, leaves as (LiveLeaf & { index: number })[], this.#mayRepeat)
-    this.#next += leaves.length
+    this.#written += leaves.length
     this.#lag -= leaves.length
     this.#forget(leaves)
     this.#room?.()
-    if (this.#next - this.#index.cursor >= CURSOR_STEP) await this.#sync()
+    if (this.#written - this.#index.cursor >= CURSOR_STEP) await this.#sync()
   }
 
   async #moveCursor(): Promise<void> {
     try {
-      if (!this.#failure && this.#next !== this.#index.cursor) await this.#sync()
+      if (!this.#failure && this.#written !== this.#index.cursor) await this.#sync()
     } catch (error) {
       this.#fail(error)
     }
   }
 
   async #sync(): Promise<void> {
-    await this.#index.moveCursor(this.#next)
+    await this.#index.moveCursor(this.#written)
     this.#observer.synced('index')
   }
 
