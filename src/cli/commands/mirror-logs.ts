@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { hasCode } from '../../errors.ts'
 import type { ListedLog } from '../../server/log-list.ts'
@@ -37,7 +38,11 @@ export function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
         ['stele mirror add-log log.example.com/logs/main+a3b1+AZ…', 'others upload it'],
         [
           'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --rotations rotations',
-          'and the keys that this one has announced',
+          'and the keys that this one has announced; those that it announces later are followed by themselves',
+        ],
+        [
+          'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --url https://… --api-key-file reader.key',
+          'a private log: the key stays in that file, and is shown to that URL alone',
         ],
       ),
     )
@@ -71,11 +76,12 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
     ])
   // Not from the environment: STELE_URL names the log that other commands talk to.
   const url = context.flagUrl === undefined ? undefined : logPrefix(context.flagUrl)
+  const apiKeyFile = await checkedKeyFile(context)
   const data = cosignerFolder(context, 'mirror')
   const own = ownKeys(await readCosignerInfo('mirror', data))
   // The copy first: a list that names a log without one would keep the mirror from starting.
   await makeCopy(data, origin)
-  const log = await addToLogList(mirrorFiles(data).logs, own, { origin, keys, url }, 'mirror')
+  const log = await addToLogList(mirrorFiles(data).logs, own, { origin, keys, url, apiKeyFile }, 'mirror')
   const { terminal } = context
   const hash = originHash(origin)
   await terminal.result({ ...logAsJson(log), url: log.url, originHash: hash }, origin)
@@ -83,17 +89,25 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
   terminal.note(`${data} ${how} ${origin} from the next start on, and serves it at /${hash}/.`)
 }
 
+/** The mirror reads it at each start, so that it has to stay where it is, and has to be a file. */
+async function checkedKeyFile({ apiKeyFile }: Context): Promise<string | undefined> {
+  if (apiKeyFile === undefined) return undefined
+  const { readApiKeyFile } = await import('../../server/api-key-file.ts')
+  await readApiKeyFile(apiKeyFile)
+  return resolve(apiKeyFile)
+}
+
 async function list(context: Context): Promise<void> {
   const [
     { readCosignerInfo, readCosignerKeys },
     { mirrorFiles },
-    { readLogList },
+    { readMirroredLogs },
     { listEvidence },
     { originHash },
   ] = await Promise.all([
     import('../../server/cosigner-folder.ts'),
     import('../../server/mirror-folder.ts'),
-    import('../../server/log-list.ts'),
+    import('../../server/mirror-keys.ts'),
     import('../../server/witness-evidence.ts'),
     import('../../witness/logs.ts'),
   ])
@@ -103,7 +117,7 @@ async function list(context: Context): Promise<void> {
   const keys = await readCosignerKeys(data, info)
   const evidence = await listEvidence(files.evidence)
   const shown: Shown[] = []
-  for (const log of await readLogList(files.logs, ownKeys(info), 'mirror')) {
+  for (const log of await readMirroredLogs(data, ownKeys(info))) {
     const hash = originHash(log.origin)
     const evidenceFiles = evidence.filter((name) => name.startsWith(hash.slice(0, 16))).length
     const sizes = await sizesOf(data, log, keys)
