@@ -22,6 +22,8 @@ export class EntryWorker {
   readonly #parts: Parts
   #tiles: VerifiedTiles | undefined
   #isShutOut = false
+  /** This round the log did not show them: what it showed before it will not show either. */
+  #isDenied = false
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -35,13 +37,15 @@ export class EntryWorker {
   /** Deals with every entry below an accepted head that has not been dealt with. Ends early at one that is not good. */
   async work(shown: ShownHead): Promise<void> {
     const { attempts, ledger } = this.#parts
+    this.#isDenied = false
     if (ledger.state.nextIndex >= shown.head.size) return
     await attempts.run('entries', ['bad_entry', 'bad_tile'], async () => {
       try {
         await this.#read(shown)
         this.#isShutOut = false
       } catch (error) {
-        this.#isShutOut = this.#hasNoKey(error)
+        this.#isDenied = error instanceof Blamed && error.kind === 'access_denied'
+        this.#isShutOut = this.#isDenied && this.#hasNoKey()
         if (!this.#isShutOut) throw error
       }
     })
@@ -71,11 +75,11 @@ export class EntryWorker {
    * Entries of a log that were never shown to this monitor, which has no key, are private. Where they were shown before,
    * or a key is refused, somebody has to hear of it.
    */
-  #hasNoKey(error: unknown): boolean {
+  #hasNoKey(): boolean {
     const { log, ledger } = this.#parts
     const { entriesRead, nextIndex } = ledger.state
     const hasRead = entriesRead || (log.from !== 'end' && nextIndex > log.from)
-    return error instanceof Blamed && error.kind === 'access_denied' && log.apiKey === undefined && !hasRead
+    return log.apiKey === undefined && !hasRead
   }
 
   /** The log's own last entry, whether or not it is the last one: nothing may follow it. */
@@ -98,7 +102,7 @@ export class EntryWorker {
     const bundles = Math.ceil(Math.min(nextIndex, head.size) / TILE_WIDTH)
     const first = recheckBundle < bundles ? recheckBundle : 0
     const end = Math.min(bundles, first + log.recheckBundles)
-    if (first >= end) return
+    if (first >= end || this.#isDenied) return
     const done = await attempts.run('recheck', ['bad_entry', 'bad_tile'], async () => {
       // Tiles that are in memory would say nothing of what is served now.
       const tiles = new VerifiedTiles(files, head)
