@@ -33,7 +33,7 @@ export function judgeUnfrozen(
   const ends =
     `entry ${ending.index} says that the log ends with it and goes on as ${successor.successor.origin}; it is in the ` +
     `tree of size ${sizes[0]} that was signed`
-  const goesOn = `the log signed size ${last} nevertheless, with ${last - ending.index - 1} entries behind its end`
+  const goesOn = `the log signed size ${last} nevertheless, ${last - ending.index - 1} more than it had at its end`
   const whose =
     'that the log itself wrote that entry: it takes none like it from submitters, but another program might'
   return { verdict: 'proven', ...about, proven: [...signed, ends, goesOn], notProven: [whose] }
