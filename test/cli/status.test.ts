@@ -1,5 +1,5 @@
-import { chmodSync } from 'node:fs'
-import { join } from 'node:path'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { EXIT_CODES, EXIT_NOT_READY } from '../../src/cli/exit-codes.ts'
@@ -32,15 +32,29 @@ test('status ends with 0 where every log is ready, a frozen one included', async
   expect(await status(frozen.data)).toMatchObject({ code: 0, ready: true })
 })
 
-test('status ends with another code where a log could not be opened, or something else is not as it must be', async () => {
+test('status ends with another code where something is not as it must be', async () => {
   const { data } = await dataFolder()
   const full = await status(data, { 'min-free-bytes': 2 ** 50 })
   expect(full).toMatchObject({ code: EXIT_NOT_READY, ready: false })
-  const broken = await dataFolder()
-  chmodSync(join(broken.data, 'logs/main/log.skey'), 0o644)
-  const failed = await status(broken.data)
-  expect(failed).toMatchObject({ code: EXIT_CODES.log_halted, ready: false })
-  expect(failed.text).toContain('NOT READY')
+})
+
+test('status ends with the code of a log that takes nothing where a server says that one is halted or failed', async () => {
+  for (const state of ['halted', 'failed']) {
+    const logs = [{ name: 'main', ready: false, state, reason: 'no space left on device' }]
+    const server = createServer((req, res) => {
+      const isReady = req.url === '/readyz'
+      const body = isReady ? { status: 'not ready', logs } : { logs: [] }
+      res.writeHead(isReady ? 503 : req.url === '/v1/logs' ? 200 : 404).end(JSON.stringify(body))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { code, out } = await stele(['status', '--server', url])
+    expect([code, out]).toEqual([EXIT_CODES.log_halted, expect.stringContaining('no space left on device')])
+  }
 })
 
 test('status ends with 20 where nobody answers', async () => {

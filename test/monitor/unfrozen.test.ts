@@ -3,7 +3,7 @@ import { decodeUtf8 } from '../../src/bytes/text.ts'
 import { formatSuccessorEntry } from '../../src/client/lineage.ts'
 import { formatEvidence, parseEvidence } from '../../src/monitor/evidence.ts'
 import { verifyEvidence } from '../../src/monitor/evidence-verdict.ts'
-import { FakeLog, ORIGIN, problem, texts, URL_PREFIX, VKEY } from '../client/fake-log.ts'
+import { type FakeLog, ORIGIN, problem, texts, URL_PREFIX, VKEY } from '../client/fake-log.ts'
 import { kinds, Killed, stage } from './stage.ts'
 
 const lastEntry = (origin = ORIGIN, url = 'https://log.example/logs/next'): Uint8Array =>
@@ -157,8 +157,8 @@ describe('evidence that a log went on behind its end', () => {
     const { ending, heads } = good
     const judged = (change: object) => verify(formatEvidence({ ...good, ...change }))
     expect(judged({}).verdict).toBe('proven')
-    expect(judged({ heads: [heads[0]!, heads[0]!] }).verdict).toBe('no_contradiction')
-    expect(judged({ heads: [heads[0]!] }).verdict).toBe('no_contradiction')
+    expect(judged({ heads: [heads[0], heads[0]] }).verdict).toBe('no_contradiction')
+    expect(judged({ heads: [heads[0]] }).verdict).toBe('no_contradiction')
     expect(judged({ ending: { ...ending!, entry: lastEntry('log.example/other') } }).verdict).toBe(
       'no_contradiction',
     )
@@ -168,7 +168,7 @@ describe('evidence that a log went on behind its end', () => {
     expect(judged({ ending: { ...ending!, index: 299 } }).verdict).toBe('bad_proof')
     expect(judged({ ending: { ...ending!, index: 2 ** 40 } }).verdict).toBe('malformed')
     expect(judged({ ending: undefined }).verdict).toBe('needs_log')
-    expect(judged({ ending: undefined, heads: [heads[1]!, heads[0]!] }).verdict).toBe('no_contradiction')
+    expect(judged({ ending: undefined, heads: [heads[1]!, heads[0]] }).verdict).toBe('no_contradiction')
     expect(judged({ origin: 'log.example/other' }).verdict).toBe('wrong_log')
   })
 })
