@@ -3,12 +3,15 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { loadConfig } from '../../src/server/config.ts'
 import { startServer } from '../../src/server/start.ts'
 import type { Finding } from '../../src/monitor/finding.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, lines, serve, stele } from './fixture.ts'
+
+// Each makes servers, keys and a dozen command lines; on a busy machine that takes its time.
+vi.setConfig({ testTimeout: 90_000 })
 
 interface Instance {
   readonly data: string
