@@ -14,6 +14,7 @@ export interface GlobalOptions {
   readonly url?: string
   readonly key?: string
   readonly apiKeyFile?: string
+  readonly rotations?: string
   readonly json?: boolean
   readonly quiet?: boolean
   readonly color?: boolean
@@ -71,21 +72,37 @@ export class Context {
    * Credentials for the server, if somebody gave some: from the environment or a file, since a command line can be read
    * by everybody on the machine.
    *
-   * @throws SteleError `io_error`
+   * @throws SteleError `io_error`, `key_permissions`, `usage`
    */
   async apiKey(): Promise<string | undefined> {
+    const named = await this.namedApiKey()
+    const own = this.#variable('STELE_API_KEY')
+    if (named !== undefined || own === undefined) return named
+    const { checkedApiKey } = await import('../server/api-key-file.ts')
+    return checkedApiKey(own, 'STELE_API_KEY')
+  }
+
+  /** Credentials that a flag of this very command names. @throws SteleError as {@link apiKey} */
+  async namedApiKey(): Promise<string | undefined> {
     const { apiKeyFile } = this.#options
-    if (apiKeyFile === undefined) return this.#variable('STELE_API_KEY')
-    const { readInput } = await import('./files/input.ts')
-    return Buffer.from(await readInput(apiKeyFile, this.io))
-      .toString()
-      .trim()
+    if (apiKeyFile === undefined) return undefined
+    const { apiKeyOf } = await import('./files/api-key.ts')
+    return apiKeyOf(apiKeyFile, this.io)
+  }
+
+  /** The file of such credentials. */
+  get apiKeyFile(): string | undefined {
+    return this.#options.apiKeyFile
+  }
+
+  /** What old keys of the log say of new ones: the file that was named for it. */
+  get rotationsFile(): string | undefined {
+    return this.#options.rotations
   }
 
   /** What requests to the server carry. */
   async headers(): Promise<Readonly<Record<string, string>>> {
-    const key = await this.apiKey()
-    return key === undefined ? {} : { authorization: `Bearer ${key}` }
+    return bearer(await this.apiKey())
   }
 
   /**
@@ -95,7 +112,7 @@ export class Context {
    * @throws SteleError `io_error`
    */
   async headersForCopies(): Promise<Readonly<Record<string, string>>> {
-    return this.#options.apiKeyFile === undefined ? {} : this.headers()
+    return bearer(await this.namedApiKey())
   }
 
   /**
@@ -114,6 +131,17 @@ export class Context {
     )
   }
 
+  /**
+   * The keys that a log is believed by: one of them, and those that `--rotations` leads to from it.
+   *
+   * @throws SteleError `io_error`; as `followRotations`
+   */
+  async following(key: VerifierKey, origin = key.name): Promise<readonly VerifierKey[]> {
+    if (this.rotationsFile === undefined) return [key]
+    const { trustedKeys } = await import('./files/rotations.ts')
+    return trustedKeys(this.io, { origin, verifiers: [key] }, this.rotationsFile)
+  }
+
   /** The key that was given. @throws SteleError `usage` when there is none, or for one that is none */
   givenKey(): VerifierKey {
     if (this.explicitKey !== undefined) return parseKey(this.explicitKey)
@@ -130,12 +158,16 @@ export class Context {
     const { openLogClient } = await import('../client/index.ts')
     return openLogClient({
       url: this.url,
-      verifierKey: await this.keyFor(this.url),
+      verifierKey: await this.following(await this.keyFor(this.url)),
       deadlineMs: PATIENCE_MS,
       headers: await this.headers(),
       ...more,
     })
   }
+}
+
+function bearer(key: string | undefined): Readonly<Record<string, string>> {
+  return key === undefined ? {} : { authorization: `Bearer ${key}` }
 }
 
 /** A key that cannot be read is a mistake of the caller's, unlike a proof that cannot be read. */

@@ -6,7 +6,7 @@ import type { VerifierKey } from '../note/note.ts'
 import type { CosignerInfo, CosignerKind } from '../server/cosigner-folder.ts'
 import type { WitnessedLog } from '../witness/logs.ts'
 import type { Context } from './context.ts'
-import { ROTATIONS_HELP, trustedKeys } from './files/rotations.ts'
+import { trustedKeys } from './files/rotations.ts'
 import { asUsage } from './range.ts'
 
 /** The folder that is meant: flag, environment, default. A log's data folder is another, with other variables. */
@@ -51,14 +51,11 @@ function nameOf(keys: readonly VerifierKey[]): string {
 /** What `add-log` is told of a log beside its keys. */
 export interface ToldLog {
   readonly origin?: string
-  readonly rotations?: string
 }
 
 /** The options of `add-log`, at a witness and at a mirror. */
 export function addLogOptions(command: Command): Command {
-  return command
-    .option('--origin <text>', 'first line of its checkpoints (default: the name of the key)')
-    .option('--rotations <file>', ROTATIONS_HELP)
+  return command.option('--origin <text>', 'first line of its checkpoints (default: the name of the key)')
 }
 
 /**
@@ -67,13 +64,13 @@ export function addLogOptions(command: Command): Command {
  * @throws SteleError `usage`; as `trustedKeys`
  */
 export async function toldLog(
-  { io }: Context,
-  { origin: named, rotations }: ToldLog,
+  { io, rotationsFile }: Context,
+  { origin: named }: ToldLog,
   vkeys: readonly string[],
 ): Promise<WitnessedLog> {
   const verifiers = asUsage(() => vkeys.map((vkey) => parseVerifierKey(vkey.trim())))
   const origin = named ?? nameOf(verifiers)
-  return { origin, keys: await trustedKeys(io, { origin, verifiers }, rotations) }
+  return { origin, keys: await trustedKeys(io, { origin, verifiers }, rotationsFile) }
 }
 
 /** A log as JSON results show it. */

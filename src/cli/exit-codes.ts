@@ -10,6 +10,8 @@ export const EXIT_WRONG_ENTRY = 15
 export const EXIT_UNNOTICED = 55
 /** `poc`: something was wrong before an attack, or it could not be carried out, so that it showed nothing. */
 export const EXIT_CONTROL_FAILED = 56
+/** `status`: the server answers, and is not ready. A log of it that is halted or failed gives the code of `log_halted`. */
+export const EXIT_NOT_READY = 57
 /** Whoever reads our output went away before the end: 128 + SIGPIPE, as a shell reports it. */
 export const EXIT_PIPE = 141
 /** Stopped by a second SIGINT or SIGTERM: 128 + SIGINT. */

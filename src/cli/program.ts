@@ -30,6 +30,7 @@ import { statusCommand } from './commands/status.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { witnessCommand } from './commands/witness.ts'
 import { DEFAULT_DATA, DEFAULT_URL } from './context.ts'
+import { ROTATIONS_HELP } from './files/rotations.ts'
 import { examples } from './help.ts'
 import type { Io } from './io.ts'
 
@@ -99,7 +100,13 @@ function addGlobalOptions(program: Command): void {
         "the log's verifier key (STELE_KEY; a log on this machine: its data folder's)",
       ),
     )
-    .addOption(new Option('--api-key-file <file>', 'file with an API key for the server (or STELE_API_KEY)'))
+    .option('--rotations <file>', ROTATIONS_HELP)
+    .addOption(
+      new Option(
+        '--api-key-file <file>',
+        'file of mode 600 with an API key (your own server: or STELE_API_KEY)',
+      ),
+    )
     .option('--json', 'write results as JSON')
     .option('--quiet', 'no remarks, no progress')
     .option('--no-color', 'no colours (also NO_COLOR=1)')

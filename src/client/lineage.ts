@@ -46,6 +46,11 @@ export interface Succession {
 const SUCCESSOR = 'stele-log-successor/v1'
 const PREDECESSOR = 'stele-log-predecessor/v1'
 
+/** How such an entry begins: with it every entry of a log is looked at, and only what can be one is read as JSON. */
+const beginOf = (type: string): Uint8Array => encodeUtf8(`{"type":"${type}","origin":`)
+const SUCCESSOR_BEGIN = beginOf(SUCCESSOR)
+const PREDECESSOR_BEGIN = beginOf(PREDECESSOR)
+
 /** The last entry: JSON without white space, its fields in this order. `proto-docs/log-life.md` has an example. */
 export function formatSuccessorEntry({ origin, successor }: SuccessorEntry): Uint8Array {
   const { origin: next, verifierKeys, url } = successor
@@ -63,7 +68,7 @@ export function formatPredecessorEntry({ origin, predecessor }: PredecessorEntry
 
 /** What an entry says, or undefined for an entry that is no such statement, byte for byte. */
 export function parseSuccessorEntry(entry: Uint8Array): SuccessorEntry | undefined {
-  return parsed<SuccessorEntry>(entry, formatSuccessorEntry, ({ origin, successor }) => {
+  return parsed<SuccessorEntry>(entry, SUCCESSOR_BEGIN, formatSuccessorEntry, ({ origin, successor }) => {
     return (
       isText(origin) && isText(successor.origin) && isText(successor.url) && isTexts(successor.verifierKeys)
     )
@@ -72,16 +77,21 @@ export function parseSuccessorEntry(entry: Uint8Array): SuccessorEntry | undefin
 
 /** What an entry says, or undefined for an entry that is no such statement, byte for byte. */
 export function parsePredecessorEntry(entry: Uint8Array): PredecessorEntry | undefined {
-  return parsed<PredecessorEntry>(entry, formatPredecessorEntry, ({ origin, predecessor }) => {
-    const { origin: old, verifierKeys, treeSize, rootHash } = predecessor
-    return (
-      isText(origin) &&
-      isText(old) &&
-      isTexts(verifierKeys) &&
-      Number.isSafeInteger(treeSize) &&
-      /^[0-9a-f]{64}$/.test(rootHash)
-    )
-  })
+  return parsed<PredecessorEntry>(
+    entry,
+    PREDECESSOR_BEGIN,
+    formatPredecessorEntry,
+    ({ origin, predecessor }) => {
+      const { origin: old, verifierKeys, treeSize, rootHash } = predecessor
+      return (
+        isText(origin) &&
+        isText(old) &&
+        isTexts(verifierKeys) &&
+        Number.isSafeInteger(treeSize) &&
+        /^[0-9a-f]{64}$/.test(rootHash)
+      )
+    },
+  )
 }
 
 /**
@@ -107,9 +117,11 @@ export function verifySuccession({ old, next }: Succession): void {
 
 function parsed<T>(
   entry: Uint8Array,
+  begin: Uint8Array,
   format: (value: T) => Uint8Array,
   isWhole: (value: T) => boolean,
 ): T | undefined {
+  if (begin.some((byte, i) => entry[i] !== byte)) return undefined
   try {
     const text = decodeUtf8(entry, 'entry')
     const value = JSON.parse(text) as T

@@ -36,12 +36,16 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   504: 'unreachable',
 }
 
+/** Stands where credentials stood. */
+export const HIDDEN = '(credentials)'
+
 /**
  * An answer that is not what was asked for, as the failure it stands for.
  *
  * @param where begins the message
  * @param body the text of the answer; a problem document (RFC 9457) with a `code` is believed about the log itself
  * @param nowMs for `Retry-After` given as a date
+ * @param secret what the request carried: a server that repeats it must not bring it into logs and findings
  */
 export function problemOf(
   where: string,
@@ -49,15 +53,21 @@ export function problemOf(
   headers: Headers,
   body: string,
   nowMs: number,
+  secret?: string,
 ): SteleError {
+  const hide = (text: string): string => (secret ? text.replaceAll(secret, HIDDEN) : text)
   const problem = isProblem(headers) ? parseObject(body) : {}
-  const code = SPOKEN.find((spoken) => spoken === problem['code']) ?? BY_STATUS[status] ?? 'unexpected_answer'
+  const said = SPOKEN.find((spoken) => spoken === problem['code'])
+  // Static hosts say 403 of files that are not there: only to credentials does it say that they do not suffice.
+  const meant = status === 403 && secret !== undefined ? 'forbidden' : BY_STATUS[status]
+  const code = said ?? meant ?? 'unexpected_answer'
   const detail = [problem['detail'], problem['title']].find((text) => typeof text === 'string')
   const retryAfterSeconds = parseRetryAfter(headers.get('retry-after'), nowMs)
-  const successor = code === 'frozen' ? successorOf(problem) : undefined
+  const next = code === 'frozen' ? successorOf(problem) : undefined
+  const successor = next !== undefined && hide(next) === next ? next : undefined
   return new SteleError(
     code,
-    `${where}: status ${status}${detail === undefined ? '' : `: ${shortened(detail)}`}`,
+    `${where}: status ${status}${detail === undefined ? '' : `: ${shortened(hide(detail))}`}`,
     { ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }), successor },
   )
 }

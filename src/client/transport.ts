@@ -1,7 +1,7 @@
 import { concatBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
 import { LONGEST_TIMER_MS, reasonOf, systemClock, type Clock } from './clock.ts'
-import { problemOf } from './problem.ts'
+import { HIDDEN, problemOf } from './problem.ts'
 
 /** The platform's `fetch`, or one that stands for it. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
@@ -12,7 +12,10 @@ export interface TransportOptions {
   readonly clock?: Clock | undefined
   /** Longest wait for one answer, its body included, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number | undefined
-  /** Sent with every request, for example `Authorization`. */
+  /**
+   * Sent with every request. With `authorization` no redirect is followed: credentials are for the address that they
+   * were given for, and for no other. No error quotes them, whatever the server answers.
+   */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
@@ -48,6 +51,8 @@ export class Transport {
   readonly timeoutMs: number
   readonly #fetch: Fetch
   readonly #headers: Readonly<Record<string, string>>
+  /** What the server is shown, and nobody else. */
+  readonly #secret: string | undefined
 
   constructor(options: TransportOptions = {}) {
     this.clock = options.clock ?? systemClock
@@ -55,6 +60,7 @@ export class Transport {
     // Called as a function of nothing: browsers refuse a fetch that has been made a method of something else.
     this.#fetch = options.fetch ?? ((url, init) => fetch(url, init))
     this.#headers = options.headers ?? {}
+    this.#secret = secretOf(this.#headers)
   }
 
   /**
@@ -76,7 +82,8 @@ export class Transport {
     } catch (error) {
       if (ask.signal?.aborted) throw reasonOf(ask.signal)
       if (error instanceof SteleError) throw error
-      throw unreachable(url, controller.signal.aborted ? reasonOf(controller.signal) : error)
+      const cause = controller.signal.aborted ? reasonOf(controller.signal) : error
+      throw withoutSecret(unreachable(url, cause), this.#secret)
     } finally {
       clearTimeout(timer)
       ask.signal?.removeEventListener('abort', stop)
@@ -92,14 +99,16 @@ export class Transport {
         headers: { ...this.#headers, ...ask.headers },
         body: ask.body ?? null,
         ...(ask.fresh ? { cache: 'no-store' } : {}),
+        ...(this.#secret === undefined ? {} : { redirect: 'manual' }),
         signal,
       }),
     )
     const { status, headers } = response
     const where = `${method} ${url}`
+    if (this.#secret !== undefined && isRedirect(response)) throw redirected(where, response)
     if (!expect.includes(status)) {
       const text = new TextDecoder().decode(await readUpTo(response, MAX_PROBLEM_BYTES, signal))
-      throw problemOf(where, status, headers, text, this.clock.nowMs())
+      throw problemOf(where, status, headers, text, this.clock.nowMs(), this.#secret)
     }
     const body = await readUpTo(response, ask.maxBytes + 1, signal)
     if (body.length > ask.maxBytes) {
@@ -139,6 +148,31 @@ function orAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
     signal.addEventListener('abort', stop, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })
+}
+
+/** The credentials alone, without the name of their scheme. */
+function secretOf(headers: Readonly<Record<string, string>>): string | undefined {
+  const found = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization')
+  return found?.[1].split(' ').at(-1)
+}
+
+/** A browser tells of a redirect that it does not follow by another type, and hides the rest. */
+function isRedirect({ status, type }: Response): boolean {
+  return type === 'opaqueredirect' || [301, 302, 303, 307, 308].includes(status)
+}
+
+function redirected(where: string, { body }: Response): SteleError {
+  body?.cancel().catch(() => undefined)
+  return new SteleError(
+    'unexpected_answer',
+    `${where}: it redirects, and a request with credentials follows no redirect: give the address that it leads to`,
+  )
+}
+
+/** The platform quotes a header that it refuses to send: that must not end in anybody's log. */
+function withoutSecret(error: SteleError, secret: string | undefined): SteleError {
+  if (!secret || !error.message.includes(secret)) return error
+  return new SteleError(error.code, error.message.replaceAll(secret, HIDDEN))
 }
 
 function unreachable(url: string, cause: unknown): SteleError {

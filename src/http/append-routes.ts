@@ -14,11 +14,13 @@ import { NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { timeoutParam } from './params.ts'
 import { proofFile } from './proofs.ts'
 import { publishedPast } from './published.ts'
+import { checkNotReserved } from './reserved.ts'
 import { logRoute, type LogCall, type Route } from './route.ts'
 import { BatchReceipt, Bytes, Receipt, Text } from './schemas.ts'
 
 const WRITE_ERRORS = [
   'malformed',
+  'forbidden',
   'not_found',
   'too_large',
   'too_slow',
@@ -131,11 +133,13 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
         },
       },
       errors: WRITE_ERRORS,
-      async handle({ req, res, log, query, caller }) {
+      async handle({ req, res, log, query, caller, hosted: { origin } }) {
         const parser = batchParser(req.headers['content-type'], limits.maxBatchEntries)
         const request = { req, res, share: caller.share, maxBytes: limits.maxBatchBytes, what: 'batch' }
         await bodies.stream(request, (chunk) => parser.push(chunk))
-        const appended = await log.append(parser.end(), caller.share)
+        const entries = parser.end()
+        checkNotReserved(entries, origin)
+        const appended = await log.append(entries, caller.share)
         const late = query.wait === 'published' && !(await inTime(log, appended.treeSize, query, res))
         return batchReceipt(appended, late ? 202 : 200)
       },
@@ -145,9 +149,10 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
 
 async function appendOne(
   bodies: BodyReader,
-  { req, res, log, caller: { share } }: LogCall<unknown, unknown>,
+  { req, res, log, caller: { share }, hosted: { origin } }: LogCall<unknown, unknown>,
 ): Promise<{ placement: Placement; treeSize: number }> {
   const entry = await bodies.read({ req, res, share, maxBytes: MAX_ENTRY_BYTES, what: 'entry' })
+  checkNotReserved([entry], origin)
   const { placements, treeSize } = await log.append([entry], share)
   return { placement: placements[0]!, treeSize }
 }

@@ -5,7 +5,8 @@ import type { LogFiles } from '../client/log-files.ts'
 import { readEntries } from '../client/verified-entries.ts'
 import { VerifiedTiles } from '../client/verified-tiles.ts'
 import type { Hash } from '../merkle/hash.ts'
-import { openCheckpoint } from '../note/checkpoint.ts'
+import { openCheckpoint, type OpenedCheckpoint } from '../note/checkpoint.ts'
+import type { VerifierKey } from '../note/note.ts'
 import { proveConsistency, rootAt } from '../tile/prove.ts'
 import type { PrefixShown } from '../witness/evidence.ts'
 import type { MirroredLog } from './log.ts'
@@ -29,6 +30,11 @@ export interface Following {
   /** The log's own URL. */
   readonly files: LogFiles
   readonly clock: Clock
+  /**
+   * Finds further keys of the log that known ones have announced, for a checkpoint that no known one has signed; resolves
+   * once they are on disk. Without it such a checkpoint is refused.
+   */
+  readonly learnKeys?: (note: string) => Promise<readonly VerifierKey[]>
   /** Between two questions. */
   readonly intervalMs: number
   /** A round failed, and another one follows later. */
@@ -81,14 +87,26 @@ export class Follower {
    * @throws SteleError whatever made it fail; after `fork` and `rolled_back` the log may be halted
    */
   async round(signal?: AbortSignal): Promise<void> {
-    const { log, files, clock } = this.#deps
-    const opened = openCheckpoint(await files.checkpoint(), { origin: log.origin, verifiers: log.log.keys })
+    const { files, clock } = this.#deps
+    const opened = await this.#open(await files.checkpoint())
     const signed = logSigned(opened.note, { seenAtMs: clock.nowMs(), isServed: true })
     const tiles = new VerifiedTiles(files, signed.checkpoint)
     await this.#checkNotSmaller(signed)
     const isKnown = await this.#extendsAll(signed, tiles)
     if (!isKnown) return
     await this.#copy(signed, tiles, signal)
+  }
+
+  async #open(note: string): Promise<OpenedCheckpoint> {
+    const { log, learnKeys } = this.#deps
+    const open = (): OpenedCheckpoint => openCheckpoint(note, { origin: log.origin, verifiers: log.log.keys })
+    try {
+      return open()
+    } catch (error) {
+      if (!learnKeys || !hasCode(error, 'untrusted_signer')) throw error
+      log.trust(await learnKeys(note))
+      return open()
+    }
   }
 
   async #tried(signal: AbortSignal): Promise<void> {

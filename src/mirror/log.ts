@@ -2,7 +2,8 @@ import { equalBytes } from '../bytes/bytes.ts'
 import { invariant, SteleError } from '../errors.ts'
 import { TileReader } from '../log/reader.ts'
 import { HASH_BYTES, hashLeafInto, type Hash } from '../merkle/hash.ts'
-import type { NoteSignature } from '../note/note.ts'
+import { formatVerifierKey } from '../note/key.ts'
+import type { NoteSignature, VerifierKey } from '../note/note.ts'
 import type { HeadFile } from '../storage/head-file.ts'
 import type { LogStore } from '../storage/store.ts'
 import { growTree, type FullTile, type Tree } from '../tile/grow.ts'
@@ -49,24 +50,37 @@ export interface MirroredLogParts {
  * a time, and each step is on disk before anybody sees it.
  */
 export class MirroredLog {
-  readonly log: WitnessedLog
   /** SHA-256 of the origin in hex: its place in URLs. */
   readonly hash: string
   readonly reader: TileReader
   readonly #parts: MirroredLogParts
   readonly #turns = new Turns(MOST_WAITING)
+  #log: WitnessedLog
   #tree: Tree
   #state: MirrorState
   #failure: SteleError | undefined
   #closing = false
 
   constructor(parts: MirroredLogParts, tree: Tree, state: MirrorState) {
-    this.log = parts.log
+    this.#log = parts.log
     this.hash = originHash(parts.log.origin)
     this.#parts = parts
     this.#tree = tree
     this.#state = state
     this.reader = new TileReader(parts.store, () => this.#tree, parts.cacheBytes)
+  }
+
+  /** Whose checkpoints are taken. */
+  get log(): WitnessedLog {
+    return this.#log
+  }
+
+  /** Believes further keys of the log. Those that were believed before stay, since they signed what is stored. */
+  trust(keys: readonly VerifierKey[]): void {
+    const { origin, keys: known } = this.#log
+    const isKnown = (key: VerifierKey): boolean =>
+      known.some((other) => formatVerifierKey(other) === formatVerifierKey(key))
+    this.#log = { origin, keys: [...known, ...keys.filter((key) => !isKnown(key))] }
   }
 
   /** The prefix of the log's own files, if it is followed. */

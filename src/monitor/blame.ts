@@ -1,4 +1,4 @@
-import { SteleError, type ErrorCode } from '../errors.ts'
+import { hasCode, SteleError, type ErrorCode } from '../errors.ts'
 import type { FindingKind } from './finding.ts'
 
 /** A failure of the log's, as the kind of finding that it is. */
@@ -29,9 +29,17 @@ const JUDGED: readonly ErrorCode[] = [
   'unexpected_answer',
 ]
 
+// Failures by which a log says that it is there, and that whoever asks may not know.
+const DENIED: readonly ErrorCode[] = ['unauthenticated', 'forbidden']
+
+/** True if a log refused to show something to whoever asked, by their credentials or for want of them. */
+export function isDenied(error: unknown): boolean {
+  return hasCode(error, ...DENIED)
+}
+
 /**
- * Runs a task on a log, and gives its failures a kind: `kind` if what the log served is wrong or missing, `unreachable`
- * if nothing came that could be judged.
+ * Runs a task on a log, and gives its failures a kind: `kind` if what the log served is wrong or missing, `access_denied`
+ * if it asks for other credentials, `unreachable` if nothing came that could be judged.
  *
  * @param subject what is looked at; default: the code of the failure
  * @throws Blamed; failures that are not the log's as they are
@@ -45,6 +53,7 @@ export async function blaming<T>(
     return await task()
   } catch (error) {
     if (!(error instanceof SteleError) || error instanceof Blamed || OURS.includes(error.code)) throw error
+    if (isDenied(error)) throw new Blamed('access_denied', error.code, error)
     const shown = JUDGED.includes(error.code)
     throw new Blamed(shown ? kind : 'unreachable', subject ?? error.code, error)
   }

@@ -1,11 +1,16 @@
 import { toBase64 } from '../bytes/base64.ts'
 import { toHex } from '../bytes/hex.ts'
 import { VerifiedTiles, type VerifiedCheckpoint, type VerifiedEntry } from '../client/index.ts'
+import { parseSuccessorEntry } from '../client/lineage.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
+import { proveInclusion } from '../tile/prove.ts'
+import { Blamed } from './blame.ts'
 import { readBundles } from './bundles.ts'
 import { findingId } from './finding.ts'
+import type { ShownHead } from './keep-evidence.ts'
 import type { Matcher } from './matcher.ts'
 import type { Parts } from './round.ts'
+import type { SeenHead } from './state.ts'
 
 /** Progress is saved at least after so many bundles: what a killed monitor repeats. */
 const BUNDLES_A_SAVE = 16
@@ -16,30 +21,78 @@ const SHOWN_BYTES = 4096
 export class EntryWorker {
   readonly #parts: Parts
   #tiles: VerifiedTiles | undefined
+  #isShutOut = false
+  /** This round the log did not show them: what it showed before it will not show either. */
+  #isDenied = false
 
   constructor(parts: Parts) {
     this.#parts = parts
   }
 
+  /** True while the log shows its entries to those alone who have a key, and this monitor never had one. */
+  get isShutOut(): boolean {
+    return this.#isShutOut
+  }
+
   /** Deals with every entry below an accepted head that has not been dealt with. Ends early at one that is not good. */
-  async work(head: VerifiedCheckpoint): Promise<void> {
-    const { attempts, files, ledger } = this.#parts
-    if (ledger.state.nextIndex >= head.size) return
+  async work(shown: ShownHead): Promise<void> {
+    const { attempts, ledger } = this.#parts
+    this.#isDenied = false
+    if (ledger.state.nextIndex >= shown.head.size) return
     await attempts.run('entries', ['bad_entry', 'bad_tile'], async () => {
-      let next = ledger.state.nextIndex
-      let bundles = 0
       try {
-        for await (const entries of readBundles(files, this.#tilesOf(head), next, head.size)) {
-          await this.#match(entries)
-          next += entries.length
-          bundles++
-          if (bundles % BUNDLES_A_SAVE === 0) await ledger.commit({ nextIndex: next })
-        }
-      } finally {
-        // What was found in them is out: also before an entry that is not good, and when the log goes away.
-        await ledger.commit({ nextIndex: next })
+        await this.#read(shown)
+        this.#isShutOut = false
+      } catch (error) {
+        this.#isDenied = error instanceof Blamed && error.kind === 'access_denied'
+        this.#isShutOut = this.#isDenied && this.#hasNoKey()
+        if (!this.#isShutOut) throw error
       }
     })
+  }
+
+  async #read({ head, seenMs }: ShownHead): Promise<void> {
+    const { files, ledger } = this.#parts
+    const tiles = this.#tilesOf(head)
+    let next = ledger.state.nextIndex
+    let bundles = 0
+    try {
+      for await (const entries of readBundles(files, tiles, next, head.size)) {
+        await this.#match(entries)
+        await this.#noteEnd(entries, tiles, { note: head.note, seenMs })
+        ledger.note({ entriesRead: true })
+        next += entries.length
+        bundles++
+        if (bundles % BUNDLES_A_SAVE === 0) await ledger.commit({ nextIndex: next })
+      }
+    } finally {
+      // What was found in them is out: also before an entry that is not good, and when the log goes away.
+      await ledger.commit({ nextIndex: next })
+    }
+  }
+
+  /**
+   * Entries of a log that were never shown to this monitor, which has no key, are private. Where they were shown before,
+   * or a key is refused, somebody has to hear of it.
+   */
+  #hasNoKey(): boolean {
+    const { log, ledger } = this.#parts
+    const { entriesRead, nextIndex } = ledger.state
+    const hasRead = entriesRead || (log.from !== 'end' && nextIndex > log.from)
+    return log.apiKey === undefined && !hasRead
+  }
+
+  /** The log's own last entry, whether or not it is the last one: nothing may follow it. */
+  async #noteEnd(entries: readonly VerifiedEntry[], tiles: VerifiedTiles, head: SeenHead): Promise<void> {
+    const { ledger, log } = this.#parts
+    for (const { index, entry } of entries) {
+      const said = parseSuccessorEntry(entry)
+      if (said?.origin !== log.origin || ledger.state.end?.by === 'entry') continue
+      const path = await proveInclusion(tiles, index, tiles.head.size)
+      const proof = { entry: toBase64(entry), path: path.map(toHex) }
+      const { url: successor } = said.successor
+      ledger.note({ end: { size: index + 1, head, by: 'entry', successor, ...proof } })
+    }
   }
 
   /** Reads some of what was dealt with again, in turns: what is old must stay as it was. */
@@ -49,7 +102,7 @@ export class EntryWorker {
     const bundles = Math.ceil(Math.min(nextIndex, head.size) / TILE_WIDTH)
     const first = recheckBundle < bundles ? recheckBundle : 0
     const end = Math.min(bundles, first + log.recheckBundles)
-    if (first >= end) return
+    if (first >= end || this.#isDenied) return
     const done = await attempts.run('recheck', ['bad_entry', 'bad_tile'], async () => {
       // Tiles that are in memory would say nothing of what is served now.
       const tiles = new VerifiedTiles(files, head)

@@ -15,6 +15,7 @@ import { parseVerifierKey } from '../note/key.ts'
 import { openNote, parseNote, type VerifierKey } from '../note/note.ts'
 import { treeHeadOfLine } from '../note/tree-head.ts'
 import { parseEvidence, type Evidence } from './evidence.ts'
+import { judgeUnfrozen } from './unfrozen-verdict.ts'
 
 /** Whom the reader of an evidence file trusts to speak for the log. */
 export interface EvidenceCheck {
@@ -93,6 +94,7 @@ function judge(
     return { verdict: 'wrong_log', message: `evidence: expected one about ${origin}, got ${evidence.origin}` }
   }
   if (evidence.kind === 'empty_root') return judgeEmptyRoot(evidence, origin, verifiers)
+  if (evidence.kind === 'unfrozen') return judgeUnfrozen(evidence, { origin, verifiers })
   const [first, second] = evidence.heads.map(({ note }) => openCheckpoint(note, { origin, verifiers }))
   const pair = [first!, second!] as const
   const sizes = [first!.checkpoint.size, second!.checkpoint.size]

@@ -9,9 +9,11 @@ import { sha256 } from '../merkle/hash.ts'
 export const FINDING_KINDS = [
   'fork', // two signed heads that cannot both be true of one append-only log
   'rollback', // a head smaller than one that was shown before
+  'unfrozen', // a log that had ended went on, or takes its end or its successor back
   'bad_signature', // what is served as the head is not one that the log's key has signed
   'bad_entry', // an entry is missing, or is not the one in the signed tree
   'bad_tile', // a tile is missing, or does not lead to the signed root hash
+  'access_denied', // the log refuses the key that it is asked with, or asks for one where it did not before
   'quorum_lost', // signed by the log, but not by the witnesses that the policy asks for
   'stale', // the newest dated head is too old, or dated in the future
   'silent', // a log whose heads have no date shows no new one for too long

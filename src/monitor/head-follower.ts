@@ -1,11 +1,12 @@
 import { toHex } from '../bytes/hex.ts'
 import type { VerifiedCheckpoint } from '../client/index.ts'
 import { hasCode, SteleError } from '../errors.ts'
-import { openCheckpoint } from '../note/checkpoint.ts'
+import { openCheckpoint, type LogIdentity } from '../note/checkpoint.ts'
 import { blaming } from './blame.ts'
 import { judgeHeads, type Contradiction } from './judge.ts'
 import { evidenceKeeper, type Conflict, type ShownHead } from './keep-evidence.ts'
 import type { Parts } from './round.ts'
+import type { SeenHead } from './state.ts'
 
 /** Follows the checkpoints of one log. Only a head that extends every one accepted before is accepted. */
 export class HeadFollower {
@@ -38,7 +39,7 @@ export class HeadFollower {
       async () => {
         const note = await this.#ask()
         ledger.note({ contactMs: clock.nowMs() })
-        return blaming('bad_signature', undefined, () => this.#open(note))
+        return blaming('bad_signature', undefined, () => this.#openOrLearn(note))
       },
       { sinceMs: ledger.state.contactMs || undefined },
     )
@@ -81,7 +82,9 @@ export class HeadFollower {
 
   /** For a finding about two heads. */
   keeper(conflict: Conflict) {
-    return evidenceKeeper(this.#parts.store, this.#parts.log, this.#treeHeadVkey, conflict)
+    const { store, log, keys } = this.#parts
+    const { origin } = log
+    return evidenceKeeper(store, { origin, verifiers: keys.verifiers }, this.#treeHeadVkey, conflict)
   }
 
   /** A larger head whose tiles are wrong or withheld is not accepted: it may be of another history. */
@@ -96,7 +99,7 @@ export class HeadFollower {
       ['bad_tile'],
       () =>
         blaming('bad_tile', `size ${size}, root hash ${toHex(root)}`, () =>
-          judgeHeads(this.#parts.files, known.head, shown.head),
+          judgeHeads(this.#parts.files, known.head, shown.head, this.#parts.askProof),
         ),
       { evidence: this.keeper({ kind: 'unproven', heads: [known, shown], message }) },
     )
@@ -105,13 +108,16 @@ export class HeadFollower {
   /** A log that went back may do so into another history: then the tiles of the larger head, if it still has them, show it. */
   async #judgeSmaller(known: ShownHead, shown: ShownHead): Promise<false> {
     let stillServed = true
-    const contradiction = await judgeHeads(this.#parts.files, known.head, shown.head).catch(
-      (error: unknown) => {
-        if (!(error instanceof SteleError)) throw error
-        stillServed = false
-        return undefined
-      },
-    )
+    const contradiction = await judgeHeads(
+      this.#parts.files,
+      known.head,
+      shown.head,
+      this.#parts.askProof,
+    ).catch((error: unknown) => {
+      if (!(error instanceof SteleError)) throw error
+      stillServed = false
+      return undefined
+    })
     if (contradiction) {
       await this.reportFork(contradiction, known, shown)
       return false
@@ -150,10 +156,30 @@ export class HeadFollower {
     }
   }
 
+  /** A head as it was accepted once. */
+  reopen({ note, seenMs }: SeenHead): ShownHead {
+    return this.#shown({ ...openCheckpoint(note, this.#identity).checkpoint, note }, seenMs)
+  }
+
+  /** By an unknown key, the log may have announced by a known one. */
+  async #openOrLearn(note: string): Promise<VerifiedCheckpoint> {
+    try {
+      return this.#open(note)
+    } catch (error) {
+      if (!hasCode(error, 'untrusted_signer')) throw error
+      await this.#parts.keys.learn(note)
+      return this.#open(note)
+    }
+  }
+
+  get #identity(): LogIdentity {
+    const { log, keys } = this.#parts
+    return { origin: log.origin, verifiers: keys.verifiers }
+  }
+
   #open(note: string): VerifiedCheckpoint {
-    const { origin, verifierKeys: verifiers } = this.#parts.log
     if (this.#opened?.note !== note) {
-      this.#opened = { ...openCheckpoint(note, { origin, verifiers }).checkpoint, note }
+      this.#opened = { ...openCheckpoint(note, this.#identity).checkpoint, note }
     }
     return this.#opened
   }

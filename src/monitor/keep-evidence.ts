@@ -1,10 +1,10 @@
 import type { VerifiedCheckpoint } from '../client/index.ts'
 import { hasCode } from '../errors.ts'
 import { formatVerifierKey } from '../note/key.ts'
-import { formatEvidence, type Evidence, type EvidenceHead } from './evidence.ts'
+import type { VerifierKey } from '../note/note.ts'
+import { formatEvidence, type Ending, type Evidence, type EvidenceHead } from './evidence.ts'
 import type { FindingDetail } from './finding.ts'
 import type { PrefixProof } from './judge.ts'
-import type { MonitoredLog } from './monitored-log.ts'
 import type { MonitorStore } from './store.ts'
 
 /** A verified head, and how it was come by. */
@@ -14,11 +14,12 @@ export interface ShownHead extends Omit<EvidenceHead, 'note' | 'seenAt'> {
   readonly seenMs: number
 }
 
-/** Two heads, the one seen first in front, and what is said about them. */
+/** Heads, the one seen first in front, and what is said about them. */
 export interface Conflict {
   readonly kind: Evidence['kind']
-  readonly heads: readonly [ShownHead, ShownHead]
+  readonly heads: readonly [ShownHead, ShownHead] | readonly [ShownHead]
   readonly proof?: PrefixProof | undefined
+  readonly ending?: Ending | undefined
   readonly message: string
 }
 
@@ -30,23 +31,25 @@ export interface Conflict {
  */
 export function evidenceKeeper(
   store: MonitorStore,
-  log: MonitoredLog,
+  log: { readonly origin: string; readonly verifiers: readonly VerifierKey[] },
   treeHeadVkey: string | undefined,
   conflict: Conflict,
 ): (id: string) => Promise<FindingDetail> {
-  const keys = log.verifierKeys.map(formatVerifierKey)
+  const keys = log.verifiers.map(formatVerifierKey)
   if (treeHeadVkey !== undefined) keys.push(treeHeadVkey)
   const [first, second] = conflict.heads.map(({ head, seenMs, source, url }) => {
     return { note: head.note, source, url, seenAt: new Date(seenMs).toISOString() }
   })
-  const { kind, message, proof } = conflict
-  const evidence: Evidence = { kind, origin: log.origin, keys, heads: [first!, second!], proof, message }
+  const { kind, message, proof, ending } = conflict
+  const heads = second ? ([first!, second] as const) : ([first!] as const)
+  const evidence: Evidence = { kind, origin: log.origin, keys, heads, proof, ending, message }
   return async (id) => {
     try {
       return { evidence: await store.keepEvidence(id, formatEvidence(evidence)) }
     } catch (error) {
       if (!hasCode(error, 'io_error')) throw error
-      return { evidenceNotKept: error.message, firstHead: first!.note, secondHead: second!.note }
+      const shown = { evidenceNotKept: error.message, firstHead: first!.note }
+      return second ? { ...shown, secondHead: second.note } : shown
     }
   }
 }

@@ -1,12 +1,16 @@
 import { HttpFiles, Transport, type TransportOptions } from '../client/index.ts'
 import type { Clock } from '../client/clock.ts'
 import { logPrefix } from '../client/http-files.ts'
+import { askConsistency } from './ask-proof.ts'
+import { EndWatch } from './end-watch.ts'
 import { EntryWorker } from './entry-worker.ts'
 import type { Finding } from './finding.ts'
 import { judgeFreshness } from './freshness.ts'
 import { HeadFollower } from './head-follower.ts'
 import type { ShownHead } from './keep-evidence.ts'
 import { Ledger } from './ledger.ts'
+import { LogKeys } from './log-keys.ts'
+import { LogWords } from './log-word.ts'
 import type { MonitoredLog } from './monitored-log.ts'
 import type { Outbox } from './outbox.ts'
 import { Problems } from './problems.ts'
@@ -25,6 +29,8 @@ export interface MonitorDeps {
   readonly deadlineMs?: number | undefined
   /** Ends a round early; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
+  /** Told of new keys that are believed from now on, since known ones have announced them. */
+  readonly onKeys?: ((origin: string, verifierKeys: readonly string[]) => void) | undefined
 }
 
 /** How far a log has been followed. */
@@ -35,6 +41,8 @@ export interface MonitorStatus {
   readonly nextIndex: number
   /** Milliseconds since 1970; 0 for never. */
   readonly contactMs: number
+  /** The log keeps its entries to those who have a key, and none was given: its heads alone are followed. */
+  readonly headsOnly: boolean
   /** What is wrong, by name: kind of finding and place. */
   readonly open: readonly string[]
 }
@@ -47,12 +55,14 @@ export class LogMonitor {
   readonly #heads: HeadFollower
   readonly #second: SecondReader | undefined
   readonly #entries: EntryWorker
+  readonly #end: EndWatch
 
-  private constructor(parts: Parts, treeHeads: TreeHeads | undefined) {
+  private constructor(parts: Parts, treeHeads: TreeHeads | undefined, words: LogWords) {
     this.#parts = parts
     this.#heads = new HeadFollower(parts, treeHeads?.vkey)
     this.#second = treeHeads && new SecondReader(parts, treeHeads, this.#heads)
     this.#entries = new EntryWorker(parts)
+    this.#end = new EndWatch(parts, this.#heads, words)
   }
 
   /**
@@ -64,17 +74,22 @@ export class LogMonitor {
   static async open(log: MonitoredLog, deps: MonitorDeps): Promise<LogMonitor> {
     const prefix = logPrefix(log.url)
     const { store, outbox, deadlineMs = DEFAULT_DEADLINE_MS, signal } = deps
-    const transport = new Transport(deps.transport)
+    const transport = new Transport({ ...deps.transport, ...credentials(log) })
     const { clock } = transport
     const limits = { deadlineMs, signal }
     const from = log.from === 'end' ? 0 : log.from
     const ledger = await Ledger.open(store, log.origin, from, () => outbox.undelivered(log.origin))
     const problems = new Problems(ledger, outbox, clock, { log: log.origin, url: log.url })
-    const attempts = new Attempts(problems, clock, log.unreachableAfterMs)
+    const attempts = new Attempts(problems, clock, log)
     const files = new HttpFiles(prefix, transport, limits)
-    const parts = { log, files, transport, clock, store, ledger, problems, attempts }
+    const keys = new LogKeys(log, ledger, { prefix, transport, limits }, (vkeys) =>
+      deps.onKeys?.(log.origin, vkeys),
+    )
+    const askProof = askConsistency(prefix, transport, limits)
+    const parts = { log, keys, askProof, files, transport, clock, store, ledger, problems, attempts }
     const spki = log.treeHeadKey
-    const monitor = new LogMonitor(parts, spki && new TreeHeads(prefix, transport, limits, log.origin, spki))
+    const treeHeads = spki && new TreeHeads(prefix, transport, limits, log.origin, spki)
+    const monitor = new LogMonitor(parts, treeHeads, new LogWords(prefix, transport, log.origin, signal))
     // Read once now: a key that was changed by mistake must not look like a fork, or like nothing, later on.
     void monitor.#heads.accepted
     outbox.restore(ledger.state.undelivered)
@@ -88,6 +103,7 @@ export class LogMonitor {
       treeSize: this.#heads.accepted?.head.size,
       nextIndex,
       contactMs,
+      headsOnly: this.#entries.isShutOut,
       open: Object.keys(open),
     }
   }
@@ -116,13 +132,15 @@ export class LogMonitor {
     // Left over from a round that was cut short: this one finds it again.
     problems.take()
     const shown = await this.#heads.show()
+    const before = this.#heads.accepted?.head.size
     const accepted = shown !== undefined && (await this.#heads.accept(shown))
     if (shown) await this.#checkStatements(shown)
-    const head = this.#heads.accepted?.head
+    const newest = this.#heads.accepted
     // What a log serves whose newest head is not good belongs to nothing that it signed, or to another history.
-    if (accepted && head) {
-      await this.#entries.work(head)
-      await this.#entries.recheck(head)
+    if (accepted && newest) {
+      await this.#entries.work(newest)
+      await this.#end.look(newest, newest.head.size !== before)
+      await this.#entries.recheck(newest.head)
     }
     await ledger.commit()
     return problems.take()
@@ -150,4 +168,8 @@ export class LogMonitor {
       await problems.settle(kind, 'checkpoint', problem)
     }
   }
+}
+
+function credentials({ apiKey }: MonitoredLog): Pick<TransportOptions, 'headers'> {
+  return apiKey === undefined ? {} : { headers: { authorization: `Bearer ${apiKey}` } }
 }

@@ -8,6 +8,8 @@ export interface MonitoredLog extends FreshnessLimits {
   /** The log's prefix: the checkpoint is at `<url>/checkpoint`. */
   readonly url: string
   readonly origin: string
+  /** Shown to the log with every request, and to nobody else. Default: it is asked as anybody. */
+  readonly apiKey?: string | undefined
   /** The log's keys: got from somebody who is trusted, not from the log itself. At least one. */
   readonly verifierKeys: readonly VerifierKey[]
   /** Whose cosignatures its checkpoints must carry. Default: nobody's. */

@@ -10,11 +10,11 @@ import type { Parts } from './round.ts'
  *
  * @returns the dates of its good cosignatures, in milliseconds since 1970
  */
-export async function checkQuorum({ log, problems }: Parts, { head }: ShownHead): Promise<number[]> {
+export async function checkQuorum({ log, keys, problems }: Parts, { head }: ShownHead): Promise<number[]> {
   if (!log.policy) return []
   const { message, datesMs } = evaluate(log.policy, head.note, {
     origin: log.origin,
-    verifiers: log.verifierKeys,
+    verifiers: keys.verifiers,
   })
   const detail = { size: head.size }
   const problem = message === undefined ? undefined : { subject: 'quorum', message, detail }

@@ -1,7 +1,9 @@
 import type { Clock, LogFiles, Transport } from '../client/index.ts'
 import { Blamed } from './blame.ts'
 import type { FindingKind } from './finding.ts'
+import type { AskProof } from './judge.ts'
 import type { Ledger } from './ledger.ts'
+import type { LogKeys } from './log-keys.ts'
 import type { MonitoredLog } from './monitored-log.ts'
 import type { Problem, Problems } from './problems.ts'
 import type { MonitorStore } from './store.ts'
@@ -9,6 +11,8 @@ import type { MonitorStore } from './store.ts'
 /** What the parts of a monitor share. */
 export interface Parts {
   readonly log: MonitoredLog
+  readonly keys: LogKeys
+  readonly askProof: AskProof
   readonly files: LogFiles
   readonly transport: Transport
   readonly clock: Clock
@@ -31,12 +35,19 @@ export class Attempts {
   readonly #problems: Problems
   readonly #clock: Clock
   readonly #patienceMs: number
+  readonly #hasKey: boolean
   readonly #failingSince = new Map<string, number>()
 
-  constructor(problems: Problems, clock: Clock, patienceMs: number) {
+  /** @param log how long it may be out of reach, and whether it is shown a key */
+  constructor(
+    problems: Problems,
+    clock: Clock,
+    { unreachableAfterMs, apiKey }: Pick<MonitoredLog, 'unreachableAfterMs' | 'apiKey'>,
+  ) {
     this.#problems = problems
     this.#clock = clock
-    this.#patienceMs = patienceMs
+    this.#patienceMs = unreachableAfterMs
+    this.#hasKey = apiKey !== undefined
   }
 
   /**
@@ -54,7 +65,7 @@ export class Attempts {
     try {
       const value = await task()
       this.#failingSince.delete(place)
-      for (const kind of [...kinds, 'unreachable'] as const)
+      for (const kind of [...kinds, 'access_denied', 'unreachable'] as const)
         await this.#problems.settle(kind, place, undefined)
       return { value }
     } catch (error) {
@@ -62,9 +73,25 @@ export class Attempts {
       const { kind, subject, message } = error
       const detail = { reason: error.code }
       if (kind === 'unreachable') await this.#unreachable(place, error, sinceMs)
+      else if (kind === 'access_denied') await this.#denied(place, error)
       else await this.#problems.settle(kind, place, { subject, message, detail, evidence })
       return undefined
     }
+  }
+
+  /** The log is there, and shows this to others: at once, since waiting does not help. */
+  async #denied(place: string, { code, message }: Blamed): Promise<void> {
+    this.#failingSince.delete(place)
+    const why = this.#hasKey
+      ? 'the log REFUSES the API key that it is asked with (expired, revoked, or not for this log)'
+      : 'the log asks for an API key now, and none was given'
+    const detail = { reason: code, withKey: this.#hasKey }
+    await this.#problems.settle('unreachable', place, undefined)
+    await this.#problems.settle('access_denied', place, {
+      subject: code,
+      message: `${why}: ${message}`,
+      detail,
+    })
   }
 
   async #unreachable(place: string, error: Blamed, knownSinceMs: number): Promise<void> {

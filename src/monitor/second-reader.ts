@@ -41,12 +41,14 @@ export class SecondReader {
   }
 
   async #compare(shown: ShownHead): Promise<void> {
-    const { attempts, files, ledger, problems } = this.#parts
+    const { attempts, files, askProof, ledger, problems } = this.#parts
     await problems.settle('rollback', 'get-sth', undefined)
     const known = this.#heads.accepted
     if (!known) return
     const judged = await attempts.run('get-sth', ['bad_tile'], () =>
-      blaming('bad_tile', `size ${shown.head.size}`, () => judgeHeads(files, known.head, shown.head)),
+      blaming('bad_tile', `size ${shown.head.size}`, () =>
+        judgeHeads(files, known.head, shown.head, askProof),
+      ),
     )
     if (judged?.value) await this.#heads.reportFork(judged.value, known, shown)
     else if (judged) ledger.note({ treeHead: { note: shown.head.note, seenMs: shown.seenMs } })

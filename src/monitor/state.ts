@@ -9,6 +9,24 @@ export interface SeenHead {
   readonly seenMs: number
 }
 
+/** That a log has ended, and how that is known. */
+export interface KnownEnd {
+  /** Of the tree that nothing was to follow. */
+  readonly size: number
+  /** A head of at least that size, as it was accepted. */
+  readonly head: SeenHead
+  /**
+   * `entry`: the tree says so itself, in an entry of the log's own. `log`: the log said so when it was asked, without a
+   * signature. `operator`: the monitor was told.
+   */
+  readonly by: 'entry' | 'log' | 'operator'
+  /** Where it goes on, if that was said. */
+  readonly successor?: string | undefined
+  /** The entry in base64, and the hashes in hex by which it is in the tree of `head`, at the index before `size`. */
+  readonly entry?: string | undefined
+  readonly path?: readonly string[] | undefined
+}
+
 /** Something that is wrong and has been reported: it is not reported again while it lasts. */
 export interface OpenProblem {
   readonly id: string
@@ -39,6 +57,14 @@ export interface LogState {
   /** When the log last answered, and when its checkpoint last changed. Milliseconds since 1970; 0 for never. */
   readonly contactMs: number
   readonly newsMs: number
+  /** What old keys have said of new ones, where the log was followed on by that: a file of statements. */
+  readonly rotations: string
+  /** Whether the log has let entries be read. */
+  readonly entriesRead: boolean
+  /** The log's own time when it was first heard to say that it had ended, milliseconds since 1970; 0 for never. */
+  readonly saidFrozenMs: number
+  /** That the log has ended, once that is known. */
+  readonly end: KnownEnd | undefined
   /** By name: kind of finding and place where it was found. */
   readonly open: Readonly<Record<string, OpenProblem>>
   /** How often the problem of each name has come to an end: what comes then is another one. */
@@ -61,6 +87,10 @@ export function emptyState(origin: string, nextIndex: number): LogState {
     recheckBundle: 0,
     contactMs: 0,
     newsMs: 0,
+    rotations: '',
+    entriesRead: false,
+    saidFrozenMs: 0,
+    end: undefined,
     open: {},
     ended: {},
     reported: [],
@@ -70,7 +100,16 @@ export function emptyState(origin: string, nextIndex: number): LogState {
 
 const FORMAT = 'stele-monitor-state/v1'
 const count = z.int().min(0)
-const head = z.strictObject({ note: z.string(), seenMs: count }).optional()
+const seen = z.strictObject({ note: z.string(), seenMs: count })
+const head = seen.optional()
+const end = z.strictObject({
+  size: count,
+  head: seen,
+  by: z.enum(['entry', 'log', 'operator']),
+  successor: z.string().optional(),
+  entry: z.string().optional(),
+  path: z.array(z.string()).optional(),
+})
 const finding = z.strictObject({
   id: z.string(),
   kind: z.enum(FINDING_KINDS),
@@ -89,6 +128,10 @@ const schema = z.strictObject({
   recheckBundle: count,
   contactMs: count,
   newsMs: count,
+  rotations: z.string().default(''),
+  entriesRead: z.boolean().default(false),
+  saidFrozenMs: count.default(0),
+  end: end.optional(),
   open: z.record(z.string(), z.strictObject({ id: z.string(), subject: z.string(), sinceMs: count })),
   ended: z.record(z.string(), count),
   reported: z.array(z.string()),
@@ -112,8 +155,8 @@ export function parseState(text: string, origin: string): LogState {
     const { path, message } = parsed.error.issues[0]!
     throw new SteleError('malformed', `state of the monitor, ${path.join('.') || 'top'}: ${message}`)
   }
-  const { format: _, head: kept, treeHead, ...state } = parsed.data
-  if (state.origin === origin) return { ...state, head: kept, treeHead }
+  const { format: _, head: kept, treeHead, end: ended, ...state } = parsed.data
+  if (state.origin === origin) return { ...state, head: kept, treeHead, end: ended }
   throw new SteleError(
     'wrong_origin',
     `state of the monitor: expected that of ${origin}, got ${state.origin}`,

@@ -112,6 +112,14 @@ export function splitRotations(file: string | Uint8Array): string[] {
   return notes
 }
 
+/** What statements lead to. */
+export interface FollowedKeys {
+  /** The pinned keys first. */
+  readonly keys: readonly VerifierKey[]
+  /** The statements that lead from them to the others, each once, in an order in which they can be followed. */
+  readonly statements: readonly string[]
+}
+
 /**
  * The keys that a log is to be believed by: those that were pinned, and those that statements lead to from them. A
  * statement by a key that nothing leads to is passed over, for anybody could have made it.
@@ -124,8 +132,14 @@ export function splitRotations(file: string | Uint8Array): string[] {
  *   `openCheckpoint`
  */
 export function followRotations(log: LogIdentity, rotations: string | Uint8Array): VerifierKey[] {
+  return [...traceRotations(log, rotations).keys]
+}
+
+/** As {@link followRotations}, with the statements that were needed: what somebody keeps who wants to know it again. */
+export function traceRotations(log: LogIdentity, rotations: string | Uint8Array): FollowedKeys {
   checkLogKeys(log.verifiers)
   const trusted = new Map(log.verifiers.map((key) => [formatVerifierKey(key), key]))
+  const statements: string[] = []
   let open = splitRotations(rotations).map((note) => ({ note, rotation: parseRotation(note) }))
   for (const { rotation } of open) checkOrigin(rotation, log.origin)
   for (let before = -1; before !== open.length;) {
@@ -133,11 +147,13 @@ export function followRotations(log: LogIdentity, rotations: string | Uint8Array
     open = open.filter(({ note, rotation }) => {
       if (!trusted.has(formatVerifierKey(rotation.old))) return true
       openRotation(note)
-      trusted.set(formatVerifierKey(rotation.next), rotation.next)
+      const next = formatVerifierKey(rotation.next)
+      if (!trusted.has(next)) statements.push(note)
+      trusted.set(next, rotation.next)
       return false
     })
   }
-  return [...trusted.values()]
+  return { keys: [...trusted.values()], statements }
 }
 
 function checkOrigin({ origin }: KeyRotation, expected: string): void {

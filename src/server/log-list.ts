@@ -12,22 +12,30 @@ const witnessed = { origin: z.string().min(1), keys: z.array(z.string()).min(1) 
 
 /**
  * `logs.json`: the logs that a witness or a mirror cosigns for, each with its origin and its verifier keys. Those of a
- * mirror may have the URL at which they are followed.
+ * mirror may have the URL at which they are followed, and the file of the API key that is shown there.
  */
 const SCHEMAS = {
   witness: z.strictObject({ logs: z.array(z.strictObject(witnessed)) }),
-  mirror: z.strictObject({ logs: z.array(z.strictObject({ ...witnessed, url: z.string().optional() })) }),
+  mirror: z.strictObject({
+    logs: z.array(
+      z.strictObject({ ...witnessed, url: z.string().optional(), apiKeyFile: z.string().optional() }),
+    ),
+  }),
 } as const
 
 /** A log of such a list. */
 export interface ListedLog extends WitnessedLog {
   /** The prefix of its files, for a mirror to follow. */
   readonly url?: string | undefined
+  /** Holds the API key that this URL is shown, and no other. */
+  readonly apiKeyFile?: string | undefined
 }
 
 /** The list as text. */
 export function formatLogList(logs: readonly ListedLog[]): string {
-  const list = logs.map(({ origin, keys, url }) => ({ origin, keys: keys.map(formatVerifierKey), url }))
+  const list = logs.map(({ keys, ...log }) => {
+    return { origin: log.origin, keys: keys.map(formatVerifierKey), url: log.url, apiKeyFile: log.apiKeyFile }
+  })
   return formatJson({ logs: list })
 }
 
@@ -59,7 +67,7 @@ export async function readLogList(
 export async function addToLogList(
   path: string,
   own: readonly VerifierKey[],
-  { origin, keys, url }: ListedLog,
+  { origin, keys, url, apiKeyFile }: ListedLog,
   kind: CosignerKind = 'witness',
 ): Promise<ListedLog> {
   const building = `${path}.part`
@@ -71,8 +79,11 @@ export async function addToLogList(
     const logs = await readLogList(path, own, kind)
     const before = logs.find((log) => log.origin === origin)
     const added = keys.filter((key) => !isIn(key, before?.keys))
-    const log = { origin, keys: [...(before?.keys ?? []), ...added], url: url ?? before?.url }
-    if (added.length === 0 && log.url === before?.url) {
+    const all = [...(before?.keys ?? []), ...added]
+    const log = { origin, keys: all, ...whereFollowed({ url, apiKeyFile }, before) }
+    checkKeyHasUrl(path, log)
+    const same = log.url === before?.url && log.apiKeyFile === before?.apiKeyFile
+    if (added.length === 0 && same) {
       throw new SteleError(
         'already_exists',
         `${path}: the log ${origin} is there, with these keys; nothing was changed`,
@@ -87,10 +98,23 @@ export async function addToLogList(
   }
 }
 
+type Followed = Pick<ListedLog, 'url' | 'apiKeyFile'>
+
+/** An API key stays with the URL that it was given for: another one is not shown it. */
+function whereFollowed({ url, apiKeyFile }: Followed, before: Followed | undefined): Followed {
+  const moved = url !== undefined && url !== before?.url
+  return { url: url ?? before?.url, apiKeyFile: apiKeyFile ?? (moved ? undefined : before?.apiKeyFile) }
+}
+
+function checkKeyHasUrl(path: string, { origin, url, apiKeyFile }: ListedLog): void {
+  if (apiKeyFile === undefined || url !== undefined) return
+  throw new SteleError('usage', `${path}: the log ${origin}: expected the URL that the API key is for`)
+}
+
 function parseLogList(text: string, kind: CosignerKind): ListedLog[] {
   const list = SCHEMAS[kind].safeParse(JSON.parse(text))
   if (!list.success) throw new SteleError('usage', z.prettifyError(list.error))
-  return list.data.logs.map((log: { origin: string; keys: string[]; url?: string | undefined }) => ({
+  return list.data.logs.map((log: Omit<ListedLog, 'keys'> & { keys: string[] }) => ({
     ...log,
     keys: log.keys.map((key) => parseVerifierKey(key)),
   }))

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { systemClock } from '../client/clock.ts'
-import { HttpFiles } from '../client/http-files.ts'
+import { HttpFiles, logPrefix } from '../client/http-files.ts'
+import { Transport } from '../client/transport.ts'
 import { createMirrorMetrics, type MirrorMetrics } from '../http/mirror-metrics.ts'
 import { createMirrorServer } from '../http/mirror-server.ts'
 import { Follower } from '../mirror/follower.ts'
@@ -8,13 +9,16 @@ import type { MirroredLog } from '../mirror/log.ts'
 import { Mirror } from '../mirror/mirror.ts'
 import { openMirrorState } from '../mirror/open.ts'
 import { Tickets } from '../mirror/ticket.ts'
+import { formatVerifierKey } from '../note/key.ts'
 import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
+import { readApiKeyFile, withApiKey } from './api-key-file.ts'
 import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
 import { listen, stopListening } from './listen.ts'
-import { readLogList, type ListedLog } from './log-list.ts'
+import type { ListedLog } from './log-list.ts'
 import { mirrorLimits, type MirrorConfig } from './mirror-config.ts'
-import { copyPaths, mirrorFiles, readTicketKey } from './mirror-folder.ts'
+import { copyPaths, readTicketKey } from './mirror-folder.ts'
+import { learnMirroredKeys, readMirroredLogs } from './mirror-keys.ts'
 
 export interface RunningMirror extends RunningCosigner {
   readonly mirror: Mirror
@@ -36,7 +40,7 @@ export async function startMirror(
 ): Promise<RunningMirror> {
   const { keys, evidence } = await openCosignerFolder('mirror', config.data)
   const tickets = new Tickets(await readTicketKey(config.data))
-  const list = await readLogList(mirrorFiles(config.data).logs, verifiersOf(keys), 'mirror')
+  const list = await withApiKeys(await readMirroredLogs(config.data, verifiersOf(keys)))
   const logs = await openCopies(list, keys, config, nowMs)
   try {
     const metrics = createMirrorMetrics(logs, nowMs)
@@ -47,6 +51,19 @@ export async function startMirror(
     await Promise.all(logs.map((log) => log.close()))
     throw error
   }
+}
+
+/** A log to be followed, with the API key that its URL is shown. */
+interface FollowedLog extends ListedLog {
+  readonly apiKey?: string | undefined
+}
+
+async function withApiKeys(list: readonly ListedLog[]): Promise<FollowedLog[]> {
+  return Promise.all(
+    list.map(async (log) => {
+      return log.apiKeyFile === undefined ? log : { ...log, apiKey: await readApiKeyFile(log.apiKeyFile) }
+    }),
+  )
 }
 
 async function openCopies(
@@ -75,7 +92,7 @@ interface Serving {
   readonly nowMs: () => number
 }
 
-async function serve(mirror: Mirror, list: readonly ListedLog[], serving: Serving): Promise<RunningMirror> {
+async function serve(mirror: Mirror, list: readonly FollowedLog[], serving: Serving): Promise<RunningMirror> {
   const { config, metrics, logger, nowMs } = serving
   const stopping = new AbortController()
   const limits = mirrorLimits(config)
@@ -100,21 +117,36 @@ async function serve(mirror: Mirror, list: readonly ListedLog[], serving: Servin
 
 function followAll(
   mirror: Mirror,
-  list: readonly ListedLog[],
+  list: readonly FollowedLog[],
   { config, metrics, logger }: Serving,
   signal: AbortSignal,
 ): Promise<void>[] {
-  return list.flatMap(({ origin, url }) => {
+  const own = verifiersOf(mirror.keys)
+  return list.flatMap(({ origin, url, apiKey }) => {
     const log = mirror.logs.find((other) => other.origin === origin)
     if (url === undefined || !log) return []
+    const transport = new Transport({ headers: withApiKey(apiKey) })
+    const limits = { deadlineMs: PATIENCE_MS, signal }
+    const learning = { folder: config.data, own, source: { prefix: logPrefix(url), transport, limits } }
     const follower = new Follower({
       log,
       mirror,
-      files: new HttpFiles(url, {}, { deadlineMs: PATIENCE_MS, signal }),
+      files: new HttpFiles(url, transport, limits),
+      async learnKeys(note) {
+        const keys = await learnMirroredKeys(learning, log.log, note)
+        const added = keys.slice(log.log.keys.length).map(formatVerifierKey)
+        logger.warn({ origin, url, keys: added }, 'new keys are believed: a known one has announced them')
+        return keys
+      },
       clock: systemClock,
       intervalMs: config['poll-seconds'] * 1000,
       onTrouble(error) {
         metrics.trouble(origin, error.code)
+        if (['unauthenticated', 'forbidden'].includes(error.code)) {
+          const what = apiKey === undefined ? 'asks for an API key, and has none' : 'REFUSES its API key'
+          logger.error({ origin, url, code: error.code, err: error }, `the log ${what}; it is asked again`)
+          return
+        }
         logger.warn({ origin, url, code: error.code, err: error }, 'following failed, and is tried again')
       },
       onStopped(error) {

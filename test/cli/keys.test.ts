@@ -83,9 +83,12 @@ test('a private log is audited with a key that is named for it, and not with one
   const create = ['key', 'create', '--role', 'auditor', '--log', 'closed', '--server', url]
   const auditor = (await stele(create, { env: { STELE_API_KEY: provisioningKey } })).out
   const file = join(data, '..', 'auditor.key')
-  writeFileSync(file, auditor)
+  writeFileSync(file, auditor, { mode: 0o600 })
+  const readable = join(data, '..', 'readable.key')
+  writeFileSync(readable, auditor, { mode: 0o644 })
   for (const command of ['fsck', 'audit']) {
     const args = [command, `${url}/logs/closed`, '--key', key.verifierKey]
+    expect((await stele([...args, '--api-key-file', readable])).code).toBe(34)
     expect((await stele([...args, '--api-key-file', file])).code).toBe(0)
     expect((await stele(args, { env: { STELE_API_KEY: auditor.trim() } })).code).toBe(4)
   }

@@ -1,9 +1,14 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { pino } from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { idOf } from '../../src/server/change-keys.ts'
+import { formatVerifierKey, generateSigningKey } from '../../src/note/key.ts'
+import { loadConfig } from '../../src/server/config.ts'
 import { readLogInfo } from '../../src/server/data-folder.ts'
+import { startServer } from '../../src/server/start.ts'
+import { originHash } from '../../src/witness/logs.ts'
 import { dataFolder, lines, ORIGIN, serve, stele } from './fixture.ts'
 import { testFolder } from '../support/folder.ts'
 
@@ -48,10 +53,10 @@ test('a log is mirrored from its URL; the copy passes fsck and audit, and meets 
   const { env, key, data } = await mirrorFolder()
   const added = await stele(['mirror', 'add-log', log.key, '--url', log.url, '--json'], { env })
   expect(added.code).toBe(0)
-  const { originHash, url: followed } = JSON.parse(added.out) as { originHash: string; url: string }
+  const { originHash: hash, url: followed } = JSON.parse(added.out) as { originHash: string; url: string }
   expect(followed).toBe(`${log.url}/`)
   await whileServing(env, async (url) => {
-    const copy = `${url}/${originHash}`
+    const copy = `${url}/${hash}`
     let answer = await fetch(`${copy}/checkpoint`)
     while (answer.status === 404) answer = await fetch(`${copy}/checkpoint`)
     for (const command of ['fsck', 'audit']) {
@@ -93,7 +98,7 @@ test('a mirror is made once, and a log is added once', async () => {
   expect((await stele(['mirror', 'serve', '--max-uploads', '1'], { env })).code).toBe(EXIT_CODES.usage)
 })
 
-test('a log that rotates its key is followed on once the mirror is told of the statements, and not before', async () => {
+test('a log that rotates its key is followed on by the statements that it serves, which are kept, and by no others', async () => {
   const folder = await dataFolder()
   let log = await serve(folder)
   const add = async (text: string, key = folder.key): Promise<void> => {
@@ -102,11 +107,11 @@ test('a log that rotates its key is followed on once the mirror is told of the s
   }
   await add(lines(10))
   const { port } = new URL(log.url)
-  const { env } = await mirrorFolder()
+  const { env, data } = await mirrorFolder()
   const told = await stele(['mirror', 'add-log', folder.key, '--url', log.url, '--json'], { env })
-  const { originHash } = JSON.parse(told.out) as { originHash: string }
+  const { originHash: hash } = JSON.parse(told.out) as { originHash: string }
   const served = async (url: string, wanted: RegExp): Promise<string> => {
-    const at = `${url}/${wanted.source.startsWith('stele') ? 'metrics' : `${originHash}/checkpoint`}`
+    const at = `${url}/${wanted.source.startsWith('stele') ? 'metrics' : `${hash}/checkpoint`}`
     let text = ''
     await expect
       .poll(async () => (text = await (await fetch(at)).text()), { timeout: 10_000 })
@@ -122,27 +127,103 @@ test('a log that rotates its key is followed on once the mirror is told of the s
   log = await serve(folder, Number(port))
   await add('eleven\n')
   await whileServing(env, async (url) => void (await served(url, /\n11\n/)))
-  const rotations = join(folder.data, '..', 'rotations')
-  writeFileSync(rotations, await (await fetch(`${log.url}/v1/keys/rotations`)).text())
   await log.stop()
   const retire = ['log', 'retire-key', ...local, idOf(folder.key), '--before-overlap-ends']
   expect((await stele(retire)).code).toBe(0)
   log = await serve(folder, Number(port))
   const next = (await readLogInfo(folder.data, 'main')).verifierKey
   await add('twelve\n', next)
-  const failed = /stele_mirror_follow_failures_total\{[^}]*untrusted_signer/
+  const kept = join(data, 'logs', hash, 'rotations')
+  expect(existsSync(kept)).toBe(false)
+  await whileServing(env, async (url) => void (await served(url, /\n12\n/)))
+  expect(readFileSync(kept, 'utf8')).toMatch(/^stele key rotation v1\n/)
+  const listed = JSON.parse((await stele(['mirror', 'list', '--json'], { env })).out) as object[]
+  expect(listed).toMatchObject([{ verifierKeys: [folder.key, next], treeSize: 12 }])
+  await add('thirteen\n', next)
+  await whileServing(env, async (url) => void (await served(url, /\n13\n/)))
+
+  // What was kept is followed anew at each start, from a listed key: nothing is believed for standing there.
+  const statements = readFileSync(kept, 'utf8')
+  writeFileSync(kept, statements.replace('size 10', 'size 11'))
+  const refused = await stele(['mirror', 'serve', '--port', '0'], { env })
+  expect([refused.code, refused.err]).toEqual([EXIT_CODES.corrupt, expect.stringContaining(kept)])
+  writeFileSync(kept, '')
+  const other = generateSigningKey(ORIGIN)
+  writeFileSync(
+    join(data, 'logs.json'),
+    JSON.stringify({ logs: [{ origin: ORIGIN, keys: [formatVerifierKey(other.verifier)], url: log.url }] }),
+  )
+  expect((await stele(['mirror', 'serve', '--port', '0'], { env })).code).toBe(EXIT_CODES.untrusted_signer)
+  const garbage = join(data, 'garbage')
+  writeFileSync(garbage, 'garbage')
+  const wrong = await stele(['mirror', 'add-log', folder.key, '--rotations', garbage], { env })
+  expect(wrong.code).toBe(EXIT_CODES.malformed)
+})
+
+test('a key that nobody has announced is not followed, and said so', async () => {
+  const folder = await dataFolder()
+  const log = await serve(folder)
+  expect((await stele(['add', '--lines', '-', ...log.flags], { stdin: lines(3) })).code).toBe(0)
+  const { env } = await mirrorFolder()
+  const other = formatVerifierKey(generateSigningKey(ORIGIN).verifier)
+  await stele(['mirror', 'add-log', other, '--url', log.url], { env })
   await whileServing(env, async (url) => {
-    await served(url, failed)
-    expect(await (await fetch(`${url}/${originHash}/checkpoint`)).text()).toMatch(/\n11\n/)
+    await expect
+      .poll(async () => (await fetch(`${url}/metrics`)).text(), { timeout: 10_000 })
+      .toMatch(/stele_mirror_follow_failures_total\{[^}]*untrusted_signer/)
+  })
+})
+
+test('a private log is mirrored with a key that stays in its file, and with no other', async () => {
+  const data = join(testFolder(), 'data')
+  const { provisioningKey } = JSON.parse((await stele(['init', '--data', data, '--json'])).out) as {
+    provisioningKey: string
+  }
+  const made = ['log', 'create', 'closed', '--private', '--heads', 'closed', '--data', data]
+  expect((await stele([...made, '--origin', ORIGIN])).code).toBe(0)
+  const server = await startServer(
+    loadConfig({ flags: { data, port: 0, 'log-level': 'silent' } }),
+    pino({ level: 'silent' }),
+  )
+  onTestFinished(() => server.close())
+  const key = async (role: string): Promise<string> => {
+    const create = ['key', 'create', '--role', role, '--log', 'closed', '--server', server.url]
+    return (await stele(create, { env: { STELE_API_KEY: provisioningKey } })).out.trim()
+  }
+  const url = `${server.url}/logs/closed`
+  const headers = { authorization: `Bearer ${await key('writer')}` }
+  expect((await fetch(`${url}/add`, { method: 'POST', headers, body: 'one' })).status).toBe(200)
+  const shown = await stele(['log', 'show', 'closed', '--json', '--data', data])
+  const { verifierKey } = JSON.parse(shown.out) as { verifierKey: string }
+
+  const mirror = await mirrorFolder()
+  const reader = await key('reader')
+  const file = join(mirror.data, '..', 'reader.key')
+  writeFileSync(file, reader, { mode: 0o644 })
+  const args = ['mirror', 'add-log', verifierKey, '--url', url, '--api-key-file', file]
+  expect((await stele(args, { env: mirror.env })).code).toBe(EXIT_CODES.key_permissions)
+  chmodSync(file, 0o600)
+  expect((await stele(args, { env: mirror.env })).code).toBe(0)
+  expect(readFileSync(join(mirror.data, 'logs.json'), 'utf8')).toContain(file)
+  expect(readFileSync(join(mirror.data, 'logs.json'), 'utf8')).not.toContain(reader)
+  await whileServing(mirror.env, async (at) => {
+    const copied = async (): Promise<number> => (await fetch(`${at}/${originHash(ORIGIN)}/checkpoint`)).status
+    await expect.poll(copied, { timeout: 10_000 }).toBe(200)
   })
 
-  const again = await stele(
-    ['mirror', 'add-log', folder.key, '--origin', ORIGIN, '--rotations', rotations, '--json'],
-    { env },
+  await stele(['key', 'revoke', reader.split('_')[2]!, '--server', server.url], {
+    env: { STELE_API_KEY: provisioningKey },
+  })
+  await whileServing(mirror.env, async (at) => {
+    await expect
+      .poll(async () => (await fetch(`${at}/metrics`)).text(), { timeout: 10_000 })
+      .toMatch(/stele_mirror_follow_failures_total\{[^}]*unauthenticated/)
+  })
+  // Another address is another server: it is not shown the key of this one.
+  const moved = await stele(
+    ['mirror', 'add-log', verifierKey, '--url', 'https://log.example/elsewhere'],
+    mirror,
   )
-  expect(JSON.parse(again.out)).toMatchObject({ verifierKeys: [folder.key, next], url: `${log.url}/` })
-  await whileServing(env, async (url) => void (await served(url, /\n12\n/)))
-  writeFileSync(rotations, 'garbage')
-  const garbage = ['mirror', 'add-log', folder.key, '--rotations', rotations]
-  expect((await stele(garbage, { env })).code).toBe(EXIT_CODES.malformed)
+  expect(moved.code).toBe(0)
+  expect(readFileSync(join(mirror.data, 'logs.json'), 'utf8')).not.toContain(file)
 })

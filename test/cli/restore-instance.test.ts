@@ -120,7 +120,7 @@ test('a private log is taken from its server with a key, which no other copy is 
   const data = await made()
   const instance = await served(data)
   await append(instance, 'secret', 20)
-  writeFileSync(place('key'), await instance.key('reader'))
+  writeFileSync(place('key'), await instance.key('reader'), { mode: 0o600 })
   const env = { STELE_API_KEY: readFileSync(place('key'), 'utf8') }
   const folder = join(data, 'logs/secret')
   const from = [

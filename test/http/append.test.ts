@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { toHex } from '../../src/bytes/hex.ts'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
+import { formatSuccessorEntry } from '../../src/client/lineage.ts'
 import { Receipt } from '../../src/http/schemas.ts'
 import { asHash, leafHash } from '../../src/merkle/hash.ts'
 import { verifyInclusion } from '../../src/merkle/verify.ts'
@@ -135,4 +136,22 @@ test('entries of 0 and of 65,535 bytes are legal, one of 65,536 is not', async (
     expect(refused.json()['detail']).toBe('entry: expected at most 65535 bytes, got 65536 announced')
   }
   expect(hosted.log.published.size).toBe(2)
+})
+
+test('nobody but the log writes its last entry: not alone, and not in a batch', async () => {
+  const hosted = await openTestLog()
+  const server = await serve([hosted])
+  const successor = { origin: 'log.example/next', verifierKeys: ['x'], url: 'https://log.example/next' }
+  const ours = Buffer.from(formatSuccessorEntry({ origin: hosted.origin, successor }))
+  const other = Buffer.from(formatSuccessorEntry({ origin: 'log.example/other', successor }))
+  for (const path of ['add', 'v1/entries']) {
+    const reply = await server.post(`/logs/demo/${path}`, ours.toString())
+    expect([reply.status, reply.json()]).toMatchObject([403, { code: 'forbidden' }])
+  }
+  const headers = { 'content-type': 'application/x-ndjson' }
+  const batch = await server.post('/logs/demo/v1/batches', `harmless\n${ours.toString()}\n`, headers)
+  expect(batch.status).toBe(403)
+  expect(hosted.log.published.size).toBe(0)
+  expect((await server.post('/logs/demo/add', other.toString())).status).toBe(200)
+  expect((await server.post('/logs/demo/add', `${ours.toString()} `)).status).toBe(200)
 })

@@ -118,7 +118,7 @@ async function servedSource(
   }
   const own = { origin: verifierKey.name, verifierKey: formatVerifierKey(verifierKey) }
   const beside = [description(name, own, seen, 'unknown')]
-  return { ...source, origin: own.origin, verifierKeys: [verifierKey], beside }
+  return { ...source, origin: own.origin, verifierKeys: await context.following(verifierKey), beside }
 }
 
 /** All of them are of one `log.json`, which is read once. */

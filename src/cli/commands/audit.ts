@@ -9,9 +9,9 @@ import type { VerifierKey } from '../../note/note.ts'
 import type { Actions } from '../action.ts'
 import { PATIENCE_MS, type Context } from '../context.ts'
 import { EXIT_CODES, EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
+import { COPIES_HELP } from '../files/api-key.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import { readInput } from '../files/input.ts'
-import { ROTATIONS_HELP, trustedKeys } from '../files/rotations.ts'
 import { auditInto } from '../fsck/audit.ts'
 import { Findings, printReport } from '../fsck/report.ts'
 import { examples } from '../help.ts'
@@ -21,7 +21,6 @@ interface AuditOptions {
   readonly pinned?: string
   readonly origin?: string
   readonly secondOpinion?: boolean
-  readonly rotations?: string
 }
 
 /** `stele audit`: recomputes a whole log, from outside. */
@@ -34,7 +33,6 @@ export function auditCommand(program: Command, actions: Actions): void {
     .option('--state <file>', 'keep how far it has come there, and go on from it')
     .option('--pinned <checkpoint file>', 'a head that was kept earlier: the log must extend it')
     .option('--origin <text>', 'the log that it must be (default: the name of the key)')
-    .option('--rotations <file>', ROTATIONS_HELP)
     .option('--second-opinion', 'have every full tile hashed again by merkletreejs and @noble/hashes')
     .addHelpText(
       'after',
@@ -44,6 +42,7 @@ ${examples(
   ['stele audit https://log.example.com/logs/main --key <vkey> --state audit.json', 'can be interrupted'],
   ['stele audit ./public --key <vkey> --pinned old-checkpoint', 'has it kept what it said before?'],
 )}
+${COPIES_HELP.trim()}
 Exit codes: 0 all is intact; 1 damage was found; 16 the log does not extend the pinned head; 17 it is smaller than that,
 or than what was audited before; 40 all is intact, but the state could not be saved; any other: not checked.
 `,
@@ -55,7 +54,7 @@ async function audit(context: Context, options: AuditOptions, target?: string): 
   const at = target ?? context.url
   const { files, key } = await sourceOf(context, at)
   const origin = options.origin ?? key.name
-  const verifierKeys = await trustedKeys(context.io, { origin, verifiers: [key] }, options.rotations)
+  const verifierKeys = await context.following(key, origin)
   const pinned = await pinnedOf(context, options, { origin, verifiers: verifierKeys })
   const state = await stateOf(context, options, origin)
   const findings = new Findings(at)

@@ -51,7 +51,7 @@ async function bench(context: Context, options: BenchCommandOptions): Promise<nu
   const { terminal } = context
   const sizes = parseOptions(options)
   const { runBench } = await import('../load/index.ts')
-  const verifierKey = await context.keyFor(context.url)
+  const verifierKey = await context.following(await context.keyFor(context.url))
   const bar = terminal.progress('bench')
   const onTick = (state: BenchState): void => bar.draw(() => describeState(state, sizes.durationMs))
   const apiKey = await context.apiKey()

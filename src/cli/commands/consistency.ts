@@ -29,7 +29,7 @@ export function consistencyCommand(program: Command, actions: Actions): void {
 
 async function consistency(context: Context, _: object, oldFile: string, newFile?: string): Promise<void> {
   const { terminal } = context
-  const verifiers = [await context.keyFor(context.url)]
+  const verifiers = await context.following(await context.keyFor(context.url))
   const origin = verifiers[0]!.name
   const read = async (file: string): Promise<Checkpoint> =>
     openCheckpoint(await readInput(file, context.io), { origin, verifiers }).checkpoint

@@ -87,7 +87,8 @@ async function openSource(context: Context, { log, origin }: ExportCommandOption
       { headers: await context.headers() },
       { deadlineMs: PATIENCE_MS },
     )
-    return { files, origin: origin ?? verifierKey.name, verifierKeys: [verifierKey], close: async () => {} }
+    const verifierKeys = await context.following(verifierKey, origin)
+    return { files, origin: origin ?? verifierKey.name, verifierKeys, close: async () => {} }
   }
   const { StoredLog } = await import('../files/stored-log.ts')
   const stored = await StoredLog.open(context.data, log)

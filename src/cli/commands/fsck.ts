@@ -7,6 +7,7 @@ import type { LogFiles } from '../../client/log-files.ts'
 import type { Actions } from '../action.ts'
 import { PATIENCE_MS, type Context } from '../context.ts'
 import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
+import { COPIES_HELP } from '../files/api-key.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import { auditInto } from '../fsck/audit.ts'
 import { Findings, printReport, type FsckReport } from '../fsck/report.ts'
@@ -39,6 +40,7 @@ ${examples(
   ['stele fsck --url http://127.0.0.1:6962/logs/main', 'a log that is being served'],
   ['stele fsck ./public --key log.example.com/logs/main+a3b1+AZ…', 'an exported folder'],
 )}
+${COPIES_HELP.trim()}
 Exit codes: 0 all that was checked is intact (warnings may be printed); 1 damage was found; any other: not checked.
 `,
     )
@@ -106,7 +108,7 @@ async function fsckLog(
 }
 
 async function fsckFiles(
-  { terminal }: Context,
+  context: Context,
   { origin, secondOpinion = false, rebuildIndex }: FsckOptions,
   target: string,
   files: LogFiles,
@@ -114,7 +116,8 @@ async function fsckFiles(
 ): Promise<FsckReport> {
   if (rebuildIndex) throw new SteleError('usage', '--rebuild-index: only a data folder has a leaf index')
   const findings = new Findings(target)
-  const audited = { files, origin: origin ?? key.name, verifierKeys: [key], partialTiles: 'stored' as const }
-  await auditInto(findings, terminal, audited, secondOpinion)
+  const verifierKeys = await context.following(key, origin)
+  const audited = { files, origin: origin ?? key.name, verifierKeys, partialTiles: 'stored' as const }
+  await auditInto(findings, context.terminal, audited, secondOpinion)
   return findings.report()
 }

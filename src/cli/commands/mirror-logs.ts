@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { hasCode } from '../../errors.ts'
 import type { ListedLog } from '../../server/log-list.ts'
@@ -30,7 +31,11 @@ export function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
         ['stele mirror add-log log.example.com/logs/main+a3b1+AZ…', 'others upload it'],
         [
           'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --rotations rotations',
-          'and the keys that this one has announced',
+          'and the keys that this one has announced; those that it announces later are followed by themselves',
+        ],
+        [
+          'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --url https://… --api-key-file reader.key',
+          'a private log: the key stays in that file, and is shown to that URL alone',
         ],
       ),
     )
@@ -60,25 +65,38 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
   ])
   // Not from the environment: STELE_URL names the log that other commands talk to.
   const url = context.flagUrl === undefined ? undefined : logPrefix(context.flagUrl)
+  const apiKeyFile = await checkedKeyFile(context)
   const data = cosignerFolder(context, 'mirror')
   // The copy first: a list that names a log without one would keep the mirror from starting.
   const makeRoom = (): Promise<void> => makeCopy(data, origin)
-  const log = await addListedLog(context, { kind: 'mirror', data, log: { origin, keys, url } }, makeRoom)
+  const log = await addListedLog(
+    context,
+    { kind: 'mirror', data, log: { origin, keys, url, apiKeyFile } },
+    makeRoom,
+  )
   const how = log.url === undefined ? 'takes entries of' : 'follows'
   context.terminal.note(
     `${data} ${how} ${origin} from the next start on, and serves it at /${log.originHash}/.`,
   )
 }
 
+/** The mirror reads it at each start, so that it has to stay where it is, and has to be a file. */
+async function checkedKeyFile({ apiKeyFile }: Context): Promise<string | undefined> {
+  if (apiKeyFile === undefined) return undefined
+  const { readApiKeyFile } = await import('../../server/api-key-file.ts')
+  await readApiKeyFile(apiKeyFile)
+  return resolve(apiKeyFile)
+}
+
 async function list(context: Context): Promise<void> {
-  const [{ cosignerFiles, readCosignerInfo, readCosignerKeys }, { readLogList }] = await Promise.all([
+  const [{ readCosignerInfo, readCosignerKeys }, { readMirroredLogs }] = await Promise.all([
     import('../../server/cosigner-folder.ts'),
-    import('../../server/log-list.ts'),
+    import('../../server/mirror-keys.ts'),
   ])
   const data = cosignerFolder(context, 'mirror')
   const info = await readCosignerInfo('mirror', data)
   const keys = await readCosignerKeys(data, info)
-  const listed = await readLogList(cosignerFiles(data).logs, ownKeys(info), 'mirror')
+  const listed = await readMirroredLogs(data, ownKeys(info))
   const logs = await shownLogs(data, listed, (log) => progressOf(data, log, keys))
   await showLogs(context, 'mirror', logs)
   if (logs.some(({ treeSize }) => treeSize === undefined)) {

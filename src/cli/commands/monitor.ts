@@ -3,7 +3,6 @@ import { SteleError } from '../../errors.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
-import { ROTATIONS_HELP } from '../files/rotations.ts'
 import { examples } from '../help.ts'
 import type { MonitorConfig, MonitorConfigInput } from '../monitor/config.ts'
 
@@ -12,7 +11,6 @@ interface MonitorOptions {
   readonly state: string
   readonly once?: boolean
   readonly policy?: string
-  readonly rotations?: string
   readonly treeHeadKey?: string
   readonly contains?: readonly string[]
   readonly regex?: readonly string[]
@@ -31,11 +29,13 @@ export function monitorCommand(program: Command, actions: Actions): void {
     .description(
       'follow logs: verify every head, rehash every entry, look for what you ask for, raise the alarm',
     )
-    .option('--config <file>', 'several logs, webhooks and matchers, in YAML (proto-docs/monitor.md)')
+    .option(
+      '--config <file>',
+      'several logs, API keys, webhooks and matchers, in YAML (proto-docs/monitor.md)',
+    )
     .option('--state <folder>', 'what was seen so far, and evidence', 'monitor')
     .option('--once', 'one look at every log, then end; the exit code says what was found')
     .option('--policy <file>', 'whose cosignatures heads must carry; without a URL also which logs')
-    .option('--rotations <file>', ROTATIONS_HELP)
     .addOption(
       new Option('--tree-head-key <base64>', 'read ct/v1/get-sth as well, signed by this P-256 key (SPKI)'),
     )
@@ -57,10 +57,14 @@ export function monitorCommand(program: Command, actions: Actions): void {
         ],
         ['stele monitor --config monitor.yaml --metrics-port 9464', 'several logs'],
       )}
+A private log is read with the key of --api-key-file, or of api-key-file beside its url in --config. Without one its
+heads alone are followed, if they are open, and that is said. The key is shown to that URL alone, never the one in
+STELE_API_KEY: a URL may be anybody's. New keys of a log are believed once its old ones announce them (v1/keys/rotations).
+
 Findings are JSON lines on standard output. With --once the gravest one makes the exit code:
-  16 fork            17 rollback   13 bad_signature   14 bad_entry, bad_tile   18 quorum_lost
-  50 stale           51 silent     20 unreachable, or a webhook that was not reached
-  40 the state could not be saved  52 nothing but matches
+  16 fork            17 rollback   58 unfrozen        13 bad_signature   14 bad_entry, bad_tile
+   7 access_denied   18 quorum_lost   50 stale        51 silent
+  20 unreachable, or a webhook that was not reached   40 the state could not be saved   52 nothing but matches
 One monitor at a time uses a state folder: 32 while another one does.
 `,
     )
@@ -87,7 +91,7 @@ async function follow(
   port: number | undefined,
 ): Promise<number> {
   const { Session } = await import('../monitor/session.ts')
-  const session = await Session.open(context.terminal, config, state)
+  const session = await Session.open(context, config, state)
   if (once) return session.once()
   const { serveMetrics } = await import('../monitor/metrics-server.ts')
   const server = port === undefined ? undefined : await serveMetrics(session.metrics, port)
@@ -113,7 +117,8 @@ async function configOf(context: Context, options: MonitorOptions, url?: string)
   if (options.config === undefined) {
     return monitorConfig(await inputOf(context, options, url), { where: 'monitor', base: '.', once })
   }
-  if (url !== undefined || Object.keys(options).some((name) => NOT_WITH_CONFIG.includes(name))) {
+  const ofOneLog = [url, context.apiKeyFile, context.rotationsFile].some((given) => given !== undefined)
+  if (ofOneLog || Object.keys(options).some((name) => NOT_WITH_CONFIG.includes(name))) {
     throw new SteleError(
       'usage',
       'monitor: --config says it all; beside it only --state, --once and --metrics-port',
@@ -122,8 +127,7 @@ async function configOf(context: Context, options: MonitorOptions, url?: string)
   return readMonitorConfig(options.config, once)
 }
 
-const NOT_WITH_CONFIG =
-  'policy rotations treeHeadKey contains regex field webhook webhookKey from interval'.split(' ')
+const NOT_WITH_CONFIG = 'policy treeHeadKey contains regex field webhook webhookKey from interval'.split(' ')
 
 /** Flags, as the configuration file has them. */
 async function inputOf(context: Context, options: MonitorOptions, url?: string): Promise<MonitorConfigInput> {
@@ -134,7 +138,6 @@ async function inputOf(context: Context, options: MonitorOptions, url?: string):
     webhook,
     webhookKey,
     policy,
-    rotations,
     treeHeadKey,
     from,
     interval,
@@ -146,7 +149,15 @@ async function inputOf(context: Context, options: MonitorOptions, url?: string):
   const at = url ?? context.url
   const log = fromPolicy ? {} : { url: at, key: await keyOf(context, at, policy) }
   return {
-    logs: [{ ...log, policy, rotations, 'tree-head-key': treeHeadKey }],
+    logs: [
+      {
+        ...log,
+        policy,
+        rotations: context.rotationsFile,
+        'api-key-file': context.apiKeyFile,
+        'tree-head-key': treeHeadKey,
+      },
+    ],
     matchers: [
       ...contains.map((text) => ({ contains: text })),
       ...regex.map((expression) => ({ regex: expression })),

@@ -3,6 +3,7 @@ import type { RepairReport } from '../../log/repair.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
+import { COPIES_HELP } from '../files/api-key.ts'
 import { examples } from '../help.ts'
 import { counted } from '../output/units.ts'
 
@@ -30,6 +31,7 @@ ${examples(
   ['stele fsck main', 'names the first damage'],
   ['stele repair main --from /backup/main --dry-run', 'what would be done'],
 )}
+${COPIES_HELP.trim()}
 Exit codes: 0 all is right now; 1 damage is left; any other: not checked.
 `,
     )

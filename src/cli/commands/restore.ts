@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { SteleError } from '../../errors.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
+import { COPIES_HELP } from '../files/api-key.ts'
 import { examples } from '../help.ts'
 import type { RestoreOptions } from '../restore/restore.ts'
 
@@ -47,6 +48,7 @@ ${examples(
   ],
   ['stele restore --all --from /backup', 'a whole instance'],
 )}
+${COPIES_HELP.trim()}
 Exit codes: 17 somebody has seen more: catch up; 16 somebody has seen another history; 20 a witness or mirror does not
 answer; 36 the backup is damaged; 3 there is a log in the place.
 `,

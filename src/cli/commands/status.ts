@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import type { LogState, ServerState } from '../access/served-status.ts'
 import type { Context } from '../context.ts'
+import { EXIT_CODES, EXIT_NOT_READY, EXIT_OK } from '../exit-codes.ts'
 import { examples } from '../help.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { counted, formatCount, formatSeconds } from '../output/units.ts'
@@ -18,19 +19,34 @@ export function statusCommand(program: Command, actions: Actions): void {
     .option('--server <url>', 'the server', DEFAULT_SERVER)
     .addHelpText(
       'after',
-      examples(
+      `${examples(
         ['stele status', 'what needs no key'],
-        ['stele status --server https://log.example.com --json', 'for scripts: "ready" is true or false'],
-      ),
+        ['stele status --server https://log.example.com > /dev/null || page-somebody', 'for scripts'],
+        ['stele status --json', '"ready" is true or false, and each log says why it is not'],
+      )}
+Exit codes: 0 ready; 25 a log is halted, or could not be opened; 57 not ready for another reason, which is printed (an old
+head, damage, a log that waits for its witnesses, a full disk); 20 nobody answers; any other: not known.
+`,
     )
     .action(actions.of(status))
 }
 
-async function status(context: Context, { server }: { readonly server: string }): Promise<void> {
+async function status(context: Context, { server }: { readonly server: string }): Promise<number> {
   const { servedStatus } = await import('../access/served-status.ts')
   const state = await servedStatus(server, await context.headers())
   const { terminal } = context
-  if (terminal.json) return terminal.jsonLine({ server, ...state })
+  if (terminal.json) await terminal.jsonLine({ server, ...state })
+  else await show(terminal, server, state)
+  return exitCodeOf(state)
+}
+
+function exitCodeOf({ ready, logs }: ServerState): number {
+  if (ready) return EXIT_OK
+  const halted = logs.some((log) => !log.ready && ['halted', 'failed'].includes(log.state))
+  return halted ? EXIT_CODES.log_halted : EXIT_NOT_READY
+}
+
+async function show(terminal: Terminal, server: string, state: ServerState): Promise<void> {
   const verdict = state.ready ? terminal.paintData.green('ready') : terminal.paintData.red('NOT READY')
   await terminal.line(`${server}: ${verdict}${diskOf(state)}`)
   const width = Math.max(0, ...state.logs.map(({ name }) => name.length))

@@ -14,7 +14,6 @@ import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_CODES, EXIT_OK, EXIT_WRONG_ENTRY } from '../exit-codes.ts'
 import { readInput, STDIN } from '../files/input.ts'
-import { ROTATIONS_HELP } from '../files/rotations.ts'
 import { examples } from '../help.ts'
 import { formatCount } from '../output/units.ts'
 import { asUsage } from '../range.ts'
@@ -25,7 +24,6 @@ interface VerifyOptions {
   readonly origin?: string
   readonly policy?: string
   readonly evidence?: string
-  readonly rotations?: string
 }
 
 /** The exit code of each verdict. */
@@ -55,7 +53,6 @@ export function verifyCommand(program: Command, actions: Actions): void {
       '--policy <file>',
       'whose cosignatures it needs beside (c2sp.org/tlog-policy); may name the log, too',
     )
-    .option('--rotations <file>', ROTATIONS_HELP)
     .addHelpText(
       'after',
       `${examples(
@@ -90,7 +87,8 @@ async function verify(context: Context, options: VerifyOptions, file: string | u
   if (file === undefined) throw new SteleError('usage', 'verify: expected a .tlog-proof file, or --evidence')
   const trusted = await trustOf(context, options)
   const checked = await entryOf(context, options, file)
-  const rotations = options.rotations === undefined ? undefined : await readInput(options.rotations, io)
+  const rotations =
+    context.rotationsFile === undefined ? undefined : await readInput(context.rotationsFile, io)
   const result = verifyProofFile({ proof: await readInput(file, io), ...checked, ...trusted, rotations })
   await terminal.result(asJson(result), describe(context, result))
   return VERDICT_CODES[result.verdict]
@@ -98,7 +96,7 @@ async function verify(context: Context, options: VerifyOptions, file: string | u
 
 async function verifyEvidence(
   context: Context,
-  { origin, entry, hash, policy, rotations }: VerifyOptions,
+  { origin, entry, hash, policy }: VerifyOptions,
   evidence: string,
   proof: string | undefined,
 ): Promise<number> {
@@ -106,7 +104,7 @@ async function verifyEvidence(
     throw new SteleError('usage', 'verify: --evidence is judged alone, without a proof, an entry or a policy')
   }
   const { verifyEvidenceFile } = await import('../monitor/verify-evidence.ts')
-  return verifyEvidenceFile(context, evidence, { origin, rotations })
+  return verifyEvidenceFile(context, evidence, origin)
 }
 
 /** The log's key, or a policy that lists it, or both. */

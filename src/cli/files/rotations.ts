@@ -4,7 +4,7 @@ import { followRotations } from '../../note/rotation.ts'
 import type { Io } from '../io.ts'
 import { readInput } from './input.ts'
 
-/** What `--rotations` means, for every command that takes it. */
+/** What `--rotations` means, wherever `--key` is taken. */
 export const ROTATIONS_HELP = "what the log's old keys say of its new ones: a copy of its v1/keys/rotations"
 
 /**

@@ -15,7 +15,7 @@ import { Writers, type Acknowledged } from './writers.ts'
 /** A load and its length. */
 export interface BenchOptions {
   readonly url: string
-  readonly verifierKey: VerifierKey
+  readonly verifierKey: VerifierKey | readonly VerifierKey[]
   /** Credentials for the server, if it takes some. */
   readonly apiKey?: string | undefined
   /** Connections that append; 0 for none. */

@@ -17,7 +17,7 @@ export interface Pages {
 /** The meta log of a running server. @throws SteleError `usage` without a verifier key; the server's refusal */
 export async function servedPages(context: Context, server: string): Promise<Pages> {
   const url = `${server.replace(/\/+$/, '')}/logs/${META_LOG}`
-  const verifierKey = await context.keyFor(url)
+  const verifierKey = await context.following(await context.keyFor(url))
   const log = openLogClient({ url, verifierKey, deadlineMs: PATIENCE_MS, headers: await context.headers() })
   const { size } = await log.checkpoint()
   return { size, read: (begin) => log.entries(begin, size), close: async () => {} }

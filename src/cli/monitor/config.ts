@@ -11,6 +11,7 @@ import { followRotations } from '../../note/rotation.ts'
 import { treeHeadVerifier } from '../../note/tree-head.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import type { Policy } from '../../policy/policy.ts'
+import { STDIN } from '../files/input.ts'
 
 const name = z.string().min(1).optional()
 const matcher = z.union([
@@ -30,6 +31,7 @@ const log = z.strictObject({
   origin: z.string().min(1).optional(),
   policy: z.string().min(1).optional(),
   rotations: z.string().min(1).optional(),
+  'api-key-file': z.string().min(1).optional(),
   frozen: z.boolean().default(false),
   'tree-head-key': z.string().min(1).optional(),
   matchers: z.array(matcher).default([]),
@@ -51,9 +53,14 @@ const schema = z.strictObject({
 /** A monitor's configuration as it was written. */
 export type MonitorConfigInput = z.input<typeof schema>
 
+/** A log of the configuration. Its key file has not been read yet. */
+export interface ConfiguredLog extends Omit<MonitoredLog, 'apiKey'> {
+  readonly apiKeyFile?: string | undefined
+}
+
 /** What a monitor is to watch, and whom it is to tell. */
 export interface MonitorConfig {
-  readonly logs: readonly MonitoredLog[]
+  readonly logs: readonly ConfiguredLog[]
   readonly intervalMs: number
   /** Key files have not been read yet. */
   readonly webhooks: readonly { readonly url: string; readonly keyFile: string }[]
@@ -115,13 +122,20 @@ type NamedKeys = Pick<MonitoredLog, 'url' | 'origin' | 'verifierKeys'>
 type NamedLog = Pick<
   MonitoredLog,
   'url' | 'origin' | 'verifierKeys' | 'policy' | 'treeHeadKey' | 'frozen' | 'matchers'
->
+> &
+  Pick<ConfiguredLog, 'apiKeyFile'>
 
 function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base: string): NamedLog[] {
   const policy = item.policy === undefined ? undefined : readPolicy(resolve(base, item.policy))
   const treeHeadKey = item['tree-head-key']
+  const keyFile = item['api-key-file']
+  if (keyFile !== undefined && item.url === undefined) {
+    throw new SteleError('usage', 'api-key-file: expected the url beside it that the key is for')
+  }
   const rest = {
     policy,
+    // Standard input is there once, for a flag.
+    apiKeyFile: keyFile === undefined || keyFile === STDIN ? keyFile : resolve(base, keyFile),
     treeHeadKey:
       treeHeadKey === undefined ? undefined : usage('tree-head-key', () => readTreeHeadKey(treeHeadKey)),
     frozen: item.frozen,

@@ -10,6 +10,8 @@ import { webhookSigner } from '../../monitor/webhook-signature.ts'
 import { createWebhook, type Webhook } from '../../monitor/webhook.ts'
 import { readKeyFile } from '../../server/key-file.ts'
 import { EXIT_CODES, EXIT_OK } from '../exit-codes.ts'
+import type { Context } from '../context.ts'
+import { apiKeyOf } from '../files/api-key.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { MonitorConfig } from './config.ts'
 import { FolderStore } from './folder-store.ts'
@@ -26,6 +28,8 @@ export class Session {
   readonly #printed = new Set<string>()
   readonly #outbox: Outbox
   readonly #monitors: LogMonitor[] = []
+  /** Those whose entries cannot be read: it is said once. */
+  readonly #headsOnly = new Set<LogMonitor>()
   readonly #open = new Map<LogMonitor, readonly string[]>()
 
   private constructor(terminal: Terminal, webhooks: readonly Webhook[]) {
@@ -38,16 +42,24 @@ export class Session {
     })
   }
 
-  /** @throws SteleError as `LogMonitor.open`; what is wrong with a webhook's key file */
-  static async open(terminal: Terminal, config: MonitorConfig, folder: string): Promise<Session> {
+  /** @throws SteleError as `LogMonitor.open`, `apiKeyOf`; what is wrong with a webhook's key file */
+  static async open({ terminal, io }: Context, config: MonitorConfig, folder: string): Promise<Session> {
     const webhooks = await Promise.all(
       config.webhooks.map(async ({ url, keyFile }) =>
         createWebhook(url, webhookSigner(await readSecret(keyFile), keyFile)),
       ),
     )
     const session = new Session(terminal, webhooks)
-    const deps = { store: new FolderStore(folder), outbox: session.#outbox, signal: session.#stop.signal }
-    for (const log of config.logs) session.#monitors.push(await LogMonitor.open(log, deps))
+    const deps = {
+      store: new FolderStore(folder),
+      outbox: session.#outbox,
+      signal: session.#stop.signal,
+      onKeys: (origin: string, vkeys: readonly string[]) => session.#onKeys(origin, vkeys),
+    }
+    for (const { apiKeyFile, ...log } of config.logs) {
+      const apiKey = apiKeyFile === undefined ? undefined : await apiKeyOf(apiKeyFile, io)
+      session.#monitors.push(await LogMonitor.open({ ...log, apiKey }, deps))
+    }
     session.metrics.watch(session.#monitors, session.#outbox)
     return session
   }
@@ -136,12 +148,24 @@ export class Session {
 
   #onRound(monitor: LogMonitor): void {
     this.metrics.onRound(monitor)
-    const { origin, open } = monitor.status
+    const { origin, open, headsOnly } = monitor.status
+    if (headsOnly && !this.#headsOnly.has(monitor)) {
+      this.#terminal.warn(
+        `${origin}: its entries take an API key and none was given (api-key-file): its heads are followed, its ` +
+          'entries are NOT read',
+      )
+    }
+    if (headsOnly) this.#headsOnly.add(monitor)
+    else this.#headsOnly.delete(monitor)
     const before = this.#open.get(monitor) ?? open
     this.#open.set(monitor, open)
     for (const name of before.filter((each) => !open.includes(each))) {
       this.#terminal.note(`${origin}: no longer: ${name}`)
     }
+  }
+
+  #onKeys(origin: string, vkeys: readonly string[]): void {
+    this.#terminal.warn(`${origin}: believed from now on, as its old key announced: ${vkeys.join(', ')}`)
   }
 
   #onTrouble(monitor: LogMonitor, error: SteleError): void {

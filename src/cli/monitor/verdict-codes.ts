@@ -6,9 +6,11 @@ import { EXIT_CODES } from '../exit-codes.ts'
 export const FINDING_CODES: Readonly<Record<FindingKind, number>> = {
   fork: EXIT_CODES.fork,
   rollback: EXIT_CODES.rolled_back,
+  unfrozen: 58,
   bad_signature: EXIT_CODES.bad_signature,
   bad_entry: EXIT_CODES.bad_proof,
   bad_tile: EXIT_CODES.bad_proof,
+  access_denied: EXIT_CODES.unauthenticated,
   quorum_lost: EXIT_CODES.quorum_not_met,
   stale: 50,
   silent: 51,

@@ -10,19 +10,12 @@ import { EVIDENCE_CODES } from './verdict-codes.ts'
 /**
  * `stele verify --evidence <file>`: judges an evidence file offline.
  *
- * @param log.origin the log that it must be about; default: the name of the (first) key
+ * @param wanted the log that it must be about; default: the name of the (first) key
  * @returns the exit code: 0 only if the file proves what it says
  * @throws SteleError `usage` without a key; `io_error`
  */
-export async function verifyEvidenceFile(
-  context: Context,
-  file: string,
-  {
-    origin: wanted,
-    rotations,
-  }: { readonly origin?: string | undefined; readonly rotations?: string | undefined } = {},
-): Promise<number> {
-  const { explicitKey, terminal, io } = context
+export async function verifyEvidenceFile(context: Context, file: string, wanted?: string): Promise<number> {
+  const { explicitKey, terminal, io, rotationsFile } = context
   if (explicitKey === undefined) {
     const hint =
       'A tree head takes the key of type 0x05 as well; several stand in one text, with a space between'
@@ -30,7 +23,7 @@ export async function verifyEvidenceFile(
   }
   const given = asUsage(() => explicitKey.trim().split(/\s+/).map(parseVerifierKey))
   const origin = wanted ?? given[0]!.name
-  const verifierKeys = await trustedKeys(io, { origin, verifiers: given }, rotations)
+  const verifierKeys = await trustedKeys(io, { origin, verifiers: given }, rotationsFile)
   const evidence = await readInput(file, io)
   const result = verifyEvidence({ evidence, origin, verifierKeys })
   await terminal.result(result, describe(context, result))

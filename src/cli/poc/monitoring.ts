@@ -76,7 +76,7 @@ export async function judgeEvidence(stage: Stage): Promise<Notice | undefined> {
 function sentenceOf(result: EvidenceJudged | EvidenceRefused): string {
   if (!('proven' in result)) return result.message
   const [first] = result.notProven
-  return first === undefined ? result.proven.at(-1)! : `not proven: ${first}`
+  return result.verdict === 'proven' || first === undefined ? result.proven.at(-1)! : `not proven: ${first}`
 }
 
 /** The public keys of the log: for checkpoints, and for the tree heads of RFC 6962. */

@@ -1,6 +1,10 @@
 import { rm } from 'node:fs/promises'
 import { encodeUtf8 } from '../../bytes/text.ts'
+import { formatSuccessorEntry } from '../../client/lineage.ts'
+import { loadConfig } from '../../server/config.ts'
 import { logFiles } from '../../server/data-folder.ts'
+import { freezeStoredLog } from '../../server/freeze.ts'
+import { logSettings } from '../../server/settings.ts'
 import type { Attack } from './attack.ts'
 import { forkInto, LOG, readHistory, rewriteWithKey } from './history.ts'
 import {
@@ -13,6 +17,7 @@ import {
   thirdParty,
   witness,
 } from './lookouts.ts'
+import { monitorOnce } from './monitoring.ts'
 import { entryAt } from './setting.ts'
 import type { Stage } from './stage.ts'
 
@@ -71,7 +76,40 @@ export const stolenKeyAttacks: readonly Attack[] = [
       await stage.startLog()
     },
   },
+  {
+    name: 'unfreeze',
+    title: 'take the end of a log back that others have seen, and go on',
+    lookouts: [
+      monitor('unfrozen'),
+      thirdParty('proven'),
+      log(undefined),
+      client(undefined),
+      policyReader(undefined),
+    ],
+    act: async (stage) => {
+      await endLog(stage)
+      await monitorOnce(stage)
+      await stage.stopLog()
+      const { entries } = await readHistory(stage.data)
+      await rewriteWithKey(stage.data, [...entries, FORGED])
+      await stage.startLog()
+    },
+  },
 ]
+
+/** The log ends as `stele log rollover` ends it: with an entry of its own, and the mark that nothing follows. */
+async function endLog(stage: Stage): Promise<void> {
+  await stage.stopLog()
+  const { origin, verifierKey } = stage.parts.info
+  const url = 'https://log.example/next'
+  const successor = { origin: `${origin}/next`, verifierKeys: [verifierKey], url }
+  const settings = logSettings(loadConfig({ flags: { data: stage.data } }))
+  await freezeStoredLog(stage.data, LOG, settings, {
+    successor: url,
+    lastEntry: formatSuccessorEntry({ origin, successor }),
+  })
+  await stage.startLog()
+}
 
 /** A second log with the same keys takes the place of the first one before a reader's eyes. */
 export async function showFork(stage: Stage): Promise<void> {

@@ -1,0 +1,53 @@
+import { toHex } from '../bytes/hex.ts'
+import { parseSuccessorEntry } from '../client/lineage.ts'
+import { leafHash } from '../merkle/hash.ts'
+import { verifyInclusion } from '../merkle/verify.ts'
+import { openCheckpoint, type LogIdentity, type OpenedCheckpoint } from '../note/checkpoint.ts'
+import type { Ending, Evidence } from './evidence.ts'
+import type { EvidenceJudged, EvidenceRefused } from './evidence-verdict.ts'
+
+/**
+ * Judges what is said about a log that went on behind its end. The log's own last entry, in a tree that it signed, says
+ * that nothing follows; a larger tree with its signature says that something does.
+ *
+ * @throws SteleError as `openCheckpoint`, `verifyInclusion`
+ */
+export function judgeUnfrozen(
+  { heads, ending }: Evidence,
+  log: LogIdentity,
+): EvidenceJudged | EvidenceRefused {
+  const opened = heads.map(({ note }) => openCheckpoint(note, log))
+  const sizes = opened.map(({ checkpoint }) => checkpoint.size)
+  const signed = opened.map(signedSentence)
+  const about = { kind: 'unfrozen', origin: log.origin, sizes } as const
+  const last = Math.max(...sizes)
+  if (!ending) {
+    if (last <= sizes[0]!) return agree('no head in it is larger than the first one')
+    const word = `that it had ended at size ${sizes[0]}: no signature says so, it is the word of who kept the file`
+    return { verdict: 'needs_log', ...about, proven: signed, notProven: [word] }
+  }
+  const successor = parseSuccessorEntry(ending.entry)
+  if (successor?.origin !== log.origin) return agree('the entry in it does not say that this log ends')
+  checkIncluded(opened[0]!, ending)
+  if (last <= ending.index + 1) return agree(`nothing follows entry ${ending.index}, which ends the log`)
+  const ends =
+    `entry ${ending.index} says that the log ends with it and goes on as ${successor.successor.origin}; it is in the ` +
+    `tree of size ${sizes[0]} that was signed`
+  const goesOn = `the log signed size ${last} nevertheless, ${last - ending.index - 1} more than it had at its end`
+  const whose =
+    'that the log itself wrote that entry: it takes none like it from submitters, but another program might'
+  return { verdict: 'proven', ...about, proven: [...signed, ends, goesOn], notProven: [whose] }
+}
+
+function checkIncluded({ checkpoint }: OpenedCheckpoint, { index, entry, path }: Ending): void {
+  const { size, root } = checkpoint
+  verifyInclusion({ index, size, leaf: leafHash(entry), path, root })
+}
+
+function signedSentence({ checkpoint: { size, root }, verifiedBy }: OpenedCheckpoint): string {
+  return `${verifiedBy.map(({ name }) => name).join(', ')} signed size ${size} with root hash ${toHex(root)}`
+}
+
+function agree(message: string): EvidenceRefused {
+  return { verdict: 'no_contradiction', message: `evidence: ${message}` }
+}

@@ -1,0 +1,63 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import { EXIT_CODES, EXIT_NOT_READY } from '../../src/cli/exit-codes.ts'
+import { loadConfig } from '../../src/server/config.ts'
+import { startServer } from '../../src/server/start.ts'
+import { freezeStoredLog } from '../../src/server/freeze.ts'
+import { SETTINGS } from '../server/fixture.ts'
+import { dataFolder, stele } from './fixture.ts'
+
+/** What `stele status` ends with, of a server on a data folder. */
+async function status(
+  data: string,
+  flags: object = {},
+): Promise<{ code: number; ready: boolean; text: string }> {
+  const config = loadConfig({ flags: { data, port: 0, open: true, 'log-level': 'silent', ...flags } })
+  const server = await startServer(config, pino({ level: 'silent' }))
+  onTestFinished(() => server.close())
+  const args = ['status', '--server', server.url]
+  const { code, out: text } = await stele(args)
+  const asJson = await stele([...args, '--json'])
+  expect(asJson.code).toBe(code)
+  return { code, text, ready: (JSON.parse(asJson.out) as { ready: boolean }).ready }
+}
+
+test('status ends with 0 where every log is ready, a frozen one included', async () => {
+  const { data } = await dataFolder()
+  expect(await status(data)).toMatchObject({ code: 0, ready: true })
+  const frozen = await dataFolder()
+  await freezeStoredLog(frozen.data, 'main', SETTINGS, {})
+  expect(await status(frozen.data)).toMatchObject({ code: 0, ready: true })
+})
+
+test('status ends with another code where something is not as it must be', async () => {
+  const { data } = await dataFolder()
+  const full = await status(data, { 'min-free-bytes': 2 ** 50 })
+  expect(full).toMatchObject({ code: EXIT_NOT_READY, ready: false })
+})
+
+test('status ends with the code of a log that takes nothing where a server says that one is halted or failed', async () => {
+  for (const state of ['halted', 'failed']) {
+    const logs = [{ name: 'main', ready: false, state, reason: 'no space left on device' }]
+    const server = createServer((req, res) => {
+      const isReady = req.url === '/readyz'
+      const body = isReady ? { status: 'not ready', logs } : { logs: [] }
+      res.writeHead(isReady ? 503 : req.url === '/v1/logs' ? 200 : 404).end(JSON.stringify(body))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { code, out } = await stele(['status', '--server', url])
+    expect([code, out]).toEqual([EXIT_CODES.log_halted, expect.stringContaining('no space left on device')])
+  }
+})
+
+test('status ends with 20 where nobody answers', async () => {
+  const { code, err } = await stele(['status', '--server', 'http://127.0.0.1:1'])
+  expect([code, err]).toEqual([EXIT_CODES.unreachable, expect.stringContaining('127.0.0.1:1')])
+})
