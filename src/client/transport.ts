@@ -1,14 +1,13 @@
-import { concatBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
 import { LONGEST_TIMER_MS, reasonOf, systemClock, type Clock } from './clock.ts'
 import { problemOf } from './problem.ts'
-
-/** The platform's `fetch`, or one that stands for it. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>
+import { fetchWire, type Fetch, type Wire } from './wire.ts'
 
 /** How requests are sent. */
 export interface TransportOptions {
   readonly fetch?: Fetch | undefined
+  /** In the place of `fetch`, for whoever reads so much that what `fetch` costs matters. */
+  readonly wire?: Wire | undefined
   readonly clock?: Clock | undefined
   /** Longest wait for one answer, its body included, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number | undefined
@@ -46,14 +45,14 @@ const MAX_PROBLEM_BYTES = 64 * 1024
 export class Transport {
   readonly clock: Clock
   readonly timeoutMs: number
-  readonly #fetch: Fetch
+  readonly #wire: Wire
   readonly #headers: Readonly<Record<string, string>>
 
   constructor(options: TransportOptions = {}) {
     this.clock = options.clock ?? systemClock
     this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
     // Called as a function of nothing: browsers refuse a fetch that has been made a method of something else.
-    this.#fetch = options.fetch ?? ((url, init) => fetch(url, init))
+    this.#wire = options.wire ?? fetchWire(options.fetch ?? ((url, init) => fetch(url, init)))
     this.#headers = options.headers ?? {}
   }
 
@@ -84,61 +83,25 @@ export class Transport {
   }
 
   async #exchange(url: string, ask: Ask, signal: AbortSignal): Promise<Answer> {
-    const { method = 'GET', expect = [200] } = ask
-    const response = await orAborted(
+    const { method = 'GET', expect = [200], body: sent, fresh = false, maxBytes } = ask
+    const { status, headers, body } = await this.#wire(url, {
+      method,
+      headers: { ...this.#headers, ...ask.headers },
+      body: sent,
+      fresh,
       signal,
-      this.#fetch(url, {
-        method,
-        headers: { ...this.#headers, ...ask.headers },
-        body: ask.body ?? null,
-        ...(ask.fresh ? { cache: 'no-store' } : {}),
-        signal,
-      }),
-    )
-    const { status, headers } = response
+      // One more byte than is allowed tells a body that is too long from one that just fits.
+      limit: (answered) => (expect.includes(answered) ? maxBytes + 1 : MAX_PROBLEM_BYTES),
+    })
     const where = `${method} ${url}`
     if (!expect.includes(status)) {
-      const text = new TextDecoder().decode(await readUpTo(response, MAX_PROBLEM_BYTES, signal))
-      throw problemOf(where, status, headers, text, this.clock.nowMs())
+      throw problemOf(where, status, headers, new TextDecoder().decode(body), this.clock.nowMs())
     }
-    const body = await readUpTo(response, ask.maxBytes + 1, signal)
-    if (body.length > ask.maxBytes) {
-      throw new SteleError('unexpected_answer', `${where}: expected at most ${ask.maxBytes} bytes, got more`)
+    if (body.length > maxBytes) {
+      throw new SteleError('unexpected_answer', `${where}: expected at most ${maxBytes} bytes, got more`)
     }
     return { status, headers, body }
   }
-}
-
-/** At most `limit` bytes of a body; what lies beyond is never asked for. */
-async function readUpTo(response: Response, limit: number, signal: AbortSignal): Promise<Uint8Array> {
-  const body: ReadableStream<Uint8Array> | null = response.body
-  if (!body) return new Uint8Array(0)
-  const reader = body.getReader()
-  const parts: Uint8Array[] = []
-  let length = 0
-  try {
-    while (length < limit) {
-      const { done, value } = await orAborted(signal, reader.read())
-      if (done) return concatBytes(...parts)
-      parts.push(value)
-      length += value.length
-    }
-  } finally {
-    // Frees the connection where bytes are left over; after the end it does nothing. Nobody waits for it, since a
-    // server that hangs could hold it up.
-    reader.cancel().catch(() => undefined)
-  }
-  return concatBytes(...parts).subarray(0, limit)
-}
-
-/** A `fetch` that does not heed its signal must not keep the caller waiting either. */
-function orAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(reasonOf(signal))
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }
 
 function unreachable(url: string, cause: unknown): SteleError {
