@@ -127,15 +127,20 @@ describe('entry bundles', () => {
         }),
     })
     await hosted.add(...names)
-    const server = await serve([hosted])
+    const reported: string[] = []
+    const logger = { warn() {}, error: (_: object, message: string) => void reported.push(message) }
+    const server = await serve([hosted], { logger })
     for (const headers of [{}, { 'accept-encoding': 'gzip' }]) {
-      const reply = await server.get('/logs/demo/tile/entries/000', headers)
+      const reply = await server.get('/logs/demo/tile/entries/001', headers)
       expect([reply.status, reply.json()['code'], reply.headers['cache-control']]).toEqual([
         500,
         'corrupt',
         'no-store',
       ])
     }
+    // The sixth of the bundle.
+    const message = 'entry 261 of log.example/logs/demo: its bytes are not those of its leaf hash'
+    expect(reported).toEqual([message, message])
   })
 })
 
