@@ -19,7 +19,8 @@ export { readEntries } from './verified-entries.ts'
 export { VerifiedTiles } from './verified-tiles.ts'
 export type { TileCache, TrustedHead } from './verified-tiles.ts'
 export { Transport } from './transport.ts'
-export type { Answer, Ask, Fetch, TransportOptions } from './transport.ts'
+export type { Answer, Ask, TransportOptions } from './transport.ts'
+export type { Fetch, Outgoing, Received, Wire } from './wire.ts'
 export type { Clock } from './clock.ts'
 
 // Recomputing a whole log.

@@ -1,14 +1,13 @@
-import { concatBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
 import { LONGEST_TIMER_MS, reasonOf, systemClock, type Clock } from './clock.ts'
 import { HIDDEN, problemOf } from './problem.ts'
-
-/** The platform's `fetch`, or one that stands for it. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>
+import { fetchWire, type Fetch, type Wire } from './wire.ts'
 
 /** How requests are sent. */
 export interface TransportOptions {
   readonly fetch?: Fetch | undefined
+  /** In the place of `fetch`, for whoever reads so much that what `fetch` costs matters. */
+  readonly wire?: Wire | undefined
   readonly clock?: Clock | undefined
   /** Longest wait for one answer, its body included, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number | undefined
@@ -49,7 +48,7 @@ const MAX_PROBLEM_BYTES = 64 * 1024
 export class Transport {
   readonly clock: Clock
   readonly timeoutMs: number
-  readonly #fetch: Fetch
+  readonly #wire: Wire
   readonly #headers: Readonly<Record<string, string>>
   /** What the server is shown, and nobody else. */
   readonly #secret: string | undefined
@@ -58,7 +57,7 @@ export class Transport {
     this.clock = options.clock ?? systemClock
     this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
     // Called as a function of nothing: browsers refuse a fetch that has been made a method of something else.
-    this.#fetch = options.fetch ?? ((url, init) => fetch(url, init))
+    this.#wire = options.wire ?? fetchWire(options.fetch ?? ((url, init) => fetch(url, init)))
     this.#headers = options.headers ?? {}
     this.#secret = secretOf(this.#headers)
   }
@@ -91,63 +90,28 @@ export class Transport {
   }
 
   async #exchange(url: string, ask: Ask, signal: AbortSignal): Promise<Answer> {
-    const { method = 'GET', expect = [200] } = ask
-    const response = await orAborted(
+    const { method = 'GET', expect = [200], body: sent, fresh = false, maxBytes } = ask
+    const { status, redirects, headers, body } = await this.#wire(url, {
+      method,
+      headers: { ...this.#headers, ...ask.headers },
+      body: sent,
+      fresh,
+      follow: this.#secret === undefined,
       signal,
-      this.#fetch(url, {
-        method,
-        headers: { ...this.#headers, ...ask.headers },
-        body: ask.body ?? null,
-        ...(ask.fresh ? { cache: 'no-store' } : {}),
-        ...(this.#secret === undefined ? {} : { redirect: 'manual' }),
-        signal,
-      }),
-    )
-    const { status, headers } = response
+      // One more byte than is allowed tells a body that is too long from one that just fits.
+      limit: (answered) => (expect.includes(answered) ? maxBytes + 1 : MAX_PROBLEM_BYTES),
+    })
     const where = `${method} ${url}`
-    if (this.#secret !== undefined && isRedirect(response)) throw redirected(where, response)
+    if (redirects) throw redirected(where)
     if (!expect.includes(status)) {
-      const text = new TextDecoder().decode(await readUpTo(response, MAX_PROBLEM_BYTES, signal))
+      const text = new TextDecoder().decode(body)
       throw problemOf(where, status, headers, text, this.clock.nowMs(), this.#secret)
     }
-    const body = await readUpTo(response, ask.maxBytes + 1, signal)
-    if (body.length > ask.maxBytes) {
-      throw new SteleError('unexpected_answer', `${where}: expected at most ${ask.maxBytes} bytes, got more`)
+    if (body.length > maxBytes) {
+      throw new SteleError('unexpected_answer', `${where}: expected at most ${maxBytes} bytes, got more`)
     }
     return { status, headers, body }
   }
-}
-
-/** At most `limit` bytes of a body; what lies beyond is never asked for. */
-async function readUpTo(response: Response, limit: number, signal: AbortSignal): Promise<Uint8Array> {
-  const body: ReadableStream<Uint8Array> | null = response.body
-  if (!body) return new Uint8Array(0)
-  const reader = body.getReader()
-  const parts: Uint8Array[] = []
-  let length = 0
-  try {
-    while (length < limit) {
-      const { done, value } = await orAborted(signal, reader.read())
-      if (done) return concatBytes(...parts)
-      parts.push(value)
-      length += value.length
-    }
-  } finally {
-    // Frees the connection where bytes are left over; after the end it does nothing. Nobody waits for it, since a
-    // server that hangs could hold it up.
-    reader.cancel().catch(() => undefined)
-  }
-  return concatBytes(...parts).subarray(0, limit)
-}
-
-/** A `fetch` that does not heed its signal must not keep the caller waiting either. */
-function orAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(reasonOf(signal))
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }
 
 /** The credentials alone, without the name of their scheme. */
@@ -156,13 +120,7 @@ function secretOf(headers: Readonly<Record<string, string>>): string | undefined
   return found?.[1].split(' ').at(-1)
 }
 
-/** A browser tells of a redirect that it does not follow by another type, and hides the rest. */
-function isRedirect({ status, type }: Response): boolean {
-  return type === 'opaqueredirect' || [301, 302, 303, 307, 308].includes(status)
-}
-
-function redirected(where: string, { body }: Response): SteleError {
-  body?.cancel().catch(() => undefined)
+function redirected(where: string): SteleError {
   return new SteleError(
     'unexpected_answer',
     `${where}: it redirects, and a request with credentials follows no redirect: give the address that it leads to`,

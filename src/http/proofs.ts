@@ -43,7 +43,7 @@ export async function proofFile(log: Log, index: number, leaf: Hash): Promise<st
   return formatProofFile({ index, path, checkpoint })
 }
 
-/** A log whose entries and leaf hashes are read: our own, or a copy of somebody's. */
+/** A log whose entries and leaf hashes are read. */
 export type EntrySource = Pick<Log, 'origin' | 'readEntries' | 'readLeafHashes'>
 
 /** An entry that is the one its leaf hash was made of. */
@@ -69,12 +69,12 @@ export async function checkedEntries(
   return entries.map((entry, i) => {
     const index = begin + i
     const leaf = leaves[i]!
-    if (!equalBytes(leafHash(entry), leaf)) {
-      throw new SteleError(
-        'corrupt',
-        `entry ${index} of ${log.origin}: its bytes are not those of its leaf hash`,
-      )
-    }
+    if (!equalBytes(leafHash(entry), leaf)) throw damagedEntry(log, index)
     return { index, entry, leaf }
   })
+}
+
+/** An entry that the disk has changed, or the tile above it. */
+export function damagedEntry({ origin }: Pick<Log, 'origin'>, index: number): SteleError {
+  return new SteleError('corrupt', `entry ${index} of ${origin}: its bytes are not those of its leaf hash`)
 }

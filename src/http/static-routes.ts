@@ -96,7 +96,7 @@ const TILES =
   'immutable; any width of a tile that is full by now is still there.'
 const BUNDLES =
   'c2sp.org/tlog-tiles: uint16 length and bytes of each of 256 entries, or of as many as the width says. Immutable; ' +
-  'compressed with gzip for those who accept it.'
+  'compressed with gzip for those who accept it, unless that would save nothing.'
 
 const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   log: z.string().meta({ description: 'Name of a log, as v1/logs lists it.' }),

@@ -1,12 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import type { TileId } from '../tile/path.ts'
 import { parseTilePath } from '../tile/path.ts'
 import { acceptsGzip } from './accept.ts'
 import type { Answer } from './answer.ts'
-import { Bundles, type BundleRequest } from './bundles.ts'
+import { Bundles, type BundleRequest, type BundleSource } from './bundles.ts'
 import { checkpointAnswer } from './checkpoint.ts'
 import { CORS_HEADERS, IMMUTABLE, INERT_CONTENT } from './headers.ts'
-import type { EntrySource } from './proofs.ts'
 
 export const OCTETS = 'application/octet-stream'
 const TILE_HEADERS = { 'content-type': OCTETS, ...CORS_HEADERS, ...IMMUTABLE }
@@ -14,11 +12,9 @@ const BUNDLE_HEADERS = { ...TILE_HEADERS, ...INERT_CONTENT, vary: 'accept-encodi
 const GZIP_HEADERS = { ...BUNDLE_HEADERS, 'content-encoding': 'gzip' }
 
 /** What is served by c2sp.org/tlog-tiles: a log of our own, or a copy of somebody's. Nothing beyond what is published. */
-export interface TiledLog extends EntrySource {
+export interface TiledLog extends BundleSource {
   /** @throws SteleError `not_found` while nothing is */
   readonly published: { readonly checkpoint: string }
-  /** @throws SteleError `not_found` beyond what is published */
-  readTile(tile: TileId): Promise<Uint8Array>
 }
 
 /** The answers of c2sp.org/tlog-tiles. Owner of the cache of compressed bundles. */
@@ -45,7 +41,8 @@ export class TiledAnswers {
     if (!acceptsGzip(req.headers['accept-encoding'])) {
       return { status: 200, headers: BUNDLE_HEADERS, body: await this.#bundles.plain(request) }
     }
-    return { status: 200, headers: GZIP_HEADERS, body: await this.#bundles.gzipped(request) }
+    const { bytes, isGzip } = await this.#bundles.forGzip(request)
+    return { status: 200, headers: isGzip ? GZIP_HEADERS : BUNDLE_HEADERS, body: bytes }
   }
 }
 

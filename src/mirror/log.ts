@@ -234,12 +234,6 @@ export class MirroredLog {
     return this.#parts.store.readEntries(begin, end, maxBytes)
   }
 
-  /** Leaf hashes by index. @throws SteleError `not_found` beyond the mirror checkpoint */
-  async readLeafHashes(indexes: readonly number[]): Promise<Hash[]> {
-    for (const index of indexes) this.#checkPublished(index + 1)
-    return (await this.reader.leafHashes(indexes)) as Hash[]
-  }
-
   #checkPublished(end: number): void {
     const { size } = this.published
     if (end > size) {

@@ -5,6 +5,7 @@ import { AuditSaver } from '../../src/cli/audit/saver.ts'
 import { formatAuditState, parseAuditState, readAuditState } from '../../src/cli/audit/state.ts'
 import type { FsckReport } from '../../src/cli/fsck/report.ts'
 import { FolderFiles } from '../../src/cli/files/folder-files.ts'
+import { encodingFor } from '../../src/cli/files/served-files.ts'
 import { auditLog } from '../../src/client/index.ts'
 import { formatVerifierKey } from '../../src/note/key.ts'
 import { FakeLog, flipped, KEY, ORIGIN, texts } from '../client/fake-log.ts'
@@ -48,6 +49,28 @@ describe('an audit', () => {
     expect(inFolder).toMatchObject({ code: 0, verdict: 'intact', treeSize: 1_000 })
     expect(inFolder.checked.join('\n')).toMatch(/1,000 entries, 5 tiles[^]*3 full tiles by a second/)
     expect(inFolder.notChecked.join()).toContain('last 232 entries')
+  })
+
+  it('asks for entries as it is told, and finds the same', async () => {
+    const { flags, url } = await serve(await dataFolder())
+    await stele(['add', '--lines', ...flags], { stdin: lines(300) })
+    for (const encoding of ['gzip', 'identity']) {
+      const report = await audit(url, ...flags, '--encoding', encoding)
+      expect(report).toMatchObject({ code: 0, verdict: 'intact', treeSize: 300, notChecked: [] })
+    }
+    const { code, err } = await stele(['audit', url, ...flags, '--encoding', 'br'])
+    expect([code, err]).toEqual([2, expect.stringContaining('gzip, identity')])
+  })
+
+  it.each([
+    ['http://127.0.0.1:6962/logs/main', 'identity'],
+    ['http://localhost/logs/main', 'identity'],
+    ['http://[::1]:80/logs/main', 'identity'],
+    ['https://log.example/logs/main', 'gzip'],
+    ['http://127.0.0.1.example/logs/main', 'gzip'],
+    ['http://10.0.0.1/logs/main', 'gzip'],
+  ])('of %s asks for %s unless it is told', (url, encoding) => {
+    expect(encodingFor(url)).toBe(encoding)
   })
 
   it('names the first damage', async () => {

@@ -1,7 +1,7 @@
 import { toHex } from '../../src/bytes/hex.ts'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
 import type { Clock } from '../../src/client/clock.ts'
-import type { Fetch } from '../../src/client/transport.ts'
+import type { Fetch } from '../../src/client/wire.ts'
 import { HASH_BYTES, hashLeafInto, leafHash } from '../../src/merkle/hash.ts'
 import { formatCheckpoint } from '../../src/note/checkpoint.ts'
 import { formatVerifierKey, generateSigningKey } from '../../src/note/key.ts'

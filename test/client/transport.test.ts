@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseRetryAfter } from '../../src/client/problem.ts'
-import { Transport, type Fetch } from '../../src/client/transport.ts'
+import { Transport } from '../../src/client/transport.ts'
+import type { Fetch } from '../../src/client/wire.ts'
 import { FakeClock, problem } from './fake-log.ts'
 
 const URL = 'https://log.example/x'

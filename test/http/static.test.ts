@@ -67,9 +67,28 @@ describe('entry bundles', () => {
     expect(decodeBundle(partial.bytes)).toHaveLength(88)
   })
 
+  test('are sent as they are where compressing saves nothing, and are asked for by everybody alike', async () => {
+    const hosted = await openTestLog()
+    const sealed = Array.from({ length: 300 }, () => crypto.getRandomValues(new Uint8Array(100)))
+    await hosted.log.append(sealed)
+    const server = await serve([hosted])
+    for (const [path, begin, end] of [
+      ['000', 0, 256],
+      ['001.p/44', 256, 300],
+      ['000.p/1', 0, 1],
+    ] as const) {
+      for (let i = 0; i < 2; i++) {
+        const reply = await server.get(`/logs/demo/tile/entries/${path}`, { 'accept-encoding': 'gzip' })
+        expect(reply.headers).not.toHaveProperty('content-encoding')
+        expect(reply.headers).toMatchObject({ vary: 'accept-encoding' })
+        expect(decodeBundle(reply.bytes)).toEqual(sealed.slice(begin, end).map((entry) => Buffer.from(entry)))
+      }
+    }
+  })
+
   test('are compressed once for those who accept it, whole and partial ones alike', async () => {
     const server = await served()
-    for (const path of ['001', '002.p/88', '000.p/3']) {
+    for (const path of ['001', '002.p/88', '000.p/9']) {
       const plain = await server.get(`/logs/demo/tile/entries/${path}`, { 'accept-encoding': 'identity' })
       expect(plain.headers).not.toHaveProperty('content-encoding')
       for (let i = 0; i < 2; i++) {
@@ -108,15 +127,20 @@ describe('entry bundles', () => {
         }),
     })
     await hosted.add(...names)
-    const server = await serve([hosted])
+    const reported: string[] = []
+    const logger = { warn() {}, error: (_: object, message: string) => void reported.push(message) }
+    const server = await serve([hosted], { logger })
     for (const headers of [{}, { 'accept-encoding': 'gzip' }]) {
-      const reply = await server.get('/logs/demo/tile/entries/000', headers)
+      const reply = await server.get('/logs/demo/tile/entries/001', headers)
       expect([reply.status, reply.json()['code'], reply.headers['cache-control']]).toEqual([
         500,
         'corrupt',
         'no-store',
       ])
     }
+    // The sixth of the bundle.
+    const message = 'entry 261 of log.example/logs/demo: its bytes are not those of its leaf hash'
+    expect(reported).toEqual([message, message])
   })
 })
 

@@ -2,6 +2,7 @@
 export { toHex } from '../../../dist/bytes/hex.js'
 export { encodeUtf8 } from '../../../dist/bytes/text.js'
 export { FolderFiles } from '../../../dist/cli/files/folder-files.js'
+export { servedFiles } from '../../../dist/cli/files/served-files.js'
 export { exportLog } from '../../../dist/cli/export/exporter.js'
 export { FolderTarget } from '../../../dist/cli/export/target.js'
 export { auditLog, openLogClient } from '../../../dist/client/index.js'

@@ -1,10 +1,10 @@
 // Audits a log once, with the code of `stele audit`: from a URL or from a folder that was exported.
-import { auditLog, FolderFiles, HttpFiles } from '../lib/stele.mjs'
+import { auditLog, FolderFiles, servedFiles } from '../lib/stele.mjs'
 
 /** @type {{ url?: string, folder?: string, origin: string, verifierKey: string, size: number }} */
 const { url, folder, origin, verifierKey, size } = JSON.parse(process.argv[2])
 
-const files = url === undefined ? new FolderFiles(folder) : new HttpFiles(url, {}, { deadlineMs: 10_000 })
+const files = url === undefined ? new FolderFiles(folder) : servedFiles(url)
 const [startedMs, cpu] = [performance.now(), process.cpuUsage()]
 const report = await auditLog(files, { origin, verifierKeys: [verifierKey], partialTiles: 'stored' })
 const seconds = (performance.now() - startedMs) / 1000

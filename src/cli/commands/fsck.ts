@@ -5,7 +5,7 @@ import { SteleError } from '../../errors.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import type { Actions } from '../action.ts'
-import { PATIENCE_MS, type Context } from '../context.ts'
+import type { Context } from '../context.ts'
 import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
 import { COPIES_HELP } from '../files/api-key.ts'
 import { FolderFiles } from '../files/folder-files.ts'
@@ -62,15 +62,9 @@ async function* reportsOf(
   target: string,
 ): AsyncGenerator<FsckReport> {
   if (/^https?:\/\//.test(target)) {
-    const { HttpFiles } = await import('../../client/http-files.ts')
-    const headers = await context.headersForCopies()
-    yield fsckFiles(
-      context,
-      options,
-      target,
-      new HttpFiles(target, { headers }, { deadlineMs: PATIENCE_MS }),
-      await context.keyFor(target),
-    )
+    const { servedFiles } = await import('../files/served-files.ts')
+    const files = servedFiles(target, await context.headersForCopies())
+    yield fsckFiles(context, options, target, files, await context.keyFor(target))
   } else if (existsSync(join(target, 'stele.json'))) {
     yield* fsckDataFolder(context, options, target)
   } else if (existsSync(join(target, 'checkpoint'))) {

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { closeSync, fstatSync, openSync, read } from 'node:fs'
+import { promisify } from 'node:util'
 import { join } from 'node:path'
 import { decodeUtf8 } from '../../bytes/text.ts'
 import type { LogFiles } from '../../client/log-files.ts'
@@ -8,6 +9,8 @@ import { decodeBundle, encodeBundle } from '../../tile/bundle.ts'
 import { formatBundlePath, formatTilePath } from '../../tile/path.ts'
 
 const FULL = 256
+
+const readAt = promisify(read)
 
 /** A log as a folder of files, as `stele export` writes it and any web server serves it (c2sp.org/tlog-tiles). */
 export class FolderFiles implements LogFiles {
@@ -39,11 +42,32 @@ export class FolderFiles implements LogFiles {
 
   async #read(path: string): Promise<Uint8Array | undefined> {
     try {
-      return await readFile(join(this.#folder, path))
+      return await readWhole(join(this.#folder, path))
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
       if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
       throw new SteleError('io_error', `${join(this.#folder, path)}: ${message}`, { cause: error })
     }
+  }
+}
+
+/**
+ * What `readFile` of fs/promises gives, at half the processor time: its five ways to another thread and back cost more
+ * than the bytes of a tile. Opening is a look-up in what the kernel has in memory, mostly; reading is where disks keep
+ * one waiting, so that alone is done by others, several files at a time.
+ */
+async function readWhole(path: string): Promise<Uint8Array> {
+  const file = openSync(path, 'r')
+  try {
+    const bytes = Buffer.allocUnsafeSlow(fstatSync(file).size)
+    let length = 0
+    while (length < bytes.length) {
+      const { bytesRead } = await readAt(file, bytes, length, bytes.length - length, length)
+      if (bytesRead === 0) break
+      length += bytesRead
+    }
+    return bytes.subarray(0, length)
+  } finally {
+    closeSync(file)
   }
 }

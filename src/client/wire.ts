@@ -1,0 +1,99 @@
+import { concatBytes } from '../bytes/bytes.ts'
+import { reasonOf } from './clock.ts'
+
+/** One request as it goes out, and how much of its answer is wanted. */
+export interface Outgoing {
+  readonly method: 'GET' | 'POST'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array | undefined
+  /** Passes by every cache on the way. */
+  readonly fresh: boolean
+  /** Whether a redirection is followed, or is the answer. */
+  readonly follow: boolean
+  /** Ends the exchange, whatever it is waiting for. */
+  readonly signal: AbortSignal
+  /** The most bytes of a body that are read, by status; what lies beyond is cut off and never asked for. */
+  readonly limit: (status: number) => number
+}
+
+/** What came back: the body as it was before any content encoding, up to the limit. */
+export interface Received {
+  readonly status: number
+  /** True for a redirection that was not followed; a browser then shows nothing else of it. */
+  readonly redirects: boolean
+  readonly headers: Headers
+  readonly body: Uint8Array
+}
+
+/** True for a status that says that the answer is elsewhere. */
+export function isRedirection(status: number): boolean {
+  return [301, 302, 303, 307, 308].includes(status)
+}
+
+/**
+ * Sends one request and reads its answer.
+ *
+ * @throws the signal's reason or another error once it is aborted; SteleError `unexpected_answer` for what cannot be
+ *   decoded within the limit; any other error if no whole answer came
+ */
+export type Wire = (url: string, request: Outgoing) => Promise<Received>
+
+/** The platform's `fetch`, or one that stands for it. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>
+
+/** What every platform has. */
+export function fetchWire(fetch: Fetch): Wire {
+  return async (url, { method, headers, body, fresh, follow, signal, limit }) => {
+    const response = await orAborted(
+      signal,
+      fetch(url, {
+        method,
+        headers,
+        body: body ?? null,
+        ...(fresh ? { cache: 'no-store' } : {}),
+        ...(follow ? {} : { redirect: 'manual' }),
+        signal,
+      }),
+    )
+    const { status, type } = response
+    const redirects = !follow && (type === 'opaqueredirect' || isRedirection(status))
+    return {
+      status,
+      redirects,
+      headers: response.headers,
+      body: await readUpTo(response, limit(status), signal),
+    }
+  }
+}
+
+/** At most `limit` bytes of a body; what lies beyond is never asked for. */
+async function readUpTo(response: Response, limit: number, signal: AbortSignal): Promise<Uint8Array> {
+  const body: ReadableStream<Uint8Array> | null = response.body
+  if (!body) return new Uint8Array(0)
+  const reader = body.getReader()
+  const parts: Uint8Array[] = []
+  let length = 0
+  try {
+    while (length < limit) {
+      const { done, value } = await orAborted(signal, reader.read())
+      if (done) return concatBytes(...parts)
+      parts.push(value)
+      length += value.length
+    }
+  } finally {
+    // Frees the connection where bytes are left over; after the end it does nothing. Nobody waits for it, since a
+    // server that hangs could hold it up.
+    reader.cancel().catch(() => undefined)
+  }
+  return concatBytes(...parts).subarray(0, limit)
+}
+
+/** A `fetch` that does not heed its signal must not keep the caller waiting either. */
+function orAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(reasonOf(signal))
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
