@@ -13,13 +13,7 @@ const RESULTS = join(ROOT, 'scripts', 'bench', 'results')
 const IN_MEMORY = [0x01021994, 0x858458f6]
 
 const options = readOptions()
-if (options.help)
-  stdout.write(
-    HELP.replace(
-      'NAMES',
-      'post, batches, sustained, lone, witness, proofs, tiles, audit, verify, opening, memory, syncs',
-    ),
-  )
+if (options.help) stdout.write(HELP)
 else if (options.compare) await compareFiles(options.files)
 else if (options.chart !== undefined) await drawChart(options.chart)
 else await measure()
