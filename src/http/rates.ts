@@ -24,19 +24,17 @@ export class Buckets {
   }
 
   /** Takes one token. @returns seconds to wait until there is one; 0 when it was taken */
-  take(caller: string, rate: Rate): number {
-    const { tokens, atMs } = this.#level(caller, rate)
-    if (tokens < 1) return (1 - tokens) / rate.perSecond
-    this.#callers.set(caller, { tokens: tokens - 1, atMs })
-    return 0
-  }
-
-  #level(caller: string, { perSecond, burst }: Rate): { tokens: number; atMs: number } {
+  take(caller: string, { perSecond, burst }: Rate): number {
     const atMs = this.#nowMs()
-    const before = this.#callers.get(caller)
-    if (!before) return { tokens: burst, atMs }
-    const tokens = Math.min(burst, before.tokens + (Math.max(0, atMs - before.atMs) / 1000) * perSecond)
-    return { tokens, atMs }
+    const known = this.#callers.get(caller)
+    const bucket = known ?? { tokens: burst, atMs }
+    const earned = (Math.max(0, atMs - bucket.atMs) / 1000) * perSecond
+    const tokens = Math.min(burst, bucket.tokens + earned)
+    if (tokens < 1) return (1 - tokens) / perSecond
+    bucket.tokens = tokens - 1
+    bucket.atMs = atMs
+    if (!known) this.#callers.set(caller, bucket)
+    return 0
   }
 }
 

@@ -1,10 +1,8 @@
-import type { Caller } from '../access/caller.ts'
 import { parseLeadingId } from '../access/api-key.ts'
-import { redact } from '../access/redact.ts'
 import type { Exchange } from '../http/exchange.ts'
-import type { Incoming } from '../http/route.ts'
 import type { Configuration } from './configuration.ts'
-import { shownTarget, type WrittenTarget } from './written-targets.ts'
+import { logOf, rolesOf, routeOf, shownTarget } from './meta-words.ts'
+import type { RequestLine } from './request-lines.ts'
 
 /**
  * One line of the meta log: JSON, with `at` and `kind` first. `proto-docs/access.md` describes every kind. What is
@@ -18,26 +16,6 @@ export type MetaLine =
   | { readonly kind: 'stop' }
   | { readonly kind: 'configuration'; readonly configuration: Configuration }
   | EventLine
-
-/** What a known caller did, and what came of it. */
-export interface RequestLine {
-  readonly kind: 'request'
-  /** Key id, or how `access/person.ts` calls a person. */
-  readonly who: string
-  readonly role: string
-  readonly route: string
-  readonly log?: string
-  readonly query: WrittenTarget['query']
-  readonly queryHash: WrittenTarget['queryHash']
-  readonly status: number
-  readonly code?: string
-  readonly count?: number
-  readonly bytes: number
-  readonly address: string
-  readonly tookMs: number
-  /** As in the answer, and in the server's own log. */
-  readonly requestId: string
-}
 
 /** What was refused at the gate, once for each caller, reason and minute. */
 export interface DeniedLine {
@@ -88,32 +66,6 @@ export interface EventLine {
   readonly details?: unknown
 }
 
-/** What is written of a request by somebody who is known. */
-export function requestLine(
-  exchange: Exchange,
-  caller: Caller,
-  { query, queryHash }: WrittenTarget,
-): RequestLine {
-  const { answer, error, address, requestId } = exchange
-  const log = logOf(exchange.call)
-  return {
-    kind: 'request',
-    who: caller.id,
-    role: rolesOf(caller),
-    route: routeOf(exchange),
-    ...(log === undefined ? {} : { log }),
-    query,
-    queryHash,
-    status: answer.status,
-    ...(error ? { code: error.code } : {}),
-    ...(answer.count === undefined ? {} : { count: answer.count }),
-    bytes: lengthOf(answer.body),
-    address,
-    tookMs: Math.round(exchange.tookMs * 100) / 100,
-    requestId,
-  }
-}
-
 /** What is written of a request that was refused at the gate. */
 export function deniedLine(exchange: Exchange): DeniedLine {
   const { call, caller, error, answer, address } = exchange
@@ -131,24 +83,4 @@ export function deniedLine(exchange: Exchange): DeniedLine {
     address,
     count: 1,
   }
-}
-
-function routeOf({ route, call }: Exchange): string {
-  return `${call.req.method ?? ''} ${route.path}`
-}
-
-/** As it came: whoever is denied can have named any log. */
-function logOf({ path }: Incoming): string | undefined {
-  const log = path['log']
-  return log === undefined ? undefined : redact(log).slice(0, 64)
-}
-
-function rolesOf({ grants }: Caller): string {
-  if (grants.length === 1) return grants[0]!.role
-  return [...new Set(grants.map(({ role }) => role))].join('+')
-}
-
-function lengthOf(body: string | Uint8Array | undefined): number {
-  if (body === undefined) return 0
-  return typeof body === 'string' ? Buffer.byteLength(body) : body.length
 }

@@ -6,9 +6,9 @@ import type { Trail } from '../http/trail.ts'
 import type { Configuration } from './configuration.ts'
 import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 import { DeniedTally } from './denied-tally.ts'
-import { deniedLine, requestLine, type MetaLine } from './meta-line.ts'
+import { deniedLine, type MetaLine } from './meta-line.ts'
 import { MetaRound, type WrittenLine } from './meta-round.ts'
-import { WrittenTargets } from './written-targets.ts'
+import { RequestLines } from './request-lines.ts'
 
 /** Lines that may wait to be written; beyond that nothing more is begun. */
 const MOST_WAITING = 50_000
@@ -32,7 +32,7 @@ export class MetaLog implements Trail {
   readonly #target: MetaTarget
   readonly #nowMs: () => number
   readonly #denied: DeniedTally
-  readonly #targets = new WrittenTargets()
+  readonly #requests = new RequestLines()
   /** Those that wait, oldest first; the last one takes what comes. */
   readonly #rounds: MetaRound[] = []
   #linesWaiting = 0
@@ -85,9 +85,9 @@ export class MetaLog implements Trail {
   record(exchange: Exchange): Promise<void> {
     // Also of those that are only counted: a count that cannot be written is no trace.
     this.check()
-    const { caller, denied, call } = exchange
+    const { caller, denied } = exchange
     if (denied || !caller) return this.#denied.count(deniedLine(exchange))
-    return this.#join(requestLine(exchange, caller, this.#targets.of(call.req.url ?? '')))
+    return this.#join(this.#written(this.#requests.textOf(exchange, caller)))
   }
 
   /**
@@ -97,7 +97,9 @@ export class MetaLog implements Trail {
    * @throws SteleError `untraceable`; `too_large` for a change that does not fit in a line
    */
   async write(line: MetaLine): Promise<void> {
-    await this.#join(line)
+    const written = this.#writtenLine(line)
+    if (line.kind === 'admin' && written.bytes > MOST_LINE_BYTES) throw tooLarge(written.bytes)
+    await this.#join(written)
   }
 
   /**
@@ -125,11 +127,9 @@ export class MetaLog implements Trail {
   }
 
   /** Puts a line into the round that gathers. @returns the promise of all who wait for that round */
-  #join(line: MetaLine): Promise<void> {
+  #join(written: WrittenLine): Promise<void> {
     if (this.#closed) throw untraceable('the server is stopping')
     if (this.#linesWaiting >= MOST_WAITING) throw untraceable('too many lines are waiting')
-    const written = this.#written(line)
-    if (line.kind === 'admin' && written.bytes > MOST_LINE_BYTES) throw tooLarge(written.bytes)
     // Alone: in one append with others it would take them along.
     if (written.bytes > MAX_ENTRY_BYTES) throw untraceable('a line is too long for an entry')
     const round = this.#roundFor(written)
@@ -139,10 +139,14 @@ export class MetaLog implements Trail {
     return round.done
   }
 
-  #written(line: MetaLine): WrittenLine {
-    // Put together by hand: `at` and the line's own text, not another object with both.
-    const text = `{"at":"${this.#now()}",${JSON.stringify(line).slice(1)}\n`
+  #writtenLine(line: MetaLine): WrittenLine {
     const configuration = 'configuration' in line ? line.configuration : undefined
+    return this.#written(JSON.stringify(line).slice(1), configuration)
+  }
+
+  /** @param rest of an object in JSON, behind the brace that begins it */
+  #written(rest: string, configuration?: Configuration): WrittenLine {
+    const text = `{"at":"${this.#now()}",${rest}\n`
     return { text, bytes: Buffer.byteLength(text), configuration }
   }
 
@@ -195,7 +199,7 @@ export class MetaLog implements Trail {
   /** Says again what the configuration is, so that whoever opens this log finds the newest one without reading far. */
   #remind(round: MetaRound): void {
     if (this.#pagesSince < REMINDER_PAGES || !this.#configuration) return
-    round.addFirst(this.#written({ kind: 'configuration', configuration: this.#configuration }))
+    round.addFirst(this.#writtenLine({ kind: 'configuration', configuration: this.#configuration }))
   }
 }
 
