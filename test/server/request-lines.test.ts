@@ -54,15 +54,12 @@ const expectedOf = ({ who, roles, method, url, status, refused }: Asked): object
   requestId: 'r-1',
 })
 
+const ROLES: Role[][] = [['reader'], ['writer'], ['reader', 'writer'], ['reader', 'reader']]
+
 // Few of each, so that most questions have been asked before; names that could be taken for something else.
 const asked: fc.Arbitrary<Asked> = fc.record({
   who: fc.constantFrom('a', 'a reader', 'a reader GET', '1 a', '"', 'ä\n', '7 a reader'),
-  roles: fc.constantFrom<readonly Role[][]>(
-    ['reader'],
-    ['writer'],
-    ['reader', 'writer'],
-    ['reader', 'reader'],
-  ),
+  roles: fc.constantFrom(...ROLES),
   method: fc.constantFrom('GET', 'POST', 'HEAD'),
   url: fc.constantFrom(
     '/logs/main/v1/entries',
