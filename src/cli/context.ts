@@ -5,6 +5,7 @@ import { hasCode, SteleError } from '../errors.ts'
 import type { LogClient, LogClientOptions } from '../client/index.ts'
 import { parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
+import { checkOneServer } from './files/api-key.ts'
 import type { Io } from './io.ts'
 import { Terminal } from './output/terminal.ts'
 
@@ -109,10 +110,15 @@ export class Context {
    * What requests to copies of a log carry, which may be anybody's: credentials only if a flag of this very command
    * names them. Those of the environment are for the operator's own server.
    *
-   * @throws SteleError `io_error`
+   * @param targets whatever may be a URL among them is asked
+   * @throws SteleError `io_error`; `usage` for credentials that more than one server would be shown
    */
-  async headersForCopies(): Promise<Readonly<Record<string, string>>> {
-    return bearer(await this.namedApiKey())
+  async headersForCopies(
+    targets: readonly (string | undefined)[],
+  ): Promise<Readonly<Record<string, string>>> {
+    const key = await this.namedApiKey()
+    if (key !== undefined) checkOneServer(targets)
+    return bearer(key)
   }
 
   /**

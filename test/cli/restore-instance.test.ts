@@ -133,6 +133,9 @@ test('a private log is taken from its server with a key, which no other copy is 
   const keys = ['--skey', join(folder, 'log.skey'), '--tree-head-key', join(folder, 'tree-head.pem')]
   const args = ['restore', 'secret', '--data', place('restored'), ...from, ...keys, '--not-frozen', '--json']
   expect((await stele(args, { env })).code).toBe(4)
+  const two = [...args, '--api-key-file', place('key'), '--mirror', 'http://127.0.0.1:9/logs/secret']
+  const refused = await stele(two)
+  expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('all of one server')])
   const restored = await stele([...args, '--api-key-file', place('key')])
   expect([restored.code, JSON.parse(restored.out)]).toMatchObject([0, { treeSize: 20, reads: 'private' }])
 })

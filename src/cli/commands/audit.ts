@@ -105,7 +105,7 @@ async function sourceOf(
 ): Promise<{ files: LogFiles; key: VerifierKey }> {
   if (/^https?:\/\//.test(target)) {
     const { servedFiles } = await import('../files/served-files.ts')
-    const files = servedFiles(target, await context.headersForCopies(), encoding)
+    const files = servedFiles(target, await context.headersForCopies([target]), encoding)
     return { files, key: await context.keyFor(target) }
   }
   if (existsSync(join(target, 'checkpoint')))

@@ -63,7 +63,7 @@ async function* reportsOf(
 ): AsyncGenerator<FsckReport> {
   if (/^https?:\/\//.test(target)) {
     const { servedFiles } = await import('../files/served-files.ts')
-    const files = servedFiles(target, await context.headersForCopies())
+    const files = servedFiles(target, await context.headersForCopies([target]))
     yield fsckFiles(context, options, target, files, await context.keyFor(target))
   } else if (existsSync(join(target, 'stele.json'))) {
     yield* fsckDataFolder(context, options, target)

@@ -43,7 +43,7 @@ async function repair(context: Context, options: RepairCommandOptions, name: str
   const { repairStored } = await import('../restore/repair-stored.ts')
   const { withTrace } = await import('../../server/offline-act.ts')
   const { dryRun = false, from } = options
-  const headers = await context.headersForCopies()
+  const headers = await context.headersForCopies([from])
   const work = (): Promise<RepairReport> => repairStored(terminal, context.data, name, from, dryRun, headers)
   const { result: report, untraced } = dryRun
     ? { result: await work(), untraced: undefined }

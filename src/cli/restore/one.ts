@@ -20,7 +20,7 @@ export async function restoreOne(
   const { data, terminal } = context
   checkPlaceIsFree(data, name)
   await makeDataFolder(data)
-  const headers = await context.headersForCopies()
+  const headers = await context.headersForCopies([from, ...(options.mirror ?? []), options.catchUp])
   const source = await openRestoreSource(from, name, data, headers)
   try {
     const identity = await restoredIdentity(source, options, name)
