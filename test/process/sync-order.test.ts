@@ -56,8 +56,9 @@ function stepsIn(trace: string): string[] {
 }
 
 function stepOf(line: string): string | undefined {
-  const [, call, file] = /^\d+ +(\w+)\(\d+<([^>]*)>/.exec(line) ?? []
-  if (file === undefined) return undefined
+  const [, call, fd, file] = /^\d+ +(\w+)\((\d+)<([^>]*)>/.exec(line) ?? []
+  // What the server says of itself on standard error goes through a socket, too.
+  if (file === undefined || Number(fd) <= 2) return undefined
   const does = call === 'fdatasync' ? 'sync' : 'write'
   if (/database\/\d+\.log$/.test(file)) return `${does} log`
   if (file.endsWith('/main/head')) return `${does} head`
