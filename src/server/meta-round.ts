@@ -29,7 +29,7 @@ export class MetaRound {
       this.resolve = resolve
       this.reject = reject
     })
-    // Of a reminder that cannot be written nobody need hear.
+    // Somebody waits for every round; this only covers the moment before they get to it.
     this.done.catch(() => {})
   }
 
