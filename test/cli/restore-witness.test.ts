@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
@@ -10,6 +12,7 @@ import { createWitness, witnessFiles } from '../../src/server/witness-folder.ts'
 import { addToLogList } from '../../src/server/log-list.ts'
 import { startWitness, type RunningWitness } from '../../src/server/witness-start.ts'
 import { verifiersOf } from '../../src/witness/keys.ts'
+import { originHash } from '../../src/witness/logs.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, lines, ORIGIN, serve, stele, type Ran } from './fixture.ts'
 import { serveFolder } from './static-server.ts'
@@ -26,7 +29,7 @@ async function makeWitness(key: string): Promise<{ running: RunningWitness; vkey
 }
 
 /** A witnessed log that was saved at 300 entries, while it was served, and lost at 400. */
-async function stage() {
+async function stage(at300: (witnessUrl: string) => Promise<void> = async () => {}) {
   const folder = await dataFolder()
   const { data, key } = folder
   const { running, vkey } = await makeWitness(key)
@@ -38,6 +41,7 @@ async function stage() {
   await expect.poll(serving, { timeout: 10_000 }).toBe('serving')
   await append(server.url, 300)
   await stele(['backup', 'main', '--data', data, '--url', server.url, '--to', backup, '--with-keys'])
+  await at300(running.url)
   await append(server.url, 400)
   await stele(['export', mirror, ...server.flags])
   await server.stop()
@@ -86,6 +90,28 @@ test('a witness that does not answer is named, and left out only by name and vis
   expect(JSON.parse(restored.out)).toMatchObject({ treeSize: 300, withoutWitnesses: ['w1'] })
   expect(restored.err).toContain('witness w1 was not asked')
 })
+
+test.each([429, 503, 404, 500])(
+  'an old public checkpoint of a witness that answers add-checkpoint with %i is no answer',
+  async (status) => {
+    const path = `/${originHash(ORIGIN)}/checkpoint`
+    let old = ''
+    const { restore, running } = await stage(async (url) => {
+      old = await (await fetch(`${url}${path}`)).text()
+    })
+    expect(old).toContain(`${ORIGIN}\n300\n`)
+    await running.close()
+    const busy = createServer((req, res) => {
+      const shown = req.url === path
+      res.writeHead(shown ? 200 : status, { 'content-type': 'text/plain' }).end(shown ? old : 'busy')
+    })
+    await once(busy.listen(Number(new URL(running.url).port), '127.0.0.1'), 'listening')
+    onTestFinished(() => void busy.close())
+    const refused = await restore()
+    expect([refused.code, refused.err]).toEqual([20, expect.stringContaining('--without-witness w1')])
+    expect(refused.err).toContain(String(status))
+  },
+)
 
 test('the witness of a log that was saved to its end confirms it', async () => {
   const { data, to, running, key } = await stage()

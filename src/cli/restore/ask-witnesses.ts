@@ -31,7 +31,8 @@ export interface Question {
 
 /**
  * Asks every witness of a policy what it has seen. Each is shown the head, which it cosigns only if that extends what
- * it cosigned last: so its answer holds at this moment, where its published checkpoint may be old.
+ * it cosigned last: so its answer holds at this moment, where its published checkpoint may be old. Only a cosignature
+ * (200) and a size (409) are answers.
  *
  * @returns the names of those that were left out
  * @throws SteleError `unreachable` for one that does not answer and was not left out; `fork`; `usage` for a name that
@@ -68,7 +69,9 @@ async function ask(witness: PolicyWitness, question: Question, comparison: Compa
     const size = Number(/cosigned size ([0-9]+)/.exec(answer.failure.message)?.[1] ?? question.head.size + 1)
     return comparison.note(source, size)
   }
-  if (typeof published !== 'string') throw unanswered(witness, answer.failure)
+  // Its public checkpoint may be older than what it cosigned last (a cache, a limit on requests): it can show that more
+  // was signed, or another history, but never that this head is the newest.
+  throw unanswered(witness, answer.failure)
 }
 
 /** The checkpoint that a witness shows to monitors; undefined if it shows none. */
