@@ -1,7 +1,13 @@
 import type { Readable, Writable } from 'node:stream'
+import { standardError } from './standard-error.ts'
 
 /** A stream to write to, which may be a terminal. */
-export type Sink = Writable & { readonly isTTY?: boolean; readonly columns?: number }
+export type Sink = Writable & {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  /** Lines that could not be written; see `StandardError`. */
+  readonly linesLost?: number
+}
 
 /** What the process has around it; a test puts its own in its place. */
 export interface Io {
@@ -27,7 +33,7 @@ export interface Io {
 export function processIo(): Io {
   return {
     stdout: process.stdout,
-    stderr: process.stderr,
+    stderr: standardError(),
     stdin: process.stdin,
     env: process.env,
     calledAs: calledAs(process.argv[1] ?? ''),

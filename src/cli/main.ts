@@ -7,11 +7,9 @@ import { run } from './run.ts'
 const io = processIo()
 
 // Whoever read our output has gone away ("stele get 0.. | head"): nothing to say, but nothing was finished either.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? EXIT_PIPE : reportError(error, io))
-  })
-}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? EXIT_PIPE : reportError(error, io))
+})
 process.on('uncaughtException', (error) => process.exit(reportError(error, io)))
 process.on('unhandledRejection', (error) => process.exit(reportError(error, io)))
 

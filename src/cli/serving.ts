@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
-import type { Logger } from 'pino'
 import type { Config } from '../server/config.ts'
+import type { ServerLog } from '../server/server-log.ts'
 import type { RunningServer } from '../server/start.ts'
 import type { Context } from './context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from './exit-codes.ts'
@@ -20,7 +20,7 @@ export async function serveUntilStopped(
   config: Config,
   onReady: (server: RunningServer) => Promise<void>,
 ): Promise<number> {
-  const start = async (logger: Logger): Promise<RunningServer> => {
+  const start = async (logger: ServerLog): Promise<RunningServer> => {
     const { startServer } = await import('../server/start.ts')
     return startServer(config, logger)
   }
@@ -45,7 +45,7 @@ interface Running {
 export async function runUntilStopped<T extends Running>(
   { io }: Context,
   options: ServingOptions,
-  start: (logger: Logger) => Promise<T>,
+  start: (logger: ServerLog) => Promise<T>,
   onReady: (running: T) => Promise<void>,
 ): Promise<number> {
   const { createServerLog } = await import('../server/server-log.ts')
@@ -57,7 +57,7 @@ export async function runUntilStopped<T extends Running>(
   )
   let offReload = (): void => {}
   try {
-    const logger = createServerLog(options['log-level'])
+    const logger = createServerLog(options['log-level'], io.stderr)
     const running = await start(logger)
     const { reloadTls } = running
     if (reloadTls) offReload = io.onReloadSignal(() => void reloadTls())

@@ -15,14 +15,16 @@ export interface CosignerMetrics extends Metrics {
  * What witnesses and mirrors count alike, in a registry of its own: two of them can live in one process.
  *
  * @param contradictions name of the metric, and what it says
+ * @param linesLost see `MetricsSources`
  */
 export function createCosignerMetrics(
   contradictions: { readonly name: string; readonly help: string },
   nowMs: () => number,
+  linesLost: (() => number) | undefined,
 ): { metrics: CosignerMetrics; registry: Registry } {
   const meters = createLogMeters()
   const { registry } = meters
-  const metrics = createMetrics(NO_LOGS, nowMs, { meters })
+  const metrics = createMetrics(NO_LOGS, nowMs, { meters, linesLost })
   const counter = new Counter({
     ...contradictions,
     labelNames: ['origin', 'kind', 'evidence'],

@@ -28,13 +28,15 @@ export interface MetricsSources {
   readonly certificateEndMs?: () => number | undefined
   /** What the meta log does, where there is one. */
   readonly trail?: (() => TrailStatus) | undefined
+  /** Lines that standard error did not take since the process started. */
+  readonly linesLost?: (() => number) | undefined
 }
 
 /** Metrics with a registry of their own: two servers can live in one process. */
 export function createMetrics(
   logs: LogDirectory,
   nowMs: () => number,
-  { meters = createLogMeters(), freeBytes, trail, certificateEndMs }: MetricsSources = {},
+  { meters = createLogMeters(), freeBytes, trail, certificateEndMs, linesLost }: MetricsSources = {},
 ): Metrics {
   const { registry } = meters
   collectDefaultMetrics({ register: registry })
@@ -61,6 +63,7 @@ export function createMetrics(
   registerScrubMetrics(registry, logs)
   if (trail) registerTrailMetrics(registry, trail)
   if (freeBytes) registerDisk(registry, freeBytes)
+  if (linesLost) registerLinesLost(registry, linesLost)
   if (certificateEndMs) registerCertificate(registry, certificateEndMs)
   // Finding a series by its labels costs more than counting.
   const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()
@@ -161,6 +164,17 @@ function registerDisk(registry: Registry, freeBytes: () => Promise<number | unde
       const free = await freeBytes()
       this.reset()
       if (free !== undefined) this.set(free)
+    },
+  })
+}
+
+function registerLinesLost(registry: Registry, linesLost: () => number): void {
+  new Gauge({
+    name: 'stele_stderr_lines_lost',
+    help: 'Log lines that standard error did not take since the process started.',
+    registers: [registry],
+    collect() {
+      this.set(linesLost())
     },
   })
 }

@@ -10,12 +10,16 @@ export interface MirrorMetrics extends CosignerMetrics {
 }
 
 /** Counts what the mirror of these logs does. */
-export function createMirrorMetrics(logs: readonly MirroredLog[], nowMs: () => number): MirrorMetrics {
+export function createMirrorMetrics(
+  logs: readonly MirroredLog[],
+  nowMs: () => number,
+  linesLost?: () => number,
+): MirrorMetrics {
   const contradictions = {
     name: 'stele_mirror_contradictions_total',
     help: 'Signed checkpoints that contradict what was known before. Any is a reason to look.',
   }
-  const { metrics, registry } = createCosignerMetrics(contradictions, nowMs)
+  const { metrics, registry } = createCosignerMetrics(contradictions, nowMs, linesLost)
   const troubles = new Counter({
     name: 'stele_mirror_follow_failures_total',
     help: 'Questions to a log that failed, and will be asked again.',

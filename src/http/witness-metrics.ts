@@ -5,12 +5,16 @@ import { createCosignerMetrics, type CosignerMetrics } from './cosigner-metrics.
 import { registerReadings } from './readings.ts'
 
 /** Counts what a witness does. */
-export function createWitnessMetrics(store: WitnessStore, nowMs: () => number): CosignerMetrics {
+export function createWitnessMetrics(
+  store: WitnessStore,
+  nowMs: () => number,
+  linesLost?: () => number,
+): CosignerMetrics {
   const contradictions = {
     name: 'stele_witness_contradictions_total',
     help: 'Signed checkpoints that contradict what was cosigned before. Any is a reason to look.',
   }
-  const { metrics, registry } = createCosignerMetrics(contradictions, nowMs)
+  const { metrics, registry } = createCosignerMetrics(contradictions, nowMs, linesLost)
   new Gauge({
     name: 'stele_witness_signing',
     help: '1 while it signs, 0 after its disk failed and until it is started again.',

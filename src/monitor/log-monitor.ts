@@ -1,6 +1,7 @@
 import { HttpFiles, Transport, type TransportOptions } from '../client/index.ts'
 import type { Clock } from '../client/clock.ts'
 import { logPrefix } from '../client/http-files.ts'
+import { SteleError } from '../errors.ts'
 import { askConsistency } from './ask-proof.ts'
 import { EndWatch } from './end-watch.ts'
 import { EntryWorker } from './entry-worker.ts'
@@ -49,6 +50,17 @@ export interface MonitorStatus {
 
 const DEFAULT_DEADLINE_MS = 15_000
 
+/** Throws the error with the file that it is about. */
+function unreadable(store: MonitorStore, origin: string, error: unknown): never {
+  if (!(error instanceof SteleError) || error.code === 'io_error') throw error
+  throw new SteleError(
+    error.code,
+    `${store.placeOf(origin)}: ${error.message}. Put back an older copy of this file, or move it away: then the log is ` +
+      'followed as if never seen before',
+    { cause: error },
+  )
+}
+
 /** Watches one log, round by round. Each round is whole: whatever it found is out, and whatever it did is on disk. */
 export class LogMonitor {
   readonly #parts: Parts
@@ -78,7 +90,8 @@ export class LogMonitor {
     const { clock } = transport
     const limits = { deadlineMs, signal }
     const from = log.from === 'end' ? 0 : log.from
-    const ledger = await Ledger.open(store, log.origin, from, () => outbox.undelivered(log.origin))
+    const opening = Ledger.open(store, log.origin, from, () => outbox.undelivered(log.origin))
+    const ledger = await opening.catch((error: unknown) => unreadable(store, log.origin, error))
     const problems = new Problems(ledger, outbox, clock, { log: log.origin, url: log.url })
     const attempts = new Attempts(problems, clock, log)
     const files = new HttpFiles(prefix, transport, limits)
@@ -91,7 +104,11 @@ export class LogMonitor {
     const treeHeads = spki && new TreeHeads(prefix, transport, limits, log.origin, spki)
     const monitor = new LogMonitor(parts, treeHeads, new LogWords(prefix, transport, log.origin, signal))
     // Read once now: a key that was changed by mistake must not look like a fork, or like nothing, later on.
-    void monitor.#heads.accepted
+    try {
+      void monitor.#heads.accepted
+    } catch (error) {
+      unreadable(store, log.origin, error)
+    }
     outbox.restore(ledger.state.undelivered)
     return monitor
   }

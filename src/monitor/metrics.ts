@@ -10,14 +10,20 @@ export interface MonitorMetrics {
   onRound(monitor: LogMonitor): void
   onTrouble(monitor: LogMonitor): void
   onDelivery(report: DeliveryReport): void
+  /** A log that is not watched, because what was kept of it cannot be read. */
+  onUnopened(origin: string): void
   /** Monitors that are to be read when Prometheus asks. */
   watch(monitors: readonly LogMonitor[], outbox: Outbox): void
   readonly contentType: string
   text(): Promise<string>
 }
 
-/** Metrics with a registry of their own: two monitors can live in one process. */
-export function createMonitorMetrics(): MonitorMetrics {
+/**
+ * Metrics with a registry of their own: two monitors can live in one process.
+ *
+ * @param linesLost lines that standard error did not take since the process started
+ */
+export function createMonitorMetrics(linesLost: () => number = () => 0): MonitorMetrics {
   const registry = new Registry()
   const registers = [registry]
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> =>
@@ -26,7 +32,22 @@ export function createMonitorMetrics(): MonitorMetrics {
   const rounds = counter('rounds_total', 'Rounds that were finished.', ['log'])
   const troubles = counter('troubles_total', 'Rounds that failed for a reason of our own.', ['log'])
   const deliveries = counter('webhook_attempts_total', 'Findings sent to webhooks.', ['webhook', 'outcome'])
+  new Gauge({
+    name: 'stele_monitor_stderr_lines_lost',
+    help: 'Lines that standard error did not take since the process started.',
+    registers,
+    collect() {
+      this.set(linesLost())
+    },
+  })
+  const unopened = new Gauge({
+    name: 'stele_monitor_unopened',
+    help: '1 for a log that is not watched, because what was kept of it cannot be read.',
+    labelNames: ['log'],
+    registers,
+  })
   return {
+    onUnopened: (log) => unopened.set({ log }, 1),
     onFinding: ({ log, kind }) => findings.inc({ log, kind }),
     onRound: ({ log }) => rounds.inc({ log: log.origin }),
     onTrouble: ({ log }) => troubles.inc({ log: log.origin }),

@@ -2,6 +2,8 @@
 export interface MonitorStore {
   /** The state of a log as it was saved last; undefined if it never was. */
   load(origin: string): Promise<string | undefined>
+  /** Where the state of a log is kept, for error messages. */
+  placeOf(origin: string): string
   /** Resolves once the state is on disk. If it rejects, the one before is still there, whole. */
   save(origin: string, state: string): Promise<void>
   /**

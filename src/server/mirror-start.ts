@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import { systemClock } from '../client/clock.ts'
 import { HttpFiles, logPrefix } from '../client/http-files.ts'
 import { Transport } from '../client/transport.ts'
@@ -19,6 +18,7 @@ import type { ListedLog } from './log-list.ts'
 import { mirrorLimits, type MirrorConfig } from './mirror-config.ts'
 import { copyPaths, readTicketKey } from './mirror-folder.ts'
 import { learnMirroredKeys, readMirroredLogs } from './mirror-keys.ts'
+import type { ServerLog } from './server-log.ts'
 
 export interface RunningMirror extends RunningCosigner {
   readonly mirror: Mirror
@@ -35,7 +35,7 @@ const PATIENCE_MS = 15_000
  */
 export async function startMirror(
   config: MirrorConfig,
-  logger: Logger,
+  logger: ServerLog,
   nowMs: () => number = Date.now,
 ): Promise<RunningMirror> {
   const { keys, evidence } = await openCosignerFolder('mirror', config.data)
@@ -43,7 +43,7 @@ export async function startMirror(
   const list = await withApiKeys(await readMirroredLogs(config.data, verifiersOf(keys)))
   const logs = await openCopies(list, keys, config, nowMs)
   try {
-    const metrics = createMirrorMetrics(logs, nowMs)
+    const metrics = createMirrorMetrics(logs, nowMs, logger.linesLost)
     const events = evidenceReports(evidence, metrics, logger)
     const mirror = new Mirror({ logs, keys, tickets, evidence, events, nowMs })
     return await serve(mirror, list, { config, metrics, logger, nowMs })
@@ -88,7 +88,7 @@ async function openCopies(
 interface Serving {
   readonly config: MirrorConfig
   readonly metrics: MirrorMetrics
-  readonly logger: Logger
+  readonly logger: ServerLog
   readonly nowMs: () => number
 }
 

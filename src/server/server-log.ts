@@ -1,15 +1,28 @@
-import { destination, pino, type DestinationStream, type Level, type Logger } from 'pino'
+import { pino, type DestinationStream, type Level, type Logger } from 'pino'
 import { redact } from '../access/redact.ts'
 
+/** Where log lines go. `StandardError` of the command line counts those it could not write. */
+export interface LogStream extends DestinationStream {
+  readonly linesLost?: number
+  on?(event: 'recovered', listener: (linesLost: number, code: string) => void): unknown
+}
+
+/** The server's own log. */
+export type ServerLog = Logger & {
+  /** Lines that could not be written since the process started. */
+  readonly linesLost?: () => number
+}
+
 /**
- * The server's own log: JSON lines on standard error, each written before the next step is taken, so that a crash
- * loses none. Secrets are cut out of the finished line, so that no field and no message can get around it.
+ * The server's own log: JSON lines. Secrets are cut out of the finished line, so that no field and no message can get
+ * around it.
  *
- * @param stream stands in for standard error
+ * @param stream standard error
  */
-export function createServerLog(
-  level: Level | 'silent',
-  stream: DestinationStream = destination({ fd: 2, sync: true }),
-): Logger {
-  return pino({ level, hooks: { streamWrite: redact } }, stream)
+export function createServerLog(level: Level | 'silent', stream: LogStream): ServerLog {
+  const logger = pino({ level, hooks: { streamWrite: redact } }, stream)
+  stream.on?.('recovered', (linesLost, code) => {
+    logger.warn({ linesLost, code }, 'log lines were lost: standard error could not be written')
+  })
+  return Object.assign(logger, { linesLost: () => stream.linesLost ?? 0 })
 }

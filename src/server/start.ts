@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { Logger } from 'pino'
 import { parseAddressSet } from '../access/address.ts'
 import { SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
@@ -24,6 +23,7 @@ import { sayStarted } from './say-started.ts'
 import { servedAdministration } from './served-administration.ts'
 import { httpLimits, logSettings } from './settings.ts'
 import { Tls } from './tls.ts'
+import type { ServerLog } from './server-log.ts'
 
 export interface RunningServer {
   /** Where it listens, without a trailing slash. */
@@ -44,7 +44,7 @@ const REOPEN_AT_MOST_MS = 60_000
  * @throws SteleError the reason of the first log if none could be opened; `not_initialised` without access control;
  *   `io_error` if the port is taken; what a certificate cannot be used for
  */
-export async function startServer(config: Config, logger: Logger): Promise<RunningServer> {
+export async function startServer(config: Config, logger: ServerLog): Promise<RunningServer> {
   const events = new MetaEvents()
   const meters = createLogMeters()
   // Absolute, so that every path in a message is one that answers can be kept free of.
@@ -98,6 +98,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
         freeBytes: disk.freeBytes,
         certificateEndMs: () => tls?.current.notAfterMs,
         trail: access.meta && (() => access.meta!.status),
+        linesLost: logger.linesLost,
       }),
       nowMs: Date.now,
       stopping: stopping.signal,
@@ -167,7 +168,7 @@ function checkServable(host: Host, folder: string): void {
   if (first?.failure && logs.every((hosted) => !hosted.log)) throw first.failure
 }
 
-function withinOpenFiles(limits: HttpLimits, logs: number, logger: Logger): HttpLimits {
+function withinOpenFiles(limits: HttpLimits, logs: number, logger: ServerLog): HttpLimits {
   const files = openFileLimit()
   const maxConnections = affordableConnections(limits.maxConnections, logs, files)
   if (maxConnections < limits.maxConnections) {

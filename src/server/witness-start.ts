@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import type { CosignerMetrics } from '../http/cosigner-metrics.ts'
 import { createWitnessMetrics } from '../http/witness-metrics.ts'
 import { createWitnessServer } from '../http/witness-server.ts'
@@ -13,6 +12,7 @@ import { readLogList } from './log-list.ts'
 import { listen, stopListening } from './listen.ts'
 import type { WitnessConfig } from './witness-config.ts'
 import { witnessFiles } from './witness-folder.ts'
+import type { ServerLog } from './server-log.ts'
 
 export interface RunningWitness extends RunningCosigner {
   readonly witness: Witness
@@ -28,7 +28,7 @@ const CLOCK_TOLERANCE_SECONDS = 300
  */
 export async function startWitness(
   config: WitnessConfig,
-  logger: Logger,
+  logger: ServerLog,
   nowMs: () => number = Date.now,
 ): Promise<RunningWitness> {
   const { keys, evidence } = await openCosignerFolder('witness', config.data)
@@ -37,7 +37,7 @@ export async function startWitness(
   const logs = await readLogList(files.logs, own)
   const store = await openWitnessState(files.state, own)
   try {
-    const metrics = createWitnessMetrics(store, nowMs)
+    const metrics = createWitnessMetrics(store, nowMs, logger.linesLost)
     const events = evidenceReports(evidence, metrics, logger)
     const witness = new Witness({ logs, keys, store, evidence, nowMs, events })
     warnOfFuture(store, nowMs(), logger)
@@ -49,7 +49,7 @@ export async function startWitness(
 }
 
 /** The statements of this witness never go back in time: a clock that was ahead once holds them there. */
-function warnOfFuture(store: WitnessStore, nowMs: number, logger: Logger): void {
+function warnOfFuture(store: WitnessStore, nowMs: number, logger: ServerLog): void {
   for (const { checkpoint, timestampSeconds } of store.heads()) {
     const aheadSeconds = timestampSeconds - Math.floor(nowMs / 1000)
     if (aheadSeconds <= CLOCK_TOLERANCE_SECONDS) continue
@@ -60,7 +60,7 @@ function warnOfFuture(store: WitnessStore, nowMs: number, logger: Logger): void 
 interface Serving {
   readonly config: WitnessConfig
   readonly metrics: CosignerMetrics
-  readonly logger: Logger
+  readonly logger: ServerLog
   readonly nowMs: () => number
 }
 

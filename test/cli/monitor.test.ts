@@ -223,3 +223,33 @@ test('monitor watches until it is stopped, and serves metrics', async () => {
   expect(out.trim().split('\n')).toHaveLength(2)
   expect(err).toMatch(/Watching [^]*Metrics: http:\/\/127\.0\.0\.1:\d+\/metrics/)
 })
+
+test.each([
+  ['cut', '{"format":'],
+  ['of another log', JSON.stringify({ format: 'stele-monitor-state/v1', origin: 'other.example/log' })],
+])(
+  'a state file that is %s is named, the other logs are watched, and the exit code is not 0',
+  async (_, text) => {
+    const served = await serve(await dataFolder())
+    await stele(['add', ...served.flags], { stdin: 'line 1' })
+    const fake = await serveFake(await FakeLog.create(1))
+    const folder = state()
+    const config = join(testFolder(), 'monitor.yaml')
+    const logs = [
+      { url: served.url, key: served.key },
+      { url: fake.url, key: formatVerifierKey(KEY.verifier) },
+    ]
+    writeFileSync(config, JSON.stringify({ logs, matchers: [{ contains: 'n' }] }))
+    const args = ['--once', '--state', folder, '--config', config]
+    expect((await monitor(args)).findings).toHaveLength(2)
+    const damaged = readdirSync(folder).find((name) => name.startsWith('log.example_logs_main'))!
+    writeFileSync(join(folder, damaged), text)
+    await stele(['add', ...served.flags], { stdin: 'line 3' })
+    const { code, err, findings } = await monitor(args)
+    expect(err).toContain(join(folder, damaged))
+    expect(err).toContain('NOT watched')
+    // Only the other log was looked at, and it had nothing new; what is left to say is that one was not.
+    expect(findings).toEqual([])
+    expect(code).not.toBe(0)
+  },
+)

@@ -26,6 +26,10 @@ export class MemoryMonitorStore implements MonitorStore {
     return this.states.get(origin)
   }
 
+  placeOf(origin: string): string {
+    return `state of ${origin}`
+  }
+
   async save(origin: string, state: string): Promise<void> {
     if (this.full) throw new SteleError('io_error', 'no space left on device')
     this.saves++

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import type { Logger } from 'pino'
 import type { CosignerKind } from '../../server/cosigner-folder.ts'
 import type { RunningCosigner } from '../../server/cosigner-start.ts'
 import { mirrorOptions } from '../../server/mirror-config.ts'
@@ -11,6 +10,7 @@ import { cosignerFolder } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 import { addOptionFlags, optionSources, type FlagOptions } from '../option-flags.ts'
 import { runUntilStopped, type ServingOptions } from '../serving.ts'
+import type { ServerLog } from '../../server/server-log.ts'
 
 /** What this file reads of a configuration. */
 type CosignerConfig = ServingOptions & { readonly data: string }
@@ -24,7 +24,7 @@ interface Serving<Config extends CosignerConfig> {
   /** How it stands to its logs: it is one "of" them, or "for" them. */
   readonly preposition: 'of' | 'for'
   readonly options: FlagOptions & { load(sources: OptionSources): Config }
-  readonly start: (config: Config, logger: Logger) => Promise<RunningCosigner>
+  readonly start: (config: Config, logger: ServerLog) => Promise<RunningCosigner>
 }
 
 /** `stele witness serve`: cosigns until it is told to stop. */
@@ -86,7 +86,7 @@ async function serve<Config extends CosignerConfig>(
   const { terminal } = context
   const data = cosignerFolder(context, kind)
   const config = options.load(optionSources(context, options.list, { data }))
-  const begin = (logger: Logger): Promise<RunningCosigner> => start(config, logger)
+  const begin = (logger: ServerLog): Promise<RunningCosigner> => start(config, logger)
   return runUntilStopped(context, config, begin, async ({ url, logs }) => {
     const origins = logs.map(({ origin }) => origin)
     if (terminal.json) await terminal.jsonLine({ url, data: config.data, logs: origins })

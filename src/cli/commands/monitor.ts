@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander'
 import { SteleError } from '../../errors.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
+import { EXIT_INTERRUPTED } from '../exit-codes.ts'
 import { examples } from '../help.ts'
 import type { MonitorConfig, MonitorConfigInput } from '../monitor/config.ts'
 
@@ -104,7 +104,7 @@ async function follow(
     context.terminal.note(`Watching ${logs}; state and evidence in ${state}`)
     if (server) context.terminal.note(`Metrics: ${server.url}`)
     await session.watch(config.intervalMs)
-    return EXIT_OK
+    return session.exitCode
   } finally {
     off()
     await server?.close()

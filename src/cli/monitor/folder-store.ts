@@ -19,7 +19,7 @@ export class FolderStore implements MonitorStore {
   }
 
   async load(origin: string): Promise<string | undefined> {
-    const path = this.#pathOf(origin)
+    const path = this.placeOf(origin)
     try {
       return await readFile(path, 'utf8')
     } catch (error) {
@@ -30,7 +30,7 @@ export class FolderStore implements MonitorStore {
   }
 
   save(origin: string, state: string): Promise<void> {
-    return writeDurably(this.#pathOf(origin), state)
+    return writeDurably(this.placeOf(origin), state)
   }
 
   async keepEvidence(id: string, evidence: string): Promise<string> {
@@ -40,7 +40,7 @@ export class FolderStore implements MonitorStore {
   }
 
   /** An origin may hold anything: what a file's name cannot is left out, and a hash keeps the names apart. */
-  #pathOf(origin: string): string {
+  placeOf(origin: string): string {
     const readable = origin.replaceAll(/[^A-Za-z0-9.-]+/g, '_').slice(0, 80)
     return join(this.#folder, `${readable}-${toHex(sha256(encodeUtf8(origin))).slice(0, 8)}.json`)
   }

@@ -22,18 +22,21 @@ const DELIVERY_PATIENCE_MS = 30_000
 
 /** The monitors of one command, and what they share. */
 export class Session {
-  readonly metrics: MonitorMetrics = createMonitorMetrics()
+  readonly metrics: MonitorMetrics
   readonly #terminal: Terminal
   readonly #stop = new AbortController()
   readonly #printed = new Set<string>()
   readonly #outbox: Outbox
   readonly #monitors: LogMonitor[] = []
+  /** Why logs could not be watched: most likely a damaged file of state. */
+  readonly #unopened: SteleError[] = []
   /** Those whose entries cannot be read: it is said once. */
   readonly #headsOnly = new Set<LogMonitor>()
   readonly #open = new Map<LogMonitor, readonly string[]>()
 
-  private constructor(terminal: Terminal, webhooks: readonly Webhook[]) {
+  private constructor({ terminal, io }: Context, webhooks: readonly Webhook[]) {
     this.#terminal = terminal
+    this.metrics = createMonitorMetrics(() => io.stderr.linesLost ?? 0)
     this.#outbox = new Outbox({
       webhooks,
       clock: systemClock,
@@ -43,13 +46,13 @@ export class Session {
   }
 
   /** @throws SteleError as `LogMonitor.open`, `apiKeyOf`; what is wrong with a webhook's key file */
-  static async open({ terminal, io }: Context, config: MonitorConfig, folder: string): Promise<Session> {
+  static async open(context: Context, config: MonitorConfig, folder: string): Promise<Session> {
     const webhooks = await Promise.all(
       config.webhooks.map(async ({ url, keyFile }) =>
         createWebhook(url, webhookSigner(await readSecret(keyFile), keyFile)),
       ),
     )
-    const session = new Session(terminal, webhooks)
+    const session = new Session(context, webhooks)
     const deps = {
       store: new FolderStore(folder),
       outbox: session.#outbox,
@@ -57,11 +60,31 @@ export class Session {
       onKeys: (origin: string, vkeys: readonly string[]) => session.#onKeys(origin, vkeys),
     }
     for (const { apiKeyFile, ...log } of config.logs) {
-      const apiKey = apiKeyFile === undefined ? undefined : await apiKeyOf(apiKeyFile, io)
-      session.#monitors.push(await LogMonitor.open({ ...log, apiKey }, deps))
+      const apiKey = apiKeyFile === undefined ? undefined : await apiKeyOf(apiKeyFile, context.io)
+      await session.#add(log.origin, () => LogMonitor.open({ ...log, apiKey }, deps))
     }
+    // With none left there is nothing to go on with.
+    if (session.#monitors.length === 0) throw session.#unopened[0]!
     session.metrics.watch(session.#monitors, session.#outbox)
     return session
+  }
+
+  /** Takes a log that opens. One whose state cannot be read is named and left out: the others are watched. */
+  async #add(origin: string, open: () => Promise<LogMonitor>): Promise<void> {
+    try {
+      this.#monitors.push(await open())
+    } catch (error) {
+      if (!(error instanceof SteleError) || error.code === 'internal') throw error
+      this.#unopened.push(error)
+      this.metrics.onUnopened(origin)
+      this.#terminal.warn(`${origin}: NOT watched: ${error.message}`)
+    }
+  }
+
+  /** The exit code of a watch that was stopped: other than 0 if a log could not be watched. */
+  get exitCode(): number {
+    const [first] = this.#unopened
+    return first ? EXIT_CODES[first.code] : EXIT_OK
   }
 
   /** One round of every log. @returns the exit code */
@@ -73,7 +96,7 @@ export class Session {
       if (!this.#printed.has(finding.id)) await this.#terminal.jsonLine({ ...finding, repeated: true })
     }
     const delivered = await this.#deliver()
-    const troubles = [...rounds.map((round) => round.trouble), ...(await this.#saveAll())]
+    const troubles = [...this.#unopened, ...rounds.map((round) => round.trouble), ...(await this.#saveAll())]
     const worst = gravest(findings.map(({ kind }) => kind))
     if (worst) return FINDING_CODES[worst]
     const trouble = troubles.find((error) => error !== undefined)
