@@ -1,7 +1,7 @@
 import { HttpFiles, Transport, type TransportOptions } from '../client/index.ts'
 import type { Clock } from '../client/clock.ts'
 import { logPrefix } from '../client/http-files.ts'
-import { askConsistency } from './ask-proof.ts'
+import { askConsistency } from '../client/served-proofs.ts'
 import { EndWatch } from './end-watch.ts'
 import { EntryWorker } from './entry-worker.ts'
 import type { Finding } from './finding.ts'
