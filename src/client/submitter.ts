@@ -44,6 +44,8 @@ export class Submitter {
   #held = { entries: 0, bytes: 0 }
   #running: Promise<void> | undefined
   #closed = false
+  /** Callbacks that are still at work. */
+  readonly #calls = new Set<Promise<void>>()
   /** What the application's own callbacks threw: they have no caller to throw it to. */
   readonly #thrown: unknown[] = []
 
@@ -71,9 +73,9 @@ export class Submitter {
     return true
   }
 
-  /** Resolves once nothing waits: everything was acknowledged or given to `onUndelivered`. */
+  /** Resolves once nothing waits: everything was acknowledged, or `onUndelivered` is done with it. */
   async idle(): Promise<void> {
-    while (this.#running) await this.#running
+    while (this.#running || this.#calls.size > 0) await Promise.all([this.#running, ...this.#calls])
   }
 
   /**
@@ -139,7 +141,13 @@ export class Submitter {
     this.#held = { entries: this.#held.entries + entries, bytes: this.#held.bytes + bytes }
   }
 
-  async #call(callback: () => void | Promise<void>): Promise<void> {
+  #call(callback: () => void | Promise<void>): Promise<void> {
+    const call = this.#settle(callback).finally(() => this.#calls.delete(call))
+    this.#calls.add(call)
+    return call
+  }
+
+  async #settle(callback: () => void | Promise<void>): Promise<void> {
     try {
       await callback()
     } catch (error) {
