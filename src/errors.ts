@@ -49,9 +49,16 @@ export type ErrorCode =
 
 /** What an error carries beside its code and message. */
 export interface SteleErrorOptions extends ErrorOptions {
-  readonly retryAfterSeconds?: number
+  readonly retryAfterSeconds?: number | undefined
   readonly limit?: number
   readonly successor?: string | undefined
+  readonly acknowledged?: Acknowledged | undefined
+}
+
+/** What a log said of entries that it took. Nothing of it is verified. */
+export interface Acknowledged {
+  /** The index of each entry, in the order in which they were sent. */
+  readonly indexes: readonly number[]
 }
 
 /** A failure that a program can tell apart by its `code`, and a person understands by its message. */
@@ -64,11 +71,14 @@ export class SteleError extends Error {
   readonly limit: number | undefined
   /** For `frozen`: the URL of the log that goes on instead. */
   readonly successor: string | undefined
+  /** For an append that failed after the log had taken the entries: where the log says that they are. */
+  readonly acknowledged: Acknowledged | undefined
 
   constructor(code: ErrorCode, message: string, options: SteleErrorOptions = {}) {
     super(message, options)
     this.code = code
     this.successor = options.successor
+    this.acknowledged = options.acknowledged
     this.retryAfterSeconds = options.retryAfterSeconds
     this.limit = options.limit
   }

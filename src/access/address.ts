@@ -36,6 +36,27 @@ export function parseAddressSet(ranges: readonly string[], what: string): Addres
   }
 }
 
+/**
+ * True if every range lies inside one of the others, of the same address family. Two ranges that only together hold a
+ * third one do not count.
+ *
+ * @throws SteleError `usage`, as {@link parseAddressSet}
+ */
+export function areWithin(ranges: readonly string[], outer: readonly string[]): boolean {
+  return ranges.every((range) => outer.some((one) => isWithinRange(range, one)))
+}
+
+function isWithinRange(range: string, outer: string): boolean {
+  const [address = '', prefix] = range.split('/')
+  const [outerAddress = '', outerPrefix] = outer.split('/')
+  const most = isIP(outerAddress) === 4 ? 32 : 128
+  return (
+    isIP(address) === isIP(outerAddress) &&
+    Number(prefix ?? most) >= Number(outerPrefix ?? most) &&
+    parseAddressSet([outer], 'addresses').has(address)
+  )
+}
+
 /** An IPv4 address as it is, also where a socket of both kinds shows it inside an IPv6 one. */
 export function withoutMapping(address: string): string {
   return /^::ffff:\d/i.test(address) ? address.slice(7) : address

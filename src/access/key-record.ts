@@ -27,7 +27,11 @@ export const keyRecordSchema = z.strictObject({
 export type KeyRecord = z.infer<typeof keyRecordSchema>
 
 /** A key as lists show it. */
-export type KeyInfo = Omit<KeyRecord, 'hash'> & { readonly state: KeyState }
+export type KeyInfo = Omit<KeyRecord, 'hash'> & {
+  readonly state: KeyState
+  /** Ids of the keys that were revoked together with this one, because it had made them. */
+  readonly alsoRevoked?: readonly string[] | undefined
+}
 export type KeyState = 'valid' | 'expired' | 'revoked'
 
 /** Whether a key is good at a moment. */

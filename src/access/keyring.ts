@@ -1,11 +1,11 @@
 import { timingSafeEqual } from 'node:crypto'
 import { SteleError } from '../errors.ts'
-import { parseAddressSet, type AddressSet } from './address.ts'
+import { areWithin, parseAddressSet, type AddressSet } from './address.ts'
 import { generateApiKey, hashOfKey, type ApiKey, type ReadKey } from './api-key.ts'
 import type { Caller, Grant, LogScope } from './caller.ts'
 import { infoOf, stateOf, type KeyInfo, type KeyRecord } from './key-record.ts'
 import { redact } from './redact.ts'
-import { GRANTABLE, type Role } from './role.ts'
+import { GRANTABLE, PERMISSIONS, type Permission, type Role } from './role.ts'
 import { accessState, type AccessState } from './state.ts'
 
 /** Something that changes who may do what. */
@@ -27,6 +27,8 @@ export interface KeyringParts {
    */
   readonly apply: (act: KeyAct) => Promise<void>
   readonly nowMs: () => number
+  /** The longest that a new key may be valid; without it there is no limit. */
+  readonly maxKeyMs?: number | undefined
 }
 
 /** What somebody wants a key to be. */
@@ -50,7 +52,11 @@ export type Maker = { readonly id: string; readonly grants: readonly Grant[] | '
 
 /** How long a key is valid when nobody says otherwise. */
 export const DEFAULT_KEY_DAYS = 90
+/** Fewer requests per second than this are none: a wait would be longer than a client waits. */
+export const LEAST_REQUESTS_PER_SECOND = 0.01
 const DAY_MS = 86_400_000
+/** Ids of keys that end with another one, in one line of the meta log: 19 bytes each, and a line holds 60,000. */
+const MOST_IN_ONE_LINE = 2000
 
 interface Held {
   readonly record: KeyRecord
@@ -103,14 +109,17 @@ export class Keyring {
   /** All keys that a maker may know of, in the order in which they were made. */
   list(maker: Maker): KeyInfo[] {
     const nowMs = this.#parts.nowMs()
-    return this.#state.keys.filter((key) => isWithin(maker, key.logs)).map((key) => infoOf(key, nowMs))
+    return this.#state.keys
+      .filter((key) => reaches(maker, 'see_access', key.logs))
+      .map((key) => infoOf(key, nowMs))
   }
 
   /**
-   * Makes a key.
+   * Makes a key. What the maker's own key is bound to, addresses, rate and expiry, binds the new one as well: what is
+   * not asked for is as the maker has it.
    *
-   * @throws SteleError `forbidden` beyond what the maker may grant; `usage` for an address, a rate or an expiry that
-   *   cannot be
+   * @throws SteleError `forbidden` beyond what the maker may grant or is bound to; `usage` for an address, a rate or an
+   *   expiry that cannot be; `unauthenticated` if the maker's key has ended meanwhile
    */
   create(maker: Maker, wanted: NewKey): Promise<MadeKey> {
     return this.#change(async () => {
@@ -122,15 +131,18 @@ export class Keyring {
   }
 
   /**
-   * Makes a key in the place of another one; for a while both are valid.
+   * Makes a key in the place of another one; for a while both are valid. The provisioning key is replaced by itself.
    *
    * @param overlapMs how long the old one stays valid, if it does not expire before
-   * @throws SteleError `not_found`, `forbidden`; `usage` for a key that is not valid any more
+   * @throws SteleError `not_found`; `forbidden`, also where the new key would be bound to less than the maker's own;
+   *   `usage` for a key that is not valid any more
    */
   rotate(maker: Maker, id: string, overlapMs: number): Promise<MadeKey> {
     return this.#change(async () => {
       const old = this.#known(maker, id)
       const nowMs = this.#parts.nowMs()
+      if (!isProvisioning(old) || old.id !== maker.id) checkGrantable(maker, old)
+      checkRotatable(old, this.#boundsOf(maker))
       if (stateOf(old, nowMs) !== 'valid' || old.successor !== undefined) {
         throw new SteleError('usage', `API key ${id}: expected one that is valid and was not rotated yet`)
       }
@@ -143,15 +155,32 @@ export class Keyring {
     })
   }
 
-  /** Ends a key: the next request with it is refused. @throws SteleError `not_found`, `forbidden` */
-  revoke(maker: Maker, id: string): Promise<KeyInfo> {
+  /**
+   * Ends a key: the next request with it is refused.
+   *
+   * @param cascade ends as well what the key has made, what that has made, and so on, in the same act
+   * @throws SteleError `not_found`, `forbidden`
+   */
+  revoke(maker: Maker, id: string, cascade = false): Promise<KeyInfo> {
     return this.#change(async () => {
       const old = this.#known(maker, id)
+      const made = cascade ? this.#madeBy(id).filter((key) => key.revokedAt === undefined) : []
+      // The provisioning key ends the one that it took the place of; itself it can only replace.
+      for (const key of [old, ...made]) if (key.successor !== maker.id) checkGrantable(maker, key)
       const nowMs = this.#parts.nowMs()
-      if (old.revokedAt !== undefined) return infoOf(old, nowMs)
-      const changed = { ...old, revokedAt: new Date(nowMs).toISOString() }
-      await this.#apply('key_revoke', maker, [old], [changed])
-      return infoOf(changed, nowMs)
+      if (old.revokedAt !== undefined && made.length === 0) return infoOf(old, nowMs)
+      const revokedAt = new Date(nowMs).toISOString()
+      const ended = { ...old, revokedAt: old.revokedAt ?? revokedAt }
+      // One line holds all of them but in a folder of thousands; those behind the first line follow in the same turn.
+      let rest: readonly KeyRecord[] = made
+      let before = old
+      do {
+        const also = rest.slice(0, MOST_IN_ONE_LINE).map((key) => ({ ...key, revokedAt }))
+        await this.#apply('key_revoke', maker, [before], [ended], also)
+        rest = rest.slice(MOST_IN_ONE_LINE)
+        before = ended
+      } while (rest.length > 0)
+      return withAlso(infoOf(ended, nowMs), made)
     })
   }
 
@@ -169,18 +198,40 @@ export class Keyring {
 
   #make(maker: Maker, wanted: NewKey): { made: MadeKey; record: KeyRecord } {
     const nowMs = this.#parts.nowMs()
-    return makeKey(maker.id, wanted, nowMs)
+    const bounds = this.#boundsOf(maker)
+    const { maxKeyMs } = this.#parts
+    const expiresAt = isProvisioning(wanted) ? undefined : expiryOf(wanted, { nowMs, maxKeyMs, bounds })
+    return makeKey(maker.id, { ...withinBounds(wanted, bounds), expiresAt }, nowMs)
+  }
+
+  /**
+   * The maker's own key, if it is one: people and the host are bound by nothing that a key could inherit. No person's id
+   * has the form of a key's.
+   *
+   * @throws SteleError `unauthenticated` for one that ended while this waited for its turn
+   */
+  #boundsOf({ id, grants }: Maker): KeyRecord | undefined {
+    const record = grants === 'host' ? undefined : this.#held.get(id)?.record
+    const state = record ? stateOf(record, this.#parts.nowMs()) : 'valid'
+    if (state !== 'valid') throw new SteleError('unauthenticated', `API key ${id}: it is ${state}`)
+    return record
+  }
+
+  /** All keys that a key has made, directly or by keys that it made. */
+  #madeBy(id: string): KeyRecord[] {
+    const makers = new Set([id])
+    // A key is behind its maker in the list, so that one pass finds all generations.
+    return this.#state.keys.filter((key) => makers.has(key.createdBy) && makers.add(key.id))
   }
 
   #known(maker: Maker, id: string): KeyRecord {
     const record = this.#held.get(id)?.record
-    if (!record || !isWithin(maker, record.logs)) {
+    if (!record || !reaches(maker, 'see_access', record.logs)) {
       throw new SteleError(
         'not_found',
         `API key: expected the id of one that "stele key list" shows, got "${id}"`,
       )
     }
-    checkGrantable(maker, record)
     return record
   }
 
@@ -189,14 +240,16 @@ export class Keyring {
     maker: Maker,
     before: readonly KeyRecord[],
     after: readonly KeyRecord[],
+    also: readonly KeyRecord[] = [],
   ): Promise<void> {
     const nowMs = this.#parts.nowMs()
-    const changed = new Map(after.map((key) => [key.id, key]))
+    const changed = new Map([...after, ...also].map((key) => [key.id, key]))
     const kept = this.#state.keys.map((key) => changed.get(key.id) ?? key)
     const known = new Set(kept.map(({ id }) => id))
     const state = accessState([...kept, ...after.filter(({ id }) => !known.has(id))])
     const shown = (keys: readonly KeyRecord[]): KeyInfo[] => keys.map((key) => infoOf(key, nowMs))
-    await this.#parts.apply({ act, by: maker.id, before: shown(before), after: shown(after), state })
+    const told = shown(after).map((info) => withAlso(info, also))
+    await this.#parts.apply({ act, by: maker.id, before: shown(before), after: told, state })
     this.#state = state
     this.#held = heldOf(state)
   }
@@ -221,6 +274,7 @@ function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; re
   const { role, logs, label, addresses, requestsPerSecond } = wanted
   const key: ApiKey = generateApiKey(role)
   if (addresses) parseAddressSet(addresses, 'addresses')
+  if (requestsPerSecond !== undefined) checkRate(requestsPerSecond)
   for (const text of [label, logs].flat()) checkWords(text)
   const record: KeyRecord = {
     id: key.id,
@@ -230,7 +284,7 @@ function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; re
     label,
     createdAt: new Date(nowMs).toISOString(),
     createdBy: by,
-    ...(isProvisioning(wanted) ? {} : { expiresAt: expiryOf(wanted, nowMs) }),
+    ...(wanted.expiresAt === undefined ? {} : { expiresAt: wanted.expiresAt }),
     ...(addresses ? { addresses: [...addresses] } : {}),
     ...(requestsPerSecond === undefined ? {} : { requestsPerSecond }),
   }
@@ -243,11 +297,75 @@ function checkWords(text: string): void {
   throw new SteleError('usage', 'label, logs: expected words, got something that looks like a secret')
 }
 
-function expiryOf({ expiresAt }: NewKey, nowMs: number): string {
-  if (expiresAt === undefined) return new Date(nowMs + DEFAULT_KEY_DAYS * DAY_MS).toISOString()
+function checkRate(requestsPerSecond: number): void {
+  if (Number.isFinite(requestsPerSecond) && requestsPerSecond >= LEAST_REQUESTS_PER_SECOND) return
+  throw new SteleError(
+    'usage',
+    `requestsPerSecond: expected at least ${LEAST_REQUESTS_PER_SECOND}, got ${requestsPerSecond}`,
+  )
+}
+
+/** When a new key ends: as asked for, else after the default; in any case no later than its maker and the limit allow. */
+function expiryOf(
+  { expiresAt }: NewKey,
+  {
+    nowMs,
+    maxKeyMs = Infinity,
+    bounds,
+  }: { nowMs: number; maxKeyMs?: number | undefined; bounds?: KeyRecord | undefined },
+): string {
+  const makerEndMs = bounds?.expiresAt === undefined ? Infinity : Date.parse(bounds.expiresAt)
+  const limitMs = nowMs + maxKeyMs
+  if (expiresAt === undefined) {
+    return new Date(Math.min(nowMs + DEFAULT_KEY_DAYS * DAY_MS, makerEndMs, limitMs)).toISOString()
+  }
   const atMs = Date.parse(expiresAt)
   if (!(atMs > nowMs)) throw new SteleError('usage', `expiry: expected a moment to come, got "${expiresAt}"`)
+  if (atMs > makerEndMs) throw beyond(bounds!, `expires at ${bounds!.expiresAt!}`, `until ${expiresAt}`)
+  if (atMs > limitMs) {
+    const days = maxKeyMs / DAY_MS
+    throw new SteleError('usage', `expiry: expected at most ${days} days (max-key-days), got "${expiresAt}"`)
+  }
   return new Date(atMs).toISOString()
+}
+
+/** What is wanted, with what the maker's key is bound to where nothing is. @throws SteleError `forbidden` */
+function withinBounds(wanted: NewKey, bounds: KeyRecord | undefined): NewKey {
+  if (!bounds) return wanted
+  const { addresses = bounds.addresses, requestsPerSecond = bounds.requestsPerSecond } = wanted
+  if (bounds.addresses && !areWithin(addresses!, bounds.addresses)) {
+    throw beyond(bounds, `is bound to ${bounds.addresses.join(', ')}`, `for ${addresses!.join(', ')}`)
+  }
+  const most = bounds.requestsPerSecond ?? Infinity
+  if (requestsPerSecond !== undefined && requestsPerSecond > most) {
+    throw beyond(bounds, `is bound to ${most} requests per second`, `of ${requestsPerSecond}`)
+  }
+  return { ...wanted, addresses, requestsPerSecond }
+}
+
+/**
+ * A key that takes another one's place has the same bounds, so one that is bound to less than the maker's own key would
+ * be a way around it.
+ */
+function checkRotatable({ addresses, requestsPerSecond }: KeyRecord, bounds: KeyRecord | undefined): void {
+  if (bounds?.addresses && !addresses) {
+    throw beyond(bounds, `is bound to ${bounds.addresses.join(', ')}`, 'for any address')
+  }
+  if (bounds?.requestsPerSecond !== undefined && requestsPerSecond === undefined) {
+    throw beyond(
+      bounds,
+      `is bound to ${bounds.requestsPerSecond} requests per second`,
+      'without such a bound',
+    )
+  }
+}
+
+function beyond({ id }: KeyRecord, bound: string, wanted: string): SteleError {
+  return new SteleError('forbidden', `API key ${id} ${bound}, and cannot make a key ${wanted}`)
+}
+
+function withAlso(info: KeyInfo, also: readonly KeyRecord[]): KeyInfo {
+  return also.length === 0 ? info : { ...info, alsoRevoked: also.map(({ id }) => id) }
 }
 
 /** Nobody hands out more than they were given. */
@@ -259,9 +377,10 @@ function checkGrantable({ grants }: Maker, { role, logs }: { role: Role; logs: L
   throw new SteleError('forbidden', `these credentials cannot grant or end the role ${role} for ${scope}`)
 }
 
-/** The logs of a maker's grants include those of a key. */
-function isWithin({ grants }: Maker, logs: LogScope): boolean {
-  return grants === 'host' || grants.some((grant) => isSubset(logs, grant.logs))
+/** Each grant counts with its own role and its own logs: one that allows something must be for all logs of a key. */
+function reaches({ grants }: Maker, permission: Permission, logs: LogScope): boolean {
+  if (grants === 'host') return true
+  return grants.some(({ role, logs: own }) => PERMISSIONS[role].includes(permission) && isSubset(logs, own))
 }
 
 function isSubset(logs: LogScope, of: LogScope): boolean {

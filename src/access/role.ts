@@ -2,7 +2,8 @@
 export type Permission =
   | 'open' // says nothing about any log that is not for everyone
   | 'append' // submit entries
-  | 'read_heads' // checkpoints, tree heads, proofs between sizes, tiles above level 0
+  | 'read_heads' // checkpoints, tree heads, tiles above level 0, proofs between sizes of whole tiles
+  | 'read_proofs' // proofs between any two sizes: they hold leaf hashes
   | 'read_entries' // entries, bundles, leaf hashes, proofs and look-ups of single entries
   | 'read_metrics' // numbers of the whole instance
   | 'operate' // scrubbing, coverage, the state of followers
@@ -11,10 +12,10 @@ export type Permission =
   | 'manage_logs' // make logs, freeze them, change what they are
 
 /** Who somebody is to this server. The provisioning key is a role of its own: there is one such key. */
-export type Role = 'writer' | 'reader' | 'auditor' | 'admin' | 'operator' | 'provisioning'
+export type Role = 'writer' | 'reader' | 'auditor' | 'monitor' | 'admin' | 'operator' | 'provisioning'
 
 /** The roles of API keys and of people, in the order in which documents list them. */
-export const ROLES = ['writer', 'reader', 'auditor', 'admin', 'operator', 'provisioning'] as const
+export const ROLES = ['writer', 'reader', 'auditor', 'monitor', 'admin', 'operator', 'provisioning'] as const
 
 /**
  * Everything that a role may do; whatever is not in its list is denied. `proto-docs/access.md` shows it route by route,
@@ -24,9 +25,10 @@ export const ROLES = ['writer', 'reader', 'auditor', 'admin', 'operator', 'provi
  * auditor reads the log of who did what.
  */
 export const PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
-  writer: ['open', 'append', 'read_heads'],
-  reader: ['open', 'read_heads', 'read_entries'],
-  auditor: ['open', 'read_heads', 'read_entries', 'see_access'],
+  writer: ['open', 'append', 'read_heads', 'read_proofs'],
+  reader: ['open', 'read_heads', 'read_proofs', 'read_entries'],
+  auditor: ['open', 'read_heads', 'read_proofs', 'read_entries', 'see_access'],
+  monitor: ['open', 'read_heads', 'read_proofs'],
   admin: ['open', 'read_heads', 'see_access', 'manage_keys'],
   operator: ['open', 'read_heads', 'read_metrics', 'operate'],
   provisioning: ['open', 'read_heads', 'see_access', 'manage_keys', 'manage_logs'],
@@ -37,7 +39,8 @@ export const GRANTABLE: Readonly<Record<Role, readonly Role[]>> = {
   writer: [],
   reader: [],
   auditor: [],
-  admin: ['writer', 'reader', 'auditor', 'operator'],
+  monitor: [],
+  admin: ['writer', 'reader', 'auditor', 'monitor', 'operator'],
   operator: [],
-  provisioning: ['writer', 'reader', 'auditor', 'admin', 'operator'],
+  provisioning: ['writer', 'reader', 'auditor', 'monitor', 'admin', 'operator'],
 }

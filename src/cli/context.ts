@@ -166,7 +166,7 @@ export class Context {
       url: this.url,
       verifierKey: await this.following(await this.keyFor(this.url)),
       deadlineMs: PATIENCE_MS,
-      headers: await this.headers(),
+      apiKey: await this.apiKey(),
       ...more,
     })
   }

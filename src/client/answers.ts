@@ -18,14 +18,22 @@ export interface BatchAnswer {
   readonly indexes: readonly number[]
   /** Which entries the log says it had already, by their place in the batch. */
   readonly duplicates: readonly number[]
+  /** A checkpoint, and for each entry its inclusion proof under it, where they were asked for and it is published. */
+  readonly proven: { readonly checkpoint: string; readonly paths: readonly (readonly Hash[])[] } | undefined
 }
 
 /** Most bytes in an answer to one entry: a checkpoint with many signatures, escaped as JSON, and numbers. */
 export const MAX_RECEIPT_BYTES = 4 * 1024 * 1024
 
-/** Most bytes in an answer to a batch: up to 64 for every entry that was there already. */
-export function maxBatchAnswerBytes(entries: number): number {
-  return 4096 + 64 * entries
+/** The most entries of one batch that a log proves in its answer. */
+export const MAX_PROVEN_ENTRIES = 1000
+/** An inclusion proof in a tree below 2^53 leaves has at most 53 hashes, each of 64 digits, quotes and a comma. */
+const MAX_PATH_BYTES = 2 + 53 * 67
+
+/** Most bytes in an answer to a batch: up to 64 for every entry that was there already, and the proofs. */
+export function maxBatchAnswerBytes(entries: number, withProofs: boolean): number {
+  const plain = 4096 + 64 * entries
+  return withProofs ? plain + MAX_RECEIPT_BYTES + MAX_PATH_BYTES * entries : plain
 }
 
 /** @throws SteleError `unexpected_answer` */
@@ -63,7 +71,21 @@ export function parseBatchAnswer(body: Uint8Array, sent: number): BatchAnswer {
   }
   let next = begin
   const indexes = Array.from({ length: sent }, (_, place) => known.get(place) ?? next++)
-  return { indexes, duplicates }
+  return { indexes, duplicates, proven: provenIn(answer, sent) }
+}
+
+function provenIn(answer: JsonObject, sent: number): BatchAnswer['proven'] {
+  const { checkpoint, proofs } = answer
+  if (checkpoint === undefined && proofs === undefined) return undefined
+  if (typeof checkpoint !== 'string' || !Array.isArray(proofs) || proofs.length !== sent) {
+    throw unexpected(`answer to a batch: expected a checkpoint and ${sent} proofs`)
+  }
+  return { checkpoint, paths: proofs.map((path) => pathFrom(path, 'proofs')) }
+}
+
+/** The path of a consistency proof. @throws SteleError `unexpected_answer` */
+export function parseConsistencyAnswer(body: Uint8Array, where: string): Hash[] {
+  return pathFrom(parseObject(body, where)['path'], `${where}: "path"`)
 }
 
 /** Where a log says that a leaf hash is. @throws SteleError `unexpected_answer` */
@@ -119,10 +141,18 @@ function sizeIn(object: JsonObject, name: string): number {
 }
 
 function hashIn(object: JsonObject, name: string): Hash {
-  const value = object[name]
+  return hashFrom(object[name], `"${name}"`)
+}
+
+function hashFrom(value: unknown, what: string): Hash {
   if (typeof value !== 'string' || !/^[0-9a-f]{64}$/.test(value))
-    throw unexpected(`"${name}": expected 64 digits of hex`)
-  return asHash(parseHex(value, name), name)
+    throw unexpected(`${what}: expected 64 digits of hex`)
+  return asHash(parseHex(value, what), what)
+}
+
+function pathFrom(value: unknown, what: string): Hash[] {
+  if (!Array.isArray(value)) throw unexpected(`${what}: expected a list of hashes`)
+  return value.map((hash) => hashFrom(hash, what))
 }
 
 function listIn(object: JsonObject, name: string): JsonObject[] {

@@ -1,11 +1,16 @@
 import { equalBytes } from '../bytes/bytes.ts'
 import { toHex } from '../bytes/hex.ts'
-import { SteleError } from '../errors.ts'
+import { SteleError, type SteleErrorOptions } from '../errors.ts'
+import type { Hash } from '../merkle/hash.ts'
+import { verifyConsistency } from '../merkle/verify.ts'
 import { openCheckpoint, type Checkpoint } from '../note/checkpoint.ts'
 import type { VerifierKey } from '../note/note.ts'
 import { rootAt } from '../tile/prove.ts'
-import type { LogFiles } from './log-files.ts'
+import { isDenied, type AskProof, type LeafAccess } from './served-proofs.ts'
 import { VerifiedTiles, type TileCache } from './verified-tiles.ts'
+
+// Receipts that come at a time are of few heads: this is far more than those.
+const ROOTS_KEPT = 64
 
 /** A checkpoint of the right log with a good signature by one of its keys. */
 export interface VerifiedCheckpoint extends Checkpoint {
@@ -28,8 +33,9 @@ export class HeadConflict extends SteleError {
     message: string,
     known: VerifiedCheckpoint,
     suspect: VerifiedCheckpoint,
+    options: SteleErrorOptions = {},
   ) {
-    super(code, message)
+    super(code, message, options)
     this.known = known
     this.suspect = suspect
   }
@@ -40,10 +46,13 @@ export class HeadConflict extends SteleError {
  * client is shown is one history.
  */
 export class Heads {
-  readonly #files: LogFiles
+  readonly #files: LeafAccess
+  readonly #askProof: AskProof
   readonly #log: { readonly origin: string; readonly verifiers: readonly VerifierKey[] }
   readonly #cache: TileCache | undefined
   #newest: { readonly head: VerifiedCheckpoint; readonly tiles: VerifiedTiles } | undefined
+  /** Root hashes of the accepted heads, the latest accepted last: a head that comes again costs no request. */
+  readonly #roots = new Map<number, Hash>()
   /** The note opened last: receipts of entries that were committed together all hold the same one. */
   #opened: VerifiedCheckpoint | undefined
   /** Heads to be judged. One at a time, or two forks could be judged against the same past. */
@@ -51,11 +60,13 @@ export class Heads {
   #judging = false
 
   constructor(
-    files: LogFiles,
+    files: LeafAccess,
+    askProof: AskProof,
     log: { readonly origin: string; readonly verifiers: readonly VerifierKey[] },
     cache?: TileCache,
   ) {
     this.#files = files
+    this.#askProof = askProof
     this.#log = log
     this.#cache = cache
   }
@@ -63,6 +74,11 @@ export class Heads {
   /** The newest head; undefined before the first one. */
   get newest(): VerifiedCheckpoint | undefined {
     return this.#newest?.head
+  }
+
+  /** The root hash of an accepted head of this size, of the latest ones. */
+  rootOf(size: number): Hash | undefined {
+    return this.#roots.get(size)
   }
 
   /** Tiles at a verified head. */
@@ -79,13 +95,15 @@ export class Heads {
   }
 
   /**
-   * Proves from tiles that a head and the newest one are of one history, and remembers it if it is newer.
+   * Proves that a head and the newest one are of one history, and remembers it if it is newer. The proof is made from
+   * tiles; of a log that refuses leaf hashes to this caller, it is the one that the log serves, verified.
    *
    * @param atLeast the head that was known when the log was asked for its newest one. Leave it out for a head that
    *   may be an older one, for example of a receipt
    * @returns the head
    * @throws HeadConflict `rolled_back` for a head below `atLeast`; `fork`
-   * @throws SteleError as `VerifiedTiles`; then nothing is known of how the two relate
+   * @throws SteleError `bad_proof` for a served proof that does not lead from one to the other; as `VerifiedTiles`.
+   *   Then nothing is known of how the two relate
    */
   async accept(head: VerifiedCheckpoint, atLeast?: VerifiedCheckpoint): Promise<VerifiedCheckpoint> {
     if (atLeast && head.size < atLeast.size) {
@@ -117,14 +135,64 @@ export class Heads {
   async #judge(head: VerifiedCheckpoint): Promise<void> {
     const known = this.#newest
     if (known && head.size <= known.head.size) {
-      await checkPrefix(known.tiles, head, known.head, head)
+      await this.#checkPrefix(known.tiles, head, known.head, head)
       // The same tree again: the later note may carry more signatures.
       if (head.size === known.head.size) this.#newest = { head, tiles: known.tiles }
-      return
+    } else {
+      const tiles = new VerifiedTiles(this.#files, head, this.#cache)
+      if (known) await this.#checkPrefix(tiles, known.head, known.head, head)
+      this.#newest = { head, tiles }
     }
-    const tiles = new VerifiedTiles(this.#files, head, this.#cache)
-    if (known) await checkPrefix(tiles, known.head, known.head, head)
-    this.#newest = { head, tiles }
+    this.#roots.delete(head.size)
+    this.#roots.set(head.size, head.root)
+    if (this.#roots.size > ROOTS_KEPT) this.#roots.delete(this.#roots.keys().next().value!)
+  }
+
+  /** The tree of `tiles` must have the root hash of `older` at that size. */
+  async #checkPrefix(
+    tiles: VerifiedTiles,
+    older: VerifiedCheckpoint,
+    known: VerifiedCheckpoint,
+    suspect: VerifiedCheckpoint,
+  ): Promise<void> {
+    // For size 0 opening has checked the root hash, and any tree extends the empty one.
+    if (older.size === 0) return
+    const root = await this.#rootAt(tiles, older)
+    if (equalBytes(root, older.root)) return
+    throw new HeadConflict(
+      'fork',
+      `log ${known.origin}: two signed heads contradict each other. At size ${older.size} one has root hash ` +
+        `${toHex(older.root)}, the one of size ${tiles.head.size} has ${toHex(root)}`,
+      known,
+      suspect,
+    )
+  }
+
+  /**
+   * Which root hash the tree of `tiles` has at the size of `older`. Computed from tiles that were checked against the
+   * larger head: if it differs, the signatures contradict each other, whatever the server made up.
+   */
+  async #rootAt(tiles: VerifiedTiles, older: VerifiedCheckpoint): Promise<Hash> {
+    const { size } = tiles.head
+    if (older.size === size) return tiles.head.root
+    const accepted = size === this.#newest?.head.size ? this.#roots.get(older.size) : undefined
+    if (accepted) return accepted
+    if (!this.#files.refused) {
+      try {
+        return await rootAt(tiles, older.size)
+      } catch (error) {
+        if (!isDenied(error)) throw error
+      }
+    }
+    const path = await this.#askProof(older.size, size)
+    verifyConsistency({
+      oldSize: older.size,
+      newSize: size,
+      oldRoot: older.root,
+      newRoot: tiles.head.root,
+      path,
+    })
+    return older.root
   }
 }
 
@@ -132,26 +200,4 @@ interface Waiting {
   readonly head: VerifiedCheckpoint
   readonly resolve: (head: VerifiedCheckpoint) => void
   readonly reject: (reason: unknown) => void
-}
-
-/** The tree of `tiles` must have the root hash of `older` at that size. */
-async function checkPrefix(
-  tiles: VerifiedTiles,
-  older: VerifiedCheckpoint,
-  known: VerifiedCheckpoint,
-  suspect: VerifiedCheckpoint,
-): Promise<void> {
-  // For size 0 opening has checked the root hash, and any tree extends the empty one.
-  if (older.size === 0) return
-  // Computed from tiles that were checked against the larger head: if it differs, the signatures contradict
-  // each other, whatever the server made up.
-  const root = older.size === tiles.head.size ? tiles.head.root : await rootAt(tiles, older.size)
-  if (equalBytes(root, older.root)) return
-  throw new HeadConflict(
-    'fork',
-    `log ${known.origin}: two signed heads contradict each other. At size ${older.size} one has root hash ` +
-      `${toHex(older.root)}, the one of size ${tiles.head.size} has ${toHex(root)}`,
-    known,
-    suspect,
-  )
 }

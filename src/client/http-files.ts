@@ -24,7 +24,7 @@ export class HttpFiles implements LogFiles {
   constructor(
     url: string,
     transport: Transport | TransportOptions = {},
-    limits: RetryLimits = { deadlineMs: 60_000 },
+    limits: RetryLimits = { deadlineMs: 10_000 },
   ) {
     this.#prefix = logPrefix(url)
     this.#transport = transport instanceof Transport ? transport : new Transport(transport)

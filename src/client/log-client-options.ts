@@ -15,7 +15,10 @@ export interface LogClientOptions extends TransportOptions {
   /** A signed checkpoint that was verified in an earlier run: what the log shows now must extend it. */
   readonly known?: string | undefined
   readonly cache?: TileCache | undefined
-  /** How long one call goes on trying while the log cannot be reached or asks for patience, in ms. Default 60,000. */
+  /**
+   * The longest that one call takes in all, however often it tries again while the log cannot be reached or asks for
+   * patience, in milliseconds; `entries` and `follow` count it for each question. Default 10,000; 0: no second try.
+   */
   readonly deadlineMs?: number | undefined
 }
 
@@ -33,4 +36,10 @@ export interface AppendOptions extends CallOptions {
    * that it keeps no duplicates, since otherwise the entry could end up in it twice.
    */
   readonly repeatInDoubt?: boolean | undefined
+}
+
+/** What a call that appends many entries may be told. */
+export interface BatchOptions extends AppendOptions {
+  /** Whether the receipt is to hold a proof file for each entry. Default: no. */
+  readonly proofs?: boolean | undefined
 }

@@ -9,14 +9,22 @@ import { appendBatch, appendEntry, type AppendLimits, type BatchReceipt, type Re
 import { followLog, type FollowEvent, type FollowOptions } from './follow.ts'
 import { Heads, type VerifiedCheckpoint } from './heads.ts'
 import { HttpFiles, logPrefix } from './http-files.ts'
-import { proveLeaf, proveSizes, readLeaves, type ProvenConsistency, type ProvenLeaf } from './prover.ts'
-import { isPassing, retrying, type RetryLimits } from './retry.ts'
+import {
+  proveLeaf,
+  proveServed,
+  proveSizes,
+  readLeaves,
+  type ProvenConsistency,
+  type ProvenLeaf,
+} from './prover.ts'
+import { inTime, isPassing, retrying, type RetryLimits } from './retry.ts'
 import { Sender } from './sender.ts'
-import type { AppendOptions, LogClientOptions } from './log-client-options.ts'
+import { askConsistency, isDenied, LeafAccess, type AskProof } from './served-proofs.ts'
+import type { AppendOptions, BatchOptions, LogClientOptions } from './log-client-options.ts'
 import { Transport } from './transport.ts'
 import { readEntries, type VerifiedEntry } from './verified-entries.ts'
 
-const DEFAULT_DEADLINE_MS = 60_000
+const DEFAULT_DEADLINE_MS = 10_000
 const MAX_LEAF_ANSWER_BYTES = 4096
 
 /**
@@ -31,13 +39,17 @@ export function openLogClient(options: LogClientOptions): LogClient {
   return new LogClient(options)
 }
 
-/** See {@link openLogClient}. Owner of nothing but the newest verified head, which {@link Heads} keeps. */
+/**
+ * See {@link openLogClient}. Owner of what it has learnt of the log: the newest verified head ({@link Heads}), and whether
+ * the log shows it leaf hashes ({@link LeafAccess}).
+ */
 export class LogClient {
   readonly origin: string
   readonly #prefix: string
   readonly #transport: Transport
   readonly #deadlineMs: number
-  readonly #files: HttpFiles
+  readonly #access: LeafAccess
+  readonly #askProof: AskProof
   readonly #heads: Heads
   readonly #sender: Sender
   /** Handed in by the caller and not accepted yet. */
@@ -53,8 +65,10 @@ export class LogClient {
     this.#prefix = logPrefix(options.url)
     this.#transport = new Transport(options)
     this.#deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS
-    this.#files = new HttpFiles(options.url, this.#transport, { deadlineMs: this.#deadlineMs })
-    this.#heads = new Heads(this.#files, { origin: this.origin, verifiers }, options.cache)
+    const limits = { deadlineMs: this.#deadlineMs }
+    this.#access = new LeafAccess(new HttpFiles(options.url, this.#transport, limits))
+    this.#askProof = askConsistency(this.#prefix, this.#transport, limits)
+    this.#heads = new Heads(this.#access, this.#askProof, { origin: this.origin, verifiers }, options.cache)
     this.#sender = new Sender(this.#transport, this.#prefix, this.origin)
     this.#known = options.known
   }
@@ -66,28 +80,42 @@ export class LogClient {
 
   /** Whatever the log serves as its checkpoint. */
   unverifiedCheckpoint(): Promise<string> {
-    return this.#files.checkpoint()
+    return this.#access.checkpoint()
   }
 
   /**
    * Asks for the log's newest checkpoint.
    *
-   * @returns it, once its signature is good and tiles prove that it extends the newest one verified before
+   * @returns it, once its signature is good and a proof shows that it extends the newest one verified before
    * @throws HeadConflict `fork`, `rolled_back`, with both checkpoints
-   * @throws SteleError as `openCheckpoint`; `bad_proof`, `not_found` when the tiles do not prove anything
+   * @throws SteleError as `openCheckpoint`; `bad_proof`, `not_found` when nothing is proved
    */
-  async checkpoint(): Promise<VerifiedCheckpoint> {
-    await this.#acceptKnown()
-    const before = this.#heads.newest
-    return this.#heads.accept(this.#heads.open(await this.#files.checkpoint()), before)
+  checkpoint(): Promise<VerifiedCheckpoint> {
+    return inTime(this.#deadlineMs, this.#checkpoint())
   }
 
   /**
-   * Appends an entry of 0 to 65,535 bytes. Tries again, after a pause that is at least the one the log asks for.
+   * Holds the log to a signed checkpoint from elsewhere, of any size up to the newest one.
+   *
+   * @returns it, once its signature is good and a proof shows that it is of the history known so far
+   * @throws as {@link checkpoint}
+   */
+  async hold(note: string): Promise<VerifiedCheckpoint> {
+    await this.#acceptKnown()
+    return inTime(this.#deadlineMs, this.#heads.accept(this.#heads.open(note)))
+  }
+
+  /**
+   * Appends an entry of 0 to 65,535 bytes. Tries again, after a pause that is at least the one the log asks for, until
+   * the deadline.
+   *
+   * A log recognises bytes that it has and does not append them again (unless it was made to allow duplicates): two
+   * events whose entries are equal become one entry. Put an id or a time into each.
    *
    * @returns once the entry is durable and published, and its proof is verified
    * @throws SteleError `too_large`; the log's refusal; `outcome_unknown`, `unreachable` if it may have been logged;
-   *   `bad_proof`, `fork` and the like if what came back does not hold
+   *   `bad_proof`, `fork` and the like if what came back does not hold. With `acknowledged`, the log had taken the entry
+   *   before this failed
    */
   async append(entry: Uint8Array, options: AppendOptions = {}): Promise<Receipt> {
     await this.#acceptKnown()
@@ -95,12 +123,14 @@ export class LogClient {
   }
 
   /**
-   * Appends many entries in one atomic step: all of them or none.
+   * Appends many entries in one atomic step: all of them or none. Equal ones become one, as with {@link append}.
    *
-   * @returns once they are durable and published, and each was seen in the log's tree where the answer says it is
-   * @throws SteleError as {@link append}
+   * @param options with `proofs`, the receipt holds a proof file for each entry
+   * @returns once they are durable and published, and each was proved to be in the log's tree where the answer says
+   * @throws SteleError as {@link append}; `too_large` for more than 1,000 entries if `proofs` are asked for, or if this
+   *   client's key may not read the log
    */
-  async appendBatch(entries: readonly Uint8Array[], options: AppendOptions = {}): Promise<BatchReceipt> {
+  async appendBatch(entries: readonly Uint8Array[], options: BatchOptions = {}): Promise<BatchReceipt> {
     await this.#acceptKnown()
     return appendBatch(this.#appending(), entries, this.#limits(options))
   }
@@ -119,7 +149,7 @@ export class LogClient {
    */
   async *entries(begin: number, end?: number): AsyncGenerator<VerifiedEntry, void, undefined> {
     const head = await this.#headCovering(end)
-    yield* readEntries(this.#files, this.#heads.tilesOf(head), begin, end ?? head.size)
+    yield* readEntries(this.#access, this.#heads.tilesOf(head), begin, end ?? head.size)
   }
 
   /**
@@ -129,7 +159,11 @@ export class LogClient {
    * @throws SteleError `not_found` if the log says that it has no such leaf, which nothing proves; `out_of_range`;
    *   `bad_proof` if the leaf is not where the log says
    */
-  async prove(leaf: number | Uint8Array): Promise<ProvenLeaf> {
+  prove(leaf: number | Uint8Array): Promise<ProvenLeaf> {
+    return inTime(this.#deadlineMs, this.#prove(leaf))
+  }
+
+  async #prove(leaf: number | Uint8Array): Promise<ProvenLeaf> {
     const index = typeof leaf === 'number' ? leaf : await this.#unverifiedIndexOf(leaf)
     const head = await this.#headCovering(index + 1)
     const tiles = this.#heads.tilesOf(head)
@@ -147,11 +181,24 @@ export class LogClient {
    * Proves that the log's tree of one size is a prefix of its tree of another.
    *
    * @param newSize default: the size of the newest checkpoint
-   * @throws SteleError `out_of_range` unless old <= new <= the published size
+   * @throws SteleError `out_of_range` unless old <= new <= the published size; `forbidden` of a log that this client may
+   *   not read, for a size of which it has verified no checkpoint: see {@link hold}
    */
-  async consistency(oldSize: number, newSize?: number): Promise<ProvenConsistency> {
+  consistency(oldSize: number, newSize?: number): Promise<ProvenConsistency> {
+    return inTime(this.#deadlineMs, this.#consistency(oldSize, newSize))
+  }
+
+  async #consistency(oldSize: number, newSize: number | undefined): Promise<ProvenConsistency> {
     const head = await this.#headCovering(newSize)
-    return proveSizes(this.#heads.tilesOf(head), oldSize, newSize ?? head.size)
+    const sizes = { oldSize, newSize: newSize ?? head.size }
+    if (!this.#access.refused) {
+      try {
+        return await proveSizes(this.#heads.tilesOf(head), sizes)
+      } catch (error) {
+        if (!isDenied(error)) throw error
+      }
+    }
+    return proveServed(this.#askProof, (size) => this.#heads.rootOf(size), head, sizes)
   }
 
   /**
@@ -173,6 +220,12 @@ export class LogClient {
       },
       options,
     )
+  }
+
+  async #checkpoint(): Promise<VerifiedCheckpoint> {
+    await this.#acceptKnown()
+    const before = this.#heads.newest
+    return this.#heads.accept(this.#heads.open(await this.#access.checkpoint()), before)
   }
 
   async #acceptKnown(): Promise<void> {
@@ -206,7 +259,7 @@ export class LogClient {
     return parseLeafAnswer(body)
   }
 
-  #limits({ deadlineMs = this.#deadlineMs, ...rest }: AppendOptions): AppendLimits {
+  #limits({ deadlineMs = this.#deadlineMs, ...rest }: BatchOptions): AppendLimits {
     return { deadlineMs, ...rest }
   }
 
@@ -214,6 +267,8 @@ export class LogClient {
     return {
       sender: this.#sender,
       heads: this.#heads,
+      access: this.#access,
+      clock: this.#transport.clock,
       headOfSize: (size: number, limits: RetryLimits) => this.#headOfSize(size, limits),
     }
   }

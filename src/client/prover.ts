@@ -1,13 +1,14 @@
 import { equalBytes } from '../bytes/bytes.ts'
 import { toHex } from '../bytes/hex.ts'
 import { SteleError } from '../errors.ts'
-import type { Hash } from '../merkle/hash.ts'
+import { EMPTY_ROOT, type Hash } from '../merkle/hash.ts'
 import { verifyConsistency, verifyInclusion } from '../merkle/verify.ts'
 import { formatProofFile } from '../note/proof-file.ts'
 import { widthAt } from '../tile/layout.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 import { proveConsistency, proveInclusion, rootAt } from '../tile/prove.ts'
 import type { VerifiedCheckpoint } from './heads.ts'
+import type { AskProof } from './served-proofs.ts'
 import type { VerifiedTiles } from './verified-tiles.ts'
 
 /** A leaf that was proved to be in the log. */
@@ -55,21 +56,52 @@ export async function proveLeaf(
  */
 export async function proveSizes(
   tiles: VerifiedTiles,
-  oldSize: number,
-  newSize: number,
+  { oldSize, newSize }: TwoSizes,
 ): Promise<ProvenConsistency> {
-  const whole = Number.isSafeInteger(oldSize) && Number.isSafeInteger(newSize)
-  if (!whole || oldSize < 0 || oldSize > newSize || newSize > tiles.head.size) {
-    throw new SteleError(
-      'out_of_range',
-      `sizes ${oldSize} and ${newSize}: expected 0 <= old <= new <= ${tiles.head.size}`,
-    )
-  }
+  checkSizes({ oldSize, newSize }, tiles.head.size)
   const [oldRoot, newRoot] = [await rootAt(tiles, oldSize), await rootAt(tiles, newSize)]
   // Any tree extends the empty one; RFC 6962 defines no proof for it.
   const path = oldSize === 0 ? [] : await proveConsistency(tiles, oldSize, newSize)
   if (oldSize > 0) verifyConsistency({ oldSize, newSize, oldRoot, newRoot, path })
   return { oldSize, newSize, oldRoot, newRoot, path }
+}
+
+/**
+ * The same by the proof that the log serves, for callers that may not read tiles. Such a proof shows that two root hashes
+ * go together, not what they are: both must be known.
+ *
+ * @param rootOf the root hash of a verified head
+ * @throws SteleError `out_of_range`; `forbidden` for a size without one; `bad_proof`
+ */
+export async function proveServed(
+  askProof: AskProof,
+  rootOf: (size: number) => Hash | undefined,
+  head: VerifiedCheckpoint,
+  { oldSize, newSize }: TwoSizes,
+): Promise<ProvenConsistency> {
+  checkSizes({ oldSize, newSize }, head.size)
+  const [oldRoot, newRoot] = [oldSize, newSize].map((size) => {
+    const root = size === 0 ? EMPTY_ROOT : size === head.size ? head.root : rootOf(size)
+    if (root) return root
+    throw new SteleError(
+      'forbidden',
+      `size ${size}: the log shows its leaf hashes to others alone, and this client has verified no checkpoint of it`,
+    )
+  }) as [Hash, Hash]
+  const path = oldSize === 0 || oldSize === newSize ? [] : await askProof(oldSize, newSize)
+  if (oldSize > 0) verifyConsistency({ oldSize, newSize, oldRoot, newRoot, path })
+  return { oldSize, newSize, oldRoot, newRoot, path }
+}
+
+interface TwoSizes {
+  readonly oldSize: number
+  readonly newSize: number
+}
+
+function checkSizes({ oldSize, newSize }: TwoSizes, most: number): void {
+  const whole = Number.isSafeInteger(oldSize) && Number.isSafeInteger(newSize)
+  if (whole && oldSize >= 0 && oldSize <= newSize && newSize <= most) return
+  throw new SteleError('out_of_range', `sizes ${oldSize} and ${newSize}: expected 0 <= old <= new <= ${most}`)
 }
 
 /** Leaf hashes by index, out of verified tiles. @throws SteleError as `VerifiedTiles.readTiles` */

@@ -1,5 +1,5 @@
 import { hasCode, SteleError } from '../errors.ts'
-import type { Clock } from './clock.ts'
+import { LONGEST_TIMER_MS, type Clock } from './clock.ts'
 
 /** How long one call goes on trying. */
 export interface RetryLimits {
@@ -48,6 +48,26 @@ export async function retrying<T>(
       if (tooLate() || !(await mayRetry(error)) || tooLate()) throw error
       await clock.sleep(pause, signal)
     }
+  }
+}
+
+/**
+ * What a task gives, if it does so in time. One that does not goes on by itself: its requests have limits of their own.
+ *
+ * @param deadlineMs 0 for no limit
+ * @throws what the task throws; SteleError `unreachable` once the time is over
+ */
+export async function inTime<T>(deadlineMs: number, task: Promise<T>): Promise<T> {
+  if (deadlineMs === 0) return task
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    const give = (): void => reject(new SteleError('unreachable', `no result in ${Math.ceil(deadlineMs)} ms`))
+    timer = setTimeout(give, Math.min(deadlineMs, LONGEST_TIMER_MS))
+  })
+  try {
+    return await Promise.race([task, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -62,12 +62,19 @@ export class Sender {
     }
   }
 
+  /**
+   * True if the log says that it recognises bytes that it has: sending them again then cannot log them twice. Not
+   * listed, or not answered: then the careful thing is not to send again.
+   */
+  async recognisesDuplicates(limits: RetryLimits): Promise<boolean> {
+    this.#allowsDuplicates ??= await this.#askDuplicates(limits)
+    return this.#allowsDuplicates === false
+  }
+
   async #mayRepeat({ repeatInDoubt, limits }: Submission, endMs: number): Promise<boolean> {
     if (repeatInDoubt !== undefined) return repeatInDoubt
-    // Not listed, or not answered: then the careful thing is not to send again.
     const deadlineMs = Math.max(1, endMs - this.#transport.clock.nowMs())
-    this.#allowsDuplicates ??= await this.#askDuplicates({ ...limits, deadlineMs })
-    return this.#allowsDuplicates === false
+    return this.recognisesDuplicates({ ...limits, deadlineMs })
   }
 
   async #askDuplicates(limits: RetryLimits): Promise<boolean | undefined> {

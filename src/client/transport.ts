@@ -1,7 +1,7 @@
 import { SteleError } from '../errors.ts'
 import { LONGEST_TIMER_MS, reasonOf, systemClock, type Clock } from './clock.ts'
 import { HIDDEN, problemOf } from './problem.ts'
-import { fetchWire, type Fetch, type Wire } from './wire.ts'
+import { fetchWire, orAborted, type Fetch, type Outgoing, type Received, type Wire } from './wire.ts'
 
 /** How requests are sent. */
 export interface TransportOptions {
@@ -12,11 +12,16 @@ export interface TransportOptions {
   /** Longest wait for one answer, its body included, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number | undefined
   /**
-   * Sent with every request. With `authorization` no redirect is followed: credentials are for the address that they
-   * were given for, and for no other. No error quotes them, whatever the server answers.
+   * Sent with every request as `Authorization: Bearer`: a key, or a function that gives the one to use now, asked before
+   * each request. No request with it follows a redirect, and no error quotes it.
    */
+  readonly apiKey?: ApiKey | undefined
+  /** Sent with every request. An `authorization` among them is treated as an `apiKey` is. */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
+
+/** A key of the log's server, or where to get it. */
+export type ApiKey = string | (() => string | Promise<string>)
 
 /** One request. */
 export interface Ask {
@@ -41,17 +46,22 @@ export interface Answer {
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000
+const MOST_REDIRECTS = 5
 // Of the text that comes with a failure, no more than a message needs.
 const MAX_PROBLEM_BYTES = 64 * 1024
 
-/** Sends requests and reads answers, with an end to every wait and a bound on every body. */
+/**
+ * Sends requests and reads answers, with an end to every wait and a bound on every body. Every request of this program to
+ * a server that somebody named goes through here, so that redirects are dealt with in one place: a request without
+ * credentials that reads is redirected within the server that was asked, scheme, host and port, and no other one is. So
+ * no server can send this program to an address that only this program reaches, or out of TLS.
+ */
 export class Transport {
   readonly clock: Clock
   readonly timeoutMs: number
   readonly #wire: Wire
   readonly #headers: Readonly<Record<string, string>>
-  /** What the server is shown, and nobody else. */
-  readonly #secret: string | undefined
+  readonly #apiKey: ApiKey | undefined
 
   constructor(options: TransportOptions = {}) {
     this.clock = options.clock ?? systemClock
@@ -59,7 +69,11 @@ export class Transport {
     // Called as a function of nothing: browsers refuse a fetch that has been made a method of something else.
     this.#wire = options.wire ?? fetchWire(options.fetch ?? ((url, init) => fetch(url, init)))
     this.#headers = options.headers ?? {}
-    this.#secret = secretOf(this.#headers)
+    this.#apiKey = options.apiKey
+    if (typeof this.#apiKey === 'string') checkApiKey(this.#apiKey)
+    if (this.#apiKey !== undefined && secretOf(this.#headers) !== undefined) {
+      throw new SteleError('usage', 'expected apiKey or an authorization header, got both')
+    }
   }
 
   /**
@@ -76,42 +90,86 @@ export class Transport {
     const timer = setTimeout(() => controller.abort(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs)
     const stop = (): void => controller.abort(reasonOf(ask.signal))
     ask.signal?.addEventListener('abort', stop, { once: true })
+    let secret: string | undefined
     try {
-      return await this.#exchange(url, ask, controller.signal)
+      const headers = { ...this.#headers, ...(await this.#authorization(controller.signal)) }
+      secret = secretOf(headers)
+      const asked = { ...ask, headers: { ...headers, ...ask.headers } }
+      return await this.#exchange(url, asked, secret, controller.signal)
     } catch (error) {
       if (ask.signal?.aborted) throw reasonOf(ask.signal)
       if (error instanceof SteleError) throw error
       const cause = controller.signal.aborted ? reasonOf(controller.signal) : error
-      throw withoutSecret(unreachable(url, cause), this.#secret)
+      throw withoutSecret(unreachable(url, cause), secret)
     } finally {
       clearTimeout(timer)
       ask.signal?.removeEventListener('abort', stop)
     }
   }
 
-  async #exchange(url: string, ask: Ask, signal: AbortSignal): Promise<Answer> {
-    const { method = 'GET', expect = [200], body: sent, fresh = false, maxBytes } = ask
-    const { status, redirects, headers, body } = await this.#wire(url, {
-      method,
-      headers: { ...this.#headers, ...ask.headers },
-      body: sent,
-      fresh,
-      follow: this.#secret === undefined,
-      signal,
-      // One more byte than is allowed tells a body that is too long from one that just fits.
-      limit: (answered) => (expect.includes(answered) ? maxBytes + 1 : MAX_PROBLEM_BYTES),
-    })
+  async #authorization(signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    if (this.#apiKey === undefined) return {}
+    const key =
+      typeof this.#apiKey === 'string' ? this.#apiKey : await orAborted(signal, askFor(this.#apiKey))
+    checkApiKey(key)
+    return { authorization: `Bearer ${key}` }
+  }
+
+  async #exchange(
+    url: string,
+    ask: Ask & { readonly headers: Readonly<Record<string, string>> },
+    secret: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { method = 'GET', headers: sent, expect = [200], fresh = false, maxBytes } = ask
     const where = `${method} ${url}`
-    if (redirects) throw redirected(where)
+    const request = { method, headers: sent, body: ask.body, fresh, signal }
+    // One more byte than is allowed tells a body that is too long from one that just fits.
+    const limit = (answered: number): number => (expect.includes(answered) ? maxBytes + 1 : MAX_PROBLEM_BYTES)
+    const mayFollow = secret === undefined && method === 'GET'
+    const { status, headers, body } = await this.#send(where, url, { ...request, limit }, mayFollow)
     if (!expect.includes(status)) {
       const text = new TextDecoder().decode(body)
-      throw problemOf(where, status, headers, text, this.clock.nowMs(), this.#secret)
+      throw problemOf(where, status, headers, text, this.clock.nowMs(), secret)
     }
     if (body.length > maxBytes) {
       throw new SteleError('unexpected_answer', `${where}: expected at most ${maxBytes} bytes, got more`)
     }
     return { status, headers, body }
   }
+
+  async #send(where: string, url: string, request: Outgoing, mayFollow: boolean): Promise<Received> {
+    let at = url
+    for (let hops = 0; ; hops++) {
+      const received = await this.#wire(at, request)
+      if (received.redirects === undefined) return received
+      if (!mayFollow)
+        throw redirected(where, 'and a request that carries credentials or writes follows no redirect')
+      // A browser does not say where to. It keeps the rules of its own pages, and this request carries no secret.
+      if (received.redirects === 'hidden') return this.#wire(at, { ...request, follow: true })
+      const next = redirectionWithin(at, received.headers.get('location'))
+      if (next === undefined) throw redirected(where, 'and not to the same scheme, host and port')
+      if (hops === MOST_REDIRECTS) throw redirected(where, `more than ${MOST_REDIRECTS} times`)
+      at = next
+    }
+  }
+}
+
+/** Where a redirection leads, if that is on the server that was asked. */
+function redirectionWithin(url: string, location: string | null): string | undefined {
+  if (location === null || !URL.canParse(location, url)) return undefined
+  const next = new URL(location, url)
+  return next.origin === new URL(url).origin && next.username === '' ? next.href : undefined
+}
+
+async function askFor(apiKey: () => string | Promise<string>): Promise<string> {
+  return apiKey()
+}
+
+/** Not quoted: it may be a key with a line feed at its end. */
+function checkApiKey(key: unknown): asserts key is string {
+  if (typeof key === 'string' && /^[\x21-\x7e]+$/.test(key)) return
+  throw new SteleError('usage', 'apiKey: expected visible ASCII characters without spaces')
 }
 
 /** The credentials alone, without the name of their scheme. */
@@ -120,10 +178,10 @@ function secretOf(headers: Readonly<Record<string, string>>): string | undefined
   return found?.[1].split(' ').at(-1)
 }
 
-function redirected(where: string): SteleError {
+function redirected(where: string, why: string): SteleError {
   return new SteleError(
     'unexpected_answer',
-    `${where}: it redirects, and a request with credentials follows no redirect: give the address that it leads to`,
+    `${where}: it redirects, ${why}: give the address that it leads to`,
   )
 }
 

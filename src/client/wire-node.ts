@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { SteleError } from '../errors.ts'
 import { reasonOf } from './clock.ts'
-import { fetchWire, isRedirection, type Outgoing, type Received, type Wire } from './wire.ts'
+import { isRedirection, type Outgoing, type Received, type Wire } from './wire.ts'
 
 /** `gzip` where a connection is dearer than processor time, `identity` where it is the other way round. */
 export type Encoding = 'gzip' | 'identity'
@@ -21,10 +21,8 @@ const INFLATED_STEP_BYTES = 128 * 1024
  */
 export function nodeWire(encoding: Encoding = 'gzip'): Wire {
   const accepted = encoding === 'gzip' ? 'gzip, identity' : 'identity'
-  // Rare, and intricate: which headers go to another host, which method. So it stays with the platform.
-  const redirected = fetchWire((url, init) => fetch(url, init))
   return async (url, request) => {
-    const { method, headers, fresh, follow } = request
+    const { method, headers, fresh } = request
     const answer = await exchange(url, request, {
       method,
       headers: {
@@ -35,7 +33,7 @@ export function nodeWire(encoding: Encoding = 'gzip'): Wire {
       },
     })
     if (!isRedirection(answer.status)) return decoded(url, request, answer)
-    return follow ? redirected(url, request) : { ...answer, redirects: true }
+    return { ...answer, redirects: 'shown' }
   }
 }
 
@@ -69,7 +67,7 @@ async function received(response: http.IncomingMessage, limit: Outgoing['limit']
   // What cannot be compressed grows a little when one tries.
   const isPlain = response.headers['content-encoding'] === undefined
   const body = await readUpTo(response, isPlain ? most : most + Math.ceil(most / 1000) + 100)
-  return { status, redirects: false, headers: new Headers(pairsOf(response.rawHeaders)), body }
+  return { status, headers: new Headers(pairsOf(response.rawHeaders)), body }
 }
 
 /** At most `limit` bytes of a body; the connection is given up for what lies beyond. */
@@ -105,7 +103,7 @@ async function decoded(url: string, { method, limit }: Outgoing, answer: Receive
   try {
     // On a thread of zlib's, while this one hashes. The bound holds for what comes out: a few bytes can inflate to gigabytes.
     const bytes = await inflate(body, { maxOutputLength: most, chunkSize: INFLATED_STEP_BYTES })
-    return { status, redirects: false, headers, body: bytes }
+    return { status, headers, body: bytes }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') throw error
     throw new SteleError('unexpected_answer', `${method} ${url}: inflates to ${most} bytes or more`)

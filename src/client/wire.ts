@@ -8,8 +8,8 @@ export interface Outgoing {
   readonly body?: Uint8Array | undefined
   /** Passes by every cache on the way. */
   readonly fresh: boolean
-  /** Whether a redirection is followed, or is the answer. */
-  readonly follow: boolean
+  /** Whether the platform is to follow redirections by itself; else one is the answer. Default: no. */
+  readonly follow?: boolean
   /** Ends the exchange, whatever it is waiting for. */
   readonly signal: AbortSignal
   /** The most bytes of a body that are read, by status; what lies beyond is cut off and never asked for. */
@@ -19,8 +19,11 @@ export interface Outgoing {
 /** What came back: the body as it was before any content encoding, up to the limit. */
 export interface Received {
   readonly status: number
-  /** True for a redirection that was not followed; a browser then shows nothing else of it. */
-  readonly redirects: boolean
+  /**
+   * Set for a redirection that was not followed: `shown` with its status and headers, `hidden` where the platform, a
+   * browser, shows nothing of it.
+   */
+  readonly redirects?: 'shown' | 'hidden'
   readonly headers: Headers
   readonly body: Uint8Array
 }
@@ -43,7 +46,7 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 /** What every platform has. */
 export function fetchWire(fetch: Fetch): Wire {
-  return async (url, { method, headers, body, fresh, follow, signal, limit }) => {
+  return async (url, { method, headers, body, fresh, follow = false, signal, limit }) => {
     const response = await orAborted(
       signal,
       fetch(url, {
@@ -55,14 +58,11 @@ export function fetchWire(fetch: Fetch): Wire {
         signal,
       }),
     )
-    const { status, type } = response
-    const redirects = !follow && (type === 'opaqueredirect' || isRedirection(status))
-    return {
-      status,
-      redirects,
-      headers: response.headers,
-      body: await readUpTo(response, limit(status), signal),
-    }
+    const { status, type, headers: received } = response
+    const answer = { status, headers: received, body: await readUpTo(response, limit(status), signal) }
+    if (follow) return answer
+    if (type === 'opaqueredirect') return { ...answer, redirects: 'hidden' }
+    return isRedirection(status) ? { ...answer, redirects: 'shown' } : answer
   }
 }
 
@@ -89,7 +89,7 @@ async function readUpTo(response: Response, limit: number, signal: AbortSignal):
 }
 
 /** A `fetch` that does not heed its signal must not keep the caller waiting either. */
-function orAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+export function orAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(reasonOf(signal))
     if (signal.aborted) stop()

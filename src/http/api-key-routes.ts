@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import type { Caller } from '../access/caller.ts'
 import { keyRecordSchema, type KeyInfo } from '../access/key-record.ts'
-import type { MadeKey, Maker } from '../access/keyring.ts'
+import { LEAST_REQUESTS_PER_SECOND, type MadeKey, type Maker } from '../access/keyring.ts'
 import { json } from './answer.ts'
 import type { BodyReader } from './body.ts'
 import type { HttpDeps } from './deps.ts'
@@ -14,7 +14,12 @@ const DEFAULT_OVERLAP_SECONDS = 86_400
 
 const Key = keyRecordSchema
   .omit({ hash: true })
-  .extend({ state: z.enum(['valid', 'expired', 'revoked']) })
+  .extend({
+    state: z.enum(['valid', 'expired', 'revoked']),
+    alsoRevoked: z.array(z.string()).optional().meta({
+      description: 'Of a key that was revoked with cascade: ids of the keys that ended with it.',
+    }),
+  })
   .meta({ id: 'ApiKey', description: 'An API key without its secret, which is not stored.' })
 const KeyList = z.object({ keys: z.array(Key) }).meta({ id: 'ApiKeyList' })
 const Made = z
@@ -26,16 +31,24 @@ const Made = z
 
 const NewKeyBody = z
   .strictObject({
-    role: z.enum(['writer', 'reader', 'auditor', 'admin', 'operator']),
+    role: z.enum(['writer', 'reader', 'auditor', 'monitor', 'admin', 'operator']),
     logs: z.union([z.literal('*'), z.array(z.string().min(1).max(63)).min(1).max(1000)]),
     label: z.string().max(200).default(''),
-    expiresAt: z.iso.datetime().optional().meta({ description: 'Default: in 90 days.' }),
+    expiresAt: z.iso.datetime().optional().meta({
+      description: 'Default: in 90 days, or as long as max-key-days and the key that makes it allow.',
+    }),
     addresses: z.array(z.string().max(64)).min(1).max(100).optional(),
-    requestsPerSecond: z.number().positive().max(1_000_000).optional(),
+    requestsPerSecond: z.number().min(LEAST_REQUESTS_PER_SECOND).max(1_000_000).optional(),
   })
   .meta({ id: 'NewApiKey' })
 const RotateBody = z.strictObject({
   overlapSeconds: z.int().min(0).max(MAX_OVERLAP_SECONDS).default(DEFAULT_OVERLAP_SECONDS),
+})
+
+const RevokeBody = z.strictObject({
+  cascade: z.boolean().default(false).meta({
+    description: 'Also revoke the keys that it has made, those that they have made, and so on.',
+  }),
 })
 
 const id = z.string().meta({ description: 'Id of the key: the part of it that is not secret.' })
@@ -67,7 +80,8 @@ export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[]
       tag: 'Access',
       summary: 'Make an API key',
       description:
-        'Nobody can grant more than they were granted. The answer holds the key, and nothing else ever will.',
+        'Nobody can grant more than they were granted, nor a key that is bound to less (addresses, rate, expiry) than ' +
+        'their own. The answer holds the key, and nothing else ever will.',
       body: { 'application/json': NewKeyBody },
       answers: { 201: { description: 'The key.', content: { 'application/json': Made } } },
       errors: ERRORS,
@@ -98,10 +112,12 @@ export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[]
       tag: 'Access',
       summary: 'End a key: the next request with it is refused',
       params: { id },
+      body: { 'application/json': RevokeBody },
       answers: { 200: { description: 'The key as it is now.', content: { 'application/json': Key } } },
       errors: ERRORS,
-      async handle({ caller, path }) {
-        return json(Key, shown(await keyring.revoke(makerOf(caller), path.id)), NO_STORE)
+      async handle(call) {
+        const { cascade } = await readJson(bodies, call, RevokeBody)
+        return json(Key, shown(await keyring.revoke(makerOf(call.caller), call.path.id, cascade)), NO_STORE)
       },
     }),
   ]
@@ -116,5 +132,6 @@ function made({ key, info }: MadeKey): ReturnType<typeof json> {
 }
 
 function shown(info: KeyInfo): z.output<typeof Key> {
-  return info
+  const { alsoRevoked, ...rest } = info
+  return alsoRevoked === undefined ? rest : { ...rest, alsoRevoked: [...alsoRevoked] }
 }

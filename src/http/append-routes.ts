@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import * as z from 'zod'
 import { SteleError } from '../errors.ts'
 import type { Placement } from '../log/intake.ts'
@@ -9,10 +10,10 @@ import { json, text, type Answer } from './answer.ts'
 import { batchParser, ENTRY_BUNDLE, isBatchType, NDJSON } from './batch.ts'
 import type { BodyReader } from './body.ts'
 import type { HttpDeps } from './deps.ts'
-import { hexOf } from './encoding.ts'
+import { hexOf, hexPath } from './encoding.ts'
 import { NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { timeoutParam } from './params.ts'
-import { proofFile } from './proofs.ts'
+import { checkedInclusion, proofFile } from './proofs.ts'
 import { publishedPast } from './published.ts'
 import { checkNotReserved } from './reserved.ts'
 import { logRoute, type LogCall, type Route } from './route.ts'
@@ -37,12 +38,19 @@ const wait = z.enum(['integrated', 'published']).default('integrated').meta({
   description:
     'integrated: answer once a signed tree head on disk covers it. published: once the checkpoint that readers see does.',
 })
+/** Entries of one batch whose proofs are asked for: with a log of millions, 1.6 MB of them. */
+const MOST_PROVEN = 1000
+/** So many proofs are made before others get their turn. */
+const PROOFS_A_TURN = 64
+
 const proof = z
   .enum(['true', 'false'])
   .default('false')
   .transform((value) => value === 'true')
   .meta({
-    description: 'Add the c2sp.org/tlog-proof file; implies wait=published.',
+    description:
+      'Add the c2sp.org/tlog-proof file, or to the receipt of a batch the published checkpoint and the inclusion proof ' +
+      'of each entry; implies wait=published.',
     override: { type: 'boolean' },
   })
 
@@ -122,8 +130,8 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
       description:
         `${NDJSON}: each line, without its line feed, is an entry; empty lines are refused. ${ENTRY_BUNDLE}: uint16 ` +
         `length and bytes of each entry. At most ${limits.maxBatchEntries} entries and ${limits.maxBatchBytes} bytes. ` +
-        'New entries get consecutive indexes.',
-      query: { wait, timeout },
+        `New entries get consecutive indexes. With proof=true, at most ${MOST_PROVEN} entries.`,
+      query: { wait, timeout, proof },
       body: { [NDJSON]: Text, [ENTRY_BUNDLE]: Bytes },
       answers: {
         200: { description: 'The receipt.', content: { 'application/json': BatchReceipt } },
@@ -134,14 +142,16 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
       },
       errors: WRITE_ERRORS,
       async handle({ req, res, log, query, caller, hosted: { origin } }) {
-        const parser = batchParser(req.headers['content-type'], limits.maxBatchEntries)
+        const maxEntries = Math.min(limits.maxBatchEntries, query.proof ? MOST_PROVEN : Infinity)
+        const parser = batchParser(req.headers['content-type'], maxEntries)
         const request = { req, res, share: caller.share, maxBytes: limits.maxBatchBytes, what: 'batch' }
         await bodies.stream(request, (chunk) => parser.push(chunk))
         const entries = parser.end()
         checkNotReserved(entries, origin)
         const appended = await log.append(entries, caller.share)
-        const late = query.wait === 'published' && !(await inTime(log, appended.treeSize, query, res))
-        return batchReceipt(appended, late ? 202 : 200)
+        if (query.wait === 'integrated' && !query.proof) return batchReceipt(appended)
+        if (!(await inTime(log, appended.treeSize, query, res))) return batchReceipt(appended, 202)
+        return batchReceipt(appended, 200, query.proof ? await proofsOf(log, appended) : undefined)
       },
     }),
   ]
@@ -167,7 +177,27 @@ function receipt(
   return json(Receipt, file === undefined ? fields : { ...fields, proof: file }, NO_STORE, status)
 }
 
-function batchReceipt({ placements, treeSize }: Appended, status: number): Answer {
+/** What proves that the entries of a batch are in the published tree: one head, and a path for each of them. */
+async function proofsOf(
+  log: Log,
+  { placements }: Appended,
+): Promise<{ checkpoint: string; proofs: string[][] }> {
+  // The same head for all of them, though a newer one is published meanwhile.
+  const { size, checkpoint } = log.published
+  const proofs: string[][] = []
+  for (const { index, leafHash: leaf } of placements) {
+    // Tiles that are in memory keep this from ever waiting: others would stand behind a thousand proofs.
+    if (proofs.length % PROOFS_A_TURN === PROOFS_A_TURN - 1) await nextTurn()
+    proofs.push(hexPath(await checkedInclusion(log, { index, leaf, size })))
+  }
+  return { checkpoint, proofs }
+}
+
+function batchReceipt(
+  { placements, treeSize }: Appended,
+  status = 200,
+  proven?: { readonly checkpoint: string; readonly proofs: string[][] },
+): Answer {
   const duplicates: { position: number; index: number }[] = []
   let begin: number | undefined
   let end = treeSize
@@ -180,5 +210,5 @@ function batchReceipt({ placements, treeSize }: Appended, status: number): Answe
     }
   })
   const fields = { begin: begin ?? end, end, treeSize, count: placements.length, duplicates }
-  return json(BatchReceipt, fields, NO_STORE, status)
+  return json(BatchReceipt, { ...fields, ...proven }, NO_STORE, status)
 }

@@ -65,6 +65,14 @@ export const BatchReceipt = z
       .meta({
         description: 'What was not new. All others have the indexes begin to end - 1, in their order.',
       }),
+    checkpoint: z
+      .string()
+      .optional()
+      .meta({ description: 'With proof=true: the published checkpoint, a signed note.' }),
+    proofs: z.array(path).optional().meta({
+      description:
+        'With proof=true: of each entry, in the order of the batch, the inclusion proof in the tree of the checkpoint.',
+    }),
   })
   .meta({ id: 'BatchReceipt', description: 'All entries are on disk, and a signed tree head covers them.' })
 

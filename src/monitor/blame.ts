@@ -1,4 +1,5 @@
-import { hasCode, SteleError, type ErrorCode } from '../errors.ts'
+import { isDenied } from '../client/served-proofs.ts'
+import { SteleError, type ErrorCode } from '../errors.ts'
 import type { FindingKind } from './finding.ts'
 
 /** A failure of the log's, as the kind of finding that it is. */
@@ -28,14 +29,6 @@ const JUDGED: readonly ErrorCode[] = [
   'not_found',
   'unexpected_answer',
 ]
-
-// Failures by which a log says that it is there, and that whoever asks may not know.
-const DENIED: readonly ErrorCode[] = ['unauthenticated', 'forbidden']
-
-/** True if a log refused to show something to whoever asked, by their credentials or for want of them. */
-export function isDenied(error: unknown): boolean {
-  return hasCode(error, ...DENIED)
-}
 
 /**
  * Runs a task on a log, and gives its failures a kind: `kind` if what the log served is wrong or missing, `access_denied`

@@ -9,17 +9,32 @@ import { readBundles } from './bundles.ts'
 import { findingId } from './finding.ts'
 import type { ShownHead } from './keep-evidence.ts'
 import type { Matcher } from './matcher.ts'
+import { MatchBudget } from './regex-guard.ts'
 import type { Parts } from './round.ts'
 import type { SeenHead } from './state.ts'
 
 /** Progress is saved at least after so many bundles: what a killed monitor repeats. */
 const BUNDLES_A_SAVE = 16
+/**
+ * What slow expressions of one log may cost in a round, together: each matcher has its share, so that a careless one does
+ * not keep the others from looking. Other logs are watched by the same thread.
+ */
+const MATCH_BUDGET_MS = 1_000
 /** Of a matching entry, no more goes into the finding. */
 const SHOWN_BYTES = 4096
+
+interface Skipped {
+  readonly first: number
+  readonly last: number
+  readonly count: number
+}
 
 /** Reads, re-hashes and looks through the entries of one log. */
 export class EntryWorker {
   readonly #parts: Parts
+  /** Entries that were skipped since the last saving, by matcher. */
+  readonly #skipped = new Map<Matcher, Skipped>()
+  #budgets = new Map<Matcher, MatchBudget>()
   #tiles: VerifiedTiles | undefined
   #isShutOut = false
   /** This round the log did not show them: what it showed before it will not show either. */
@@ -38,6 +53,10 @@ export class EntryWorker {
   async work(shown: ShownHead): Promise<void> {
     const { attempts, ledger } = this.#parts
     this.#isDenied = false
+    const { matchers } = this.#parts.log
+    this.#budgets = new Map(
+      matchers.map((each) => [each, new MatchBudget(MATCH_BUDGET_MS / matchers.length)]),
+    )
     if (ledger.state.nextIndex >= shown.head.size) return
     await attempts.run('entries', ['bad_entry', 'bad_tile'], async () => {
       try {
@@ -63,12 +82,18 @@ export class EntryWorker {
         ledger.note({ entriesRead: true })
         next += entries.length
         bundles++
-        if (bundles % BUNDLES_A_SAVE === 0) await ledger.commit({ nextIndex: next })
+        if (bundles % BUNDLES_A_SAVE === 0) await this.#save(next)
       }
     } finally {
       // What was found in them is out: also before an entry that is not good, and when the log goes away.
-      await ledger.commit({ nextIndex: next })
+      await this.#save(next)
     }
+  }
+
+  async #save(nextIndex: number): Promise<void> {
+    for (const [matcher, skipped] of this.#skipped) await this.#raiseSkipped(matcher, skipped)
+    this.#skipped.clear()
+    await this.#parts.ledger.commit({ nextIndex })
   }
 
   /**
@@ -114,12 +139,32 @@ export class EntryWorker {
   }
 
   async #match(entries: readonly VerifiedEntry[]): Promise<void> {
-    for (const matcher of this.#parts.log.matchers) {
-      const found = await matcher.test(entries.map(({ entry }) => entry))
-      for (const [i, matches] of found.entries()) {
-        if (matches !== false) await this.#raise(matcher, entries[i]!, matches === true)
+    const bytes = entries.map(({ entry }) => entry)
+    for (const [matcher, budget] of this.#budgets) {
+      for (const [i, verdict] of (await matcher.test(bytes, budget)).entries()) {
+        if (verdict === 'skipped') this.#skip(matcher, entries[i]!.index)
+        else if (verdict !== false) await this.#raise(matcher, entries[i]!, verdict === true)
       }
     }
+  }
+
+  #skip(matcher: Matcher, index: number): void {
+    const { first, count } = this.#skipped.get(matcher) ?? { first: index, count: 0 }
+    this.#skipped.set(matcher, { first, last: index, count: count + 1 })
+  }
+
+  /** One finding for all of them: an alarm for each would be a way to drown the others. */
+  async #raiseSkipped({ name }: Matcher, { first, last, count }: Skipped): Promise<void> {
+    await this.#parts.problems.raise(
+      'match_timeout',
+      findingId('match_timeout', this.#parts.log.origin, name, first),
+      {
+        message:
+          `${count} entries from ${first} to ${last} were NOT looked through for ${name}: entries before them made the ` +
+          `expression so slow that its time of this round was used up`,
+        detail: { matcher: name, firstIndex: first, lastIndex: last, entries: count },
+      },
+    )
   }
 
   /** What could not be decided in time is raised, too: else an entry could hide by being slow. */

@@ -18,6 +18,7 @@ export const FINDING_KINDS = [
   'stale', // the newest dated head is too old, or dated in the future
   'silent', // a log whose heads have no date shows no new one for too long
   'unreachable', // no answer that could be judged
+  'match_timeout', // entries that were not looked through, since an expression had used up its time
   'match', // an entry that somebody wants to hear of
 ] as const
 

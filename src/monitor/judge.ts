@@ -4,7 +4,7 @@ import { VerifiedTiles, type LogFiles, type VerifiedCheckpoint } from '../client
 import type { Hash } from '../merkle/hash.ts'
 import { verifyConsistency } from '../merkle/verify.ts'
 import { proveConsistency, rootAt } from '../tile/prove.ts'
-import { isDenied } from './blame.ts'
+import { isDenied, type AskProof } from '../client/served-proofs.ts'
 
 /** Shows which root hash the tree of a larger head has at the size of a smaller one. Anybody can verify it offline. */
 export interface PrefixProof {
@@ -22,9 +22,6 @@ export interface Contradiction {
   readonly proof: PrefixProof | undefined
   readonly message: string
 }
-
-/** Asks the log for the consistency proof between two sizes. */
-export type AskProof = (oldSize: number, newSize: number) => Promise<Hash[]>
 
 /**
  * Says whether two heads with good signatures contradict each other. Tiles are read only if their sizes differ, and

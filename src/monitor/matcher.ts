@@ -1,5 +1,11 @@
 import { SteleError } from '../errors.ts'
-import { GuardedRegex } from './regex-guard.ts'
+import {
+  GuardedRegex,
+  vmRunner,
+  type MatchBudget,
+  type RegexRunner,
+  type RegexVerdict,
+} from './regex-guard.ts'
 
 /** What an entry is looked at for; one of the three. */
 export type Wanted =
@@ -16,12 +22,18 @@ export type MatcherSpec = { readonly name?: string | undefined } & Wanted
 /** Looks at entries. */
 export interface Matcher {
   readonly name: string
-  /** For each entry whether it matches; undefined where that could not be found out in time. */
-  test(entries: readonly Uint8Array[]): Promise<(boolean | undefined)[]>
+  /** For each entry whether it matches, or why that was not found out. Charges `budget` with what takes long. */
+  test(entries: readonly Uint8Array[], budget: MatchBudget): Promise<RegexVerdict[]>
 }
 
-/** Longest time for one entry and one regular expression, in milliseconds. */
-export const REGEX_LIMIT_MS = 100
+/** How regular expressions are run. */
+export interface RegexOptions {
+  /** Longest time for one entry, in milliseconds. */
+  readonly limitMs?: number
+  readonly runner?: (regex: RegExp) => RegexRunner
+}
+
+const REGEX_LIMIT_MS = 100
 
 // g and y keep a position from one text to the next; d only costs time.
 const FLAGS = /^(?!.*(.).*\1)[imsuv]*$/
@@ -31,13 +43,14 @@ const FLAGS = /^(?!.*(.).*\1)[imsuv]*$/
  *
  * @throws SteleError `usage` for an expression or flags that are none, and for an empty text, which is in every entry
  */
-export function createMatcher(spec: MatcherSpec, regexLimitMs = REGEX_LIMIT_MS): Matcher {
+export function createMatcher(spec: MatcherSpec, options: RegexOptions = {}): Matcher {
+  const { limitMs = REGEX_LIMIT_MS, runner = vmRunner } = options
   if ('contains' in spec) return containing(spec.name ?? `contains ${spec.contains}`, spec.contains)
   if ('field' in spec) return havingField(spec.name ?? `${spec.field} = ${String(spec.equals)}`, spec)
-  const guarded = new GuardedRegex(parseRegex(spec.regex, spec.flags), regexLimitMs)
+  const guarded = new GuardedRegex(runner(parseRegex(spec.regex, spec.flags)), limitMs)
   return {
     name: spec.name ?? `/${spec.regex}/${spec.flags ?? ''}`,
-    test: (entries) => guarded.test(entries.map(asText)),
+    test: (entries, budget) => guarded.test(entries.map(asText), budget),
   }
 }
 

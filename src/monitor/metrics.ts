@@ -1,8 +1,11 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { DeliveryReport } from './delivery.ts'
-import { FINDING_KINDS, type Finding } from './finding.ts'
+import { FINDING_KINDS, type Finding, type FindingKind } from './finding.ts'
 import type { LogMonitor } from './log-monitor.ts'
 import type { Outbox } from './outbox.ts'
+
+/** Kinds that are raised once and never said to be over. */
+const NEVER_OVER: readonly FindingKind[] = ['fork', 'match_timeout', 'match']
 
 /** What Prometheus is told about a monitor. */
 export interface MonitorMetrics {
@@ -89,7 +92,7 @@ function registerGauges(registry: Registry, monitors: readonly LogMonitor[], out
     registers: [registry],
     collect() {
       for (const { status } of monitors) {
-        for (const kind of FINDING_KINDS.filter((each) => each !== 'match' && each !== 'fork')) {
+        for (const kind of FINDING_KINDS.filter((each) => !NEVER_OVER.includes(each))) {
           const count = status.open.filter((name) => name.startsWith(`${kind} `)).length
           this.set({ log: status.origin, kind }, count)
         }

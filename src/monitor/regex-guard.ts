@@ -1,48 +1,101 @@
 import { createContext, Script, type Context } from 'node:vm'
 
+/** What one run of an expression over some texts came to. */
+export interface RegexRun {
+  /** For each text whether it matches; undefined if the time limit ended the run. */
+  readonly found: readonly boolean[] | undefined
+  readonly tookMs: number
+}
+
+/** Runs an expression over texts, for at most `limitMs`. A test puts one of its own in its place. */
+export type RegexRunner = (texts: readonly string[], limitMs: number) => RegexRun
+
+// What an ordinary expression takes for a bundle on a slow machine is free, so that reading a long log is never cut short.
+const FREE_MS = 10
+const FREE_MS_PER_CHARACTER = 5e-6
+
 /**
- * A regular expression that cannot hold up the monitor: whoever writes entries may know the expression and choose a
- * text for which it takes years. V8 looks for interrupts while it backtracks, so that the time limit of a `vm` script
- * ends it.
+ * The time that one expression may cost in one round, beyond what an ordinary one takes. Whoever writes entries may know
+ * the expression and choose texts for which it takes long, as many as they like: a limit for each text bounds one of
+ * them, this one bounds them together.
  */
+export class MatchBudget {
+  #leftMs: number
+
+  /** @param ms in milliseconds */
+  constructor(ms: number) {
+    this.#leftMs = ms
+  }
+
+  get isUsedUp(): boolean {
+    return this.#leftMs <= 0
+  }
+
+  charge(ms: number): void {
+    this.#leftMs -= ms
+  }
+}
+
+/** `slow`: the expression ran into its time limit at this text. `skipped`: its budget was used up before. */
+export type RegexVerdict = boolean | 'slow' | 'skipped'
+
+/** A regular expression that cannot hold up the monitor, whatever the texts. */
 export class GuardedRegex {
-  readonly #world: Context & { texts: readonly string[]; found: boolean[] }
-  readonly #script = new Script('found = texts.map((text) => regex.test(text))')
+  readonly #run: RegexRunner
   readonly #limitMs: number
 
-  /**
-   * @param regex without the flags g and y, by which one text would change the verdict on the next
-   * @param limitMs for one text, in milliseconds
-   */
-  constructor(regex: RegExp, limitMs: number) {
-    // Not for security: the script is ours. A context is what a time limit can be had for.
-    const world = { regex, texts: [], found: [] }
-    createContext(world)
-    this.#world = world
+  /** @param limitMs for one text, or for as many together as take no longer, in milliseconds */
+  constructor(run: RegexRunner, limitMs: number) {
+    this.#run = run
     this.#limitMs = limitMs
   }
 
-  /** For each text whether it matches; undefined where that could not be found out in time. */
-  async test(texts: readonly string[]): Promise<(boolean | undefined)[]> {
-    const together = this.#run(texts)
-    if (together) return together
-    const found: (boolean | undefined)[] = []
+  async test(texts: readonly string[], budget: MatchBudget): Promise<RegexVerdict[]> {
+    if (budget.isUsedUp) return texts.map(() => 'skipped')
+    const together = this.#charged(texts, budget)
+    if (together) return [...together]
+    const verdicts: RegexVerdict[] = []
     for (const text of texts) {
-      found.push(this.#run([text])?.[0])
+      verdicts.push(budget.isUsedUp ? 'skipped' : (this.#charged([text], budget)?.[0] ?? 'slow'))
       // Each may take the whole limit: in between, other logs get their turn.
       await new Promise((resolve) => setImmediate(resolve))
     }
-    return found
+    return verdicts
   }
 
-  #run(texts: readonly string[]): boolean[] | undefined {
-    this.#world.texts = texts
+  #charged(texts: readonly string[], budget: MatchBudget): readonly boolean[] | undefined {
+    const { found, tookMs } = this.#run(texts, this.#limitMs)
+    const characters = texts.reduce((sum, { length }) => sum + length, 0)
+    budget.charge(Math.max(0, tookMs - FREE_MS - characters * FREE_MS_PER_CHARACTER))
+    return found
+  }
+}
+
+/**
+ * Runs a regular expression with a time limit: V8 looks for interrupts while it backtracks, so that the limit of a `vm`
+ * script ends it.
+ *
+ * @param regex without the flags g and y, by which one text would change the verdict on the next
+ */
+export function vmRunner(regex: RegExp): RegexRunner {
+  const script = new Script('found = texts.map((text) => regex.test(text))')
+  // Not for security: the script is ours. A context is what a time limit can be had for.
+  const world: Context & { texts: readonly string[]; found: boolean[] } = Object.assign(
+    createContext({ regex }),
+    {
+      texts: [],
+      found: [],
+    },
+  )
+  return (texts, limitMs) => {
+    world.texts = texts
+    const startedMs = performance.now()
     try {
-      this.#script.runInContext(this.#world, { timeout: this.#limitMs })
-      return [...this.#world.found]
+      script.runInContext(world, { timeout: limitMs })
+      return { found: [...world.found], tookMs: performance.now() - startedMs }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return undefined
-      throw error
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
+      return { found: undefined, tookMs: Math.max(limitMs, performance.now() - startedMs) }
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock, LogFiles, Transport } from '../client/index.ts'
+import type { AskProof } from '../client/served-proofs.ts'
 import { Blamed } from './blame.ts'
 import type { FindingKind } from './finding.ts'
-import type { AskProof } from './judge.ts'
 import type { Ledger } from './ledger.ts'
 import type { LogKeys } from './log-keys.ts'
 import type { MonitoredLog } from './monitored-log.ts'

@@ -25,7 +25,11 @@ export interface Access {
 export async function openAccess(
   folder: string,
   target: MetaTarget,
-  { open, nowMs }: { readonly open: boolean; readonly nowMs: () => number },
+  {
+    open,
+    nowMs,
+    maxKeyMs,
+  }: { readonly open: boolean; readonly nowMs: () => number; readonly maxKeyMs?: number | undefined },
 ): Promise<Access> {
   const state = await readAccess(folder)
   if (!state) {
@@ -39,6 +43,7 @@ export async function openAccess(
   const meta = new MetaLog(target, nowMs, await recall(target).catch(() => undefined))
   const keyring = new Keyring(state, {
     nowMs,
+    maxKeyMs,
     apply: ({ act, by, before, after, state: next }) =>
       administer({ folder, meta }, { act, by }, async (announce) => {
         await announce({ before, after, parts: { [ACCESS]: hashOf(formatAccessState(next)) } })

@@ -68,6 +68,9 @@ const options = {
   'key-requests-per-second': whole(0, 0, 1_000_000).describe(
     'Requests that one key may send, unless the key itself says otherwise; more get 429. 0: any number.',
   ),
+  'max-key-days': whole(0, 0, 36_500).describe(
+    'The longest that a new API key may be valid, in days; one that asks for more is refused. 0: any time. Older keys stay as they are.',
+  ),
   identity: section(identitySchema),
   'scrub-bytes-per-second': whole(4 * MIB, 0, 4096 * MIB).describe(
     'Each log is read again and compared with its signed head at this rate; 0 switches it off, and then nothing finds rot before a reader does.',
@@ -135,6 +138,11 @@ export function listOf(text: string): string[] {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '')
+}
+
+/** The longest that a new API key may be valid; undefined where there is no limit. */
+export function maxKeyMsOf({ 'max-key-days': days }: Config): number | undefined {
+  return days === 0 ? undefined : days * 86_400_000
 }
 
 function isAddressList(text: string): boolean {

@@ -21,7 +21,7 @@ export const identitySchema = z
         z.strictObject({
           group: z.string().min(1).max(1000),
           // Not the role provisioning: that is one key, and whoever administers groups would be above it.
-          role: z.enum(['writer', 'reader', 'auditor', 'admin', 'operator']),
+          role: z.enum(['writer', 'reader', 'auditor', 'monitor', 'admin', 'operator']),
           logs: z.union([z.literal('*'), z.array(z.string().min(1).max(63)).min(1).max(1000)]),
         }),
       )

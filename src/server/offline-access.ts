@@ -18,13 +18,14 @@ export type OfflineAccess = Access & { readonly meta: NonNullable<Access['meta']
 export async function withOfflineAccess<T>(
   folder: string,
   task: (access: OfflineAccess) => Promise<T>,
+  { maxKeyMs }: { readonly maxKeyMs?: number | undefined } = {},
 ): Promise<T> {
   const log = await openStoredLog(folder, META_LOG, logSettings(loadConfig({}))).catch((error: unknown) => {
     if (hasCode(error, 'not_found')) throw withoutMetaLog(folder)
     throw hasCode(error, 'locked') ? inUse(folder, error) : error
   })
   try {
-    const access = await openAccess(folder, { log }, { open: false, nowMs: Date.now })
+    const access = await openAccess(folder, { log }, { open: false, nowMs: Date.now, maxKeyMs })
     const { meta } = access
     if (!meta) throw withoutMetaLog(folder)
     try {

@@ -10,7 +10,7 @@ import { createMetrics } from '../http/metrics.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import { META_LOG } from './access-files.ts'
 import { openAccess, type Access } from './access.ts'
-import { listOf, type Config } from './config.ts'
+import { listOf, maxKeyMsOf, type Config } from './config.ts'
 import { freeBytes } from './disk-room.ts'
 import { hostReports } from './host-reports.ts'
 import { Host } from './host.ts'
@@ -65,7 +65,11 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
   try {
     checkServable(host, config.data)
     const target = metaTarget(host)
-    const access = await openAccess(folder, target, { open: config.open, nowMs: Date.now })
+    const access = await openAccess(folder, target, {
+      open: config.open,
+      nowMs: Date.now,
+      maxKeyMs: maxKeyMsOf(config),
+    })
     const stopping = new AbortController()
     await sayStarted(access, {
       folder: config.data,

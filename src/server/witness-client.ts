@@ -1,6 +1,7 @@
 import { parseSize } from '../bytes/decimal.ts'
 import { excerpt } from '../bytes/excerpt.ts'
 import { decodeUtf8 } from '../bytes/text.ts'
+import { parseRetryAfter } from '../client/problem.ts'
 import { SteleError } from '../errors.ts'
 import type { SignedHead } from '../log/head.ts'
 import type { Hash } from '../merkle/hash.ts'
@@ -12,16 +13,34 @@ import { formatAddCheckpoint } from '../witness/request.ts'
 const MAX_ANSWER_BYTES = 64 * 1024
 /** A witness that says it is behind is believed this often for one head. */
 const MAX_TRIES = 3
+/** No witness can ask for more than this: a mistaken header must not cost a log its quorum for a day. */
+const LONGEST_PATIENCE_SECONDS = 300
 
-/** Asks one witness for cosignatures (c2sp.org/tlog-witness). Owner of what size it last cosigned. */
+/** How a witness is asked. */
+export interface WitnessClientOptions {
+  readonly fetch: typeof fetch
+  /** For each request. */
+  readonly timeoutMs: number
+  /** Milliseconds since 1970. Default: the clock of the platform. */
+  readonly nowMs?: (() => number) | undefined
+}
+
+/**
+ * Asks one witness for cosignatures (c2sp.org/tlog-witness). Owner of what size it last cosigned, and of when it asked to
+ * be left alone until.
+ */
 export class WitnessClient {
   readonly witness: PolicyWitness
   readonly #url: string
   readonly #fetch: typeof fetch
   readonly #timeoutMs: number
+  readonly #nowMs: () => number
   #lastSize = 0
+  #notBeforeMs = 0
+  /** What it said when it asked for patience. */
+  #refusal: SteleError | undefined
 
-  constructor(witness: PolicyWitness, options: { fetch: typeof fetch; timeoutMs: number }) {
+  constructor(witness: PolicyWitness, options: WitnessClientOptions) {
     if (witness.url === undefined) {
       throw new SteleError('usage', `policy: the witness ${excerpt(witness.name)} needs a URL to be asked at`)
     }
@@ -29,16 +48,20 @@ export class WitnessClient {
     this.#url = `${witness.url.replace(/\/$/, '')}/add-checkpoint`
     this.#fetch = options.fetch
     this.#timeoutMs = options.timeoutMs
+    this.#nowMs = options.nowMs ?? (() => Date.now())
   }
 
   /**
    * Has a head cosigned.
    *
    * @returns the witness's line, verified
-   * @throws SteleError `rolled_back` if the witness says it has cosigned a larger tree of this log; `unreachable`,
-   *   `unexpected_answer`, `bad_signature` and the like for whatever else is no cosignature
+   * @throws SteleError `rolled_back` if the witness says it has cosigned a larger tree of this log; `rate_limited` (429),
+   *   `overloaded` (503), also without asking it while the time that it asked for (`Retry-After`, at most 300 s) is not
+   *   over; `unreachable`, `unexpected_answer`, `bad_signature` and the like for whatever else is no cosignature
    */
   async cosign(head: SignedHead, prove: (oldSize: number) => Promise<Hash[]>): Promise<NoteSignature> {
+    if (this.#refusal && this.#nowMs() < this.#notBeforeMs) throw this.#refusal
+    this.#refusal = undefined
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       // A smaller head than it has cosigned is never sent, so this is where a witness stands that was asked before.
       const answer = await this.#post(
@@ -63,7 +86,8 @@ export class WitnessClient {
   }
 
   /** The size in a 409. */
-  #sizeIn({ status, type, text }: WitnessAnswer, head: SignedHead): number {
+  #sizeIn({ status, type, text, retryAfter }: WitnessAnswer, head: SignedHead): number {
+    if (status === 429 || status === 503) throw this.#patience(status, text, retryAfter)
     if (status !== 409 || type !== 'text/x.tlog.size') {
       throw this.#fault('unexpected_answer', `expected 200 or 409, got ${status} ${excerpt(text.trim())}`)
     }
@@ -78,6 +102,21 @@ export class WitnessClient {
     return size
   }
 
+  /** A witness that is asked again and again while it has too much to do would have ever more of it. */
+  #patience(status: 429 | 503, text: string, retryAfter: string | null): SteleError {
+    const nowMs = this.#nowMs()
+    const asked = parseRetryAfter(retryAfter, nowMs) ?? 0
+    const retryAfterSeconds = Math.min(asked, LONGEST_PATIENCE_SECONDS)
+    this.#notBeforeMs = nowMs + retryAfterSeconds * 1000
+    this.#refusal = new SteleError(
+      status === 429 ? 'rate_limited' : 'overloaded',
+      `witness ${this.witness.name} at ${this.#url}: status ${status} ${excerpt(text.trim())}` +
+        (asked > 0 ? `; it is asked again in ${Math.ceil(retryAfterSeconds)} s` : ''),
+      { retryAfterSeconds },
+    )
+    return this.#refusal
+  }
+
   async #post(body: string): Promise<WitnessAnswer> {
     try {
       const answer = await this.#fetch(this.#url, {
@@ -88,7 +127,8 @@ export class WitnessClient {
         signal: AbortSignal.timeout(this.#timeoutMs),
       })
       const text = decodeUtf8(await readBounded(answer), `witness ${this.witness.name}`)
-      return { status: answer.status, type: answer.headers.get('content-type') ?? '', text }
+      const { status, headers } = answer
+      return { status, type: headers.get('content-type') ?? '', text, retryAfter: headers.get('retry-after') }
     } catch (error) {
       if (error instanceof SteleError) throw error
       throw this.#fault('unreachable', (error as Error).message, error)
@@ -108,6 +148,7 @@ interface WitnessAnswer {
   readonly status: number
   readonly type: string
   readonly text: string
+  readonly retryAfter: string | null
 }
 
 async function readBounded(answer: Response): Promise<Uint8Array> {

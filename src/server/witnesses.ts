@@ -5,7 +5,7 @@ import type { Hash } from '../merkle/hash.ts'
 import { formatNote, parseNote, type NoteSignature } from '../note/note.ts'
 import type { Policy } from '../policy/policy.ts'
 import { describeMissing, evaluateQuorum, type Quorum } from '../policy/quorum.ts'
-import { WitnessClient } from './witness-client.ts'
+import { WitnessClient, type WitnessClientOptions } from './witness-client.ts'
 
 /** What happens to witnesses, for whoever writes the server's own log. */
 export interface WitnessEvents {
@@ -15,10 +15,7 @@ export interface WitnessEvents {
   publishedWithoutQuorum(reason: SteleError): void
 }
 
-export interface WitnessOptions {
-  readonly fetch: typeof fetch
-  /** For each request to a witness. */
-  readonly timeoutMs: number
+export interface WitnessOptions extends WitnessClientOptions {
   /** Fail open: publish with whatever cosignatures there are. */
   readonly withoutQuorum: boolean
   readonly events: WitnessEvents

@@ -30,7 +30,7 @@ export interface RootRow {
   readonly sample: Sample
 }
 
-const EVERY_ROLE: Who = ['writer', 'reader', 'auditor', 'admin', 'operator', 'provisioning']
+const EVERY_ROLE: Who = ['writer', 'reader', 'auditor', 'monitor', 'admin', 'operator', 'provisioning']
 const NOBODY: Who = []
 
 // Written by hand, from what is promised and not from the code that keeps it: who may do what, three ways for logs.

@@ -62,6 +62,27 @@ test('a running server is asked with a key that may, and shows auditors who did 
   expect(rotated.out).toMatch(/^st_writer_/)
 })
 
+test('an admin key is ended with what it made, and the provisioning key replaces itself online', async () => {
+  const { data, provisioningKey } = await initialised()
+  const url = await running(data)
+  const as = (key: string) => ({ env: { STELE_API_KEY: key.trim() } })
+  const idOf = (key: string): string => key.split('_')[2]!
+  const create = ['key', 'create', '--all-logs', '--server', url, '--role']
+  const admin = (await stele([...create, 'admin'], as(provisioningKey))).out
+  const monitor = (await stele([...create, 'monitor'], as(admin))).out
+  const revoked = await stele(
+    ['key', 'revoke', idOf(admin), '--cascade', '--server', url],
+    as(provisioningKey),
+  )
+  expect(revoked.out).toBe(`${idOf(admin)} is revoked\n${idOf(monitor)} is revoked\n`)
+  const rotate = ['key', 'rotate', idOf(provisioningKey), '--overlap-hours', '0', '--server', url]
+  const next = (await stele(rotate, as(provisioningKey))).out
+  expect(next).toMatch(/^st_provisioning_/)
+  const list = ['key', 'list', '--server', url]
+  expect((await stele(list, as(provisioningKey))).code).toBe(7)
+  expect((await stele(list, as(next))).code).toBe(0)
+})
+
 test('a lost provisioning key is replaced by whoever has the machine, and the old one ends', async () => {
   const { data, provisioningKey } = await initialised()
   const { out: fresh } = await stele(['access', 'recover', '--data', data])

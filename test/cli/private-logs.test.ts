@@ -179,6 +179,73 @@ test('a key is shown to no other address than its own, and no server can make an
   expect(other.shown).toEqual([])
 })
 
+/** A command line of the kind that an application's operator types, with a key of this role. */
+async function as({ url, vkey, key }: Instance, role: string) {
+  const env = { STELE_API_KEY: await key(role), STELE_KEY: vkey, STELE_URL: url }
+  return (args: readonly string[], stdin = '') => stele(args, { env, stdin })
+}
+
+test.each(['open', 'closed'] as const)(
+  'a writer appends to a private log whose heads are %s again and again, and gets proofs that verify',
+  async (heads) => {
+    const at = await instance(heads)
+    const writer = await as(at, 'writer')
+    const proofs = join(testFolder(), 'proofs')
+    const sent = Array.from({ length: 2300 }, (_, i) => `mine ${i}\n`).join('')
+    const many = await writer(['add', '--lines', '--proof-dir', proofs], sent)
+    expect([many.code, many.err]).toEqual([
+      0,
+      expect.stringMatching(/^Appended 2,300 entries to log.example/),
+    ])
+    expect(many.out.split('\n').slice(0, 3)).toEqual(['10', '11', '12'])
+    const entry = join(testFolder(), 'entry')
+    writeFileSync(entry, 'mine 1234')
+    const proof = join(proofs, '1244.tlog-proof')
+    expect((await writer(['verify', proof, '--entry', entry])).code).toBe(0)
+
+    const kept = join(testFolder(), 'kept.checkpoint')
+    writeFileSync(kept, (await writer(['checkpoint'])).out)
+    for (const n of [1, 2]) expect((await writer(['add', '--lines'], `more ${n}\n`)).code).toBe(0)
+    const again = await writer(['add', entry])
+    expect([again.code, again.out]).toEqual([0, '1244\n'])
+    expect(again.err).toContain('1 was already in the log: index 1244, not appended again')
+    const consistent = await writer(['consistency', kept])
+    expect([consistent.code, consistent.out]).toEqual([
+      0,
+      expect.stringContaining('size 2,312 extends the one of size 2,310'),
+    ])
+
+    // What takes the entries themselves is for readers.
+    for (const command of [
+      ['get', '3'],
+      ['prove', '3'],
+      ['audit', at.url, '--api-key-file', secretFile(await at.key('writer'))],
+    ])
+      expect([command[0], (await writer(command)).code]).toEqual([command[0], 8])
+    const reader = await as(at, 'reader')
+    expect((await reader(['get', '1244'])).out).toBe('mine 1234')
+    const refused = await reader(['add', entry])
+    expect([refused.code, refused.out]).toEqual([8, ''])
+  },
+)
+
+test('lines that differ in nothing that was logged are pointed out', async () => {
+  const folder = await dataFolder()
+  const { flags } = await serve(folder)
+  const add = (stdin: string) => stele(['add', '--lines', '--batch', '7', ...flags], { stdin })
+  const equal = await add('user=alice action=login\n'.repeat(30))
+  expect([equal.code, equal.out]).toEqual([0, '0\n'.repeat(30)])
+  expect(equal.err).toContain('29 were already in the log, the first at index 0, and were not appended again')
+  expect(equal.err).toMatch(
+    /warning: 29 lines are equal to earlier ones .*put a time or an id into every line/,
+  )
+  // A run that is repeated is what duplicates are recognised for.
+  expect((await add(lines(30))).err).not.toContain('warning')
+  const repeated = await add(lines(30))
+  expect(repeated.err).toContain('30 were already in the log')
+  expect(repeated.err).not.toContain('warning')
+})
+
 test('every command that reads a log at a URL follows its keys by --rotations', async () => {
   const folder = await dataFolder()
   const { data, key: pinned } = folder

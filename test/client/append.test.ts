@@ -3,7 +3,7 @@ import { encodeUtf8 } from '../../src/bytes/text.ts'
 import { openLogClient, type LogClient } from '../../src/client/log-client.ts'
 import type { LogClientOptions } from '../../src/client/log-client-options.ts'
 import { verifyProofFile } from '../../src/client/verify.ts'
-import { leafHash } from '../../src/merkle/hash.ts'
+import { EMPTY_ROOT, leafHash } from '../../src/merkle/hash.ts'
 import { generateSigningKey } from '../../src/note/key.ts'
 import { FakeClock, FakeLog, ORIGIN, problem, URL_PREFIX, VKEY, type Lie } from './fake-log.ts'
 
@@ -15,8 +15,19 @@ interface Stage {
   readonly client: LogClient
 }
 
-async function stage(size = 10, options: Partial<LogClientOptions> = {}): Promise<Stage> {
+/** The two kinds of logs that an application appends to, and the client's key is a writer's. */
+const LOGS: readonly [string, boolean][] = [
+  ['a public log', false],
+  ["a private log, with a writer's key", true],
+]
+
+async function openStage(
+  isPrivate: boolean,
+  size = 10,
+  options: Partial<LogClientOptions> = {},
+): Promise<Stage> {
   const log = await FakeLog.create(size)
+  log.private = isPrivate
   const clock = new FakeClock()
   clock.chance = 0
   const client = openLogClient({
@@ -30,6 +41,7 @@ async function stage(size = 10, options: Partial<LogClientOptions> = {}): Promis
   return { log, clock, client }
 }
 
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const posts = (log: FakeLog): string[] => log.asked.filter((path) => path.startsWith('POST'))
 
 /** Gives these answers to the first requests that post something, undefined lets one through. */
@@ -54,7 +66,9 @@ function storedThenDropped(log: FakeLog): Lie {
   }
 }
 
-describe('append', () => {
+describe.each(LOGS)('append: %s', (_, isPrivate) => {
+  const stage = (size?: number, options?: Partial<LogClientOptions>) => openStage(isPrivate, size, options)
+
   it('gives a receipt that verifies offline', async () => {
     const { client } = await stage(300)
     const receipt = await client.append(ENTRY)
@@ -176,7 +190,7 @@ describe('append', () => {
     expect(error).toMatchObject({ code: 'outcome_unknown', cause: { code: 'log_halted' } })
   })
 
-  it('waits for publication where the log says 202, and makes the proof from tiles', async () => {
+  it('waits for publication where the log says 202, and gets the proof then', async () => {
     const { client, log, clock } = await stage()
     log.lie = (path, init) => {
       const answer = {
@@ -185,7 +199,7 @@ describe('append', () => {
         treeSize: 11,
         duplicate: false,
       }
-      if (init.method === 'POST') return Response.json(answer, { status: 202 })
+      if (init.method === 'POST' && posts(log).length === 1) return Response.json(answer, { status: 202 })
       if (path === 'checkpoint' && clock.naps.length === 2) return log.add([ENTRY]).then(() => undefined)
       return undefined
     }
@@ -219,8 +233,8 @@ describe('append', () => {
   })
 })
 
-describe('a receipt', () => {
-  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+describe.each(LOGS)('a receipt: %s', (_, isPrivate) => {
+  const stage = (size?: number, options?: Partial<LogClientOptions>) => openStage(isPrivate, size, options)
 
   it('of another entry is refused', async () => {
     const { client, log } = await stage()
@@ -281,7 +295,9 @@ describe('a receipt', () => {
   })
 })
 
-describe('appendBatch', () => {
+describe.each(LOGS)('appendBatch: %s', (_, isPrivate) => {
+  const stage = (size?: number, options?: Partial<LogClientOptions>) => openStage(isPrivate, size, options)
+
   const batch = ['x', 'entry 3', 'y', 'x', ''].map(encodeUtf8)
 
   it('says where every entry is', async () => {
@@ -355,5 +371,163 @@ describe('appendBatch', () => {
     log.lie = onPost(JSON.stringify({ begin: 10, end: 15, treeSize: 15, count: 5, duplicates: [] }))
     await expect(client.appendBatch(batch)).rejects.toMatchObject({ code: 'unreachable' })
     expect(clock.naps.reduce((sum, ms) => sum + ms, 0)).toBeLessThanOrEqual(60_000)
+  })
+})
+
+describe("a writer's key of a private log", () => {
+  const batch = Array.from({ length: 20 }, (_, i) => encodeUtf8(`private ${i}`))
+
+  it('appends again and again, with one served proof for each new head and no more', async () => {
+    const { client, log } = await openStage(true, 300)
+    await client.checkpoint()
+    for (let i = 0; i < 3; i++) await client.append(encodeUtf8(`mine ${i}`))
+    log.asked = []
+    await client.append(ENTRY)
+    await client.append(ENTRY)
+    expect(log.asked).toEqual([
+      'POST v1/entries?proof=true&wait=published',
+      'v1/proofs/consistency?old=303&new=304',
+      // The same head: it has been accepted, and nothing is asked for.
+      'POST v1/entries?proof=true&wait=published',
+    ])
+  })
+
+  it('appends batches, and has a proof file of each entry', async () => {
+    const { client, log } = await openStage(true, 300)
+    await client.checkpoint()
+    await client.appendBatch(batch.slice(0, 5))
+    log.asked = []
+    const { indexes, proofs, checkpoint } = await client.appendBatch(batch, { proofs: true })
+    expect(log.asked).toEqual([
+      'POST v1/batches?wait=published&proof=true',
+      'v1/proofs/consistency?old=305&new=320',
+    ])
+    expect([indexes[0], checkpoint.size]).toEqual([300, 320])
+    batch.forEach((entry, i) => {
+      const check = { proof: proofs![i]!, entry, origin: ORIGIN, verifierKeys: [VKEY] }
+      expect(verifyProofFile(check)).toMatchObject({ verdict: 'verified', index: 300 + i })
+    })
+  })
+
+  it('is told in advance that a larger batch could not be verified', async () => {
+    const { client, log } = await openStage(true)
+    const many = Array.from({ length: 1001 }, (_, i) => encodeUtf8(`many ${i}`))
+    await expect(client.appendBatch(many)).rejects.toMatchObject({ code: 'too_large' })
+    expect(posts(log)).toEqual([])
+  })
+
+  it('believes no served proof that does not hold', async () => {
+    const { client, log } = await openStage(true, 300)
+    await client.checkpoint()
+    const other = await FakeLog.create(300, (text) => text.toUpperCase())
+    await other.add(batch)
+    log.lie = async (path, init) => {
+      if (path.startsWith('v1/proofs/consistency')) return JSON.stringify({ path: [] })
+      if (init.method !== 'POST') return undefined
+      return Response.json({ index: 300, leafHash: hex(leafHash(batch[0]!)), proof: await other.prove(300) })
+    }
+    // The other history holds the entry, and its head is signed; only what was known before speaks against it.
+    const error = await client.append(batch[0]!).catch((e: unknown) => e)
+    expect(error).toMatchObject({ code: 'bad_proof', acknowledged: { indexes: [300] } })
+    expect(client.newest?.size).toBe(300)
+  })
+
+  it.each([
+    ['too few', (proofs: string[][]) => proofs.slice(1)],
+    ['in another order', (proofs: string[][]) => proofs.toReversed()],
+    ['with another hash', (proofs: string[][]) => proofs.map((path) => ['00'.repeat(32), ...path.slice(1)])],
+    ['with text for a hash', (proofs: string[][]) => proofs.map((path) => ['x', ...path.slice(1)])],
+    ['none', () => null],
+  ])('believes no batch with proofs that are wrong: %s', async (_, spoil) => {
+    const { client, log } = await openStage(true)
+    log.lie = async (path, init) => {
+      if (init.method !== 'POST') return undefined
+      log.lie = () => undefined
+      const answer = (await (await log.fetch(URL_PREFIX + path, init)).json()) as { proofs: string[][] }
+      return JSON.stringify({ ...answer, proofs: spoil(answer.proofs) })
+    }
+    await expect(client.appendBatch(batch)).rejects.toMatchObject({
+      code: expect.stringMatching(/^(bad_proof|unexpected_answer)$/) as string,
+    })
+  })
+
+  it('learns that a public log became private, and has what it appended then proved by the log', async () => {
+    const { client, log } = await openStage(false, 300)
+    await client.checkpoint()
+    await client.append(ENTRY)
+    log.private = true
+    expect((await client.appendBatch(batch)).indexes[0]).toBe(301)
+    expect(posts(log)).toEqual([
+      'POST v1/entries?proof=true&wait=published',
+      'POST v1/batches?wait=published',
+      'POST v1/batches?wait=published&proof=true',
+    ])
+    expect(log.tree.size).toBe(321)
+  })
+})
+
+describe('an entry that was logged, though its proof could not be checked', () => {
+  const acknowledged = (log: FakeLog) => async (): Promise<Response> => {
+    await log.add([ENTRY])
+    return Response.json({ index: 10, leafHash: hex(leafHash(ENTRY)) }, { status: 202 })
+  }
+
+  it('is said to be logged, and where', async () => {
+    const { client, log } = await openStage(false)
+    const accepted = acknowledged(log)
+    log.lie = (path, init) =>
+      init.method === 'POST' ? accepted() : path === 'checkpoint' ? dropped() : undefined
+    const error = await client.append(ENTRY).catch((e: unknown) => e)
+    expect(error).toMatchObject({
+      code: 'unreachable',
+      acknowledged: { indexes: [10] },
+      message: expect.stringContaining('the log has acknowledged the entry at index 10') as string,
+      cause: { code: 'unreachable' },
+    })
+    expect(posts(log)).toHaveLength(1)
+  })
+
+  it('is so in a log that allows duplicates and shows this key no tiles: it is not sent again', async () => {
+    const { client, log } = await openStage(true)
+    log.allowDuplicates = true
+    log.lie = onPost(acknowledged(log))
+    await expect(client.append(ENTRY)).rejects.toMatchObject({
+      code: 'forbidden',
+      acknowledged: { indexes: [10] },
+    })
+    expect(log.tree.size).toBe(11)
+  })
+
+  it('is given up at the deadline, which counts for the whole call, however the log dawdles', async () => {
+    const log = await FakeLog.create(10)
+    const client = openLogClient({ url: URL_PREFIX, verifierKey: VKEY, fetch: log.fetch, deadlineMs: 300 })
+    const accepted = acknowledged(log)
+    // Every head is a new one that covers nothing, and each file comes slowly: no single wait is ever too long.
+    log.lie = async (path, init) => {
+      if (init.method === 'POST') return accepted()
+      if (path === 'checkpoint') return log.sign({ size: 0, root: EMPTY_ROOT })
+      return new Promise(() => {})
+    }
+    await expect(client.append(ENTRY)).rejects.toMatchObject({
+      code: 'unreachable',
+      acknowledged: { indexes: [10] },
+    })
+  })
+
+  it('keeps the two heads of a fork', async () => {
+    const { client, log } = await openStage(false, 300)
+    await client.checkpoint()
+    const other = await FakeLog.create(400, (text) => text.toUpperCase())
+    await other.add([ENTRY])
+    log.lie = async (path, init) =>
+      init.method === 'POST'
+        ? Response.json({ index: 400, leafHash: hex(leafHash(ENTRY)), proof: await other.prove(400) })
+        : other.file(path)
+    await expect(client.append(ENTRY)).rejects.toMatchObject({
+      code: 'fork',
+      acknowledged: { indexes: [400] },
+      known: { size: 300 },
+      suspect: { size: 401 },
+    })
   })
 })

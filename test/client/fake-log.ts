@@ -11,7 +11,7 @@ import { decodeBundle, encodeBundle } from '../../src/tile/bundle.ts'
 import { edgeTile, EMPTY_TREE, growTree, type FullTile, type Tree } from '../../src/tile/grow.ts'
 import { TileHashes } from '../../src/tile/hashes.ts'
 import { formatBundlePath, formatTilePath, parseTilePath, type TileId } from '../../src/tile/path.ts'
-import { proveInclusion } from '../../src/tile/prove.ts'
+import { proveConsistency, proveInclusion, type TileSource } from '../../src/tile/prove.ts'
 
 export const ORIGIN = 'log.example/logs/fake'
 export const URL_PREFIX = 'https://log.example/logs/fake/'
@@ -35,6 +35,8 @@ export class FakeLog {
   allowDuplicates = false
   /** False for a log that is only files. */
   api = true
+  /** True for a log whose leaf hashes and entries are not for this client's key: a writer's. */
+  private = false
   /** False for a log that drops partial files. */
   partials = true
   /** Paths asked for, in order, with the method in front where it is not GET. */
@@ -105,6 +107,9 @@ export class FakeLog {
     this.asked.push(init.method === 'POST' ? `POST ${path}` : path)
     const lie = await this.lie(path, init)
     if (lie !== undefined) return lie instanceof Response ? lie : new Response(lie.slice())
+    if (this.private && /^(tile\/(0|entries)\/|v1\/leaves\/)/.test(path)) {
+      return problem(403, 'forbidden', 'this key may not read the log')
+    }
     return (this.api ? await this.#answer(path, init) : undefined) ?? this.#serve(path)
   }
 
@@ -118,6 +123,11 @@ export class FakeLog {
       return Response.json({ logs: [{ origin: this.origin, allowDuplicates: this.allowDuplicates }] })
     }
     if (init.method === 'POST') return this.#inTurn(path, init.body as Uint8Array)
+    const sizes = /^v1\/proofs\/consistency\?old=(\d+)&new=(\d+)$/.exec(path)
+    if (sizes) {
+      const hashes = await proveConsistency(this.#source, Number(sizes[1]), Number(sizes[2]))
+      return Response.json({ path: hashes.map(toHex) })
+    }
     const hash = /^v1\/leaves\/(.*)$/.exec(path)?.[1]
     const index = hash === undefined ? -1 : this.entries.findIndex((entry) => toHex(leafHash(entry)) === hash)
     return index < 0 ? undefined : Response.json({ index, leafHash: hash, treeSize: this.tree.size })
@@ -126,7 +136,11 @@ export class FakeLog {
   /** One write at a time, as a log does it. */
   #inTurn(path: string, body: Uint8Array): Promise<Response> {
     const answer = this.#writing.then(async () =>
-      Response.json(await (path.startsWith('v1/entries?') ? this.#store(body) : this.#storeBatch(body))),
+      Response.json(
+        await (path.startsWith('v1/entries?')
+          ? this.#store(body)
+          : this.#storeBatch(body, path.includes('proof=true'))),
+      ),
     )
     this.#writing = answer
     return answer
@@ -145,25 +159,35 @@ export class FakeLog {
     return { ...answer, proof: await this.prove(index) }
   }
 
-  async #storeBatch(body: Uint8Array): Promise<object> {
+  async #storeBatch(body: Uint8Array, withProofs: boolean): Promise<object> {
     const batch = decodeBundle(body)
     const begin = this.tree.size
+    // Each is signed when it is added alone.
+    if (this.allowDuplicates) await this.add(batch)
     const duplicates: { position: number; index: number }[] = []
+    const indexes: number[] = []
     for (const [position, entry] of batch.entries()) {
-      const index = this.#find(entry)
+      const index = this.allowDuplicates ? begin + position : this.#find(entry)
+      indexes.push(index < 0 ? this.tree.size : index)
       if (index < 0) await this.add([entry])
-      else duplicates.push({ position, index })
+      else if (!this.allowDuplicates) duplicates.push({ position, index })
     }
-    return { begin, end: this.tree.size, treeSize: this.tree.size, count: batch.length, duplicates }
+    const { size } = this.tree
+    const answer = { begin, end: size, treeSize: size, count: batch.length, duplicates }
+    if (!withProofs) return answer
+    const paths = await Promise.all(indexes.map((index) => proveInclusion(this.#source, index, size)))
+    return { ...answer, checkpoint: this.note, proofs: paths.map((path) => path.map(toHex)) }
   }
 
   async prove(index: number): Promise<string> {
-    const source = {
-      readTiles: (tiles: readonly TileId[]) =>
-        Promise.resolve(tiles.map((tile) => new TileHashes(this.tile(tile)!))),
-    }
-    const path = await proveInclusion(source, index, this.tree.size)
+    const path = await proveInclusion(this.#source, index, this.tree.size)
     return formatProofFile({ index, path, checkpoint: this.note })
+  }
+
+  get #source(): TileSource {
+    const read = (tiles: readonly TileId[]): TileHashes[] =>
+      tiles.map((tile) => new TileHashes(this.tile(tile)!))
+    return { readTiles: (tiles) => Promise.resolve(read(tiles)) }
   }
 
   #find(entry: Uint8Array): number {

@@ -156,7 +156,7 @@ describe('checkpoint()', () => {
     log.lie = (path) =>
       path === 'checkpoint' ? new Promise<string>((resolve) => (release = resolve)) : undefined
     const slow = client.checkpoint()
-    await Promise.resolve()
+    await new Promise((resolve) => setImmediate(resolve))
     log.lie = () => undefined
     expect((await client.checkpoint()).size).toBe(12)
     release(early)

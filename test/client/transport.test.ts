@@ -181,3 +181,43 @@ describe('Retry-After', () => {
     expect(parseRetryAfter(value, now)).toBe(seconds)
   })
 })
+
+describe('apiKey', () => {
+  const sent: unknown[] = []
+  const echo: Fetch = async (_, init) => {
+    sent.push((init.headers as Record<string, string>)['authorization'])
+    return problem(401, 'unauthenticated', `you sent ${String(sent.at(-1))}`)
+  }
+  const ask = (apiKey: string | (() => string | Promise<string>)) =>
+    new Transport({ fetch: echo, apiKey }).ask(URL, { maxBytes: 10 })
+
+  it('is sent with every request, the one that a function gives now, and is not repeated', async () => {
+    let made = 0
+    for (const key of ['st_a', () => `st_${++made}`, async () => `st_${++made}`]) {
+      const error = await ask(key).catch((e: unknown) => e as Error)
+      expect(error).toMatchObject({ code: 'unauthenticated', message: expect.not.stringContaining('st_') })
+    }
+    expect(sent).toEqual(['Bearer st_a', 'Bearer st_1', 'Bearer st_2'])
+  })
+
+  it('is refused, without being repeated, where it can be none', async () => {
+    for (const key of ['', 'two words', 'st_a\n', 'ключ']) {
+      expect(() => new Transport({ apiKey: key })).toThrow('apiKey: expected visible ASCII')
+      await expect(ask(() => key)).rejects.toMatchObject({
+        code: 'usage',
+        message: 'apiKey: expected visible ASCII characters without spaces',
+      })
+    }
+    expect(() => new Transport({ apiKey: 'a', headers: { Authorization: 'Bearer b' } })).toThrow('got both')
+  })
+
+  it('that a function does not give is a log that cannot be asked', async () => {
+    const gone = new Transport({ apiKey: () => Promise.reject(new Error('the vault is sealed')) })
+    await expect(gone.ask(URL, { maxBytes: 10 })).rejects.toMatchObject({
+      code: 'unreachable',
+      message: `${URL}: the vault is sealed`,
+    })
+    const slow = new Transport({ apiKey: () => new Promise(() => {}), timeoutMs: 20 })
+    await expect(slow.ask(URL, { maxBytes: 10 })).rejects.toMatchObject({ code: 'unreachable' })
+  })
+})

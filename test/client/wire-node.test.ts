@@ -56,18 +56,6 @@ describe('reading by node:http', () => {
     expect(seen[1]!.headers).toMatchObject({ authorization: 'Bearer x', 'cache-control': 'no-cache' })
   })
 
-  it('follows a redirection, but never with credentials: they are for one address', async () => {
-    const other = await serve((_, res) => res.end(BYTES))
-    const { url } = await serve((_, res) => res.writeHead(307, { location: other.url }).end())
-    const { body } = await client().ask(url, { maxBytes: BYTES.length })
-    expect(body.length).toBe(BYTES.length)
-    expect(other.seen).toHaveLength(1)
-    const wired = new Transport({ wire: nodeWire(), headers: { authorization: 'Bearer x' } })
-    const asked = wired.ask(url, { maxBytes: BYTES.length })
-    await expect(asked).rejects.toMatchObject({ code: 'unexpected_answer' })
-    expect(other.seen).toHaveLength(1)
-  })
-
   it('asks again on the same connection', async () => {
     const { url, connections } = await serve((_, res) => res.end(BYTES))
     for (let i = 0; i < 3; i++) await client().ask(url, { maxBytes: BYTES.length })

@@ -123,6 +123,10 @@ test('wait=published answers 202 with the same receipt when that takes too long'
     202,
     { begin: 1, end: 2, treeSize: 2, count: 1, duplicates: [] },
   ])
+  const proven = await server.post('/logs/demo/v1/batches?proof=true&timeout=0', 'and more\n', {
+    'content-type': 'application/x-ndjson',
+  })
+  expect([proven.status, Object.keys(proven.json())]).toEqual([202, Object.keys(batch.json())])
 })
 
 test('entries of 0 and of 65,535 bytes are legal, one of 65,536 is not', async () => {

@@ -2,6 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { ENTRY_BUNDLE, NDJSON } from '../../src/http/batch.ts'
 import { BatchReceipt } from '../../src/http/schemas.ts'
 import { encodeBundle } from '../../src/tile/bundle.ts'
+import { parseHex } from '../../src/bytes/hex.ts'
+import { asHash, leafHash } from '../../src/merkle/hash.ts'
+import { verifyInclusion } from '../../src/merkle/verify.ts'
+import { openCheckpoint } from '../../src/note/checkpoint.ts'
+import { parseVerifierKey } from '../../src/note/key.ts'
 import { openTestLog } from '../support/log.ts'
 import { serve } from './server.ts'
 
@@ -50,6 +55,38 @@ test('what the log has already, and what comes twice in the batch, is listed wit
       { position: 3, index: 2 },
     ],
   })
+})
+
+test('with proof=true the receipt proves every entry of the batch, known ones included, under one checkpoint', async () => {
+  const hosted = await openTestLog()
+  const server = await serve([hosted])
+  await hosted.add('x', 'known', 'y')
+  const texts = ['new 1', 'known', 'new 2', 'new 1', ...Array.from({ length: 300 }, (_, i) => `more ${i}`)]
+  const reply = await server.post(`${BATCHES}?proof=true`, texts.join('\n'), lines)
+  expect(reply.status).toBe(200)
+  const { begin, duplicates, checkpoint, proofs } = BatchReceipt.strict().parse(reply.json())
+  const { verifierKey, origin } = hosted
+  const verifiers = [parseVerifierKey(verifierKey)]
+  const { size, root } = openCheckpoint(checkpoint!, { origin, verifiers }).checkpoint
+  expect([size, proofs!.length]).toEqual([305, texts.length])
+  const known = new Map(duplicates.map(({ position, index }) => [position, index]))
+  let next = begin
+  for (const [i, hashes] of proofs!.entries()) {
+    const index = known.get(i) ?? next++
+    const path = hashes.map((hash) => asHash(parseHex(hash, 'proof'), 'proof'))
+    verifyInclusion({ index, size, leaf: leafHash(Buffer.from(texts[i]!)), path, root })
+  }
+})
+
+test('a batch of more than 1000 entries gets no proofs, and is refused before any entry is logged', async () => {
+  const hosted = await openTestLog()
+  const server = await serve([hosted])
+  const texts = Array.from({ length: 1001 }, (_, i) => `entry ${i}`)
+  const refused = await server.post(`${BATCHES}?proof=true`, texts.join('\n'), lines)
+  expect([refused.status, refused.json()['code']]).toEqual([413, 'too_large'])
+  expect(hosted.log.integrated.size).toBe(0)
+  const reply = await server.post(`${BATCHES}?proof=true`, texts.slice(1).join('\n'), lines)
+  expect((reply.json()['proofs'] as unknown[]).length).toBe(1000)
 })
 
 test('a batch of known entries adds nothing, and says so', async () => {

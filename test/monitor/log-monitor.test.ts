@@ -6,7 +6,7 @@ import { formatVerifierKey, generateSigningKey } from '../../src/note/key.ts'
 import { formatSignatures } from '../../src/note/note.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { FakeLog, flipped, ORIGIN, problem, texts } from '../client/fake-log.ts'
-import { getSth, HOUR_MS, kinds, Killed, stage, TREE_HEAD_SIGNER } from './stage.ts'
+import { getSth, HOUR_MS, kinds, Killed, pretending, stage, TREE_HEAD_SIGNER } from './stage.ts'
 
 const upper = (text: string): string => text.toUpperCase()
 const second = [createMatcher({ name: 'seventeens', regex: '17$' })]
@@ -37,6 +37,29 @@ describe('a log that behaves', () => {
       message: 'entry 17 matches seventeens',
       detail: { decided: true, entry: Buffer.from('entry 17').toString('base64') },
     })
+  })
+
+  it('goes on when entries make an expression slow, and names in one finding those it did not look at', async () => {
+    const { log, start, printed } = await stage(300)
+    const { runner, runs } = pretending()
+    const careless = createMatcher({ name: 'careless', regex: 'x' }, { runner, limitMs: 100 })
+    const monitor = await start({ matchers: [careless, ...second] })
+    await monitor.round()
+    printed.length = 0
+    await log.add([...Array.from({ length: 200 }, (_, i) => `slow 5000 ${i}`), ...texts(500, 5_000)])
+    const found = await kinds(monitor)
+    // Its share of a round is half a second.
+    expect(found.filter((kind) => kind === 'match')).toHaveLength(5 + 2 + 45)
+    expect(printed.filter(({ kind }) => kind === 'match_timeout')).toMatchObject([
+      { detail: { matcher: 'careless', firstIndex: 305, lastIndex: 4351, entries: 4047 } },
+      { detail: { matcher: 'careless', firstIndex: 4352, lastIndex: 4999, entries: 648 } },
+    ])
+    expect(printed[0]).toMatchObject({ kind: 'match', detail: { decided: false, index: 300 } })
+    expect(runs.length).toBeLessThan(10)
+    expect(monitor.status).toMatchObject({ nextIndex: 5_000, open: [] })
+    // The next round has time of its own.
+    await log.add(['found!'])
+    expect(await kinds(monitor)).toEqual(['match'])
   })
 
   it('can begin at the end', async () => {

@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
 import { createMatcher, type MatcherSpec } from '../../src/monitor/matcher.ts'
+import { MatchBudget, type RegexVerdict } from '../../src/monitor/regex-guard.ts'
+import { pretending } from './stage.ts'
 
-const test = (spec: MatcherSpec, ...entries: (string | Uint8Array)[]): Promise<(boolean | undefined)[]> =>
-  createMatcher(spec).test(entries.map((entry) => (typeof entry === 'string' ? encodeUtf8(entry) : entry)))
+const test = (spec: MatcherSpec, ...entries: (string | Uint8Array)[]): Promise<RegexVerdict[]> =>
+  createMatcher(spec).test(
+    entries.map((entry) => (typeof entry === 'string' ? encodeUtf8(entry) : entry)),
+    new MatchBudget(1000),
+  )
 
 describe('a matcher', () => {
   it('finds a text in the bytes of an entry', async () => {
@@ -31,14 +36,40 @@ describe('a matcher', () => {
     expect(await test({ field: 'constructor.name', equals: 'Object' }, '{}')).toEqual([false])
   })
 
-  it('ends an expression that would take years, and says so of that entry only', async () => {
-    const matcher = createMatcher({ regex: '^(a+)+$' }, 20)
-    const evil = `${'a'.repeat(60)}b`
-    expect(await matcher.test([encodeUtf8('aaa'), encodeUtf8(evil), encodeUtf8('b')])).toEqual([
-      true,
-      undefined,
-      false,
-    ])
+  it('ends an expression that would take years', async () => {
+    const verdicts = await test({ regex: '^(a+)+$' }, `${'a'.repeat(60)}b`)
+    expect(verdicts).toEqual(['slow'])
+  })
+
+  it('says of the entry that takes too long, and of no other, that it does not know', async () => {
+    const { runner } = pretending()
+    const matcher = createMatcher({ regex: 'x' }, { runner, limitMs: 100 })
+    const entries = ['a!', 'slow 101', 'b', 'slow 99!'].map(encodeUtf8)
+    expect(await matcher.test(entries, new MatchBudget(1000))).toEqual([true, 'slow', false, true])
+  })
+
+  it('costs no more than its budget, however many entries are slow, and says which ones it did not look at', async () => {
+    const { runner, runs } = pretending()
+    const matcher = createMatcher({ regex: 'x' }, { runner, limitMs: 100 })
+    const budget = new MatchBudget(1000)
+    const hostile = Array.from({ length: 200 }, () => encodeUtf8('slow 5000'))
+    const verdicts = await matcher.test(hostile, budget)
+    expect([verdicts.filter((each) => each === 'slow').length, verdicts.at(-1)]).toEqual([11, 'skipped'])
+    expect(runs).toHaveLength(12)
+    expect(await matcher.test([encodeUtf8('a!')], budget)).toEqual(['skipped'])
+    expect(runs).toHaveLength(12)
+    expect(await matcher.test([encodeUtf8('a!')], new MatchBudget(1000))).toEqual([true])
+  })
+
+  it('is not charged for what an ordinary expression takes, however long the log', async () => {
+    const { runner } = pretending()
+    const matcher = createMatcher({ regex: 'x' }, { runner, limitMs: 100 })
+    const budget = new MatchBudget(20)
+    const bundle = ['slow 9!', 'b'].map(encodeUtf8)
+    for (let i = 0; i < 10_000; i++) expect(await matcher.test(bundle, budget)).toEqual([true, false])
+    // What is just below the limit each time is: else nobody would need to be slower than that.
+    for (let i = 0; i < 3; i++) await matcher.test([encodeUtf8('slow 99')], budget)
+    expect(await matcher.test(bundle, budget)).toEqual(['skipped', 'skipped'])
   })
 
   it('refuses what cannot be meant', () => {

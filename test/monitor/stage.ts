@@ -4,6 +4,7 @@ import type { Finding } from '../../src/monitor/finding.ts'
 import { LogMonitor } from '../../src/monitor/log-monitor.ts'
 import type { MonitoredLog } from '../../src/monitor/monitored-log.ts'
 import { Outbox } from '../../src/monitor/outbox.ts'
+import type { RegexRunner } from '../../src/monitor/regex-guard.ts'
 import type { MonitorStore } from '../../src/monitor/store.ts'
 import type { Webhook } from '../../src/monitor/webhook.ts'
 import { formatGetSth } from '../../src/note/get-sth.ts'
@@ -95,6 +96,19 @@ export const LOG: MonitoredLog = {
 /** Kinds of what one round found, in order. */
 export async function kinds(monitor: LogMonitor): Promise<string[]> {
   return (await monitor.round()).map(({ kind }) => kind)
+}
+
+/** Runs no expression: a text that begins with "slow" takes as long as it says, and every run is noted. */
+export function pretending(): { runner: () => RegexRunner; runs: string[][] } {
+  const runs: string[][] = []
+  const takes = (text: string): number => Number(/^slow (\d+)/.exec(text)?.[1] ?? 0)
+  const run: RegexRunner = (texts, limitMs) => {
+    runs.push([...texts])
+    const tookMs = texts.reduce((sum, text) => sum + takes(text), 0)
+    if (tookMs > limitMs) return { found: undefined, tookMs: limitMs }
+    return { found: texts.map((text) => text.endsWith('!')), tookMs }
+  }
+  return { runner: () => run, runs }
 }
 
 /** A P-256 key from a fixed seed. */

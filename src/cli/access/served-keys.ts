@@ -4,7 +4,10 @@ import type { MadeKey, NewKey } from '../../access/keyring.ts'
 import { ServedApi } from './served-api.ts'
 
 const PATH = '/v1/keys'
-const Info = keyRecordSchema.omit({ hash: true }).extend({ state: z.enum(['valid', 'expired', 'revoked']) })
+const Info = keyRecordSchema.omit({ hash: true }).extend({
+  state: z.enum(['valid', 'expired', 'revoked']),
+  alsoRevoked: z.array(z.string()).optional(),
+})
 const Made = z.object({ key: z.string(), info: Info })
 const List = z.object({ keys: z.array(Info) })
 
@@ -16,7 +19,7 @@ export function servedKeys(
   create(wanted: NewKey): Promise<MadeKey>
   list(): Promise<readonly KeyInfo[]>
   rotate(id: string, overlapSeconds: number): Promise<MadeKey>
-  revoke(id: string): Promise<KeyInfo>
+  revoke(id: string, cascade: boolean): Promise<KeyInfo>
 } {
   const api = new ServedApi(server, headers, { about: 'API keys' })
   const of = (id: string): string => `${PATH}/${encodeURIComponent(id)}`
@@ -24,6 +27,7 @@ export function servedKeys(
     create: (wanted) => api.post(PATH, wanted, Made),
     list: async () => api.parsed(await api.get(PATH), PATH, List).keys,
     rotate: (id, overlapSeconds) => api.post(`${of(id)}/rotate`, { overlapSeconds }, Made),
-    revoke: (id) => api.post(`${of(id)}/revoke`, {}, Info),
+    // Servers that know no cascade get the body that they know.
+    revoke: (id, cascade) => api.post(`${of(id)}/revoke`, cascade ? { cascade } : {}, Info),
   }
 }

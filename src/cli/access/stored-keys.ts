@@ -6,18 +6,21 @@ import { withOfflineAccess } from '../../server/offline-access.ts'
 const HOST = { id: 'host', grants: 'host' } as const
 
 /** The keys of a data folder that no server has open. Each call opens it, and leaves a line in its meta log. */
-export function storedKeys(folder: string): {
+export function storedKeys(
+  folder: string,
+  maxKeyMs?: number,
+): {
   create(wanted: NewKey): Promise<MadeKey>
   list(): Promise<readonly KeyInfo[]>
   rotate(id: string, overlapSeconds: number): Promise<MadeKey>
-  revoke(id: string): Promise<KeyInfo>
+  revoke(id: string, cascade: boolean): Promise<KeyInfo>
 } {
   const on = <T>(task: (keyring: Keyring) => T | Promise<T>): Promise<T> =>
-    withOfflineAccess(folder, async ({ keyring }) => task(keyring))
+    withOfflineAccess(folder, async ({ keyring }) => task(keyring), { maxKeyMs })
   return {
     create: (wanted) => on((keyring) => keyring.create(HOST, wanted)),
     list: () => on((keyring) => keyring.list(HOST)),
     rotate: (id, overlapSeconds) => on((keyring) => keyring.rotate(HOST, id, overlapSeconds * 1000)),
-    revoke: (id) => on((keyring) => keyring.revoke(HOST, id)),
+    revoke: (id, cascade) => on((keyring) => keyring.revoke(HOST, id, cascade)),
   }
 }

@@ -1,6 +1,9 @@
 import { join } from 'node:path'
 import { toHex } from '../../bytes/hex.ts'
+import { MAX_PROVEN_ENTRIES } from '../../client/answers.ts'
 import type { LogClient } from '../../client/index.ts'
+import { isPassing } from '../../client/retry.ts'
+import { isDenied } from '../../client/served-proofs.ts'
 import { hasCode, SteleError } from '../../errors.ts'
 import { leafHash } from '../../merkle/hash.ts'
 import type { Context } from '../context.ts'
@@ -11,13 +14,20 @@ import type { Submission } from './submissions.ts'
 
 /** Sends batches one after the other, so that indexes have the order of the entries. Owner of the counts. */
 export class Adder {
+  /** Entries that are in the log now, those that it had already included. */
   added = 0
-  /** Entries that the log says it had already. */
+  /** Entries that the log says it had already, and did not append again. */
   known = 0
+  /** Of those: entries that are equal to one of this very run. */
+  equal = 0
+  /** The index of the first one that the log had. */
+  firstKnown: number | undefined
   readonly #context: Context
   readonly #log: LogClient
   readonly #skipped: number
   readonly #proofDir: string | undefined
+  /** The size of the log when the run began. */
+  readonly #atStart: number
   /** Everything below this index was in the log before the next batch is sent. */
   #before: number
 
@@ -26,12 +36,13 @@ export class Adder {
     this.#log = log
     this.#skipped = skipped
     this.#proofDir = proofDir
-    this.#before = log.newest!.size
+    this.#atStart = log.newest!.size
+    this.#before = this.#atStart
   }
 
   async add(batch: readonly Submission[]): Promise<void> {
-    const { indexes, treeSize, duplicates } = await this.#send(batch)
-    if (this.#proofDir !== undefined) await this.#writeProofs(this.#proofDir, indexes)
+    const { indexes, treeSize, duplicates, proofs } = await this.#send(batch)
+    if (this.#proofDir !== undefined) await this.#writeProofs(this.#proofDir, indexes, proofs)
     const { terminal } = this.#context
     for (const [i, { entry, file, line }] of batch.entries()) {
       const index = indexes[i]!
@@ -45,17 +56,28 @@ export class Adder {
       await terminal.result(line === undefined ? receipt : { ...receipt, line }, String(index))
     }
     this.added += batch.length
-    this.known += duplicates.size
+    this.#count([...duplicates].map((i) => indexes[i]!))
     this.#before = Math.max(this.#before, treeSize)
+  }
+
+  #count(known: readonly number[]): void {
+    this.known += known.length
+    this.equal += known.filter((index) => index >= this.#atStart).length
+    this.firstKnown ??= known[0]
   }
 
   async #send(batch: readonly Submission[]): Promise<Sent> {
     const entries = batch.map(({ entry }) => entry)
     try {
-      const { indexes, checkpoint, unverifiedDuplicates } = await this.#log.appendBatch(entries)
-      return { indexes, treeSize: checkpoint.size, duplicates: new Set(unverifiedDuplicates) }
+      const options = { proofs: this.#proofDir !== undefined && entries.length <= MAX_PROVEN_ENTRIES }
+      const { indexes, checkpoint, unverifiedDuplicates, proofs } = await this.#log.appendBatch(
+        entries,
+        options,
+      )
+      return { indexes, treeSize: checkpoint.size, duplicates: new Set(unverifiedDuplicates), proofs }
     } catch (error) {
-      if (!hasCode(error, 'outcome_unknown', 'unreachable')) throw this.#withProgress(error)
+      const inDoubt = hasCode(error, 'outcome_unknown', 'unreachable') && !error.acknowledged
+      if (!inDoubt) throw this.#withProgress(error, entries.length)
       return this.#settle(entries, error)
     }
   }
@@ -77,7 +99,7 @@ export class Adder {
     }
     const { begin, treeSize } = found
     this.#context.terminal.warn(`the answer to a batch was lost; the log has it from index ${begin} on`)
-    return { indexes: entries.map((_, i) => begin + i), treeSize, duplicates: new Set() }
+    return { indexes: entries.map((_, i) => begin + i), treeSize, duplicates: new Set(), proofs: undefined }
   }
 
   async #find(entries: readonly Uint8Array[]): ReturnType<typeof findBatch> {
@@ -86,23 +108,31 @@ export class Adder {
       const log = await this.#context.openLog({ deadlineMs: 2000, ...(known ? { known } : {}) })
       return await findBatch(log, entries, this.#before)
     } catch (error) {
-      if (hasCode(error, 'unreachable', 'overloaded', 'shutting_down', 'log_halted', 'rate_limited'))
-        return undefined
+      // A writer of a private log may not look.
+      if (isDenied(error) || isPassing(error) || hasCode(error, 'log_halted')) return undefined
       throw error
     }
   }
 
-  async #writeProofs(folder: string, indexes: readonly number[]): Promise<void> {
+  async #writeProofs(
+    folder: string,
+    indexes: readonly number[],
+    proofs: readonly string[] | undefined,
+  ): Promise<void> {
     const files = new DurableFiles()
-    for (const index of indexes) {
-      await files.write(join(folder, `${index}.tlog-proof`), (await this.#log.prove(index)).proof)
+    for (const [i, index] of indexes.entries()) {
+      const proof = proofs?.[i] ?? (await this.#log.prove(index)).proof
+      await files.write(join(folder, `${index}.tlog-proof`), proof)
     }
     await files.sync()
   }
 
-  #withProgress(error: unknown): unknown {
-    if (!(error instanceof SteleError) || this.added === 0) return error
-    return new SteleError(error.code, `${error.message}\n${this.#standing()}`, { cause: error })
+  #withProgress(error: unknown, sent: number): unknown {
+    if (!(error instanceof SteleError)) return error
+    const { acknowledged } = error
+    if (acknowledged) this.added += sent
+    if (this.added === 0) return error
+    return new SteleError(error.code, `${error.message}\n${this.#standing()}`, { cause: error, acknowledged })
   }
 
   #standing(): string {
@@ -114,4 +144,6 @@ interface Sent {
   readonly indexes: readonly number[]
   readonly treeSize: number
   readonly duplicates: ReadonlySet<number>
+  /** A proof file for each entry, if they came with the answer. */
+  readonly proofs: readonly string[] | undefined
 }

@@ -7,7 +7,8 @@ import { linesOf, wholeFiles, type Submission } from '../add/submissions.ts'
 import type { Context } from '../context.ts'
 import { STDIN } from '../files/input.ts'
 import { examples } from '../help.ts'
-import { counted, formatSeconds } from '../output/units.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { counted, formatCount, formatSeconds } from '../output/units.ts'
 import { asUsage, parseCount } from '../range.ts'
 
 interface AddOptions {
@@ -18,6 +19,9 @@ interface AddOptions {
   readonly retryFor: string
   readonly proofDir?: string
 }
+
+/** From so many equal lines on, and a tenth of all, they look like events that differ in nothing that was logged. */
+const EQUAL_LINES = 10
 
 /** A log that does not answer at the start is more likely misspelt than restarting. */
 const FIRST_CONTACT_MS = 2000
@@ -36,9 +40,13 @@ export function addCommand(program: Command, actions: Actions): void {
     .addHelpText(
       'after',
       `
-An index is printed once its entry is on the log's disk, covered by a signed tree head, and seen in the log's own
+An index is printed once its entry is on the log's disk, covered by a signed tree head, and proved to be in the log's own
 tree. A broken connection is mended by sending again: a log recognises what it has. A log that allows duplicates does
 not, so what became of the batch is looked up there first.
+
+A log that recognises what it has (the default) keeps one entry of equal bytes. Two events become two entries only if
+something in them differs: put a time or an id into each. With --json, "duplicate": true says that an entry was
+recognised.
 ${examples(
   ['stele add report.pdf.sha256', 'one file, one entry'],
   ['stele add --lines auth.log --json', 'every line; one receipt a line on standard output'],
@@ -71,8 +79,23 @@ async function add(context: Context, options: AddOptions, files: string[] = []):
     bar.end()
   }
   const took = formatSeconds((performance.now() - startedMs) / 1000)
-  terminal.note(
-    `${counted(adder.added, 'entry', 'entries')} in ${log.origin}, ${adder.known} of them before, in ${took}`,
+  const appended = counted(adder.added - adder.known, 'entry', 'entries')
+  terminal.note(`Appended ${appended} to ${log.origin} in ${took}${knownOf(adder)}`)
+  if (options.lines && adder.equal >= EQUAL_LINES && adder.equal >= adder.added / 10)
+    warnOfEqual(terminal, adder.equal)
+}
+
+function knownOf({ known, firstKnown }: Adder): string {
+  if (known === 0) return ''
+  if (known === 1) return `; 1 was already in the log: index ${firstKnown}, not appended again`
+  return `; ${formatCount(known)} were already in the log, the first at index ${firstKnown}, and were not appended again`
+}
+
+function warnOfEqual(terminal: Terminal, equal: number): void {
+  terminal.warn(
+    `${formatCount(equal)} lines are equal to earlier ones and were not appended again: this log keeps one entry of equal ` +
+      `bytes. If each is an event of its own, put a time or an id into every line, or use a log that allows duplicates ` +
+      `("stele log create <name> --allow-duplicates")`,
   )
 }
 

@@ -17,7 +17,7 @@ interface CreateOptions extends ServerOption {
   readonly log?: readonly string[]
   readonly allLogs?: boolean
   readonly label?: string
-  readonly expiresInDays: string
+  readonly expiresInDays?: string
   readonly address?: readonly string[]
   readonly requestsPerSecond?: string
 }
@@ -41,11 +41,11 @@ export function keyCommand(program: Command, actions: Actions): void {
   key
     .command('create')
     .description('make a key, and print it: it is not stored, and cannot be shown again')
-    .requiredOption('--role <role>', 'writer, reader, auditor, admin or operator')
+    .requiredOption('--role <role>', 'writer, reader, auditor, monitor, admin or operator')
     .option('--log <name...>', 'a log that it is for; repeat it for more')
     .option('--all-logs', 'for every log, also those to come')
     .option('--label <text>', 'what it is for, for lists', '')
-    .option('--expires-in-days <days>', 'how long it is valid', '90')
+    .option('--expires-in-days <days>', 'how long it is valid; by default 90 days, or as long as its maker')
     .option('--address <range...>', 'addresses or networks it may come from, such as 10.0.0.0/8')
     .option('--requests-per-second <n>', "in place of the server's own limit")
     .option(...SERVER)
@@ -76,8 +76,15 @@ export function keyCommand(program: Command, actions: Actions): void {
   key
     .command('revoke <id>')
     .description('end a key: the next request with it is refused')
+    .option('--cascade', 'also end the keys that it has made, those that they have made, and so on')
     .option(...SERVER)
-    .addHelpText('after', examples(['stele key revoke abcdefgh23456723', 'there is no way back']))
+    .addHelpText(
+      'after',
+      examples(
+        ['stele key revoke abcdefgh23456723', 'there is no way back'],
+        ['stele key revoke abcdefgh23456723 --cascade', 'an admin key that was stolen, and what it made'],
+      ),
+    )
     .action(actions.of(revoke))
 }
 
@@ -86,13 +93,13 @@ async function create(context: Context, options: CreateOptions): Promise<void> {
   if ((options.log === undefined) === (options.allLogs !== true)) {
     throw new SteleError('usage', 'key create: expected either --log <name> or --all-logs')
   }
-  const days = parseCount(options.expiresInDays, '--expires-in-days', 36_500)
+  const days = options.expiresInDays
   const rate = options.requestsPerSecond
   const wanted: NewKey = {
     role,
     logs: options.log ?? '*',
     label: options.label ?? '',
-    expiresAt: new Date(Date.now() + days * DAY_MS).toISOString(),
+    ...(days === undefined ? {} : { expiresAt: endOf(parseCount(days, '--expires-in-days', 36_500)) }),
     ...(options.address ? { addresses: options.address } : {}),
     ...(rate === undefined
       ? {}
@@ -110,9 +117,18 @@ async function rotate(
   await printMade(context, await (await keysOf(context, options)).rotate(id, hours * 3600))
 }
 
-async function revoke(context: Context, options: ServerOption, id: string): Promise<void> {
-  const info = await (await keysOf(context, options)).revoke(id)
-  await context.terminal.result(info, `${info.id} is ${info.state}`)
+async function revoke(
+  context: Context,
+  { cascade = false, ...options }: ServerOption & { readonly cascade?: boolean },
+  id: string,
+): Promise<void> {
+  const info = await (await keysOf(context, options)).revoke(id, cascade)
+  const lines = [info.id, ...(info.alsoRevoked ?? [])].map((each) => `${each} is revoked`)
+  await context.terminal.result(info, lines.join('\n'))
+}
+
+function endOf(days: number): string {
+  return new Date(Date.now() + days * DAY_MS).toISOString()
 }
 
 async function list(context: Context, options: ServerOption): Promise<void> {
@@ -136,7 +152,7 @@ interface Keys {
   create(wanted: NewKey): Promise<MadeKey>
   list(): Promise<readonly KeyInfo[]>
   rotate(id: string, overlapSeconds: number): Promise<MadeKey>
-  revoke(id: string): Promise<KeyInfo>
+  revoke(id: string, cascade: boolean): Promise<KeyInfo>
 }
 
 async function keysOf(context: Context, { server }: ServerOption): Promise<Keys> {
@@ -145,11 +161,15 @@ async function keysOf(context: Context, { server }: ServerOption): Promise<Keys>
     return servedKeys(server, await context.headers())
   }
   const { storedKeys } = await import('../access/stored-keys.ts')
-  return storedKeys(context.data)
+  const { loadConfig, maxKeyMsOf } = await import('../../server/config.ts')
+  return storedKeys(context.data, maxKeyMsOf(loadConfig({ env: context.io.env })))
 }
 
 function parseRole(text: string): Role {
   const role = ROLES.find((one) => one === text && one !== 'provisioning')
   if (role) return role
-  throw new SteleError('usage', `--role: expected writer, reader, auditor, admin or operator, got "${text}"`)
+  throw new SteleError(
+    'usage',
+    `--role: expected writer, reader, auditor, monitor, admin or operator, got "${text}"`,
+  )
 }

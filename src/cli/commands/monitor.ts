@@ -64,7 +64,8 @@ STELE_API_KEY: a URL may be anybody's. New keys of a log are believed once its o
 Findings are JSON lines on standard output. With --once the gravest one makes the exit code:
   16 fork            17 rollback   58 unfrozen        13 bad_signature   14 bad_entry, bad_tile
    7 access_denied   18 quorum_lost   50 stale        51 silent
-  20 unreachable, or a webhook that was not reached   40 the state could not be saved   52 nothing but matches
+  20 unreachable, or a webhook that was not reached   40 the state could not be saved
+  52 nothing but matches   59 match_timeout: entries were not looked through
 One monitor at a time uses a state folder: 32 while another one does.
 `,
     )

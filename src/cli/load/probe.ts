@@ -59,7 +59,11 @@ export class IntegrationProbe {
 
   /** @returns undefined for a refusal */
   async #ask(path: string, init: RequestInit): Promise<string | undefined> {
-    const response = await fetch(this.#url + path, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
+    const response = await fetch(this.#url + path, {
+      ...init,
+      redirect: 'error',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
     const text = await response.text()
     if (response.status === 429 || response.status === 503) return undefined
     if (!response.ok) throw new SteleError('unexpected_answer', `status ${response.status}`)

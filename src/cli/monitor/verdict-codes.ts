@@ -15,6 +15,7 @@ export const FINDING_CODES: Readonly<Record<FindingKind, number>> = {
   stale: 50,
   silent: 51,
   unreachable: EXIT_CODES.unreachable,
+  match_timeout: 59,
   match: 52,
 }
 
