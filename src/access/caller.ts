@@ -1,5 +1,5 @@
-import type { Permission, Role } from './role.ts'
-import { PERMISSIONS } from './role.ts'
+import { TILE_WIDTH } from '../tile/path.ts'
+import { PERMISSIONS, type Permission, type Role } from './role.ts'
 
 /** The logs that a grant is for: all that there are and will be, or these. */
 export type LogScope = '*' | readonly string[]
@@ -33,10 +33,26 @@ export interface LogAccess {
   readonly name: string
   /** `public`: anybody reads everything. `private`: entries take a key. `meta`: entries take an auditor's key. */
   readonly reads: 'public' | 'private' | 'meta'
-  /** `open`: checkpoints and proofs between sizes are for everyone, so that witnesses and monitors can work. */
+  /** `open`: checkpoints and tiles above level 0 are for everyone. */
   readonly heads: 'open' | 'closed'
   /** Anybody may append. Only ever true on an address that nobody else can reach. */
   readonly openWrites: boolean
+}
+
+const SIZE = /^(?:0|[1-9][0-9]*)$/
+
+/**
+ * What it takes to read a consistency proof. Between multiples of 256 it holds no node below a whole tile, and so nothing
+ * that the tiles above level 0 do not give away: heads suffice. Between other sizes it holds leaf hashes, by which a
+ * guess at an entry can be confirmed.
+ *
+ * @param sizes as they were asked for, in decimal; undefined for one that was left out
+ */
+export function proofPermission(sizes: readonly (string | undefined)[]): Permission {
+  const isOpen = sizes.every(
+    (size) => size !== undefined && SIZE.test(size) && Number(size) % TILE_WIDTH === 0,
+  )
+  return isOpen ? 'read_heads' : 'read_proofs'
 }
 
 /** What comes of a request before it is carried out. `absent`: to this caller there is no such log. */
@@ -78,7 +94,7 @@ export function covers({ logs }: Grant, { name }: Pick<LogAccess, 'name'>): bool
 function isOpenToAll(permission: Permission, { reads, heads, openWrites }: LogAccess): boolean {
   if (permission === 'open') return true
   if (permission === 'read_heads') return heads === 'open' || reads === 'public'
-  if (permission === 'read_entries') return reads === 'public'
+  if (permission === 'read_entries' || permission === 'read_proofs') return reads === 'public'
   return permission === 'append' && openWrites && reads !== 'meta'
 }
 
@@ -86,5 +102,6 @@ function grants(role: Role, permission: Permission, { reads }: LogAccess): boole
   // The server alone writes the log of who did what, and a reader of everything else does not read it.
   if (reads === 'meta' && permission === 'append') return false
   if (reads === 'meta' && permission === 'read_entries') return role === 'auditor'
+  if (reads === 'meta' && permission === 'read_proofs') return role === 'auditor' || role === 'monitor'
   return PERMISSIONS[role].includes(permission)
 }

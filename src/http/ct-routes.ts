@@ -6,6 +6,7 @@ import { base64Of, base64Path } from './encoding.ts'
 import { CtError, type CtToken } from './errors.ts'
 import { CORS_HEADERS, FOR_A_DAY, FOR_SECONDS, NO_CACHE } from './headers.ts'
 import { base64HashParam, sizeParam } from './params.ts'
+import { OPEN_PROOFS, proofPermissionOf } from './proof-routes.ts'
 import { checkedEntries, checkedInclusion } from './proofs.ts'
 import { logRoute, type Route } from './route.ts'
 import { CtConsistency, CtEntries, CtEntryAndProof, CtProofByHash, SignedTreeHead } from './schemas.ts'
@@ -35,7 +36,9 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
     logRoute(logs, {
       ...common,
       path: 'ct/v1/get-sth-consistency',
-      permission: 'read_heads',
+      permission: 'read_proofs',
+      permissionOf: proofPermissionOf('first', 'second'),
+      description: `${DESCRIPTION} ${OPEN_PROOFS}`,
       summary: 'Prove that one tree extends another',
       query: {
         first: sizeParam('first', 'The smaller size.'),

@@ -3,6 +3,7 @@ import { clientAddress, type AddressSet } from '../access/address.ts'
 import { anonymous, decide, type Caller, type Decision } from '../access/caller.ts'
 import { KeyReader } from '../access/api-key.ts'
 import type { Keyring } from '../access/keyring.ts'
+import type { Permission } from '../access/role.ts'
 import { SteleError } from '../errors.ts'
 import type { LogDirectory } from './directory.ts'
 import { noSuchLog } from './directory.ts'
@@ -66,7 +67,7 @@ export function createGate(parts: GateParts): Gate {
   const addressOf = (req: IncomingMessage): string =>
     clientAddress(req.socket.remoteAddress ?? '', forwardedFor(req), trustedProxies)
 
-  const decisionOn = (caller: Caller, { permission }: Route, name: string | undefined): Decision => {
+  const decisionOn = (caller: Caller, permission: Permission, name: string | undefined): Decision => {
     if (name === undefined) return decide(caller, permission)
     const hosted = logs.get(name)
     // A name that nobody uses is refused here too, not by its route: whoever tries names finds no difference, in what
@@ -76,8 +77,9 @@ export function createGate(parts: GateParts): Gate {
 
   const check = (route: Route, call: Incoming, caller: Caller): Caller => {
     const name = call.path['log']
-    if (openMetrics && route.permission === 'read_metrics') return caller
-    switch (decisionOn(caller, route, name)) {
+    const permission = route.permissionOf?.(call.search) ?? route.permission
+    if (openMetrics && permission === 'read_metrics') return caller
+    switch (decisionOn(caller, permission, name)) {
       case 'allowed':
         checkPage(call.req, route, caller)
         return caller
@@ -86,10 +88,10 @@ export function createGate(parts: GateParts): Gate {
       case 'unauthenticated':
         throw new SteleError(
           'unauthenticated',
-          'expected credentials: an API key, in the header Authorization behind the word Bearer',
+          `expected credentials: an API key, in the header Authorization behind the word Bearer${hint(permission)}`,
         )
       case 'forbidden':
-        throw new SteleError('forbidden', forbidden(caller, route, name))
+        throw new SteleError('forbidden', forbidden(caller, permission, name))
     }
   }
 
@@ -165,8 +167,17 @@ function forwardedFor({ headers }: IncomingMessage): string | undefined {
   return Array.isArray(value) ? value.join(',') : value
 }
 
-function forbidden({ grants }: Caller, { permission }: Route, log: string | undefined): string {
+/** What else would help. */
+function hint(permission: Permission): string {
+  if (permission !== 'read_proofs') return ''
+  return (
+    '. Of this log, consistency proofs are open where both sizes are 0 or a multiple of 256; between other sizes they ' +
+    'hold leaf hashes, and take a key of the role monitor, writer, reader or auditor'
+  )
+}
+
+function forbidden({ grants }: Caller, permission: Permission, log: string | undefined): string {
   const roles = [...new Set(grants.map(({ role }) => role))].join(', ')
   const got = roles === '' ? 'no role' : roles
-  return `expected credentials that allow ${permission}${log === undefined ? '' : ` on log ${log}`}, got: ${got}`
+  return `expected credentials that allow ${permission}${log === undefined ? '' : ` on log ${log}`}, got: ${got}${hint(permission)}`
 }

@@ -1,3 +1,5 @@
+import { proofPermission } from '../access/caller.ts'
+import type { Permission } from '../access/role.ts'
 import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { Hash } from '../merkle/hash.ts'
@@ -50,9 +52,11 @@ export function proofRoutes({ logs, limits, stopping }: HttpDeps): Route[] {
     logRoute(logs, {
       method: 'get',
       path: 'v1/proofs/consistency',
-      permission: 'read_heads',
+      permission: 'read_proofs',
+      permissionOf: proofPermissionOf('old', 'new'),
       tag: 'Prove',
       summary: 'Prove that one tree extends another',
+      description: OPEN_PROOFS,
       query: {
         old: sizeParam('old', 'The smaller size.'),
         new: sizeParam('new', 'The larger size; without it, the published one.').optional(),
@@ -100,6 +104,23 @@ export function proofRoutes({ logs, limits, stopping }: HttpDeps): Route[] {
       },
     }),
   ]
+}
+
+/** Of a private log; of a public one all are. */
+export const OPEN_PROOFS =
+  'Of a log whose entries are private, callers without a key get the proofs whose sizes are both 0 or a multiple of 256. ' +
+  'Others hold leaf hashes, and take a key for the log of the role monitor, writer, reader or auditor.'
+
+/** The permission of a consistency proof, by the parameters that name its sizes. One that came twice names none. */
+export function proofPermissionOf(...names: readonly string[]): (search: string) => Permission {
+  return (search) => {
+    const query = new URLSearchParams(search)
+    return proofPermission(names.map((name) => oneOf(query.getAll(name))))
+  }
+}
+
+function oneOf(values: readonly string[]): string | undefined {
+  return values.length === 1 ? values[0] : undefined
 }
 
 async function leafAt(log: Log, index: number, size: number): Promise<{ index: number; leaf: Hash }> {

@@ -51,6 +51,8 @@ interface Description {
   readonly path: string
   /** What somebody must be allowed to do; `access/role.ts` says who is. */
   readonly permission: Permission
+  /** What it takes where that depends on what is asked for; decided by the query as it came, before it is parsed. */
+  readonly permissionOf?: (search: string) => Permission
   /** The group it is shown in. */
   readonly tag: string
   readonly summary: string
@@ -80,7 +82,7 @@ export function isReadable({ method, permission }: Pick<Route, 'method' | 'permi
   return method === 'get' && READING.includes(permission)
 }
 
-const READING: readonly Permission[] = ['open', 'read_heads', 'read_entries']
+const READING: readonly Permission[] = ['open', 'read_heads', 'read_proofs', 'read_entries']
 
 interface Spec<Q extends z.ZodRawShape, P extends z.ZodRawShape, C> extends Description {
   readonly query?: Q

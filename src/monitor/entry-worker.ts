@@ -8,7 +8,9 @@ import { Blamed } from './blame.ts'
 import { readBundles } from './bundles.ts'
 import { findingId } from './finding.ts'
 import type { ShownHead } from './keep-evidence.ts'
+import type { Ledger } from './ledger.ts'
 import type { Matcher } from './matcher.ts'
+import type { MonitoredLog } from './monitored-log.ts'
 import { MatchBudget } from './regex-guard.ts'
 import type { Parts } from './round.ts'
 import type { SeenHead } from './state.ts'
@@ -29,6 +31,11 @@ interface Skipped {
   readonly count: number
 }
 
+/** True if this monitor has read entries of a log: what is kept from it now was not kept from it before. */
+export function haveBeenShown(log: MonitoredLog, { state: { entriesRead, nextIndex } }: Ledger): boolean {
+  return entriesRead || (log.from !== 'end' && nextIndex > log.from)
+}
+
 /** Reads, re-hashes and looks through the entries of one log. */
 export class EntryWorker {
   readonly #parts: Parts
@@ -44,7 +51,7 @@ export class EntryWorker {
     this.#parts = parts
   }
 
-  /** True while the log shows its entries to those alone who have a key, and this monitor never had one. */
+  /** True while the log shows its entries to others alone, and never showed them to this monitor. */
   get isShutOut(): boolean {
     return this.#isShutOut
   }
@@ -64,7 +71,7 @@ export class EntryWorker {
         this.#isShutOut = false
       } catch (error) {
         this.#isDenied = error instanceof Blamed && error.kind === 'access_denied'
-        this.#isShutOut = this.#isDenied && this.#hasNoKey()
+        this.#isShutOut = this.#isDenied && (await this.#mayNotRead(error as Blamed, shown))
         if (!this.#isShutOut) throw error
       }
     })
@@ -97,14 +104,21 @@ export class EntryWorker {
   }
 
   /**
-   * Entries of a log that were never shown to this monitor, which has no key, are private. Where they were shown before,
-   * or a key is refused, somebody has to hear of it.
+   * Entries of a log that were never shown to this monitor are private, if it has no key, or one that is good for the
+   * proofs between any two sizes and no more. Where they were shown before, or a key is refused, somebody has to hear of
+   * it.
    */
-  #hasNoKey(): boolean {
-    const { log, ledger } = this.#parts
-    const { entriesRead, nextIndex } = ledger.state
-    const hasRead = entriesRead || (log.from !== 'end' && nextIndex > log.from)
-    return log.apiKey === undefined && !hasRead
+  async #mayNotRead({ code }: Blamed, { head: { size } }: ShownHead): Promise<boolean> {
+    const { log, ledger, askProof } = this.#parts
+    if (haveBeenShown(log, ledger)) return false
+    if (log.apiKey === undefined) return true
+    return (
+      code === 'forbidden' &&
+      askProof(1, size).then(
+        () => true,
+        () => false,
+      )
+    )
   }
 
   /** The log's own last entry, whether or not it is the last one: nothing may follow it. */

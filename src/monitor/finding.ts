@@ -13,6 +13,7 @@ export const FINDING_KINDS = [
   'bad_signature', // what is served as the head is not one that the log's key has signed
   'bad_entry', // an entry is missing, or is not the one in the signed tree
   'bad_tile', // a tile is missing, or does not lead to the signed root hash
+  'unproven', // whether a new head extends the accepted one is shown to keys alone, and none was given
   'access_denied', // the log refuses the key that it is asked with, or asks for one where it did not before
   'quorum_lost', // signed by the log, but not by the witnesses that the policy asks for
   'stale', // the newest dated head is too old, or dated in the future

@@ -96,7 +96,7 @@ export class HeadFollower {
     const message = `the log signed size ${size}, but does not show tiles that make it`
     return this.#parts.attempts.run(
       'head',
-      ['bad_tile'],
+      ['bad_tile', 'unproven'],
       () =>
         blaming('bad_tile', `size ${size}, root hash ${toHex(root)}`, () =>
           judgeHeads(this.#parts.files, known.head, shown.head, this.#parts.askProof),

@@ -3,8 +3,9 @@ import type { Clock } from '../client/clock.ts'
 import { logPrefix } from '../client/http-files.ts'
 import { askConsistency } from '../client/served-proofs.ts'
 import { SteleError } from '../errors.ts'
+import { askWithoutKey } from './ask-proof.ts'
 import { EndWatch } from './end-watch.ts'
-import { EntryWorker } from './entry-worker.ts'
+import { EntryWorker, haveBeenShown } from './entry-worker.ts'
 import type { Finding } from './finding.ts'
 import { judgeFreshness } from './freshness.ts'
 import { HeadFollower } from './head-follower.ts'
@@ -42,7 +43,7 @@ export interface MonitorStatus {
   readonly nextIndex: number
   /** Milliseconds since 1970; 0 for never. */
   readonly contactMs: number
-  /** The log keeps its entries to those who have a key, and none was given: its heads alone are followed. */
+  /** The log keeps its entries to those who may read them, and this monitor may not: its heads alone are followed. */
   readonly headsOnly: boolean
   /** What is wrong, by name: kind of finding and place. */
   readonly open: readonly string[]
@@ -98,7 +99,10 @@ export class LogMonitor {
     const keys = new LogKeys(log, ledger, { prefix, transport, limits }, (vkeys) =>
       deps.onKeys?.(log.origin, vkeys),
     )
-    const askProof = askConsistency(prefix, transport, limits)
+    const askProof = askWithoutKey(
+      askConsistency(prefix, transport, limits),
+      () => log.apiKey === undefined && !haveBeenShown(log, ledger),
+    )
     const parts = { log, keys, askProof, files, transport, clock, store, ledger, problems, attempts }
     const spki = log.treeHeadKey
     const treeHeads = spki && new TreeHeads(prefix, transport, limits, log.origin, spki)

@@ -82,7 +82,8 @@ function registerGauges(registry: Registry, monitors: readonly LogMonitor[], out
   }
   gauge('tree_size', 'Size of the newest accepted head.', ({ status }) => status.treeSize ?? 0)
   gauge('next_index', 'The first entry that was not dealt with yet.', ({ status }) => status.nextIndex)
-  const headsOnly = 'entries take an API key that was not given: heads alone are followed.'
+  const headsOnly =
+    'entries take an API key that was not given, or may not read them: heads alone are followed.'
   gauge('heads_only', `1 while its ${headsOnly}`, ({ status }) => (status.headsOnly ? 1 : 0))
   gauge('contact_seconds', 'When the log last answered, since 1970.', ({ status }) => status.contactMs / 1000)
   new Gauge({

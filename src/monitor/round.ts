@@ -74,7 +74,11 @@ export class Attempts {
       const detail = { reason: error.code }
       if (kind === 'unreachable') await this.#unreachable(place, error, sinceMs)
       else if (kind === 'access_denied') await this.#denied(place, error)
-      else await this.#problems.settle(kind, place, { subject, message, detail, evidence })
+      else {
+        // What a log shows to others is no evidence of anything.
+        const kept = kind === 'unproven' ? undefined : evidence
+        await this.#problems.settle(kind, place, { subject, message, detail, evidence: kept })
+      }
       return undefined
     }
   }

@@ -45,7 +45,7 @@ export class SecondReader {
     await problems.settle('rollback', 'get-sth', undefined)
     const known = this.#heads.accepted
     if (!known) return
-    const judged = await attempts.run('get-sth', ['bad_tile'], () =>
+    const judged = await attempts.run('get-sth', ['bad_tile', 'unproven'], () =>
       blaming('bad_tile', `size ${shown.head.size}`, () =>
         judgeHeads(files, known.head, shown.head, askProof),
       ),

@@ -27,7 +27,7 @@ const common = {
   allowDuplicates: z.boolean(),
   /** Who reads entries: anybody, those with a key, or, of the log of who did what, auditors. */
   reads: z.enum(['public', 'private', 'meta']).default('public'),
-  /** Whether checkpoints and proofs between sizes are for anybody, so that witnesses and monitors can work. */
+  /** Whether checkpoints and tiles above level 0 are for anybody. */
   heads: z.enum(['open', 'closed']).default('open'),
   createdAt: z.string(),
   /** Where the head file is, if not in this folder. */

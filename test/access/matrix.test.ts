@@ -3,7 +3,16 @@ import { expect, test } from 'vitest'
 import { ROLES, type Role } from '../../src/access/role.ts'
 import { readText } from '../house/repository.ts'
 import { eachOf } from './each.ts'
-import { KINDS, LOG_ROWS, markdownTables, ROOT_ROWS, type Kind, type Sample, type Who } from './oracle.ts'
+import {
+  KINDS,
+  LOG_ROWS,
+  markdownTables,
+  OPEN_PROOF_ROWS,
+  ROOT_ROWS,
+  type Kind,
+  type Sample,
+  type Who,
+} from './oracle.ts'
 import { HOST, logsOfEachKind, Stage, type Reply } from './stage.ts'
 
 const HOUR_MS = 3_600_000
@@ -26,7 +35,7 @@ test('every route of the app has a row, and every row a route', async () => {
 
 test(
   'every route answers every caller on every kind of log as the table says',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const logs = await logsOfEachKind()
     const stage = await Stage.open({ logs, limits: { longPollMaxMs: 10 } })
@@ -34,10 +43,12 @@ test(
     await stage.metaLog.add(...Array.from({ length: 256 }, () => '{"kind":"event","event":"filler"}\n'))
     const everybody = await allCredentials(stage)
     const cases = everybody.flatMap((credentials) => [
-      ...Object.entries(LOG_ROWS).flatMap(([route, { on, sample }]) => [
-        ...KINDS.map((kind) => ({ credentials, route, sample, kind, who: on[kind] })),
-        { credentials, route, sample, kind: 'absent' as const, who: 'anyone' as const },
-      ]),
+      ...[...Object.entries(LOG_ROWS), ...Object.entries(OPEN_PROOF_ROWS)].flatMap(
+        ([route, { on, sample }]) => [
+          ...KINDS.map((kind) => ({ credentials, route, sample, kind, who: on[kind] })),
+          { credentials, route, sample, kind: 'absent' as const, who: 'anyone' as const },
+        ],
+      ),
       ...Object.entries(ROOT_ROWS).map(([route, { who, sample }]) => ({
         credentials,
         route,

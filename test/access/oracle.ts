@@ -35,6 +35,13 @@ const NOBODY: Who = []
 
 // Written by hand, from what is promised and not from the code that keeps it: who may do what, three ways for logs.
 const APPEND = { public: ['writer'], halfopen: ['writer'], closed: ['writer'], meta: NOBODY } as const
+/** Consistency proofs of sizes that are not multiples of 256: they hold leaf hashes. */
+const PROOFS = {
+  public: 'anyone',
+  halfopen: ['writer', 'reader', 'auditor', 'monitor'],
+  closed: ['writer', 'reader', 'auditor', 'monitor'],
+  meta: ['auditor', 'monitor'],
+} as const
 const HEADS = { public: 'anyone', halfopen: 'anyone', closed: EVERY_ROLE, meta: 'anyone' } as const
 const ENTRIES = {
   public: 'anyone',
@@ -76,8 +83,8 @@ export const LOG_ROWS: Readonly<Record<string, LogRow>> = {
     sample: { path: { level: '1', tile: '000', width: '1' } },
   },
   'GET /logs/{log}/ct/v1/get-sth': { on: HEADS, sample: {} },
-  'GET /logs/{log}/ct/v1/get-sth-consistency': { on: HEADS, sample: { search: '?first=1&second=2' } },
-  'GET /logs/{log}/v1/proofs/consistency': { on: HEADS, sample: { search: '?old=1&new=2' } },
+  'GET /logs/{log}/ct/v1/get-sth-consistency': { on: PROOFS, sample: { search: '?first=1&second=2' } },
+  'GET /logs/{log}/v1/proofs/consistency': { on: PROOFS, sample: { search: '?old=1&new=2' } },
   'GET /logs/{log}/v1/checkpoint': { on: HEADS, sample: { search: '?after=1' } },
   'GET /logs/{log}/v1/keys': { on: HEADS, sample: {} },
   'GET /logs/{log}/v1/keys/rotations': { on: HEADS, sample: {} },
@@ -102,6 +109,12 @@ export const LOG_ROWS: Readonly<Record<string, LogRow>> = {
     on: ENTRIES,
     sample: { search: '?leaf_index=0&tree_size=2' },
   },
+}
+
+/** The same two routes, asked for sizes that are multiples of 256: no more than heads. */
+export const OPEN_PROOF_ROWS: Readonly<Record<string, LogRow>> = {
+  'GET /logs/{log}/ct/v1/get-sth-consistency': { on: HEADS, sample: { search: '?first=0&second=256' } },
+  'GET /logs/{log}/v1/proofs/consistency': { on: HEADS, sample: { search: '?old=256&new=256' } },
 }
 
 /** A row for each route at the root. */

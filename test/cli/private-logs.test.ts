@@ -135,14 +135,44 @@ test('a monitor follows a private log with its key, and the key is nowhere but i
   expect([anonymous.code, anonymous.findings.map(({ kind }) => kind)]).toEqual([20, ['unreachable']])
 })
 
-test('a private log whose heads are open is followed by them without a key, which is said', async () => {
+const NOT_READ = /its entries take an API key and none was given that may.*its entries are NOT read/
+
+test('a private log is followed by its heads with a key of the role monitor, which reads no entries', async () => {
   const at = await instance('open')
   const args = [at.url, '--key', at.vkey, '--state', join(testFolder(), 'state'), '--contains', 'line']
-  for (const text of ['line 10\n', 'line 11\nline 12\n']) {
-    const looked = await look(args)
+  const key = ['--api-key-file', secretFile(await at.key('monitor'))]
+  for (const text of ['line 10\n', 'line 11\nline 12\n', '']) {
+    const looked = await look([...args, ...key])
     expect([looked.code, looked.findings]).toEqual([0, []])
-    expect(looked.err).toMatch(/its entries take an API key and none was given.*its entries are NOT read/)
+    expect(looked.err).toMatch(NOT_READ)
+    if (text !== '') await add(at, text)
+  }
+  const other = await stele(
+    ['key', 'create', '--role', 'monitor', '--log', 'main', '--server', new URL(at.url).origin],
+    at.operator,
+  )
+  await add(at, 'line 13\n')
+  const refused = await look([...args, '--api-key-file', secretFile(other.out.trim())])
+  expect([refused.code, refused.findings.map(({ kind }) => kind)]).toEqual([7, ['access_denied']])
+})
+
+test('without a key a monitor says that it could not prove a new head of a private log, and accuses nobody', async () => {
+  const at = await instance('open')
+  const state = join(testFolder(), 'state')
+  const args = [at.url, '--key', at.vkey, '--state', state, '--contains', 'line']
+  const first = await look(args)
+  expect([first.code, first.findings]).toEqual([0, []])
+  expect(first.err).toMatch(NOT_READ)
+  let id: string | undefined
+  for (const text of ['line 10\n', 'line 11\nline 12\n']) {
     await add(at, text)
+    const { code, findings } = await look(args)
+    expect([code, findings.map(({ kind }) => kind)]).toEqual([7, ['unproven']])
+    expect(findings[0]!.message).toContain('extends the accepted one of size 10 could NOT BE PROVEN')
+    expect(findings[0]!.message).toContain('the role monitor suffices')
+    expect(findings[0]!.detail).not.toHaveProperty('evidence')
+    // While it lasts it is one finding.
+    expect((id ??= findings[0]!.id)).toBe(findings[0]!.id)
   }
   const withKey = await look([...args, '--api-key-file', secretFile(await at.key('reader'))])
   expect([withKey.code, withKey.findings.length]).toEqual([52, 13])

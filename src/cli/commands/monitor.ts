@@ -57,13 +57,14 @@ export function monitorCommand(program: Command, actions: Actions): void {
         ],
         ['stele monitor --config monitor.yaml --metrics-port 9464', 'several logs'],
       )}
-A private log is read with the key of --api-key-file, or of api-key-file beside its url in --config. Without one its
-heads alone are followed, if they are open, and that is said. The key is shown to that URL alone, never the one in
-STELE_API_KEY: a URL may be anybody's. New keys of a log are believed once its old ones announce them (v1/keys/rotations).
+A private log is read with the key of --api-key-file, or of api-key-file beside its url in --config. A key of
+the role monitor follows its heads. Without any, new heads cannot be proven to extend the old ones, which is a finding.
+The key is shown to that URL alone, never the one in STELE_API_KEY: a URL may be anybody's. New keys of a log are believed once its
+old ones announce them (v1/keys/rotations).
 
 Findings are JSON lines on standard output. With --once the gravest one makes the exit code:
   16 fork            17 rollback   58 unfrozen        13 bad_signature   14 bad_entry, bad_tile
-   7 access_denied   18 quorum_lost   50 stale        51 silent
+   7 unproven, access_denied   18 quorum_lost   50 stale        51 silent
   20 unreachable, or a webhook that was not reached   40 the state could not be saved
   52 nothing but matches   59 match_timeout: entries were not looked through
 One monitor at a time uses a state folder: 32 while another one does.

@@ -174,8 +174,8 @@ export class Session {
     const { origin, open, headsOnly } = monitor.status
     if (headsOnly && !this.#headsOnly.has(monitor)) {
       this.#terminal.warn(
-        `${origin}: its entries take an API key and none was given (api-key-file): its heads are followed, its ` +
-          'entries are NOT read',
+        `${origin}: its entries take an API key and none was given that may read them (api-key-file): its heads are ` +
+          'followed, its entries are NOT read',
       )
     }
     if (headsOnly) this.#headsOnly.add(monitor)

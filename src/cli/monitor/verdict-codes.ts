@@ -10,6 +10,7 @@ export const FINDING_CODES: Readonly<Record<FindingKind, number>> = {
   bad_signature: EXIT_CODES.bad_signature,
   bad_entry: EXIT_CODES.bad_proof,
   bad_tile: EXIT_CODES.bad_proof,
+  unproven: EXIT_CODES.unauthenticated,
   access_denied: EXIT_CODES.unauthenticated,
   quorum_lost: EXIT_CODES.quorum_not_met,
   stale: 50,
