@@ -97,7 +97,7 @@ function addGlobalOptions(program: Command): void {
     .addOption(
       new Option(
         '--key <vkey>',
-        "the log's verifier key (STELE_KEY; a log on this machine: its data folder's)",
+        "the log's verifier key, or a file with it (STELE_KEY; a log on this machine: its data folder's)",
       ),
     )
     .option('--rotations <file>', ROTATIONS_HELP)
