@@ -1,3 +1,4 @@
+import { visible } from '../../bytes/visible.ts'
 import type { Command } from 'commander'
 import type { KeyInfo } from '../../access/key-record.ts'
 import type { MadeKey, NewKey } from '../../access/keyring.ts'
@@ -112,7 +113,7 @@ async function rotate(
 
 async function revoke(context: Context, options: ServerOption, id: string): Promise<void> {
   const info = await (await keysOf(context, options)).revoke(id)
-  await context.terminal.result(info, `${info.id} is ${info.state}`)
+  await context.terminal.result(info, `${visible(info.id)} is ${info.state}`)
 }
 
 async function list(context: Context, options: ServerOption): Promise<void> {
@@ -121,14 +122,16 @@ async function list(context: Context, options: ServerOption): Promise<void> {
   if (terminal.json) return terminal.jsonLine(keys)
   for (const { id, role, logs, state, expiresAt = 'never', label } of keys) {
     const scope = logs === '*' ? 'all logs' : logs.join(',')
-    await terminal.line([id, role, scope, state, expiresAt, label].join('\t'))
+    await terminal.row([id, role, scope, state, expiresAt, label])
   }
 }
 
 async function printMade({ terminal }: Context, { key, info }: MadeKey): Promise<void> {
-  await terminal.result({ key, ...info }, key)
+  await terminal.result({ key, ...info }, visible(key))
   const scope = info.logs === '*' ? 'all logs' : info.logs.join(', ')
-  terminal.note(`${info.role} for ${scope}, valid until ${info.expiresAt ?? 'revoked'}; shown this once.`)
+  terminal.note(
+    `${info.role} for ${visible(scope)}, valid until ${info.expiresAt ?? 'revoked'}; shown this once.`,
+  )
 }
 
 /** Where keys are made: by a server that runs, or in the folder of one that does not. */
