@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { hasCode, SteleError } from '../errors.ts'
@@ -64,8 +64,20 @@ export class Context {
     return this.#options.url
   }
 
-  /** The verifier key if somebody gave one. */
+  /** The verifier key if somebody gave one, as a text or as a file that holds it. @throws SteleError `io_error` */
   get explicitKey(): string | undefined {
+    const { keyFile } = this
+    return keyFile === undefined ? this.#givenKey : keysOfFile(keyFile)
+  }
+
+  /** The file that the verifier key was given as. */
+  get keyFile(): string | undefined {
+    const given = this.#givenKey
+    // A key has its ID in the middle, and may not be the name of a file as well.
+    return given === undefined || /\+[0-9a-f]{8}\+/.test(given) || !existsSync(given) ? undefined : given
+  }
+
+  get #givenKey(): string | undefined {
     return this.#options.key ?? this.#variable('STELE_KEY')
   }
 
@@ -176,13 +188,25 @@ function bearer(key: string | undefined): Readonly<Record<string, string>> {
   return key === undefined ? {} : { authorization: `Bearer ${key}` }
 }
 
+/** Verifier keys are separated by white space, in a file as on the command line; what an editor adds does not matter. */
+function keysOfFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+      .replace(/^\uFEFF/, '')
+      .trim()
+  } catch (error) {
+    throw new SteleError('io_error', `${path}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
 /** A key that cannot be read is a mistake of the caller's, unlike a proof that cannot be read. */
 function parseKey(text: string): VerifierKey {
   try {
     return parseVerifierKey(text.trim())
   } catch (error) {
     if (!hasCode(error, 'malformed')) throw error
-    throw new SteleError('usage', `--key: ${error.message}`, { cause: error })
+    const message = `--key: expected a verifier key, or a file that holds one: ${error.message}`
+    throw new SteleError('usage', message, { cause: error })
   }
 }
 

@@ -83,9 +83,9 @@ export async function showLogs(
   if (terminal.json) return terminal.jsonLine(logs)
   for (const log of logs) {
     const { origin, cosignedAtSeconds, evidenceFiles } = log
-    const at = cosignedAtSeconds === undefined ? '' : `\t${new Date(cosignedAtSeconds * 1000).toISOString()}`
-    const evidence = evidenceFiles > 0 ? `\tevidence: ${evidenceFiles}` : ''
-    await terminal.line(`${origin}\t${sizes(log) ?? `a ${kind} is running`}${at}${evidence}`)
+    const at = cosignedAtSeconds === undefined ? [] : [new Date(cosignedAtSeconds * 1000).toISOString()]
+    const evidence = evidenceFiles > 0 ? [`evidence: ${evidenceFiles}`] : []
+    await terminal.row([origin, sizes(log) ?? `a ${kind} is running`, ...at, ...evidence])
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
+import { visibleText } from '../bytes/visible.ts'
 import type { Actions } from './action.ts'
 import { accessCommand } from './commands/access.ts'
 import { addCommand } from './commands/add.ts'
@@ -33,6 +34,7 @@ import { DEFAULT_DATA, DEFAULT_URL } from './context.ts'
 import { ROTATIONS_HELP } from './files/rotations.ts'
 import { examples } from './help.ts'
 import type { Io } from './io.ts'
+import { indented } from './output/terminal.ts'
 
 /** Puts the command line together. It writes only to `io` and throws instead of ending the process. */
 export function createProgram(actions: Actions, io: Io): Command {
@@ -41,9 +43,9 @@ export function createProgram(actions: Actions, io: Io): Command {
     .version(packageVersion())
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => io.stdout.write(text),
-      writeErr: (text) => io.stderr.write(text),
-      outputError: (text, write) => write(text.replace(/^error: /, 'stele: ')),
+      writeOut: (text) => io.stdout.write(visibleText(text)),
+      writeErr: (text) => io.stderr.write(visibleText(text)),
+      outputError: (text, write) => write(indented(text.replace(/^error: /, 'stele: '))),
     })
     .configureHelp({ showGlobalOptions: true })
     .helpCommand(false)
@@ -97,7 +99,7 @@ function addGlobalOptions(program: Command): void {
     .addOption(
       new Option(
         '--key <vkey>',
-        "the log's verifier key (STELE_KEY; a log on this machine: its data folder's)",
+        "the log's verifier key, or a file with it (STELE_KEY; a log on this machine: its data folder's)",
       ),
     )
     .option('--rotations <file>', ROTATIONS_HELP)

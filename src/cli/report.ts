@@ -1,7 +1,9 @@
 import { CommanderError } from 'commander'
 import { SteleError } from '../errors.ts'
+import { visibleText } from '../bytes/visible.ts'
 import { EXIT_CODES, EXIT_OK } from './exit-codes.ts'
 import type { Io } from './io.ts'
+import { indented } from './output/terminal.ts'
 
 /**
  * Says on standard error what went wrong, in one line or a few, and never with a stack trace unless STELE_DEBUG=1.
@@ -11,8 +13,8 @@ import type { Io } from './io.ts'
 export function reportError(error: unknown, io: Io): number {
   if (error instanceof CommanderError) return commanderCode(error)
   const known = error instanceof SteleError && error.code !== 'internal'
-  io.stderr.write(`stele: ${known ? error.message : describeBug(error)}\n`)
-  if (io.env['STELE_DEBUG'] === '1') io.stderr.write(`${stacksOf(error)}\n`)
+  io.stderr.write(visibleText(`stele: ${indented(known ? error.message : describeBug(error))}\n`))
+  if (io.env['STELE_DEBUG'] === '1') io.stderr.write(visibleText(`${stacksOf(error)}\n`))
   return EXIT_CODES[known ? error.code : 'internal']
 }
 

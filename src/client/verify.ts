@@ -6,11 +6,15 @@ import { rootFromInclusion } from '../merkle/verify.ts'
 import { openCheckpoint } from '../note/checkpoint.ts'
 import { parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
+import { parseCosignature } from '../note/cosignature.ts'
+import { formatKeyId, KEY_TYPE } from '../note/key-id.ts'
 import { parseProofFile } from '../note/proof-file.ts'
 import { followRotations } from '../note/rotation.ts'
+import { treeHeadOfLine } from '../note/tree-head.ts'
 import { policyWithRotations } from '../policy/rotations.ts'
 import { openWithPolicy, type WitnessedCheckpoint } from '../policy/evaluate.ts'
 import type { Policy } from '../policy/policy.ts'
+import { editorChanges, type EditorChange } from './editor-changes.ts'
 
 /** What is to be verified, and whom the caller trusts. */
 export interface ProofCheck {
@@ -39,8 +43,21 @@ export interface ProofVerified {
   readonly treeSize: number
   /** Names of the log's keys that signed that tree. */
   readonly signedBy: readonly string[]
+  /** The lines by which they signed it. Most signatures of logs carry no time. */
+  readonly signatures: readonly SignedLine[]
   /** What the policy calls the witnesses that cosigned it, with the times they say, in seconds since 1970. */
   readonly cosignedBy: readonly { readonly name: string; readonly timestampSeconds: number | undefined }[]
+  /** Names on further lines, by keys that were not given: nothing is known of those. */
+  readonly unverifiedNames: readonly string[]
+}
+
+/** A line of the log's own under the signed tree. */
+export interface SignedLine {
+  readonly name: string
+  /** 8 hex digits. */
+  readonly keyId: string
+  /** When the log says that it signed, in milliseconds since 1970; undefined where the signature covers no time. */
+  readonly timestampMs: number | undefined
 }
 
 /** Why a proof shows nothing. The list is closed. */
@@ -65,6 +82,8 @@ export interface ProofRefused {
   readonly verdict: ProofFault
   /** What was expected and what came. */
   readonly message: string
+  /** For `wrong_entry`: what an editor did to the entry, if the proof holds for the bytes that it had before. */
+  readonly editorChange?: string
 }
 
 // By default nothing is verified: a code that is not listed is no verdict on the proof, and is thrown on.
@@ -119,15 +138,16 @@ function opener({
   return (note) => ({ ...openCheckpoint(note, log!), cosignatures: [] })
 }
 
-type Opened = Pick<WitnessedCheckpoint, 'checkpoint' | 'verifiedBy' | 'cosignatures'>
+type Opened = Pick<WitnessedCheckpoint, 'checkpoint' | 'note' | 'verifiedBy' | 'cosignatures'>
 
 function verify(
-  { proof }: ProofCheck,
+  { proof, entry }: ProofCheck,
   leaf: Hash,
   open: (note: string) => Opened,
 ): ProofVerified | ProofRefused {
   const { index, path, checkpoint: note } = parseProofFile(proof)
-  const { checkpoint, verifiedBy, cosignatures } = open(note)
+  const opened = open(note)
+  const { checkpoint, cosignatures } = opened
   const treeSize = checkpoint.size
   if (index >= treeSize) {
     return {
@@ -135,8 +155,12 @@ function verify(
       message: `proof: expected an index below tree size ${treeSize}, got ${index}`,
     }
   }
-  const root = rootFromInclusion({ index, size: treeSize, leaf, path })
+  const rootFor = (hash: Hash) => rootFromInclusion({ index, size: treeSize, leaf: hash, path })
+  const root = rootFor(leaf)
   if (!equalBytes(root, checkpoint.root)) {
+    const holds = ({ before }: EditorChange) => equalBytes(rootFor(leafHash(before)), checkpoint.root)
+    const saved = entry && editorChanges(entry).find(holds)
+    if (saved) return savedByEditor(saved, index)
     const message =
       `proof: for the leaf hash ${toHex(leaf)} at index ${index} it leads to ${toHex(root)}, but the log signed ` +
       `${toHex(checkpoint.root)} at size ${treeSize}. It is the proof of another entry, or was changed`
@@ -148,12 +172,46 @@ function verify(
     index,
     leafHash: leaf,
     treeSize,
-    signedBy: verifiedBy.map(({ name }) => name),
+    signedBy: opened.verifiedBy.map(({ name }) => name),
+    signatures: signedLines(opened),
     cosignedBy: cosignatures.map(({ witness, timestampSeconds }) => ({
       name: witness.name,
       timestampSeconds,
     })),
+    unverifiedNames: opened.note.unverified.map(({ name }) => name),
   }
+}
+
+/** Not what was logged, byte for byte, and yet no forgery. */
+function savedByEditor({ what, before }: EditorChange, index: number): ProofRefused {
+  const message =
+    `entry: this file is not what was logged, byte for byte, but only because it was saved again: ${what}. The proof ` +
+    `holds for entry ${index} as it was logged, ${before.length} bytes`
+  return { verdict: 'wrong_entry', message, editorChange: what }
+}
+
+function signedLines(opened: Opened): SignedLine[] {
+  const { checkpoint, note, verifiedBy } = opened
+  return note.verifiedBy.flatMap((key, i) => {
+    const { name, id, signature } = note.signatures[i]!
+    if (!verifiedBy.includes(key)) return []
+    return [
+      { name, keyId: formatKeyId(id), timestampMs: signedAtMs(checkpoint.origin, note.text, key, signature) },
+    ]
+  })
+}
+
+/** A log's Ed25519 signature covers no time; those of an RFC 6962 tree head and by an ML-DSA-44 key do. */
+function signedAtMs(
+  origin: string,
+  text: string,
+  { type }: VerifierKey,
+  signature: Uint8Array,
+): number | undefined {
+  if (type === KEY_TYPE.treeHead) return treeHeadOfLine(origin, text, signature).timestampMs
+  if (type !== KEY_TYPE.mlDsa44Cosignature) return undefined
+  const { timestampSeconds } = parseCosignature(signature, type)
+  return timestampSeconds === undefined ? undefined : timestampSeconds * 1000
 }
 
 function leafOf(check: ProofCheck): Hash {

@@ -2,8 +2,8 @@ import { parseSuccessorEntry } from '../client/lineage.ts'
 import { SteleError } from '../errors.ts'
 
 /**
- * Refuses what would pass for the log's own last entry. Monitors raise the alarm when anything follows that one, and
- * whoever follows the log takes its successor's key from it: no submitter may write it.
+ * Refuses what would pass for the log's own last entry. Readers who
+ * follow the log take its successor's key from it, so no submitter may write it.
  *
  * @param origin of the log; entries about other logs are entries like any other
  * @throws SteleError `forbidden`

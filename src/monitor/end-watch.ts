@@ -1,16 +1,22 @@
 import { parseBase64 } from '../bytes/base64.ts'
-import { parseHex } from '../bytes/hex.ts'
-import { asHash } from '../merkle/hash.ts'
+import { parseHex, toHex } from '../bytes/hex.ts'
+import { asHash, leafHash } from '../merkle/hash.ts'
 import type { Ending } from './evidence.ts'
+import { findingId } from './finding.ts'
 import type { HeadFollower } from './head-follower.ts'
 import type { ShownHead } from './keep-evidence.ts'
 import type { LogWord, LogWords } from './log-word.ts'
+import type { Problem } from './problems.ts'
 import type { Parts } from './round.ts'
 import type { KnownEnd } from './state.ts'
 
+/** As the name of a matcher: the entry that a log ends with when it rolls over. */
+const SUCCESSOR = 'stele-log-successor/v1'
+
 /**
- * Watches that a log which has ended stays as it ended. That it has, the log's own last entry says, or the log when it
- * is asked, or whoever set up the monitor; what came first is remembered, and the log is held to it for ever.
+ * Watches that a log which has ended stays as it ended. That it has, the log says when it is asked, or the operator of
+ * the monitor; what came first is remembered, and the log is held to it for ever. An entry that names a successor only
+ * claims it: a log of another program takes such an entry from any submitter.
  */
 export class EndWatch {
   readonly #parts: Parts
@@ -30,28 +36,55 @@ export class EndWatch {
    * @param isNews whether it is larger than the one before: such a log need not be asked whether it has ended
    */
   async look(head: ShownHead, isNews: boolean): Promise<void> {
-    const { ledger, log } = this.#parts
-    if (ledger.state.end === undefined && log.frozen) this.#remember(head, { by: 'operator' })
-    const end = ledger.state.end
-    if (end) await this.#holdToSize(end, head)
-    if (isNews) return
+    const { log } = this.#parts
+    if (this.#known === undefined && log.frozen) this.#remember(head, { by: 'operator' })
+    const end = this.#known
+    await this.#holdToSize(end, head)
+    const claim = end ? undefined : await this.#claimAt(head)
+    if (isNews && !claim) return
     const word = await this.#words.ask()
     if (word === undefined) return
     if (end) await this.#holdToWord(end, word)
-    else this.#believe(word, head)
+    else this.#believe(word, head, claim)
+  }
+
+  /** The end that the log is held to. */
+  get #known(): KnownEnd | undefined {
+    const { end } = this.#parts.ledger.state
+    return end?.by === 'entry' ? undefined : end
+  }
+
+  /** The claim of the newest head's last entry. One that others follow is no end: it is reported, and forgotten. */
+  async #claimAt({ head }: ShownHead): Promise<KnownEnd | undefined> {
+    const { ledger, log, problems } = this.#parts
+    const claim = ledger.state.end
+    if (claim?.entry === undefined || claim.size >= head.size) return claim
+    const index = claim.size - 1
+    const entry = parseBase64(claim.entry, 'end of the log')
+    const leaf = toHex(leafHash(entry))
+    await problems.raise('match', findingId('match', log.origin, SUCCESSOR, index, leaf), {
+      message:
+        `entry ${index} says that the log ends with it, and ${head.size - claim.size} more follow: no signature says ` +
+        'that the log wrote it, and any submitter may have written it',
+      detail: { matcher: SUCCESSOR, decided: true, index, leafHash: leaf, entry: claim.entry },
+    })
+    ledger.note({ end: undefined })
+    return undefined
   }
 
   /**
    * A log may say that it has ended before its final head is published: its witnesses may take their time. A head that
-   * was signed after it had said so is of the final tree.
+   * was signed after it had said so is of the final tree; so is one whose last entry says the same as the log.
    */
-  #believe({ state, successor, saidMs, timestampMs = 0, treeSize }: LogWord, shown: ShownHead): void {
+  #believe(word: LogWord, shown: ShownHead, claim: KnownEnd | undefined): void {
+    const { state, successor, saidMs, timestampMs = 0, treeSize } = word
     const { ledger } = this.#parts
     const { saidFrozenMs } = ledger.state
+    const isWhole = treeSize === shown.head.size
     if (state !== 'frozen') ledger.note({ saidFrozenMs: 0 })
+    else if (isWhole && claim?.size === treeSize) ledger.note({ end: { ...claim, by: 'log' } })
     else if (saidFrozenMs === 0) ledger.note({ saidFrozenMs: saidMs })
-    else if (timestampMs > saidFrozenMs && treeSize === shown.head.size)
-      this.#remember(shown, { by: 'log', successor })
+    else if (timestampMs > saidFrozenMs && isWhole) this.#remember(shown, { by: 'log', successor })
   }
 
   #remember({ head, seenMs }: ShownHead, how: Pick<KnownEnd, 'by' | 'successor'>): void {
@@ -59,11 +92,15 @@ export class EndWatch {
     this.#parts.ledger.note({ end })
   }
 
-  async #holdToSize(end: KnownEnd, shown: ShownHead): Promise<void> {
+  async #holdToSize(end: KnownEnd | undefined, shown: ShownHead): Promise<void> {
+    const isHeld = end === undefined || shown.head.size <= end.size
+    await this.#parts.problems.settle('unfrozen', 'size', isHeld ? undefined : this.#wentOn(end, shown))
+  }
+
+  #wentOn(end: KnownEnd, shown: ShownHead): Problem {
     const { size } = shown.head
-    const more = size - end.size
-    const message = `the log ended at size ${end.size} (${SAID[end.by]}), and signed size ${size} nevertheless`
-    const problem = {
+    const message = `the log ended at size ${end.size} (${saidBy(end)}), and signed size ${size} nevertheless`
+    return {
       subject: `behind ${end.size}`,
       message,
       detail: { firstSize: end.size, secondSize: size, by: end.by },
@@ -74,10 +111,8 @@ export class EndWatch {
         message,
       }),
     }
-    await this.#parts.problems.settle('unfrozen', 'size', more > 0 ? problem : undefined)
   }
 
-  /** A tree that went on behind its end before it was seen speaks for itself. */
   #headsOf(end: KnownEnd, shown: ShownHead): readonly [ShownHead, ShownHead] | readonly [ShownHead] {
     const first = this.#heads.reopen(end.head)
     return first.head.note === shown.head.note ? [first] : [first, shown]
@@ -99,10 +134,10 @@ export class EndWatch {
   }
 }
 
-const SAID: Readonly<Record<KnownEnd['by'], string>> = {
-  entry: 'its last entry says so',
-  log: 'it said so when it was asked',
-  operator: 'this monitor was told so',
+function saidBy({ by, entry }: KnownEnd): string {
+  if (by === 'operator') return 'this monitor was told so'
+  if (entry === undefined) return 'it said so when it was asked'
+  return 'its last entry says so, and so did the log when it was asked'
 }
 
 function takenBack(

@@ -85,7 +85,7 @@ export class EntryWorker {
     try {
       for await (const entries of readBundles(files, tiles, next, head.size)) {
         await this.#match(entries)
-        await this.#noteEnd(entries, tiles, { note: head.note, seenMs })
+        await this.#noteClaim(entries, tiles, { note: head.note, seenMs })
         ledger.note({ entriesRead: true })
         next += entries.length
         bundles++
@@ -121,17 +121,16 @@ export class EntryWorker {
     )
   }
 
-  /** The log's own last entry, whether or not it is the last one: nothing may follow it. */
-  async #noteEnd(entries: readonly VerifiedEntry[], tiles: VerifiedTiles, head: SeenHead): Promise<void> {
+  /** An entry that says that the log ends with it is a claim: whether the log says so too is asked later. */
+  async #noteClaim(entries: readonly VerifiedEntry[], tiles: VerifiedTiles, head: SeenHead): Promise<void> {
     const { ledger, log } = this.#parts
-    for (const { index, entry } of entries) {
-      const said = parseSuccessorEntry(entry)
-      if (said?.origin !== log.origin || ledger.state.end?.by === 'entry') continue
-      const path = await proveInclusion(tiles, index, tiles.head.size)
-      const proof = { entry: toBase64(entry), path: path.map(toHex) }
-      const { url: successor } = said.successor
-      ledger.note({ end: { size: index + 1, head, by: 'entry', successor, ...proof } })
-    }
+    if (ledger.state.end && ledger.state.end.by !== 'entry') return
+    const last = entries.findLast(({ entry }) => parseSuccessorEntry(entry)?.origin === log.origin)
+    if (last === undefined) return
+    const path = await proveInclusion(tiles, last.index, tiles.head.size)
+    const { url: successor } = parseSuccessorEntry(last.entry)!.successor
+    const proof = { entry: toBase64(last.entry), path: path.map(toHex) }
+    ledger.note({ end: { size: last.index + 1, head, by: 'entry', successor, ...proof } })
   }
 
   /** Reads some of what was dealt with again, in turns: what is old must stay as it was. */

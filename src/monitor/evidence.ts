@@ -19,7 +19,7 @@ export interface EvidenceHead {
   readonly seenAt: string
 }
 
-/** The entry with which a log has ended, and that it is in the tree of the first head. */
+/** An entry that says that the log ends with it, and that it is in the tree of the first head. Any submitter may have written it. */
 export interface Ending {
   readonly index: number
   readonly entry: Uint8Array
@@ -38,12 +38,12 @@ export interface Evidence {
   /** Verifier keys by which the finder checked the heads. Whoever reads this must know them from elsewhere. */
   readonly keys: readonly string[]
   /**
-   * The one seen first, and the one that does not go with it; for `empty_root` one, which speaks for itself, as one of
-   * `unfrozen` does whose tree holds the log's own end and goes on behind it.
+   * The one seen first, and the one that does not go with it; for `empty_root` one, which speaks for itself, and for
+   * `unfrozen` one, if its tree holds the entry that names a successor and goes on behind it.
    */
   readonly heads: readonly [EvidenceHead, EvidenceHead] | readonly [EvidenceHead]
   readonly proof: PrefixProof | undefined
-  /** For `unfrozen`, where the log's own last entry says that it has ended. */
+  /** For `unfrozen`, where an entry says that the log has ended. */
   readonly ending?: Ending | undefined
   /** What the finder says about it. */
   readonly message: string

@@ -9,15 +9,15 @@ export interface SeenHead {
   readonly seenMs: number
 }
 
-/** That a log has ended, and how that is known. */
+/** That a log has ended, and how that is known; by an entry alone it is not. */
 export interface KnownEnd {
   /** Of the tree that nothing was to follow. */
   readonly size: number
   /** A head of at least that size, as it was accepted. */
   readonly head: SeenHead
   /**
-   * `entry`: the tree says so itself, in an entry of the log's own. `log`: the log said so when it was asked, without a
-   * signature. `operator`: the monitor was told.
+   * `entry`: only a claim, since any submitter may have written that entry; the log is not held to it. `log`: the log
+   * said so when it was asked, without a signature. `operator`: the monitor was told.
    */
   readonly by: 'entry' | 'log' | 'operator'
   /** Where it goes on, if that was said. */

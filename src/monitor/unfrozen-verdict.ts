@@ -7,8 +7,9 @@ import type { Ending, Evidence } from './evidence.ts'
 import type { EvidenceJudged, EvidenceRefused } from './evidence-verdict.ts'
 
 /**
- * Judges what is said about a log that went on behind its end. The log's own last entry, in a tree that it signed, says
- * that nothing follows; a larger tree with its signature says that something does.
+ * Judges what is said about a log that went on behind its end. It is never proven: heads are signed, and an end is not.
+ * The entry that names a successor is an entry like any other, which a log of another program takes from any submitter,
+ * so that it says nothing about who wrote it.
  *
  * @throws SteleError as `openCheckpoint`, `verifyInclusion`
  */
@@ -30,13 +31,14 @@ export function judgeUnfrozen(
   if (successor?.origin !== log.origin) return agree('the entry in it does not say that this log ends')
   checkIncluded(opened[0]!, ending)
   if (last <= ending.index + 1) return agree(`nothing follows entry ${ending.index}, which ends the log`)
-  const ends =
+  const stands =
     `entry ${ending.index} says that the log ends with it and goes on as ${successor.successor.origin}; it is in the ` +
     `tree of size ${sizes[0]} that was signed`
-  const goesOn = `the log signed size ${last} nevertheless, ${last - ending.index - 1} more than it had at its end`
+  const goesOn = `the log signed size ${last}, ${last - ending.index - 1} more than that entry allows`
   const whose =
-    'that the log itself wrote that entry: it takes none like it from submitters, but another program might'
-  return { verdict: 'proven', ...about, proven: [...signed, ends, goesOn], notProven: [whose] }
+    `that the log itself wrote entry ${ending.index}: no signature by the log says that it ended, and where a log ` +
+    'takes such entries from submitters, one of them may have written it'
+  return { verdict: 'needs_log', ...about, proven: [...signed, stands, goesOn], notProven: [whose] }
 }
 
 function checkIncluded({ checkpoint }: OpenedCheckpoint, { index, entry, path }: Ending): void {

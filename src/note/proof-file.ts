@@ -32,7 +32,9 @@ const INDEX = 'index '
  * @throws SteleError `malformed`; `out_of_range` for an index above 2^53 - 1
  */
 export function parseProofFile(file: string | Uint8Array): ProofFile {
+  if (typeof file !== 'string') checkNotUtf16(file)
   const text = typeof file === 'string' ? file : decodeUtf8(file, 'proof file')
+  checkSaved(text)
   // The first empty line separates: the checkpoint has another one.
   const split = text.indexOf('\n\n')
   if (split < 0) throw malformed('proof file: expected an empty line before the checkpoint')
@@ -67,6 +69,25 @@ export function formatProofFile({ index, path, checkpoint, extra }: ProofFile): 
     checkpoint,
   ].join('\n')
 }
+
+// What an editor does to a file when it saves it: refused like anything else that is not the format, but named.
+
+function checkSaved(text: string): void {
+  const expected = `proof file line 1: expected "${HEADER}" and a line feed (0A)`
+  if (text.startsWith('\uFEFF'))
+    throw malformed(`${expected}, got a byte order mark (EF BB BF) before it. ${SAVED}`)
+  const [first] = text.split('\n', 1)
+  if (first === `${HEADER}\r`) throw malformed(`${expected}, got CRLF (0D 0A) as its line end. ${SAVED}`)
+}
+
+function checkNotUtf16([first, second]: Uint8Array): void {
+  const isUtf16 = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)
+  if (isUtf16) throw malformed(`proof file: expected UTF-8, got UTF-16. ${SAVED}`)
+}
+
+const SAVED =
+  'An editor or a copy from another system saves text like this; use the file as the log gave it. Nothing else in it ' +
+  'was looked at'
 
 function parseIndex(line: string | undefined): number {
   if (!line?.startsWith(INDEX)) {

@@ -1,5 +1,6 @@
 import { pino, type DestinationStream, type Level, type Logger } from 'pino'
 import { redact } from '../access/redact.ts'
+import { visibleJson } from '../bytes/visible.ts'
 
 /** Where log lines go. `StandardError` of the command line counts those it could not write. */
 export interface LogStream extends DestinationStream {
@@ -15,12 +16,12 @@ export type ServerLog = Logger & {
 
 /**
  * The server's own log: JSON lines. Secrets are cut out of the finished line, so that no field and no message can get
- * around it.
+ * around it; nor can characters that a terminal would act on, of which pino escapes those below U+0020 alone.
  *
  * @param stream standard error
  */
 export function createServerLog(level: Level | 'silent', stream: LogStream): ServerLog {
-  const logger = pino({ level, hooks: { streamWrite: redact } }, stream)
+  const logger = pino({ level, hooks: { streamWrite: (line) => visibleJson(redact(line)) } }, stream)
   stream.on?.('recovered', (linesLost, code) => {
     logger.warn({ linesLost, code }, 'log lines were lost: standard error could not be written')
   })

@@ -81,12 +81,7 @@ describe('the whole suite, in a process of its own', () => {
 
   test('leaves evidence of each fork that the command line proves offline, with the public keys alone', async () => {
     const forks = lines.filter(({ sightings }) => sightings.some(({ fact }) => fact === 'proven'))
-    expect(forks.map(({ attack }) => attack)).toEqual([
-      'stolen-key',
-      'fork-reader',
-      'drop-source',
-      'unfreeze',
-    ])
+    expect(forks.map(({ attack }) => attack)).toEqual(['stolen-key', 'fork-reader', 'drop-source'])
     for (const { evidence, keys } of forks) {
       const codes = evidence.map(
         async (file) => (await stele(['verify', '--evidence', file, '--key', keys.join(' ')])).code,

@@ -27,7 +27,8 @@ test('from lines to a proof that is verified offline', async () => {
   const verified = await stele(['verify', proof, '--entry', entry, '--key', key])
   expect(verified).toMatchObject({ code: 0, err: '' })
   expect(verified.out).toBe(
-    `verified: entry 123 of ${ORIGIN}, in the tree of size 600 that ${ORIGIN} signed\n`,
+    `verified: entry 123 of ${ORIGIN}, in the tree of size 600 that ${ORIGIN} signed\n` +
+      `  signed       by ${ORIGIN}, time not stated\n  cosigned     by no witness whose key was given\n`,
   )
   const hash = toHex(leafHash(got.bytes))
   const json = await stele(['verify', proof, '--hash', hash, '--key', key, '--json'])
@@ -38,7 +39,9 @@ test('from lines to a proof that is verified offline', async () => {
     leafHash: hash,
     treeSize: 600,
     signedBy: [ORIGIN],
+    signatures: [{ name: ORIGIN, keyId: key.split('+')[1] }],
     cosignedBy: [],
+    unverifiedNames: [],
   })
 })
 

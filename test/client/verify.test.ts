@@ -4,8 +4,9 @@ import { encodeUtf8 } from '../../src/bytes/text.ts'
 import { verifyProofFile, type ProofCheck } from '../../src/client/verify.ts'
 import { EMPTY_ROOT, leafHash } from '../../src/merkle/hash.ts'
 import { generateCosignerKey } from '../../src/note/cosigner.ts'
-import { KEY_TYPE } from '../../src/note/key-id.ts'
+import { formatKeyId, KEY_TYPE } from '../../src/note/key-id.ts'
 import { formatVerifierKey, generateSigningKey } from '../../src/note/key.ts'
+import { formatNote, parseNote } from '../../src/note/note.ts'
 import { formatProofFile, parseProofFile } from '../../src/note/proof-file.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { FakeLog, flipped, KEY, ORIGIN, VKEY } from './fake-log.ts'
@@ -32,7 +33,9 @@ describe('verifying a proof file', () => {
       leafHash: leafHash(entry),
       treeSize: 600,
       signedBy: [ORIGIN],
+      signatures: [{ name: ORIGIN, keyId: formatKeyId(KEY.verifier.id), timestampMs: undefined }],
       cosignedBy: [],
+      unverifiedNames: [],
     })
   })
 
@@ -149,4 +152,76 @@ describe('the published proof files', () => {
     const { verdict } = verifyProofFile({ proof, entry: encodeUtf8(record), origin, verifierKeys: [vkey] })
     if (wanted !== 'either') expect(verdict === 'verified').toBe(wanted === 'accept')
   })
+})
+
+describe('an entry that an editor saved again', () => {
+  const LINES = 'first\nsecond'
+  let proof: string
+  beforeAll(async () => {
+    const log = await FakeLog.create(3)
+    await log.add([LINES, `${LINES}\n`, '\uFEFFwith a mark\r\n'])
+    const fresh = await FakeLog.create(3)
+    await fresh.add([LINES])
+    proof = await fresh.prove(3)
+    ended = { proof: await log.prove(4), marked: await log.prove(5) }
+  })
+  let ended: { proof: string; marked: string }
+
+  const saved = (text: string, of = proof) =>
+    verifyProofFile({ proof: of, entry: encodeUtf8(text), origin: ORIGIN, verifierKeys: [VKEY] })
+
+  it.each([
+    ['a line feed was added at its end', `${LINES}\n`],
+    ['CRLF was added at its end', `${LINES}\r\n`],
+    ['its line feeds became CRLF', 'first\r\nsecond'],
+    ['a byte order mark (EF BB BF) was put before it', `\uFEFF${LINES}`],
+    [
+      'a byte order mark (EF BB BF) was put before it, and its line feeds became CRLF, and a line feed was added at its end',
+      `\uFEFFfirst\r\nsecond\r\n`,
+    ],
+  ])('is not what was logged, and the sentence says why: %s', (what, text) => {
+    const result = saved(text)
+    expect(result).toMatchObject({ verdict: 'wrong_entry', editorChange: what })
+    expect((result as { message: string }).message).toContain(
+      `${what}. The proof holds for entry 3 as it was logged`,
+    )
+  })
+
+  it.each([
+    ['the line feed at its end was taken away', LINES],
+    ['its line feeds became CRLF', `${LINES}\n`.replaceAll('\n', '\r\n')],
+  ])('also where the entry ended with a line feed: %s', (what, text) => {
+    expect(saved(text, ended.proof)).toMatchObject({ verdict: 'wrong_entry', editorChange: what })
+  })
+
+  it.each([
+    ['the byte order mark (EF BB BF) before it was taken away', 'with a mark\r\n'],
+    ['its CRLF line ends became line feeds', '\uFEFFwith a mark\n'],
+    ['the CRLF at its end was taken away', '\uFEFFwith a mark'],
+  ])('also where the entry came from such an editor: %s', (what, text) => {
+    expect(saved(text, ended.marked)).toMatchObject({ verdict: 'wrong_entry', editorChange: what })
+  })
+
+  it('is told from one that was changed otherwise, and from one that only has a hash', () => {
+    for (const text of ['first\nsecond.', 'first second', `${LINES}\n\n`, ` ${LINES}`, '']) {
+      expect(saved(text)).not.toHaveProperty('editorChange')
+    }
+    const { entry: _, ...rest } = good
+    expect(verifyProofFile({ ...rest, leafHash: leafHash(encodeUtf8('entry 123\n')) })).not.toHaveProperty(
+      'editorChange',
+    )
+  })
+})
+
+it('says when the log signed, where its signature covers a time', async () => {
+  const mldsa = generateCosignerKey(ORIGIN, KEY_TYPE.mlDsa44Cosignature)
+  const { text, signatures } = parseNote(log.note)
+  const note = formatNote({ text, signatures: [...signatures, mldsa.cosign(text, 1_764_000_000)] })
+  const proof = formatProofFile({ ...file, checkpoint: note })
+  const verifierKeys = [KEY.verifier, mldsa.verifier]
+  expect(verifyProofFile({ ...good, proof, verifierKeys })).toMatchObject({
+    signatures: [{ timestampMs: undefined }, { timestampMs: 1_764_000_000_000 }],
+    unverifiedNames: [],
+  })
+  expect(verifyProofFile({ ...good, proof })).toMatchObject({ unverifiedNames: [ORIGIN] })
 })

@@ -60,7 +60,10 @@ export interface Stage {
 }
 
 export async function stage(size: number, webhooks: readonly Webhook[] = []): Promise<Stage> {
-  const log = await FakeLog.create(size)
+  return stageOf(await FakeLog.create(size), webhooks)
+}
+
+export async function stageOf(log: FakeLog, webhooks: readonly Webhook[] = []): Promise<Stage> {
   const clock = new FakeClock()
   const store = new MemoryMonitorStore()
   const printed: Finding[] = []

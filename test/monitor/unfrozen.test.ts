@@ -2,12 +2,15 @@ import { describe, expect, it } from 'vitest'
 import { decodeUtf8 } from '../../src/bytes/text.ts'
 import { formatSuccessorEntry } from '../../src/client/lineage.ts'
 import { formatEvidence, parseEvidence } from '../../src/monitor/evidence.ts'
-import { verifyEvidence } from '../../src/monitor/evidence-verdict.ts'
-import { type FakeLog, ORIGIN, problem, texts, URL_PREFIX, VKEY } from '../client/fake-log.ts'
-import { kinds, Killed, stage } from './stage.ts'
+import { verifyEvidence, type EvidenceJudged } from '../../src/monitor/evidence-verdict.ts'
+import { leafHash } from '../../src/merkle/hash.ts'
+import { FakeLog, ORIGIN, problem, texts, URL_PREFIX, VKEY } from '../client/fake-log.ts'
+import { kinds, Killed, stage, stageOf } from './stage.ts'
 
 const lastEntry = (origin = ORIGIN, url = 'https://log.example/logs/next'): Uint8Array =>
   formatSuccessorEntry({ origin, successor: { origin: 'log.example/next', verifierKeys: [VKEY], url } })
+
+const FROZEN = { state: 'frozen', treeSize: 301, successor: 'https://log.example/logs/next' }
 
 const verify = (evidence: string) => verifyEvidence({ evidence, origin: ORIGIN, verifierKeys: [VKEY] })
 
@@ -27,9 +30,70 @@ function says(log: FakeLog, word: () => object | undefined): void {
   }
 }
 
-describe('a log whose last entry ends it', () => {
+describe('an entry that names a successor', () => {
+  it('accuses nobody on its own: a log of another program takes it from any submitter', async () => {
+    const log = await FakeLog.create(0)
+    await log.add([lastEntry(), 'somebody else goes on'])
+    const { start, printed, store } = await stageOf(log)
+    const monitor = await start()
+    expect([await kinds(monitor), await kinds(monitor)]).toEqual([['match'], []])
+    await log.add(['and on'])
+    expect(await kinds(await start())).toEqual([])
+    expect(store.evidence.size).toBe(0)
+    expect(printed[0]).toMatchObject({
+      kind: 'match',
+      message: expect.stringContaining('any submitter may have written it'),
+      detail: { matcher: 'stele-log-successor/v1', index: 0 },
+    })
+  })
+
+  it('accuses nobody where it was the last one for a while, and the log said nothing of an end', async () => {
+    const { log, start } = await ended()
+    const monitor = await start()
+    expect([await kinds(monitor), await kinds(monitor)]).toEqual([[], []])
+    await log.add(['one more'])
+    expect([await kinds(monitor), await kinds(monitor)]).toEqual([['match'], []])
+  })
+
+  it('makes no file that proves anything', async () => {
+    const log = await FakeLog.create(0)
+    await log.add([lastEntry(), 'somebody else goes on'])
+    const head = { note: log.note, source: 'checkpoint', url: '', seenAt: '2026-01-01T00:00:00Z' } as const
+    const evidence = formatEvidence({
+      kind: 'unfrozen',
+      origin: ORIGIN,
+      keys: [VKEY],
+      heads: [head],
+      proof: undefined,
+      ending: { index: 0, entry: log.entries[0]!, path: [leafHash(log.entries[1]!)] },
+      message: 'it went on',
+    })
+    const judged = verify(evidence)
+    expect(judged).toMatchObject({ verdict: 'needs_log', kind: 'unfrozen', sizes: [2] })
+    expect((judged as EvidenceJudged).notProven[0]).toContain('that the log itself wrote entry 0')
+  })
+
+  it('ends an accusation that an earlier version made of it', async () => {
+    const { log, start, store } = await ended()
+    const monitor = await start()
+    await monitor.round()
+    const { open: _, ...state } = JSON.parse(store.states.get(ORIGIN)!) as Record<string, unknown>
+    const open = { 'unfrozen size': { id: 'a'.repeat(32), subject: 'behind 301', sinceMs: 1 } }
+    expect(state['end']).toMatchObject({ by: 'entry' })
+    store.states.set(ORIGIN, JSON.stringify({ ...state, open }))
+    await log.add(['one more'])
+    const later = await start()
+    expect(await kinds(later)).toEqual(['match'])
+    expect(later.status.open).toEqual([])
+  })
+})
+
+describe('a log whose last entry ends it, and that says so when it is asked', () => {
+  const frozen = (log: FakeLog): void => says(log, () => FROZEN)
+
   it('is no finding while nothing follows, and one for ever once something does', async () => {
     const { log, start, printed, store } = await ended()
+    frozen(log)
     const monitor = await start()
     expect([await kinds(monitor), await kinds(monitor)]).toEqual([[], []])
     await log.add(['one more'])
@@ -39,32 +103,26 @@ describe('a log whose last entry ends it', () => {
     expect(printed).toHaveLength(1)
     const { message, detail } = printed[0]!
     expect(message).toBe(
-      'the log ended at size 301 (its last entry says so), and signed size 302 nevertheless',
+      'the log ended at size 301 (its last entry says so, and so did the log when it was asked), and signed size 302 nevertheless',
     )
-    expect(detail).toMatchObject({ firstSize: 301, secondSize: 302, by: 'entry' })
+    expect(detail).toMatchObject({ firstSize: 301, secondSize: 302, by: 'log' })
+    // Neither has been signed: the entry is of whoever submitted it.
     expect(verify([...store.evidence.values()][0]!)).toMatchObject({
-      verdict: 'proven',
+      verdict: 'needs_log',
       kind: 'unfrozen',
       sizes: [301, 302],
     })
   })
 
-  it('is found out by one head, too, where the end was never seen as the end', async () => {
-    const { log, start, store } = await ended()
-    await log.add(['one more'])
-    expect(await kinds(await start())).toEqual(['unfrozen'])
-    const evidence = [...store.evidence.values()][0]!
-    expect(parseEvidence(evidence).heads).toHaveLength(1)
-    expect(verify(evidence)).toMatchObject({ verdict: 'proven', kind: 'unfrozen', sizes: [302] })
-  })
-
-  it('is remembered by a monitor that is killed at any moment', async () => {
-    for (let killAt = 1; killAt <= 3; killAt++) {
+  it('is believed in one round, and remembered by a monitor that is killed behind it', async () => {
+    for (let killAt = 1; killAt <= 4; killAt++) {
       const { log, start, store } = await ended()
+      frozen(log)
       store.killAt = killAt
       const killed = await (await start()).round().catch((error: unknown) => error)
       if (killed !== undefined && !Array.isArray(killed)) expect(killed).toBeInstanceOf(Killed)
       store.killAt = Infinity
+      if (!Array.isArray(killed)) expect(await kinds(await start())).toEqual([])
       await log.add(['one more'])
       expect(await kinds(await start())).toEqual(['unfrozen'])
     }
@@ -74,6 +132,7 @@ describe('a log whose last entry ends it', () => {
     const { log, start } = await stage(3)
     const spaced = decodeUtf8(lastEntry(), 'entry').replace('","origin', '", "origin')
     await log.add([lastEntry('log.example/logs/other'), spaced])
+    says(log, () => ({ state: 'frozen', treeSize: 5 }))
     const monitor = await start()
     await monitor.round()
     await log.add(['one more'])
@@ -145,6 +204,7 @@ it('a log that the operator of the monitor knows to have ended is held to what i
 describe('evidence that a log went on behind its end', () => {
   async function kept(): Promise<ReturnType<typeof parseEvidence>> {
     const { log, start, store } = await ended()
+    says(log, () => FROZEN)
     const monitor = await start()
     await monitor.round()
     await log.add(['one more'])
@@ -156,7 +216,7 @@ describe('evidence that a log went on behind its end', () => {
     const good = await kept()
     const { ending, heads } = good
     const judged = (change: object) => verify(formatEvidence({ ...good, ...change }))
-    expect(judged({}).verdict).toBe('proven')
+    expect(judged({}).verdict).toBe('needs_log')
     expect(judged({ heads: [heads[0], heads[0]] }).verdict).toBe('no_contradiction')
     expect(judged({ heads: [heads[0]] }).verdict).toBe('no_contradiction')
     expect(judged({ ending: { ...ending!, entry: lastEntry('log.example/other') } }).verdict).toBe(

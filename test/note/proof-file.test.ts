@@ -163,3 +163,11 @@ test('random bytes are malformed or read back the same', () => {
     { numRuns: 500 },
   )
 })
+
+test.each([
+  ['a byte order mark (EF BB BF)', (text: string) => Buffer.from(`\uFEFF${text}`)],
+  ['CRLF (0D 0A)', (text: string) => Buffer.from(text.replaceAll('\n', '\r\n'))],
+  ['UTF-16', (text: string) => Buffer.from(`\uFEFF${text}`, 'utf16le')],
+])('a file that an editor saved with %s is refused with the difference', (what, save) => {
+  expect(() => parseProofFile(save(PROOF_5))).toThrow(`got ${what}`)
+})

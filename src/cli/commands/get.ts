@@ -36,7 +36,7 @@ async function get(context: Context, { bundle }: { bundle?: boolean }, place: st
     if (terminal.json) await terminal.jsonLine(asJson(found))
     // A copy: the entry is a view of a larger piece, and the stream may keep what it is given for a while.
     else if (bundle) await terminal.data(encodeBundle([found.entry]))
-    else await terminal.data(range.single ? found.entry.slice() : concatBytes(found.entry, LF))
+    else await terminal.entry(range.single ? found.entry.slice() : concatBytes(found.entry, LF))
   }
 }
 

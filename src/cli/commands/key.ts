@@ -1,3 +1,4 @@
+import { visible } from '../../bytes/visible.ts'
 import type { Command } from 'commander'
 import type { KeyInfo } from '../../access/key-record.ts'
 import type { MadeKey, NewKey } from '../../access/keyring.ts'
@@ -123,7 +124,7 @@ async function revoke(
   id: string,
 ): Promise<void> {
   const info = await (await keysOf(context, options)).revoke(id, cascade)
-  const lines = [info.id, ...(info.alsoRevoked ?? [])].map((each) => `${each} is revoked`)
+  const lines = [info.id, ...(info.alsoRevoked ?? [])].map((each) => `${visible(each)} is revoked`)
   await context.terminal.result(info, lines.join('\n'))
 }
 
@@ -137,14 +138,16 @@ async function list(context: Context, options: ServerOption): Promise<void> {
   if (terminal.json) return terminal.jsonLine(keys)
   for (const { id, role, logs, state, expiresAt = 'never', label } of keys) {
     const scope = logs === '*' ? 'all logs' : logs.join(',')
-    await terminal.line([id, role, scope, state, expiresAt, label].join('\t'))
+    await terminal.row([id, role, scope, state, expiresAt, label])
   }
 }
 
 async function printMade({ terminal }: Context, { key, info }: MadeKey): Promise<void> {
-  await terminal.result({ key, ...info }, key)
+  await terminal.result({ key, ...info }, visible(key))
   const scope = info.logs === '*' ? 'all logs' : info.logs.join(', ')
-  terminal.note(`${info.role} for ${scope}, valid until ${info.expiresAt ?? 'revoked'}; shown this once.`)
+  terminal.note(
+    `${info.role} for ${visible(scope)}, valid until ${info.expiresAt ?? 'revoked'}; shown this once.`,
+  )
 }
 
 /** Where keys are made: by a server that runs, or in the folder of one that does not. */

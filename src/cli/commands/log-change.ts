@@ -1,3 +1,4 @@
+import { visible } from '../../bytes/visible.ts'
 import { SteleError } from '../../errors.ts'
 import { STDIN } from '../files/input.ts'
 import type { NewLogOptions } from '../files/initialise.ts'
@@ -25,8 +26,8 @@ export async function createLogCommand(
       )
     }
     const { origin, verifierKey } = await server.create(wanted)
-    await terminal.result({ server: options.server, name, origin, verifierKey }, verifierKey)
-    return terminal.note(`Made the log "${name}" (origin ${origin}); it is served from now on.`)
+    await terminal.result({ server: options.server, name, origin, verifierKey }, visible(verifierKey))
+    return terminal.note(`Made the log "${name}" (origin ${visible(origin)}); it is served from now on.`)
   }
   const { origin, verifierKey } = await onStoredLog(context, name, ({ logs }) => logs.createLog(HOST, wanted))
   await terminal.result({ data, name, origin, verifierKey }, verifierKey)

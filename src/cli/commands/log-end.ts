@@ -1,3 +1,4 @@
+import { visible } from '../../bytes/visible.ts'
 import { toHex } from '../../bytes/hex.ts'
 import { SteleError } from '../../errors.ts'
 import { HOST, onStoredLog } from '../access/stored-logs.ts'
@@ -17,7 +18,7 @@ export async function freezeCommand(
   const where = options.server === undefined ? { data: context.data } : { server: options.server }
   await terminal.result(
     { ...where, name, ...frozen },
-    `${name}: frozen for ever at size ${formatCount(treeSize)}, root hash ${rootHash}`,
+    `${name}: frozen for ever at size ${formatCount(treeSize)}, root hash ${visible(rootHash)}`,
   )
   if (!published) terminal.warn(UNPUBLISHED)
 }
@@ -117,7 +118,7 @@ export async function lineageCommand({ data, terminal }: Context, _: object, nam
     else {
       const verified =
         relative.name === undefined ? 'not in this data folder: not checked' : `verified: "${relative.name}"`
-      await terminal.line(`${label.padEnd(12)} ${relative.origin} (${verified})`)
+      await terminal.line(`${label.padEnd(12)} ${visible(relative.origin)} (${verified})`)
     }
   }
 }

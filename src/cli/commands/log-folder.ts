@@ -1,3 +1,4 @@
+import { visible } from '../../bytes/visible.ts'
 import { toHex } from '../../bytes/hex.ts'
 import { hasCode } from '../../errors.ts'
 import { decodeHead } from '../../log/head.ts'
@@ -13,7 +14,7 @@ export async function listLogsCommand({ data, terminal }: Context): Promise<void
   if (terminal.json) return terminal.jsonLine(logs)
   for (const { name, origin, treeSize } of logs) {
     const size = treeSize === undefined ? 'no head file' : `size ${formatCount(treeSize)}`
-    await terminal.line(`${name}\t${origin}\t${size}`)
+    await terminal.row([name, origin, size])
   }
 }
 
@@ -38,7 +39,7 @@ export async function showLogCommand({ data, terminal }: Context, _: object, nam
     ['root hash', log.rootHash ?? 'unknown'],
     ['signed at', log.timestampMs === undefined ? 'unknown' : new Date(log.timestampMs).toISOString()],
   ]
-  for (const [label, value] of rows) await terminal.line(`${label.padEnd(14)} ${value}`)
+  for (const [label, value] of rows) await terminal.line(`${label.padEnd(14)} ${visible(value)}`)
 }
 
 /** The verifier key and, for those who have several, when it signs. */

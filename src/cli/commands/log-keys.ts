@@ -1,3 +1,4 @@
+import { visible } from '../../bytes/visible.ts'
 import { HOST, onStoredLog } from '../access/stored-logs.ts'
 import type { Context } from '../context.ts'
 import { SteleError } from '../../errors.ts'
@@ -62,7 +63,7 @@ async function reportServed(
   name: string,
   key: { readonly verifierKey: string; readonly retired?: unknown },
 ): Promise<void> {
-  await terminal.result({ name, ...key }, key.verifierKey)
+  await terminal.result({ name, ...key }, visible(key.verifierKey))
   if (key.retired) return terminal.note(`It signs nothing for the log "${name}" from now on.`)
   terminal.note(`It signs for the log "${name}" from its next head on. Back up its file on the server.`)
 }

@@ -1,3 +1,4 @@
+import { visible } from '../../bytes/visible.ts'
 import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import type { LogState, ServerState } from '../access/served-status.ts'
@@ -57,12 +58,12 @@ function lineOf(log: LogState, width: number, { paintData }: Terminal): string {
   const { name, ready, state, reason, successor, treeSize, headAgeMs, queueEntries } = log
   const shown = state.padEnd(10)
   const parts = [
-    `${name.padEnd(width)}  ${ready ? paintData.green(shown) : paintData.red(shown)}`,
+    `${visible(name).padEnd(width)}  ${ready ? paintData.green(shown) : paintData.red(shown)}`,
     treeSize === undefined ? '' : `size ${formatCount(treeSize)}`,
     headAgeMs === undefined ? '' : `head ${formatSeconds(headAgeMs / 1000)} old`,
     queueEntries === undefined ? '' : `queue ${formatCount(queueEntries)}`,
     scrubOf(log, paintData),
-    successor === undefined ? '' : `goes on at ${successor}`,
+    successor === undefined ? '' : `goes on at ${visible(successor)}`,
     reason === undefined ? '' : paintData.red(reason),
   ]
   return parts.filter((part) => part !== '').join('  ')

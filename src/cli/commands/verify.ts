@@ -1,29 +1,36 @@
+import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { parseHex, toHex } from '../../bytes/hex.ts'
-import {
-  verifyProofFile,
-  type ProofCheck,
-  type ProofFault,
-  type ProofRefused,
-  type ProofVerified,
-} from '../../client/verify.ts'
-import { SteleError } from '../../errors.ts'
-import { asHash } from '../../merkle/hash.ts'
+import { visibleText } from '../../bytes/visible.ts'
+import { verifyProofFile, type ProofCheck, type ProofFault } from '../../client/verify.ts'
+import { hasCode, SteleError } from '../../errors.ts'
+import { asHash, sha256 } from '../../merkle/hash.ts'
+import { formatVerifierKey } from '../../note/key.ts'
 import { parsePolicy } from '../../policy/parse.ts'
+import { writeNewFile } from '../../storage/files.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_CODES, EXIT_OK, EXIT_WRONG_ENTRY } from '../exit-codes.ts'
 import { readInput, STDIN } from '../files/input.ts'
 import { examples } from '../help.ts'
-import { formatCount } from '../output/units.ts'
 import { asUsage } from '../range.ts'
+import { isFolder, pairBeside, pairsIn, type Pair } from '../verify/pairs.ts'
+import {
+  describeVerified,
+  reportText,
+  summaryOf,
+  type Checked,
+  type NotJudged,
+  type ReadFile,
+} from '../verify/report.ts'
 
 interface VerifyOptions {
-  readonly entry?: string
+  readonly entry?: readonly string[]
   readonly hash?: string
   readonly origin?: string
   readonly policy?: string
   readonly evidence?: string
+  readonly report?: string
 }
 
 /** The exit code of each verdict. */
@@ -38,20 +45,35 @@ export const VERDICT_CODES: Readonly<Record<ProofFault | 'verified', number>> = 
   wrong_entry: EXIT_WRONG_ENTRY,
 }
 
+/** The same for what could not be judged, where several pairs are verified. */
+const UNJUDGED_CODES: Readonly<Record<NotJudged['verdict'], number>> = {
+  no_entry: EXIT_CODES.not_found,
+  no_proof: EXIT_CODES.not_found,
+  io_error: EXIT_CODES.io_error,
+}
+
 /** `stele verify`: judges a proof file offline. */
 export function verifyCommand(program: Command, actions: Actions): void {
   program
-    .command('verify [proof]')
+    .command('verify [proofs...]')
     .description(
-      'verify a .tlog-proof file offline: with the entry, the public key of the log, and nothing else',
+      'verify .tlog-proof files offline: with the entries, the public key of the log, and nothing else',
     )
     .option('--evidence <file>', "judge a monitor's evidence file instead of a proof")
-    .option('--entry <file>', 'the entry, from your own records ("-": standard input)')
+    .option(
+      '--entry <file>',
+      'the entry, from your own records ("-": standard input); for several proofs once each, in order',
+      (file: string, before: readonly string[] | undefined) => [...(before ?? []), file],
+    )
     .option('--hash <hex>', 'its leaf hash instead')
     .option('--origin <text>', 'the log it must be of (default: the name of the key)')
     .option(
       '--policy <file>',
       'whose cosignatures it needs beside (c2sp.org/tlog-policy); may name the log, too',
+    )
+    .option(
+      '--report <file>',
+      'write a text for a report: what was verified, with which version, and file hashes',
     )
     .addHelpText(
       'after',
@@ -64,7 +86,15 @@ export function verifyCommand(program: Command, actions: Actions): void {
           'stele verify line.tlog-proof --entry line.txt --policy trust.policy',
           'the same for a log that the policy lists, with the witnesses that it asks for',
         ],
+        [
+          'stele verify handed-over/ --key log.vkey --report report.txt',
+          'every proof of a folder, with the key in a file, and a text for a report',
+        ],
       )}
+A folder stands for all *.tlog-proof files in it. Without --entry the entry of x.tlog-proof is the file x beside it, or the only
+file x.<extension>, such as x.txt. A file of the folder that has no proof counts as a failure, unless it is --key, --policy or
+--rotations; so does a folder in it. Names that begin with a dot are left out.
+
 Verdicts and exit codes:
    0 verified          the entry is in the log
   10 malformed         the file, or the checkpoint in it, does not follow its format
@@ -75,33 +105,155 @@ Verdicts and exit codes:
   15 wrong_entry       it is the proof of another entry, or was changed
   18 quorum_not_met    fewer witnesses cosigned the checkpoint than the policy asks for
 With --evidence: 0 proven, 53 needs_log (the log must be asked), 54 no_contradiction, or one of 10 to 14.
+Several proofs: 0 only if all are verified, else the code of the first that is not (4: no_entry or no_proof).
 Any other code: nothing was judged (2 usage, 40 a file cannot be read).
 `,
     )
     .action(actions.of(verify))
 }
 
-async function verify(context: Context, options: VerifyOptions, file: string | undefined): Promise<number> {
-  const { io, terminal } = context
-  if (options.evidence !== undefined) return verifyEvidence(context, options, options.evidence, file)
-  if (file === undefined) throw new SteleError('usage', 'verify: expected a .tlog-proof file, or --evidence')
-  const trusted = await trustOf(context, options)
-  const checked = await entryOf(context, options, file)
+async function verify(context: Context, options: VerifyOptions, files: string[]): Promise<number> {
+  const { io } = context
+  if (options.evidence !== undefined) return verifyEvidence(context, options, options.evidence, files)
+  const [first] = files
+  if (first === undefined) {
+    throw new SteleError('usage', 'verify: expected a .tlog-proof file, a folder of them, or --evidence')
+  }
+  if (options.report !== undefined && existsSync(options.report)) {
+    throw new SteleError('already_exists', `${options.report}: it is there already`)
+  }
+  const trust = await trustOf(context, options)
   const rotations =
     context.rotationsFile === undefined ? undefined : await readInput(context.rotationsFile, io)
-  const result = verifyProofFile({ proof: await readInput(file, io), ...checked, ...trusted, rotations })
-  await terminal.result(asJson(result), describe(context, result))
+  const run: Run = { context, trust: { ...trust, rotations }, checked: [] }
+  const code =
+    files.length === 1 && !(await isFolder(first))
+      ? await verifyOne(run, options, first)
+      : await verifyMany(run, options, files)
+  if (options.report !== undefined) await writeReport(run, options)
+  return code
+}
+
+/** One call: whom it believes, and what it has checked so far. */
+interface Run {
+  readonly context: Context
+  readonly trust: Omit<ProofCheck, 'proof' | 'entry' | 'leafHash'>
+  readonly checked: Checked[]
+}
+
+async function verifyOne(run: Run, options: VerifyOptions, file: string): Promise<number> {
+  const { io, terminal } = run.context
+  const entry = await entryOf(run.context, options, file)
+  const proof = await readFileAt(file, io)
+  const result = verifyProofFile({ proof: proof.bytes, ...entry.check, ...run.trust })
+  run.checked.push({ proof, entry: entry.shown, result })
+  await terminal.result(asJson(result), describe(run.context, result))
   return VERDICT_CODES[result.verdict]
+}
+
+/** A line for each pair and a summary; only if every one is verified is the code 0. */
+async function verifyMany(run: Run, options: VerifyOptions, files: readonly string[]): Promise<number> {
+  const { context, checked } = run
+  const { terminal } = context
+  let code = EXIT_OK
+  for (const pair of await pairsOf(context, options, files)) {
+    const done = await checkPair(run, pair)
+    checked.push(done)
+    const { verdict } = done.result
+    if (code === EXIT_OK) code = { ...VERDICT_CODES, ...UNJUDGED_CODES }[verdict]
+    const [proof, entry] = [
+      done.proof?.path,
+      done.entry && 'path' in done.entry ? done.entry.path : undefined,
+    ]
+    const name = proof ?? entry ?? ''
+    await terminal.result(
+      { proof, entry, ...asJson(done.result) },
+      `${name}: ${describe(context, done.result)}`,
+    )
+  }
+  const failed = checked.filter(({ result }) => result.verdict !== 'verified').length
+  const counts = { summary: true, verified: checked.length - failed, failed }
+  const { paintData } = terminal
+  await terminal.result(counts, (failed === 0 ? paintData.green : paintData.red)(summaryOf(checked)))
+  return code
+}
+
+async function pairsOf(
+  context: Context,
+  { entry: entries = [], hash, policy, report }: VerifyOptions,
+  files: readonly string[],
+): Promise<Pair[]> {
+  if (hash !== undefined || [...files, ...entries].includes(STDIN)) {
+    throw new SteleError('usage', 'verify: --hash and standard input are for one proof')
+  }
+  if (entries.length > 0 && entries.length !== files.length) {
+    throw new SteleError('usage', `verify: expected --entry ${files.length} times, once for each proof`)
+  }
+  if (entries.length > 0) return files.map((proof, i) => ({ proof, entry: entries[i]! }))
+  const others = [context.keyFile, context.rotationsFile, policy, report]
+  const named = others.filter((file) => file !== undefined)
+  const pairs: Pair[] = []
+  for (const file of files) {
+    if (await isFolder(file)) pairs.push(...(await pairsIn(file, named)))
+    else pairs.push(await pairBeside(file))
+  }
+  return pairs
+}
+
+async function checkPair({ context: { io }, trust }: Run, pair: Pair): Promise<Checked> {
+  if ('missing' in pair) {
+    const [path, verdict] =
+      'proof' in pair ? [pair.proof, 'no_entry' as const] : [pair.entry, 'no_proof' as const]
+    const result = { verdict, message: pair.missing }
+    const file = await readFileAt(path, io).catch(() => ({ path, sha256: 'unknown: not read' }))
+    return 'proof' in pair ? { proof: file, result } : { entry: file, result }
+  }
+  try {
+    const [proof, entry] = [await readFileAt(pair.proof, io), await readFileAt(pair.entry, io)]
+    return { proof, entry, result: verifyProofFile({ proof: proof.bytes, entry: entry.bytes, ...trust }) }
+  } catch (error) {
+    if (!hasCode(error, 'io_error')) throw error
+    const file = (path: string): ReadFile => ({ path, sha256: 'unknown: not read' })
+    const result = { verdict: 'io_error' as const, message: error.message }
+    return { proof: file(pair.proof), entry: file(pair.entry), result }
+  }
+}
+
+async function writeReport(
+  { context, trust, checked }: Run,
+  { report, policy }: VerifyOptions,
+): Promise<void> {
+  const { io, rotationsFile, command } = context
+  const read = (path: string | undefined) => (path === undefined ? undefined : readFileAt(path, io))
+  const trusted = {
+    origin: trust.origin,
+    keys: (trust.verifierKeys ?? []).map((key) => (typeof key === 'string' ? key : formatVerifierKey(key))),
+    policy: await read(policy),
+    rotations: await read(rotationsFile),
+  }
+  const program = `stele ${command.parent?.version() ?? ''} (Node.js ${process.version})`
+  await writeNewFile(report!, visibleText(reportText(checked, trusted, { at: new Date(), program })))
+}
+
+async function readFileAt(
+  path: string,
+  io: Context['io'],
+): Promise<ReadFile & { readonly bytes: Uint8Array }> {
+  const bytes = await readInput(path, io)
+  return { path: path === STDIN ? 'standard input' : path, sha256: toHex(sha256(bytes)), bytes }
 }
 
 async function verifyEvidence(
   context: Context,
-  { origin, entry, hash, policy }: VerifyOptions,
+  { origin, entry, hash, policy, report }: VerifyOptions,
   evidence: string,
-  proof: string | undefined,
+  proofs: readonly string[],
 ): Promise<number> {
-  if ([proof, entry, hash, policy].some((other) => other !== undefined)) {
-    throw new SteleError('usage', 'verify: --evidence is judged alone, without a proof, an entry or a policy')
+  if ([proofs[0], entry, hash, policy, report].some((other) => other !== undefined)) {
+    throw new SteleError(
+      'usage',
+      'verify: --evidence is judged alone, without a proof, an entry, a policy or a report',
+    )
   }
   const { verifyEvidenceFile } = await import('../monitor/verify-evidence.ts')
   return verifyEvidenceFile(context, evidence, origin)
@@ -120,30 +272,41 @@ async function trustOf(
 
 async function entryOf(
   { io }: Context,
-  { entry, hash }: VerifyOptions,
+  { entry: entries = [], hash }: VerifyOptions,
   file: string,
-): Promise<{ entry: Uint8Array } | { leafHash: Uint8Array }> {
-  if ((entry === undefined) === (hash === undefined)) {
+): Promise<{
+  readonly check: { entry: Uint8Array } | { leafHash: Uint8Array }
+  readonly shown: ReadFile | { readonly leafHash: string }
+}> {
+  if (entries.length + (hash === undefined ? 0 : 1) > 1) {
     throw new SteleError('usage', 'verify: expected one of --entry and --hash')
   }
-  if (hash !== undefined) return { leafHash: asUsage(() => asHash(parseHex(hash, '--hash'), '--hash')) }
+  if (hash !== undefined) {
+    return {
+      check: { leafHash: asUsage(() => asHash(parseHex(hash, '--hash'), '--hash')) },
+      shown: { leafHash: hash },
+    }
+  }
+  const entry = entries[0] ?? (await entryBeside(file))
   if (entry === STDIN && file === STDIN) {
     throw new SteleError('usage', 'verify: standard input can be the proof or the entry, not both')
   }
-  return { entry: await readInput(entry!, io) }
+  const read = await readFileAt(entry, io)
+  return { check: { entry: read.bytes }, shown: read }
 }
 
-function asJson(result: ProofVerified | ProofRefused): object {
+async function entryBeside(file: string): Promise<string> {
+  const pair = file === STDIN ? undefined : await pairBeside(file)
+  if (pair && 'entry' in pair) return pair.entry
+  const why = pair && 'missing' in pair ? ` (${pair.missing})` : ''
+  throw new SteleError('usage', `verify: expected --entry or --hash, or the entry beside the proof${why}`)
+}
+
+function asJson(result: Checked['result']): object {
   return result.verdict === 'verified' ? { ...result, leafHash: toHex(result.leafHash) } : result
 }
 
-function describe({ terminal: { paintData } }: Context, result: ProofVerified | ProofRefused): string {
+function describe({ terminal: { paintData } }: Context, result: Checked['result']): string {
   if (result.verdict !== 'verified') return `${paintData.red(result.verdict)}: ${result.message}`
-  const { index, origin, treeSize, signedBy, cosignedBy } = result
-  const witnesses =
-    cosignedBy.length > 0 ? `, cosigned by ${cosignedBy.map(({ name }) => name).join(', ')}` : ''
-  return (
-    `${paintData.green('verified')}: entry ${index} of ${origin}, in the tree of size ` +
-    `${formatCount(treeSize)} that ${signedBy.join(', ')} signed${witnesses}`
-  )
+  return `${paintData.green('verified')}: ${describeVerified(result).join('\n')}`
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { visible } from '../../bytes/visible.ts'
 import type { VerifiedEntry } from '../../client/verified-entries.ts'
 import { SteleError } from '../../errors.ts'
 
@@ -47,7 +48,10 @@ export function describeLine(line: MetaLogLine): string {
     start: [text('version'), changesOf(line['changed'])],
     event: [text('event'), text('log')],
   }
-  return [line.at, line.kind.padEnd(7), ...(parts[line.kind] ?? [])].filter((part) => part !== '').join('  ')
+  return [line.at, line.kind.padEnd(7), ...(parts[line.kind] ?? [])]
+    .filter((part) => part !== '')
+    .map(visible)
+    .join('  ')
 }
 
 function parseLine(text: string, page: number): z.output<typeof lineSchema> {

@@ -1,3 +1,4 @@
+import { visible } from '../../bytes/visible.ts'
 import type { Sink } from '../io.ts'
 import { formatCount, formatSeconds } from './units.ts'
 
@@ -35,7 +36,7 @@ export class Progress {
     const nowMs = performance.now()
     if (nowMs - this.#drawnMs < REDRAW_MS) return
     this.#drawnMs = nowMs
-    this.#sink.write(`\r\u001B[K${make().slice(0, (this.#sink.columns ?? 80) - 1)}`)
+    this.#sink.write(`\r\u001B[K${visible(make()).slice(0, (this.#sink.columns ?? 80) - 1)}`)
   }
 
   /** Takes the line away, so that what is written next begins at the left. */

@@ -1,5 +1,7 @@
 import pc from 'picocolors'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { visible, visibleJson, visibleText } from '../../bytes/visible.ts'
 import type { Io } from '../io.ts'
 import { Progress } from './progress.ts'
 
@@ -13,38 +15,61 @@ export interface OutputOptions {
   readonly color: boolean
 }
 
-/** Where a command speaks: data to standard output, everything else to standard error. */
+const COLOURS = ['green', 'red', 'yellow', 'bold'] as const
+
+/** Colours: each takes a piece of a line, of which control characters are written out. */
+export type Paint = Readonly<Record<(typeof COLOURS)[number], (text: string) => string>>
+
+/**
+ * Where a command speaks: data to standard output, everything else to standard error. What a terminal would act on is
+ * written out on its way (`bytes/visible.ts`): labels, origins, entries and the sentences of servers are other people's.
+ */
 export class Terminal {
   readonly json: boolean
   readonly #quiet: boolean
   readonly #io: Io
+  /** Stands for ESC in our own colours until the rest is escaped. Random, so that no foreign text can hold it. */
+  readonly #escape = `<${randomUUID()}>`
   /** Colours for standard error. */
-  readonly paint: ReturnType<typeof pc.createColors>
+  readonly paint: Paint
   /** Colours for standard output, which may be a file while the other is a terminal. */
-  readonly paintData: ReturnType<typeof pc.createColors>
+  readonly paintData: Paint
 
   constructor(io: Io, options: OutputOptions) {
     this.#io = io
     this.json = options.json
     this.#quiet = options.quiet
     const wanted = options.color && !io.env['NO_COLOR']
-    this.paint = pc.createColors(wanted && io.stderr.isTTY === true)
-    this.paintData = pc.createColors(wanted && io.stdout.isTTY === true)
+    this.paint = this.#colours(wanted && io.stderr.isTTY === true)
+    this.paintData = this.#colours(wanted && io.stdout.isTTY === true)
   }
 
-  /** Writes data; resolves when there is room for more, so that a slow reader slows the writer down. */
-  async data(bytes: string | Uint8Array): Promise<void> {
-    if (!this.#io.stdout.write(bytes)) await once(this.#io.stdout, 'drain')
+  /**
+   * Writes data for programs, exactly; on a terminal it is text, and what that would act on is written out. Resolves when
+   * there is room for more, so that a slow reader slows the writer down.
+   */
+  data(bytes: string | Uint8Array): Promise<void> {
+    return this.#write(this.#io.stdout.isTTY ? visibleText(textOf(bytes)) : bytes)
   }
 
-  /** A line of data for people. */
+  /** The bytes of an entry: as {@link data}, and on a terminal one line, whatever is in them. */
+  entry(bytes: Uint8Array): Promise<void> {
+    return this.#write(this.#io.stdout.isTTY ? `${visible(textOf(bytes))}\n` : bytes)
+  }
+
+  /** A line of data for people, or several. Other people's text in it that may hold line feeds is for {@link row}. */
   line(text = ''): Promise<void> {
-    return this.data(`${text}\n`)
+    return this.#write(`${this.#shown(text)}\n`)
   }
 
-  /** A line of data for programs. */
+  /** A line of cells with tabs between, none of which can break out of its own. */
+  row(cells: readonly string[]): Promise<void> {
+    return this.line(cells.map(visible).join('\t'))
+  }
+
+  /** A line of data for programs: what is read back is what was given. */
   jsonLine(value: unknown): Promise<void> {
-    return this.data(`${JSON.stringify(value)}\n`)
+    return this.#write(`${visibleJson(JSON.stringify(value))}\n`)
   }
 
   /** One or the other, as was asked. */
@@ -54,12 +79,12 @@ export class Terminal {
 
   /** A remark. */
   note(text: string): void {
-    if (!this.#quiet && !this.json) this.#io.stderr.write(`${text}\n`)
+    if (!this.#quiet && !this.json) this.#io.stderr.write(`${this.#shown(text)}\n`)
   }
 
   /** Something that should not be missed. */
   warn(text: string): void {
-    this.#io.stderr.write(`stele: ${this.paint.yellow('warning:')} ${text}\n`)
+    this.#io.stderr.write(`stele: ${this.#shown(`${this.paint.yellow('warning:')} ${indented(text)}`)}\n`)
   }
 
   /**
@@ -71,4 +96,30 @@ export class Terminal {
     const shown = !this.#quiet && this.#io.stderr.isTTY === true
     return new Progress(shown ? this.#io.stderr : undefined, label, total)
   }
+
+  async #write(bytes: string | Uint8Array): Promise<void> {
+    if (!this.#io.stdout.write(bytes)) await once(this.#io.stdout, 'drain')
+  }
+
+  #shown(text: string): string {
+    return visibleText(text).replaceAll(this.#escape, '\u001B')
+  }
+
+  #colours(enabled: boolean): Paint {
+    const colours = pc.createColors(enabled)
+    const paints = COLOURS.map((name) => {
+      const paint = (text: string): string => colours[name](visible(text)).replaceAll('\u001B', this.#escape)
+      return [name, paint] as const
+    })
+    return Object.fromEntries(paints) as Paint
+  }
+}
+
+/** The lines of a message behind the first, so that none of them looks like output of ours. */
+export function indented(message: string): string {
+  return message.replaceAll(/\n(?! |stele: |\n|$)/g, '\n  ')
+}
+
+function textOf(bytes: string | Uint8Array): string {
+  return typeof bytes === 'string' ? bytes : new TextDecoder().decode(bytes)
 }

@@ -1,3 +1,4 @@
+import { accusations } from './accuse.ts'
 import type { Attack } from './attack.ts'
 import { diskAttacks } from './disk.ts'
 import { mirrorAttacks } from './mirror.ts'
@@ -13,5 +14,6 @@ export const ATTACKS: readonly Attack[] = [
   ...networkAttacks,
   ...signatureAttacks,
   ...stolenKeyAttacks,
+  ...accusations,
   ...unseenAttacks,
 ]

@@ -1,4 +1,4 @@
-import type { Terminal } from '../output/terminal.ts'
+import type { Paint } from '../output/terminal.ts'
 import { counted, formatSeconds } from '../output/units.ts'
 import { countOf, exitCodeOf, type SuiteReport } from './suite.ts'
 import { ORIGIN } from './setting.ts'
@@ -8,8 +8,6 @@ const HEADINGS = ['attack', 'who noticed', 'how fast', 'by which fact'] as const
 /** Where nobody says how wide the screen is. */
 const PLAIN_WIDTH = 120
 const LONGEST_OUTCOME = 14
-
-type Paint = Terminal['paintData']
 
 /** What an outcome is called in front of people. */
 const WORDS: Readonly<Record<Outcome, string>> = {

@@ -81,7 +81,7 @@ export const stolenKeyAttacks: readonly Attack[] = [
     title: 'take the end of a log back that others have seen, and go on',
     lookouts: [
       monitor('unfrozen'),
-      thirdParty('proven'),
+      thirdParty('needs_log'),
       log(undefined),
       client(undefined),
       policyReader(undefined),
