@@ -21,7 +21,7 @@ const NewLogBody = z
     name: z.string().min(1).max(63),
     origin: z.string().min(1).max(255).meta({ description: 'First line of its checkpoints, for ever.' }),
     allowDuplicates: z.boolean().default(false),
-    reads: Reads.default('public'),
+    reads: Reads.default('private'),
     heads: Heads.default('open'),
   })
   .meta({ id: 'NewLog' })

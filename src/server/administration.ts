@@ -11,7 +11,7 @@ import { changePolicy, readPolicy } from './change-policy.ts'
 import { hashOf, logPart } from './configuration.ts'
 import { checkLogName, createLog, listLogs, logFiles, readLogInfo } from './data-folder.ts'
 import type { Frozen } from './freeze.ts'
-import type { NewLog } from './log-files.ts'
+import { NEW_LOG, type NewLog } from './log-files.ts'
 import { formatLogInfo, type LogInfo } from './log-info.ts'
 
 /** The logs that are changed: those of a running server, or files that nobody has open. */
@@ -63,7 +63,7 @@ export class Administration {
   createLog(by: string, wanted: NewLog): Promise<LogInfo> {
     return this.#act('log_create', by, wanted.name, CREATING, async (announce) => {
       await this.#checkNew(wanted)
-      const { origin, allowDuplicates, reads = 'public', heads = 'open' } = wanted
+      const { origin, allowDuplicates, reads, heads } = { ...NEW_LOG, ...wanted }
       this.#works.checkRoom?.()
       const info = await createLog(this.#folder, wanted, Date.now(), (built) =>
         announce({
@@ -150,7 +150,7 @@ export class Administration {
 
   async #checkNew(wanted: NewLog): Promise<void> {
     const folder = this.#folder
-    const { name, origin, reads = 'public', heads = 'open' } = wanted
+    const { name, origin, reads, heads } = { ...NEW_LOG, ...wanted }
     checkLogName(name)
     checkNotMeta(name, 'made: "stele access init" does that')
     checkKeyName(origin, 'origin')

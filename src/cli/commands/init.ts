@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'
+import { PRIVATE } from '../option-flags.ts'
 
 interface InitOptions {
   readonly name: string
@@ -9,7 +10,7 @@ interface InitOptions {
   readonly origin?: string
   readonly allowDuplicates?: boolean
   readonly headFolder?: string
-  readonly private?: boolean
+  readonly public?: boolean
   readonly heads?: string
 }
 
@@ -22,8 +23,9 @@ export function initCommand(program: Command, actions: Actions): void {
     .option('--public-url <url>', 'where others reach this server; with it --url means the same', undefined)
     .option('--origin <text>', 'first line of its checkpoints, for ever (default: public URL and log name)')
     .option('--allow-duplicates', 'log the same bytes again each time they are sent')
-    .option('--private', 'entries take a key; without this everyone who reaches the server reads them')
-    .option('--heads <who>', 'with --private: "closed" if checkpoints take a key as well (default: open)')
+    .option('--public', 'everyone who reaches the server reads entries (default: they take a key)')
+    .addOption(PRIVATE)
+    .option('--heads <who>', 'of a private log: "closed" if checkpoints take a key as well (default: open)')
     .option(
       '--head-folder <folder>',
       'where to keep the second copy of the last signed head; best on another disk',

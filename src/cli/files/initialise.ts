@@ -10,6 +10,7 @@ import {
   type LogInfo,
   type NewLog,
 } from '../../server/data-folder.ts'
+import { NEW_LOG } from '../../server/log-files.ts'
 
 /** What a new log is to be. */
 export interface NewLogOptions {
@@ -19,8 +20,8 @@ export interface NewLogOptions {
   readonly origin?: string | undefined
   readonly allowDuplicates?: boolean | undefined
   readonly headFolder?: string | undefined
-  /** Entries take a key. */
-  readonly private?: boolean | undefined
+  /** Everyone who reaches the server reads entries; otherwise they take a key. */
+  readonly public?: boolean | undefined
   /** `open` or `closed`: whether checkpoints are for everyone. */
   readonly heads?: string | undefined
 }
@@ -58,8 +59,8 @@ export function newLogOf(
   options: NewLogOptions,
 ): NewLog & Visibility & { readonly reads: 'public' | 'private' } {
   const { name, allowDuplicates = false, headFolder } = options
-  const reads = options.private ? 'private' : 'public'
-  const heads = headsOf(options.heads ?? 'open')
+  const reads = options.public ? 'public' : NEW_LOG.reads
+  const heads = headsOf(options.heads ?? NEW_LOG.heads)
   checkVisibility({ reads, heads })
   const origin = originOf(options)
   return { name, origin, allowDuplicates, reads, heads, ...(headFolder ? { headFolder } : {}) }
