@@ -1,3 +1,4 @@
+import { relative, resolve } from 'node:path'
 import { hasCode, SteleError } from '../../errors.ts'
 import { checkKeyName } from '../../note/key-id.ts'
 import { initAccess, META_LOG } from '../../server/access-files.ts'
@@ -11,6 +12,7 @@ import {
   type NewLog,
 } from '../../server/data-folder.ts'
 import { NEW_LOG } from '../../server/log-files.ts'
+import { keepKey, writeKey } from './secret-file.ts'
 
 /** What a new log is to be. */
 export interface NewLogOptions {
@@ -28,16 +30,33 @@ export interface NewLogOptions {
 
 const DEFAULT_PUBLIC_URL = 'http://localhost:6962'
 
+/** A data folder that was made, and the secret that it came with. */
+export type Initialised = LogInfo & {
+  readonly name: string
+  /** The provisioning key. */
+  readonly key: string
+}
+
 /**
  * Makes a data folder, its first log, and the key that all other keys come from.
  *
+ * @param keyFile a new file of mode 600 for that key, in the data folder or elsewhere
  * @throws SteleError `already_exists`, `foreign_format`, `usage`, `io_error`; after the first two and `usage`
  *   nothing was changed
  */
 export async function initialise(
   folder: string,
   options: NewLogOptions,
-): Promise<LogInfo & { name: string; provisioningKey: string }> {
+  keyFile?: string,
+): Promise<Initialised> {
+  // The folder is not there yet, or is empty: nothing can be in the way of a file in it.
+  const inside = keyFile !== undefined && isWithin(folder, keyFile)
+  const made = await keepKey(inside ? undefined : keyFile, () => make(folder, options))
+  if (inside) await writeKey(keyFile, made.key)
+  return made
+}
+
+async function make(folder: string, options: NewLogOptions): Promise<Initialised> {
   // A folder with half of what was asked for would be in the way of the next attempt.
   await checkName(folder, options.name)
   newLogOf(options)
@@ -45,7 +64,11 @@ export async function initialise(
   await initDataFolder(folder)
   const log = await addLog(folder, options)
   const { key } = await initAccess(folder, metaOrigin)
-  return { ...log, provisioningKey: key }
+  return { ...log, key }
+}
+
+function isWithin(folder: string, path: string): boolean {
+  return !relative(resolve(folder), resolve(path)).startsWith('..')
 }
 
 /** Makes one more log in a data folder. @throws SteleError as `createLog` */
