@@ -88,7 +88,16 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       keyring: access.keyring,
       gate: gateOf(config, host, access),
       ...(meta
-        ? { trail: meta, administration: servedAdministration({ folder, host, meta, makeRoom }) }
+        ? {
+            trail: meta,
+            administration: servedAdministration({
+              folder,
+              host,
+              meta,
+              makeRoom,
+              publicUrl: config['public-url'],
+            }),
+          }
         : {}),
       logger,
       disk,

@@ -24,6 +24,13 @@ async function started(flags: Record<string, unknown>): Promise<RunningServer> {
   return server
 }
 
+test.each(['::1', '[::1]'])('a server listens on %s', async (host) => {
+  const data = await madeAt(Date.now())
+  const { url } = await started({ data, host })
+  expect(url).toMatch(/^http:\/\/\[::1\]:\d+$/)
+  expect((await fetch(`${url}/healthz`)).status).toBe(200)
+})
+
 test('after a downtime longer than stale-head-seconds the logs are ready at once', async () => {
   const data = await madeAt(Date.now() - HOUR_MS)
   const { url } = await started({ data, 'head-interval-seconds': 300, 'stale-head-seconds': 900 })

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { isLoopbackOrigin } from '../../server/public-url.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import type { Initialised } from '../files/initialise.ts'
@@ -7,6 +8,9 @@ import { STDIN } from '../files/input.ts'
 import { PROVISIONING_KEY_FILE } from '../files/secret-file.ts'
 import { examples } from '../help.ts'
 import { PRIVATE } from '../option-flags.ts'
+
+/** Where `serve` listens if nobody says otherwise. */
+const DEFAULT_PORT = '6962'
 
 interface InitOptions {
   readonly name: string
@@ -54,13 +58,15 @@ export function initCommand(program: Command, actions: Actions): void {
 }
 
 async function init(context: Context, options: InitOptions): Promise<void> {
-  const { initialise } = await import('../files/initialise.ts')
+  const { initialise, warnOfLoopback } = await import('../files/initialise.ts')
   const { data, terminal } = context
   const keyFile = keyFileOf(context, options)
   const wanted = { ...options, publicUrl: options.publicUrl ?? context.flagUrl }
   const made = await initialise(data, wanted, keyFile)
   const { name, origin, verifierKey, key: provisioningKey } = made
+  const port = localPort(wanted.publicUrl) ?? DEFAULT_PORT
   const key = keyFile === undefined ? { provisioningKey } : { provisioningKeyFile: keyFile }
+  warnOfLoopback(terminal, origin)
   if (terminal.json) return terminal.jsonLine({ data, name, origin, verifierKey, ...key })
   await terminal.line(verifierKey)
   if (options.provisioningKeyFile === STDIN) await terminal.line(provisioningKey)
@@ -72,8 +78,14 @@ ${aboutKey(made, options, keyFile)}
 
 Next:
   ${context.io.calledAs} key create --role writer --log ${name} --data ${data}     a key that may append
-  ${context.io.calledAs} serve --data ${data}     serve it on http://127.0.0.1:6962/logs/${name}
+  ${context.io.calledAs} serve --data ${data}${port === DEFAULT_PORT ? '' : ` --port ${port}`}     serve it on http://127.0.0.1:${port}/logs/${name}
 Back up ${data}/logs/${name}/log.skey and tree-head.pem now, offline: without them the log ends.`)
+}
+
+/** The port of a public URL that is served on this very machine, without a proxy in front. */
+function localPort(publicUrl: string | undefined): string | undefined {
+  if (publicUrl === undefined || !isLoopbackOrigin(new URL(publicUrl).host)) return undefined
+  return new URL(publicUrl).port || undefined
 }
 
 /** Where the provisioning key goes; undefined: it is shown to a person, or printed because that was asked for. */

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { isLoopbackOrigin } from '../../server/public-url.ts'
 import type { RunningServer } from '../../server/start.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
@@ -45,7 +46,8 @@ async function startOn(context: Context, options: ServeOptions, data: string): P
   // People read this screen: the server's own log lines would bury what they are to do next.
   const quieter = options['logLevel'] === undefined && context.io.env['STELE_LOG_LEVEL'] === undefined
   const config = quieter && !options.config ? configOf(context, { data, 'log-level': 'warn' }) : asked
-  if (!existsSync(join(data, 'stele.json'))) {
+  const fresh = !existsSync(join(data, 'stele.json'))
+  if (fresh) {
     const { initialise } = await import('../files/initialise.ts')
     const port = config.port === 0 ? 6962 : config.port
     const publicUrl = context.flagUrl ?? `http://localhost:${port}`
@@ -53,7 +55,7 @@ async function startOn(context: Context, options: ServeOptions, data: string): P
     const { writeKey } = await import('../files/secret-file.ts')
     await writeKey(join(data, WRITER_KEY_FILE), await firstWriterKey(data))
   }
-  return serveUntilStopped(context, config, (server) => sayNext(context, data, server))
+  return serveUntilStopped(context, config, (server) => sayNext(context, data, server, fresh))
 }
 
 async function firstWriterKey(data: string): Promise<string> {
@@ -65,7 +67,12 @@ async function firstWriterKey(data: string): Promise<string> {
   return key
 }
 
-async function sayNext({ terminal, io }: Context, data: string, { url, host }: RunningServer): Promise<void> {
+async function sayNext(
+  { terminal, io }: Context,
+  data: string,
+  { url, host }: RunningServer,
+  fresh: boolean,
+): Promise<void> {
   const logs = host
     .list()
     .filter(({ reads }) => reads !== 'meta')
@@ -84,7 +91,7 @@ ${
     : `The key in ${provisioningKeyFile} makes other keys and logs, and can neither read nor write entries.
 Move it to where secrets are kept; the server does not need it.`
 }
-
+${fresh && isLoopbackOrigin(log.origin) ? LOOPBACK_HELP : ''}
 Append an entry, and keep the proof that comes back:
   printf 'hello' > hello.txt
   sed 's/^/Authorization: Bearer /' ${writerKeyFile ?? '<file with a key of the role writer>'} | curl -sS -H @- --data-binary @hello.txt \\
@@ -95,3 +102,8 @@ Verify it, offline, with nothing but the log's public key:
 
 More: ${url}/docs, ${io.calledAs} --help. Ctrl-C stops the server; nothing that was acknowledged is lost.`)
 }
+
+const LOOPBACK_HELP = `
+The name of this log, its origin, says that it is on this machine, and can never be changed. For a log that others are to verify,
+begin with "stele init --public-url https://<host>": the origin is that URL without its scheme.
+`

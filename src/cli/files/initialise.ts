@@ -12,6 +12,8 @@ import {
   type NewLog,
 } from '../../server/data-folder.ts'
 import { NEW_LOG } from '../../server/log-files.ts'
+import { DEFAULT_PUBLIC_URL, isLoopbackOrigin, originPrefix, originUnder } from '../../server/public-url.ts'
+import type { Terminal } from '../output/terminal.ts'
 import { keepKey, writeKey } from './secret-file.ts'
 
 /** What a new log is to be. */
@@ -27,8 +29,6 @@ export interface NewLogOptions {
   /** `open` or `closed`: whether checkpoints are for everyone. */
   readonly heads?: string | undefined
 }
-
-const DEFAULT_PUBLIC_URL = 'http://localhost:6962'
 
 /** A data folder that was made, and the secret that it came with. */
 export type Initialised = LogInfo & {
@@ -103,7 +103,7 @@ export async function addAccess(folder: string, publicUrl: string | undefined): 
 
 /** The origin is the log's URL without its scheme, unless somebody wants another one. */
 export function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
-  const chosen = origin ?? `${withoutScheme(publicUrl)}/logs/${name}`
+  const chosen = origin ?? originUnder(originPrefix(publicUrl, '--public-url'), name)
   try {
     checkKeyName(chosen, '--origin')
   } catch (error) {
@@ -113,12 +113,13 @@ export function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLo
   return chosen
 }
 
-function withoutScheme(url: string): string {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined
-  if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.search || parsed.hash || parsed.username) {
-    throw new SteleError('usage', '--public-url: expected http(s)://<host>, and a path if there is one')
-  }
-  return parsed.host + parsed.pathname.replace(/\/+$/, '')
+/** An origin that names this machine alone, which nobody else could tell from that of another one, is for ever, too. */
+export function warnOfLoopback(terminal: Terminal, origin: string): void {
+  if (!isLoopbackOrigin(origin)) return
+  terminal.warn(
+    `the origin ${origin} names this machine alone, and can never be changed. It is the URL at which others reach the log, ` +
+      'without its scheme: for a log that others are to verify, make another one with --public-url https://<host>',
+  )
 }
 
 /** Reading what is not there yet refuses a bad name before anything else. */
