@@ -26,6 +26,8 @@ export interface MetricsSources {
   readonly freeBytes?: () => Promise<number | undefined>
   /** When the certificate of this server ends, in milliseconds since 1970; undefined without one. */
   readonly certificateEndMs?: () => number | undefined
+  /** How many API keys are about to end. */
+  readonly keysEnding?: (() => number) | undefined
   /** What the meta log does, where there is one. */
   readonly trail?: (() => TrailStatus) | undefined
 }
@@ -34,7 +36,7 @@ export interface MetricsSources {
 export function createMetrics(
   logs: LogDirectory,
   nowMs: () => number,
-  { meters = createLogMeters(), freeBytes, trail, certificateEndMs }: MetricsSources = {},
+  { meters = createLogMeters(), freeBytes, trail, certificateEndMs, keysEnding }: MetricsSources = {},
 ): Metrics {
   const { registry } = meters
   collectDefaultMetrics({ register: registry })
@@ -62,6 +64,7 @@ export function createMetrics(
   if (trail) registerTrailMetrics(registry, trail)
   if (freeBytes) registerDisk(registry, freeBytes)
   if (certificateEndMs) registerCertificate(registry, certificateEndMs)
+  if (keysEnding) registerKeys(registry, keysEnding)
   // Finding a series by its labels costs more than counting.
   const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()
   return {
@@ -161,6 +164,17 @@ function registerDisk(registry: Registry, freeBytes: () => Promise<number | unde
       const free = await freeBytes()
       this.reset()
       if (free !== undefined) this.set(free)
+    },
+  })
+}
+
+function registerKeys(registry: Registry, ending: () => number): void {
+  new Gauge({
+    name: 'stele_api_keys_ending',
+    help: 'API keys that end within 14 days and have no successor, those that were made for less than 28 days not counted.',
+    registers: [registry],
+    collect() {
+      this.set(ending())
     },
   })
 }

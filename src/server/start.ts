@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { parseAddressSet } from '../access/address.ts'
+import { endsSoon } from '../access/key-record.ts'
 import { SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
 import { RequestRates } from '../http/rates.ts'
@@ -105,6 +106,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       metrics: createMetrics(host, Date.now, {
         meters,
         freeBytes: disk.freeBytes,
+        keysEnding: () => access.keyring.state.keys.filter((key) => endsSoon(key, Date.now())).length,
         certificateEndMs: () => tls?.current.notAfterMs,
         trail: access.meta && (() => access.meta!.status),
       }),

@@ -3,10 +3,11 @@ import { keyRecordSchema, type KeyInfo } from '../../access/key-record.ts'
 import type { MadeKey, NewKey } from '../../access/keyring.ts'
 import { ServedApi } from './served-api.ts'
 
-const PATH = '/v1/keys'
+export const KEYS_PATH = '/v1/keys'
 const Info = keyRecordSchema.omit({ hash: true }).extend({ state: z.enum(['valid', 'expired', 'revoked']) })
 const Made = z.object({ key: z.string(), info: Info })
-const List = z.object({ keys: z.array(Info) })
+/** All keys that the credentials may know of. */
+export const KeyList = z.object({ keys: z.array(Info) })
 
 /** The keys of a running server, as far as the credentials reach. */
 export function servedKeys(
@@ -19,10 +20,10 @@ export function servedKeys(
   revoke(id: string): Promise<KeyInfo>
 } {
   const api = new ServedApi(server, headers, { about: 'API keys' })
-  const of = (id: string): string => `${PATH}/${encodeURIComponent(id)}`
+  const of = (id: string): string => `${KEYS_PATH}/${encodeURIComponent(id)}`
   return {
-    create: (wanted) => api.post(PATH, wanted, Made),
-    list: async () => api.parsed(await api.get(PATH), PATH, List).keys,
+    create: (wanted) => api.post(KEYS_PATH, wanted, Made),
+    list: async () => api.parsed(await api.get(KEYS_PATH), KEYS_PATH, KeyList).keys,
     rotate: (id, overlapSeconds) => api.post(`${of(id)}/rotate`, { overlapSeconds }, Made),
     revoke: (id) => api.post(`${of(id)}/revoke`, {}, Info),
   }
