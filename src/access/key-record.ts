@@ -40,6 +40,22 @@ export function stateOf({ revokedAt, expiresAt }: Omit<KeyRecord, 'hash'>, nowMs
   return expiresAt !== undefined && Date.parse(expiresAt) <= nowMs ? 'expired' : 'valid'
 }
 
+const DAY_MS = 86_400_000
+/** Somebody should know of the end of a key this long before. */
+export const ENDS_SOON_DAYS = 14
+
+/**
+ * Whether a key is about to end, and nobody has seen to it: it has no successor, and was made for more than twice as long
+ * as the warning takes, for a shorter one ends on purpose.
+ */
+export function endsSoon(record: Omit<KeyRecord, 'hash'>, nowMs: number): boolean {
+  const { createdAt, expiresAt, successor } = record
+  if (expiresAt === undefined || successor !== undefined || stateOf(record, nowMs) !== 'valid') return false
+  const endMs = Date.parse(expiresAt)
+  const soonMs = ENDS_SOON_DAYS * DAY_MS
+  return endMs - nowMs <= soonMs && endMs - Date.parse(createdAt) > 2 * soonMs
+}
+
 /** What may be said of a key. */
 export function infoOf(record: KeyRecord, nowMs: number): KeyInfo {
   const shown: Omit<KeyRecord, 'hash'> & { hash?: string } = { ...record }

@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import type { OptionInfo, OptionSources } from '../server/options.ts'
 import type { Context } from './context.ts'
 
@@ -7,6 +7,9 @@ export const PUBLIC_URL = [
   '--public-url <url>',
   'where others reach this server; --url means the same here',
 ] as const
+
+/** What new logs are anyway: scripts of before still say it. */
+export const PRIVATE = new Option('--private').conflicts('public').hideHelp()
 
 /** An option table, as far as flags are made of it. */
 export interface FlagOptions {

@@ -5,7 +5,8 @@ import type { HostedKey } from './directory.ts'
 /** What a log is to be. */
 export interface WantedLog {
   readonly name: string
-  readonly origin: string
+  /** Without one it follows from where others reach the server. */
+  readonly origin?: string | undefined
   readonly allowDuplicates: boolean
   readonly reads: 'public' | 'private'
   readonly heads: 'open' | 'closed'

@@ -11,7 +11,7 @@ import type { OpenApiDocument } from './openapi.ts'
 import { readinessOf } from './readiness.ts'
 import { describeLog } from './log-description.ts'
 import { hostedRoute, rootRoute, type Route } from './route.ts'
-import { Document, Health, LogDescription, LogList, Readiness, Text } from './schemas.ts'
+import { Document, Health, LogDescription, LogList, Readiness, Serving, Text } from './schemas.ts'
 
 const READ = { ...CORS_HEADERS, ...NO_CACHE }
 
@@ -57,6 +57,20 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       answers: { 200: { description: 'It is.', content: { 'application/json': Health } } },
       errors: [],
       handle: () => json(Health, { status: 'ok' }, NO_STORE),
+    }),
+    rootRoute({
+      method: 'get',
+      path: '/servez',
+      permission: 'open',
+      tag: 'Instance',
+      summary: 'Is it worth sending readers here: can at least one log be read?',
+      description: 'One log that is not well does not make it fail, unlike readyz.',
+      answers: {
+        200: { description: 'Yes.', content: { 'application/json': Serving } },
+        503: { description: 'No log is open.', content: { 'application/json': Serving } },
+      },
+      errors: [],
+      handle: () => servingOf(logs),
     }),
     rootRoute({
       method: 'get',
@@ -124,6 +138,11 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       handle: ({ caller }) => htmlAnswer(indexPage(visible(logs, caller).map(describeLog))),
     }),
   ]
+}
+
+function servingOf(logs: LogDirectory): Answer {
+  const serves = logs.list().some(({ reads, log }) => reads !== 'meta' && log !== undefined)
+  return json(Serving, { status: serves ? 'serving' : 'not serving' }, NO_STORE, serves ? 200 : 503)
 }
 
 /** The logs that a caller may know of. */

@@ -19,9 +19,12 @@ const Heads = z.enum(['open', 'closed'])
 const NewLogBody = z
   .strictObject({
     name: z.string().min(1).max(63),
-    origin: z.string().min(1).max(255).meta({ description: 'First line of its checkpoints, for ever.' }),
+    origin: z.string().min(1).max(255).optional().meta({
+      description:
+        'First line of its checkpoints, for ever. Default: the public URL of the server without its scheme, /logs/, and the name.',
+    }),
     allowDuplicates: z.boolean().default(false),
-    reads: Reads.default('public'),
+    reads: Reads.default('private'),
     heads: Heads.default('open'),
   })
   .meta({ id: 'NewLog' })

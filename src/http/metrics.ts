@@ -26,6 +26,8 @@ export interface MetricsSources {
   readonly freeBytes?: () => Promise<number | undefined>
   /** When the certificate of this server ends, in milliseconds since 1970; undefined without one. */
   readonly certificateEndMs?: () => number | undefined
+  /** How many API keys are about to end. */
+  readonly keysEnding?: (() => number) | undefined
   /** What the meta log does, where there is one. */
   readonly trail?: (() => TrailStatus) | undefined
   /** Lines that standard error did not take since the process started. */
@@ -36,7 +38,14 @@ export interface MetricsSources {
 export function createMetrics(
   logs: LogDirectory,
   nowMs: () => number,
-  { meters = createLogMeters(), freeBytes, trail, certificateEndMs, linesLost }: MetricsSources = {},
+  {
+    meters = createLogMeters(),
+    freeBytes,
+    trail,
+    certificateEndMs,
+    keysEnding,
+    linesLost,
+  }: MetricsSources = {},
 ): Metrics {
   const { registry } = meters
   collectDefaultMetrics({ register: registry })
@@ -65,6 +74,7 @@ export function createMetrics(
   if (freeBytes) registerDisk(registry, freeBytes)
   if (linesLost) registerLinesLost(registry, linesLost)
   if (certificateEndMs) registerCertificate(registry, certificateEndMs)
+  if (keysEnding) registerKeys(registry, keysEnding)
   // Finding a series by its labels costs more than counting.
   const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()
   return {
@@ -175,6 +185,17 @@ function registerLinesLost(registry: Registry, linesLost: () => number): void {
     registers: [registry],
     collect() {
       this.set(linesLost())
+    },
+  })
+}
+
+function registerKeys(registry: Registry, ending: () => number): void {
+  new Gauge({
+    name: 'stele_api_keys_ending',
+    help: 'API keys that end within 14 days and have no successor, those that were made for less than 28 days not counted.',
+    registers: [registry],
+    collect() {
+      this.set(ending())
     },
   })
 }

@@ -234,6 +234,7 @@ export const LogKeys = z
 export const LogList = z.object({ logs: z.array(LogDescription) }).meta({ id: 'LogList' })
 
 export const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' })
+export const Serving = z.object({ status: z.enum(['serving', 'not serving']) }).meta({ id: 'Serving' })
 export const Readiness = z
   .object({
     status: z.enum(['ready', 'not ready']),

@@ -24,6 +24,7 @@ export class Writer {
   #ending: Ending | undefined
   /** Heads that were signed before this lack a key. */
   readonly #keysSinceMs: number
+  readonly #headIntervalMs: number
   /** Somebody has cosigned a larger tree of this log: nothing is signed any more. */
   #contradiction: SteleError | undefined
 
@@ -52,7 +53,9 @@ export class Writer {
     // A backup that was restored is consistent in itself. Witnesses that saw a newer head are the ones who can tell, so
     // nothing is signed before they were asked.
     if (confirming) this.#parts.intake.refuse(this.#notNow())
-    this.#idleHead = new IdleHead(options.headIntervalMs, {
+    this.#headIntervalMs = options.headIntervalMs
+    const firstMs = Math.max(0, options.headIntervalMs - Math.max(0, this.#headAgeMs()))
+    this.#idleHead = new IdleHead(options.headIntervalMs, firstMs, {
       maySign: () => this.#standing.signs,
       due: () => this.#parts.pool.poke(),
     })
@@ -222,9 +225,15 @@ export class Writer {
     )
   }
 
-  /** The newest head was signed by the keys of another time. */
+  /** The newest head was signed by the keys of another time, or the next one was due while nothing could be signed. */
   #isOutdated(): boolean {
-    return this.#committer.integrated.timestampMs < this.#keysSinceMs
+    const { timestampMs } = this.#committer.integrated
+    return timestampMs < this.#keysSinceMs || this.#headAgeMs() >= this.#headIntervalMs
+  }
+
+  /** Negative for a head from the future. */
+  #headAgeMs(): number {
+    return this.#nowMs() - this.#committer.integrated.timestampMs
   }
 
   #oldestWaitingMs(): number {

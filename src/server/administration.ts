@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { SteleError } from '../errors.ts'
+import { hasCode, SteleError } from '../errors.ts'
 import type { LastWords } from '../log/ending.ts'
 import { checkKeyName } from '../note/key-id.ts'
 import { Turns } from '../witness/turns.ts'
@@ -11,7 +11,8 @@ import { changePolicy, readPolicy } from './change-policy.ts'
 import { hashOf, logPart } from './configuration.ts'
 import { checkLogName, createLog, listLogs, logFiles, readLogInfo } from './data-folder.ts'
 import type { Frozen } from './freeze.ts'
-import type { NewLog } from './log-files.ts'
+import { NEW_LOG, type NewLog } from './log-files.ts'
+import { DEFAULT_PUBLIC_URL, originPrefix, originUnder, prefixOf } from './public-url.ts'
 import { formatLogInfo, type LogInfo } from './log-info.ts'
 
 /** The logs that are changed: those of a running server, or files that nobody has open. */
@@ -34,6 +35,9 @@ export interface WantedKey {
   readonly overlapSeconds?: number | undefined
 }
 
+/** What a log is to be; without an origin it has the one that follows from where others reach the server. */
+type AskedLog = Omit<NewLog, 'origin'> & { readonly origin?: string | undefined }
+
 /** Acts on one log that may wait for each other. */
 const MOST_WAITING = 16
 /** No log has this name: whoever makes logs takes turns under it. */
@@ -47,9 +51,17 @@ export class Administration {
   readonly #folder: string
   readonly #administer: Administer
   readonly #works: Works
+  readonly #publicUrl: string | undefined
   readonly #turns = new Turns(MOST_WAITING)
 
-  constructor(parts: { readonly folder: string; readonly administer: Administer; readonly works: Works }) {
+  /** @param parts `publicUrl`: where others reach the server, if its options say so */
+  constructor(parts: {
+    readonly folder: string
+    readonly administer: Administer
+    readonly works: Works
+    readonly publicUrl?: string
+  }) {
+    this.#publicUrl = parts.publicUrl
     this.#folder = parts.folder
     this.#administer = parts.administer
     this.#works = parts.works
@@ -60,10 +72,11 @@ export class Administration {
    *
    * @throws SteleError `usage`, `already_exists` for a name or an origin that a log has; `untraceable`
    */
-  createLog(by: string, wanted: NewLog): Promise<LogInfo> {
-    return this.#act('log_create', by, wanted.name, CREATING, async (announce) => {
+  createLog(by: string, asked: AskedLog): Promise<LogInfo> {
+    return this.#act('log_create', by, asked.name, CREATING, async (announce) => {
+      const wanted = { ...asked, origin: asked.origin ?? (await this.#originOf(asked.name)) }
       await this.#checkNew(wanted)
-      const { origin, allowDuplicates, reads = 'public', heads = 'open' } = wanted
+      const { origin, allowDuplicates, reads, heads } = { ...NEW_LOG, ...wanted }
       this.#works.checkRoom?.()
       const info = await createLog(this.#folder, wanted, Date.now(), (built) =>
         announce({
@@ -74,7 +87,7 @@ export class Administration {
       )
       return info
     }).then(async (info) => {
-      await this.#works.add(wanted.name)
+      await this.#works.add(asked.name)
       return info
     })
   }
@@ -148,9 +161,24 @@ export class Administration {
     return this.#turns.take(turn, () => this.#administer({ act, by, log }, task))
   }
 
+  /** The public URL without its scheme, and the name. The meta log's origin tells what `init` was given. */
+  async #originOf(name: string): Promise<string> {
+    checkLogName(name)
+    if (this.#publicUrl) return originUnder(originPrefix(this.#publicUrl, 'public-url'), name)
+    const meta = await readLogInfo(this.#folder, META_LOG).catch((error: unknown) => {
+      if (!hasCode(error, 'not_found')) throw error
+    })
+    const prefix = meta ? prefixOf(meta.origin, META_LOG) : originPrefix(DEFAULT_PUBLIC_URL, 'default')
+    if (prefix !== undefined) return originUnder(prefix, name)
+    throw new SteleError(
+      'usage',
+      'origin: expected one ("--origin"), or public-url in the configuration of the server, of which it is made',
+    )
+  }
+
   async #checkNew(wanted: NewLog): Promise<void> {
     const folder = this.#folder
-    const { name, origin, reads = 'public', heads = 'open' } = wanted
+    const { name, origin, reads, heads } = { ...NEW_LOG, ...wanted }
     checkLogName(name)
     checkNotMeta(name, 'made: "stele access init" does that')
     checkKeyName(origin, 'origin')

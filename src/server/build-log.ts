@@ -7,7 +7,7 @@ import { LevelStore } from '../storage/level.ts'
 import { concatBytes } from '../bytes/bytes.ts'
 import { EMPTY_TREE, growTree } from '../tile/grow.ts'
 import { generateLogKeys, headSigner } from './keys.ts'
-import { filesIn, type NewLog } from './log-files.ts'
+import { filesIn, NEW_LOG, type NewLog } from './log-files.ts'
 import { firstKey, formatLogInfo, type LogInfo } from './log-info.ts'
 import { readPrivateKeys } from './private-keys.ts'
 
@@ -25,8 +25,8 @@ export async function buildIdentity(folder: string, log: NewLog, nowMs: number):
     rotations: [],
     treeHeadKey: keys.treeHeadPublicKey,
     allowDuplicates: log.allowDuplicates,
-    reads: log.reads ?? 'public',
-    heads: log.heads ?? 'open',
+    reads: log.reads ?? NEW_LOG.reads,
+    heads: log.heads ?? NEW_LOG.heads,
     createdAt: new Date(nowMs).toISOString(),
     ...(log.headFolder ? { headFile: resolve(log.headFolder, `${log.name}.head`) } : {}),
   }

@@ -1,7 +1,19 @@
-import { isLoopback, parseAddressSet } from '../access/address.ts'
+import { parseAddressSet } from '../access/address.ts'
 import { identitySchema } from './identity-config.ts'
-import { anyText, bytes, count, flag, oneOf, seconds, section, whole, words } from './option-kinds.ts'
+import {
+  anyText,
+  bytes,
+  count,
+  flag,
+  hostName,
+  oneOf,
+  seconds,
+  section,
+  whole,
+  words,
+} from './option-kinds.ts'
 import { OptionTable, type OptionSources, type OptionValues, type Resolved } from './options.ts'
+import { isLoopbackHost, originPrefix } from './public-url.ts'
 
 const MIB = 1024 * 1024
 
@@ -11,10 +23,16 @@ const MIB = 1024 * 1024
  */
 const options = {
   data: words('data').describe('Data folder, as made by "stele init".'),
-  host: words('127.0.0.1').describe(
-    'Address to listen on. Anything but loopback is reachable by others: use TLS, here or in front.',
+  host: hostName('127.0.0.1').describe(
+    'Address to listen on. Anything but loopback is reachable by others, and takes tls-cert or insecure-http.',
   ),
   port: whole(6962, 0, 65_535).describe('TCP port; 0 takes a free one.'),
+  'insecure-http': flag(false).describe(
+    'Listen without TLS though the host is not loopback: where TLS ends at a proxy in front. Else keys and entries are read on the way.',
+  ),
+  'public-url': anyText('').describe(
+    'Where others reach this server; the origins of new logs are made of it. Default: what "stele init" was given.',
+  ),
   'tls-cert': anyText('').describe(
     'Certificate in PEM, its chain behind it. With it and tls-key the server speaks TLS; SIGHUP reads both files again.',
   ),
@@ -115,8 +133,19 @@ export const serverOptions = new OptionTable('STELE', options, [
   },
   {
     options: ['open', 'host'],
-    holds: ({ open, host }) => !open || host === 'localhost' || isLoopback(host),
+    holds: ({ open, host }) => !open || isLoopbackHost(host),
     expected: 'a loopback host, for whoever reaches this server could write to it',
+  },
+  {
+    options: ['host', 'tls-cert', 'insecure-http'],
+    holds: (config) => isLoopbackHost(config.host) || config['tls-cert'] !== '' || config['insecure-http'],
+    expected:
+      'a loopback host, or tls-cert and tls-key, or insecure-http where TLS ends at a proxy in front of the server',
+  },
+  {
+    options: ['public-url'],
+    holds: (config) => config['public-url'] === '' || isPublicUrl(config['public-url']),
+    expected: 'http(s)://<host>, and a path if there is one',
   },
   {
     options: ['trusted-proxies'],
@@ -143,6 +172,15 @@ export function listOf(text: string): string[] {
 /** The longest that a new API key may be valid; undefined where there is no limit. */
 export function maxKeyMsOf({ 'max-key-days': days }: Config): number | undefined {
   return days === 0 ? undefined : days * 86_400_000
+}
+
+function isPublicUrl(text: string): boolean {
+  try {
+    originPrefix(text, 'public-url')
+    return true
+  } catch {
+    return false
+  }
 }
 
 function isAddressList(text: string): boolean {

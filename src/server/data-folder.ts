@@ -18,6 +18,8 @@ export type { LogInfo, LogKey } from './log-info.ts'
  *
  *   stele.json                 format and version
  *   access.json                API keys, as hashes; mode 600
+ *   provisioning.key           optional: the provisioning key, until it is moved elsewhere; mode 600
+ *   writer.key                 optional: a key that may append, likewise; "stele start" makes it
  *   logs/meta/                 the log of who did what, a log like any other
  *   logs/<name>/log.json       what the log is: origin, public keys with their times, settings
  *   logs/<name>/log.skey       private key of the checkpoints, mode 600; further ones are log-<key id>.skey

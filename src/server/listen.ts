@@ -21,14 +21,21 @@ export async function listen(
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       reject(
-        new SteleError('io_error', `cannot listen on ${at.host}:${at.port}: ${cause.message}`, { cause }),
+        new SteleError('io_error', `cannot listen on ${authority(at.host, at.port)}: ${cause.message}`, {
+          cause,
+        }),
       )
     })
     server.listen(at.port, at.host, resolve)
   })
-  const { address, port, family } = server.address() as AddressInfo
+  const { address, port } = server.address() as AddressInfo
   const scheme = server instanceof TlsServer ? 'https' : 'http'
-  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+  return `${scheme}://${authority(address, port)}`
+}
+
+/** As a URL has it. */
+function authority(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 /**

@@ -21,14 +21,17 @@ export interface LogFiles {
   readonly scrubDeaths: string
 }
 
+/** Who sees a new log unless its maker says otherwise: entries take a key, and witnesses can work. */
+export const NEW_LOG = { reads: 'private', heads: 'open' } as const
+
 export interface NewLog {
   readonly name: string
   /** First line of its checkpoints and name of its key; nobody can change it later. */
   readonly origin: string
   readonly allowDuplicates: boolean
-  /** Default `public`. */
+  /** Default {@link NEW_LOG}. */
   readonly reads?: LogInfo['reads']
-  /** Default `open`. */
+  /** Likewise. */
   readonly heads?: LogInfo['heads']
   /** A folder, best on another disk, for the head file. */
   readonly headFolder?: string

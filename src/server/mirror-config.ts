@@ -1,6 +1,6 @@
 import { DEFAULT_MIRROR_LIMITS, type MirrorLimits } from '../http/mirror-limits.ts'
 import { cosignerLimits, cosignerOptions } from './cosigner-config.ts'
-import { count, seconds, whole, words } from './option-kinds.ts'
+import { count, hostName, seconds, whole, words } from './option-kinds.ts'
 import { OptionTable, type OptionValues } from './options.ts'
 
 const limits = DEFAULT_MIRROR_LIMITS
@@ -8,7 +8,7 @@ const limits = DEFAULT_MIRROR_LIMITS
 /** Every option of a mirror: the flag is `--name`, the variable `STELE_MIRROR_NAME` in capitals with underscores. */
 export const mirrorOptions = new OptionTable('STELE_MIRROR', {
   data: words('mirror').describe('Mirror folder, as made by "stele mirror init".'),
-  host: words('127.0.0.1').describe('Address to listen on; loopback is for this machine only.'),
+  host: hostName('127.0.0.1').describe('Address to listen on; loopback is for this machine only.'),
   port: whole(6966, 0, 65_535).describe('TCP port; 0 takes a free one.'),
   'poll-seconds': seconds(5).describe(
     'How often a log that has a URL is asked for its checkpoint. While that fails the pauses double, up to 300.',

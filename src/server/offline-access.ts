@@ -20,7 +20,9 @@ export async function withOfflineAccess<T>(
   task: (access: OfflineAccess) => Promise<T>,
   { maxKeyMs }: { readonly maxKeyMs?: number | undefined } = {},
 ): Promise<T> {
-  const log = await openStoredLog(folder, META_LOG, logSettings(loadConfig({}))).catch((error: unknown) => {
+  // A command signs what it writes, and nothing because time has passed.
+  const settings = { ...logSettings(loadConfig({})), headIntervalMs: Infinity }
+  const log = await openStoredLog(folder, META_LOG, settings).catch((error: unknown) => {
     if (hasCode(error, 'not_found')) throw withoutMetaLog(folder)
     throw hasCode(error, 'locked') ? inUse(folder, error) : error
   })

@@ -58,6 +58,15 @@ export function words(fallback: string): z.ZodDefault<z.ZodString> {
   return withFacts(z.string().min(1).default(fallback), { expected: 'a text' })
 }
 
+/** A name or an address to listen on. An IPv6 address may stand in brackets, as in a URL. */
+export function hostName(fallback: string): z.ZodDefault<z.ZodType<string>> {
+  const read = z.preprocess(
+    (value) => (typeof value === 'string' ? value.replace(/^\[(.*:.*)\]$/, '$1') : value),
+    z.string().min(1),
+  )
+  return withFacts(read.default(fallback), { expected: 'a text' })
+}
+
 /** A text that may be empty. */
 export function anyText(fallback: string): z.ZodDefault<z.ZodString> {
   return withFacts(z.string().default(fallback), { expected: 'a text' })

@@ -141,7 +141,7 @@ async function tryOpening(files: LogFiles, { info, keys }: RestoredLog): Promise
 /** It is opened to be closed: nothing is appended, and nothing signed. */
 const QUIET = {
   pool: { maxEntries: 1, maxBytes: 1, maxCommitEntries: 1, maxCommitBytes: 1 },
-  headIntervalMs: 2 ** 31 - 1,
+  headIntervalMs: Infinity,
   cacheBytes: 8 * 1024 * 1024,
   nowMs: Date.now,
 }

@@ -10,14 +10,23 @@ export interface ServedParts {
   readonly folder: string
   readonly host: Host
   readonly meta: MetaLog
+  /** Where others reach the server, if its options say so. */
+  readonly publicUrl: string
   /** Makes room for a number of logs, which each hold files open. @throws SteleError where there is none */
   readonly makeRoom: (logs: number) => void
 }
 
 /** Changes the logs of a running server, each of them closed for a moment where its files change. */
-export function servedAdministration({ folder, host, meta, makeRoom }: ServedParts): Administration {
+export function servedAdministration({
+  folder,
+  host,
+  meta,
+  makeRoom,
+  publicUrl,
+}: ServedParts): Administration {
   return new Administration({
     folder,
+    publicUrl,
     administer: (act, task) => administer({ folder, meta }, act, task),
     works: {
       whileClosed: (name, task) => host.whileClosed(name, task),

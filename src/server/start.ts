@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseAddressSet } from '../access/address.ts'
+import { endsSoon } from '../access/key-record.ts'
 import { SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
 import { RequestRates } from '../http/rates.ts'
@@ -92,7 +93,16 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
       keyring: access.keyring,
       gate: gateOf(config, host, access),
       ...(meta
-        ? { trail: meta, administration: servedAdministration({ folder, host, meta, makeRoom }) }
+        ? {
+            trail: meta,
+            administration: servedAdministration({
+              folder,
+              host,
+              meta,
+              makeRoom,
+              publicUrl: config['public-url'],
+            }),
+          }
         : {}),
       logger,
       disk,
@@ -100,6 +110,7 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
       metrics: createMetrics(host, Date.now, {
         meters,
         freeBytes: disk.freeBytes,
+        keysEnding: () => access.keyring.state.keys.filter((key) => endsSoon(key, Date.now())).length,
         certificateEndMs: () => tls?.current.notAfterMs,
         trail: access.meta && (() => access.meta!.status),
         linesLost: logger.linesLost,

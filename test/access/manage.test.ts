@@ -16,7 +16,7 @@ test('a log that is made over HTTP is served at once, and the next start finds n
   const made = await at.manage('/v1/logs', NEW)
   expect(made).toMatchObject({
     status: 201,
-    body: { ...NEW, state: 'serving', treeSize: 0, reads: 'public', heads: 'open' },
+    body: { ...NEW, state: 'serving', treeSize: 0, reads: 'private', heads: 'open' },
   })
   expect((await at.ask('POST', '/logs/billing/add', writer, 'hello')).status).toBe(200)
   const list = await at.ask('GET', '/v1/logs')
@@ -30,7 +30,7 @@ test('a log that is made over HTTP is served at once, and the next start finds n
     log: 'billing',
     by: at.provisioning.split('_')[2],
     before: null,
-    after: { origin: NEW.origin, verifierKey: made.body['verifierKey'], reads: 'public' },
+    after: { origin: NEW.origin, verifierKey: made.body['verifierKey'], reads: 'private' },
   })
   expect(await at.changedAtStart()).toEqual([])
 })
@@ -113,7 +113,7 @@ test('what is refused changes nothing and leaves no line', async () => {
     ['/v1/logs', { ...NEW, name: 'meta' }, 400],
     ['/v1/logs', { ...NEW, origin: 'log.example/main' }, 409],
     ['/v1/logs', { ...NEW, origin: 'two words' }, 400],
-    ['/v1/logs', { ...NEW, heads: 'closed' }, 400],
+    ['/v1/logs', { ...NEW, reads: 'public', heads: 'closed' }, 400],
     ['/v1/logs', { ...NEW, headFolder: '/tmp' }, 400],
     ['/v1/logs', { name: 'billing' }, 400],
     ['/v1/logs/absent/freeze', {}, 404],

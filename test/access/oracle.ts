@@ -123,6 +123,7 @@ export const ROOT_ROWS: Readonly<Record<string, RootRow>> = {
   'GET /docs': { who: 'anyone', sample: {} },
   'GET /openapi.json': { who: 'anyone', sample: {} },
   'GET /healthz': { who: 'anyone', sample: {} },
+  'GET /servez': { who: 'anyone', sample: {} },
   'GET /readyz': { who: 'anyone', sample: {} },
   'GET /v1/logs': { who: 'anyone', sample: {} },
   'GET /metrics': { who: ['operator'], sample: {} },

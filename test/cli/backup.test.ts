@@ -52,7 +52,12 @@ test('a stopped log is saved from its folder, and its keys only when asked for, 
 
 test('--all saves each log to a folder of its name', async () => {
   const { data } = await dataFolder()
-  await createLog(data, { name: 'other', origin: 'log.example/other', allowDuplicates: true })
+  await createLog(data, {
+    name: 'other',
+    origin: 'log.example/other',
+    allowDuplicates: true,
+    reads: 'public',
+  })
   const to = join(testFolder(), 'backups')
   expect((await stele(['backup', '--all', '--data', data, '--to', to])).code).toBe(0)
   expect(readdirSync(to).toSorted()).toEqual(['main', 'other'])

@@ -92,7 +92,7 @@ export const ORIGIN = 'log.example/logs/main'
 export async function dataFolder({ allowDuplicates = false } = {}): Promise<{ data: string; key: string }> {
   const data = join(testFolder(), 'data')
   await initDataFolder(data)
-  await createLog(data, { name: 'main', origin: ORIGIN, allowDuplicates })
+  await createLog(data, { name: 'main', origin: ORIGIN, allowDuplicates, reads: 'public' })
   return { data, key: (await readLogInfo(data, 'main')).verifierKey }
 }
 

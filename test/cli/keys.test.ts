@@ -10,7 +10,7 @@ import { stele } from './fixture.ts'
 /** A data folder as "init" makes it. */
 async function initialised(): Promise<{ data: string; provisioningKey: string }> {
   const data = join(testFolder(), 'data')
-  const { out } = await stele(['init', '--data', data, '--json'])
+  const { out } = await stele(['init', '--data', data, '--provisioning-key-file', '-', '--json'])
   return { data, ...(JSON.parse(out) as { provisioningKey: string }) }
 }
 

@@ -17,6 +17,8 @@ test('init makes a folder, prints the verifier key, and never overwrites', async
   expect(JSON.parse(shown.out)).toMatchObject({ name: 'main', verifierKey: made.out.trim(), treeSize: 0 })
 })
 
+const PUBLIC = ['--public-url', 'https://log.example']
+
 test('init with --json or --quiet makes no remarks', async () => {
   const folder = testFolder()
   const json = await stele([
@@ -27,10 +29,11 @@ test('init with --json or --quiet makes no remarks', async () => {
     '--name',
     'audit',
     '--allow-duplicates',
+    ...PUBLIC,
   ])
   expect(json.err).toBe('')
-  expect(JSON.parse(json.out)).toMatchObject({ name: 'audit', origin: 'localhost:6962/logs/audit' })
-  expect((await stele(['init', '--data', join(folder, 'b'), '--quiet'])).err).toBe('')
+  expect(JSON.parse(json.out)).toMatchObject({ name: 'audit', origin: 'log.example/logs/audit' })
+  expect((await stele(['init', '--data', join(folder, 'b'), '--quiet', ...PUBLIC])).err).toBe('')
 })
 
 test.each([

@@ -105,7 +105,7 @@ test('the meta log changes its keys on a stopped server, and its line comes righ
     ['set-access', 'main', '--heads', 'closed'],
     ['set-access', 'main', '--reads', 'nobody'],
     ['set-policy', 'main'],
-    ['create', 'new', '--heads', 'closed'],
+    ['create', 'new', '--public', '--heads', 'closed'],
     ['create', 'new', '--heads', 'ajar'],
   ]) {
     expect([args, (await stele(['log', ...args, '--data', at.folder])).code]).toEqual([args, 2])

@@ -176,7 +176,9 @@ test('a key that nobody has announced is not followed, and said so', async () =>
 
 test('a private log is mirrored with a key that stays in its file, and with no other', async () => {
   const data = join(testFolder(), 'data')
-  const { provisioningKey } = JSON.parse((await stele(['init', '--data', data, '--json'])).out) as {
+  const { provisioningKey } = JSON.parse(
+    (await stele(['init', '--data', data, '--provisioning-key-file', '-', '--json'])).out,
+  ) as {
     provisioningKey: string
   }
   const made = ['log', 'create', 'closed', '--private', '--heads', 'closed', '--data', data]

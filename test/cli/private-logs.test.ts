@@ -28,7 +28,7 @@ async function instance(
   visibility: readonly string[] = ['--private'],
 ): Promise<Instance> {
   const data = join(testFolder(), 'data')
-  const { out } = await stele(['init', '--data', data, '--json'])
+  const { out } = await stele(['init', '--data', data, '--provisioning-key-file', '-', '--json'])
   const { provisioningKey } = JSON.parse(out) as { provisioningKey: string }
   const made = ['log', 'create', 'closed', ...visibility, '--heads', heads, '--data', data]
   expect((await stele([...made, '--origin', 'log.example/closed'])).code).toBe(0)

@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
@@ -7,6 +8,7 @@ import { loadConfig } from '../../src/server/config.ts'
 import { startServer } from '../../src/server/start.ts'
 import { freezeStoredLog } from '../../src/server/freeze.ts'
 import { SETTINGS } from '../server/fixture.ts'
+import { Instance } from '../access/instance.ts'
 import { dataFolder, stele } from './fixture.ts'
 
 /** What `stele status` ends with, of a server on a data folder. */
@@ -55,6 +57,40 @@ test('status ends with the code of a log that takes nothing where a server says 
     const { code, out } = await stele(['status', '--server', url])
     expect([code, out]).toEqual([EXIT_CODES.log_halted, expect.stringContaining('no space left on device')])
   }
+})
+
+test('status lists the keys that end soon to who may see keys, and their number to an operator', async () => {
+  const at = await Instance.started()
+  const day = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString()
+  const make = async (label: string, days: number): Promise<string> => {
+    const wanted = { role: 'writer', logs: ['main'], label, expiresAt: day(days) }
+    return (await at.ask('POST', '/v1/keys', at.provisioning, wanted)).body['key'] as string
+  }
+  await make('later', 90)
+  await make('for an hour', 1 / 24)
+  const operator = await at.key('operator', ['main'])
+  // Nobody waits for a key to grow old: one that was made long ago is put into the file while the server is down.
+  await at.stop()
+  const path = `${at.folder}/access.json`
+  const state = JSON.parse(readFileSync(path, 'utf8')) as { keys: Record<string, unknown>[] }
+  const old = {
+    ...state.keys.find(({ label }) => label === 'later'),
+    createdAt: day(-80),
+    expiresAt: day(10),
+  }
+  state.keys.push({ ...old, id: 'abcdefgh23456723', label: 'soon' })
+  state.keys.push({ ...old, id: 'bcdefgh234567234', label: 'rotated', successor: 'abcdefgh23456723' })
+  writeFileSync(path, JSON.stringify(state), { mode: 0o600 })
+  await at.start()
+
+  const ask = async (key: string, ...flags: string[]): Promise<string> =>
+    (await stele(['status', '--server', at.url, ...flags], { env: { STELE_API_KEY: key } })).out
+  const seen = await ask(at.provisioning)
+  expect(seen).toMatch(/^1 API key within 14 days of the end/m)
+  expect(seen).toMatch(/^ {2}abcdefgh23456723 {2}writer {2}main {2}until \S+ {2}soon$/m)
+  expect(await ask(operator)).toMatch(/^1 API key within 14 days of the end, without a successor$/m)
+  expect(JSON.parse(await ask(operator, '--json'))).toMatchObject({ endingKeys: { count: 1 } })
+  expect((await stele(['status', '--server', at.url])).out).not.toContain('API key')
 })
 
 test('status ends with 20 where nobody answers', async () => {

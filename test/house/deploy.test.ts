@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
+import { readLogInfo } from '../../src/server/data-folder.ts'
 import { loadConfig, optionList } from '../../src/server/config.ts'
+import { Instance } from '../access/instance.ts'
 import { stele } from '../cli/fixture.ts'
 import { testFolder } from '../support/folder.ts'
 import { readText, ROOT } from './repository.ts'
@@ -39,7 +41,7 @@ interface Manifest {
     readonly serviceName: string
     readonly selector: object
     readonly ports: { readonly port: number; readonly targetPort: string }[]
-    readonly template: { readonly metadata: { annotations: Record<string, string> }; readonly spec: Pod }
+    readonly template: { readonly metadata: object; readonly spec: Pod }
   }
 }
 
@@ -65,6 +67,25 @@ const flagsOf = (args: readonly string[]): string[] =>
 const SERVE_FLAGS = ['config', ...optionList.map(({ name }) => name)]
 const valueOf = (args: readonly string[], flag: string): string | undefined => args[args.indexOf(flag) + 1]
 const stopSeconds = loadConfig({})['stop-timeout-seconds']
+
+/** Why a data folder is not opened, for as long as nobody does anything about it. */
+const HOPELESS = [
+  'usage',
+  'malformed',
+  'wrong_origin',
+  'untrusted_signer',
+  'bad_signature',
+  'bad_proof',
+  'fork',
+  'rolled_back',
+  'not_initialised',
+  'foreign_format',
+  'key_missing',
+  'key_permissions',
+  'wrong_key',
+  'corrupt',
+  'head_missing',
+] as const
 
 describe('the systemd unit', () => {
   const commands = [...lines(unit, 'ExecStartPre'), ...lines(unit, 'ExecStart')].map((line) =>
@@ -92,6 +113,9 @@ describe('the systemd unit', () => {
     expect(Object.values(EXIT_CODES)).toEqual(expect.arrayContaining(helpless))
     for (const code of ['io_error', 'locked', 'internal'] as const)
       expect(helpless).not.toContain(EXIT_CODES[code])
+    for (const code of HOPELESS)
+      expect([code, helpless]).toEqual([code, expect.arrayContaining([EXIT_CODES[code]])])
+    expect(lines(unit, 'LimitCORE')).toEqual(['0'])
     expect(Number(lines(unit, 'LimitNOFILE')[0])).toBeGreaterThan(loadConfig({})['max-connections'])
   })
 
@@ -165,7 +189,6 @@ describe('the manifests', () => {
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(config['stop-timeout-seconds'])
     expect(container.ports).toEqual([{ name: 'http', containerPort: config.port }])
     expect(found.get('Service')!.spec.ports).toMatchObject([{ port: config.port, targetPort: 'http' }])
-    expect(spec.template.metadata.annotations['prometheus.io/port']).toBe(String(config.port))
   })
 
   test('have one writer, as itself, on the one volume', () => {
@@ -190,16 +213,51 @@ describe('the manifests', () => {
   test('ask paths that the server has', () => {
     const { startupProbe, livenessProbe, readinessProbe } = container
     const asked = [startupProbe, livenessProbe, readinessProbe].map(({ httpGet }) => httpGet)
-    expect(asked.map(({ path }) => path)).toEqual(['/healthz', '/healthz', '/readyz'])
+    expect(asked.map(({ path }) => path)).toEqual(['/healthz', '/healthz', '/servez'])
     expect(asked.every(({ port }) => port === 'http')).toBe(true)
   })
 
   test('make the data folder with a command that does so', async () => {
     const init = manifests('scripts/deploy/kubernetes-init.yaml').get('Job')!.spec.template.spec
-    const data = `${testFolder()}/stele`
-    const args = init.containers[0]!.args.map((arg) => (arg === '/data/stele' ? data : arg))
+    const folder = testFolder()
+    const args = init.containers[0]!.args.map((arg) => arg.replace(/^\/data/, folder))
     const ran = await stele(args)
-    expect([ran.code, ran.out]).toEqual([0, expect.stringMatching(/^log\.example\.com\/logs\/main\+/)])
+    expect([ran.code, ran.out]).toEqual([0, expect.stringMatching(/^log\.example\.com\/logs\/main\+\S+\n$/)])
+    // What a job says is kept, and shown to everybody who may look at pods.
+    expect(ran.out + ran.err).not.toContain('st_provisioning_')
+    expect(readFileSync(`${folder}/provisioning.key`, 'utf8')).toMatch(/^st_provisioning_/)
+    expect(await readLogInfo(`${folder}/stele`, 'main')).toMatchObject({ reads: 'private' })
     expect((await stele(args)).code).toBe(EXIT_CODES.already_exists)
   })
 })
+
+test('Prometheus reads the metrics as the scrape job says, with a key that may do nothing else', async () => {
+  const [job] = (parse(readText('scripts/deploy/prometheus-scrape.yaml')) as Scraping).scrape_configs
+  const rules = readText('scripts/deploy/prometheus-rules.yaml')
+  expect(job!.job_name).toBe(/up\{job="([^"]+)"\}/.exec(rules)![1])
+  const at = await Instance.started()
+  const file = `${testFolder()}/${job!.authorization.credentials_file.split('/').at(-1)}`
+  const [, command] = /^# {3}stele (key create .*)$/m.exec(readText('scripts/deploy/prometheus-scrape.yaml'))!
+  const args = command!
+    .split(' ')
+    .map((arg) => ({ 'stele-operator.key': file, 'https://log.example.com': at.url })[arg] ?? arg)
+  expect((await stele(args, { env: { STELE_API_KEY: at.provisioning } })).code).toBe(0)
+  // As Prometheus does it: the file without white space at its ends.
+  const key = readFileSync(file, 'utf8').trim()
+  const asked = { headers: { authorization: `${job!.authorization.type} ${key}` } }
+  const answer = await fetch(at.url + job!.metrics_path, asked)
+  expect([answer.status, await answer.text()]).toEqual([
+    200,
+    expect.stringContaining('stele_log_open{log="main"} 1'),
+  ])
+  expect((await fetch(at.url + job!.metrics_path)).status).toBe(401)
+  expect((await fetch(`${at.url}/v1/keys`, asked)).status).toBe(403)
+})
+
+interface Scraping {
+  readonly scrape_configs: readonly {
+    readonly job_name: string
+    readonly metrics_path: string
+    readonly authorization: { readonly type: string; readonly credentials_file: string }
+  }[]
+}

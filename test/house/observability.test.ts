@@ -56,7 +56,12 @@ async function metricsOfServer(): Promise<string> {
   const [folder, witnessFolder] = [`${testFolder()}/data`, `${testFolder()}/witness`]
   await initDataFolder(folder)
   await initAccess(folder, 'log.example/meta')
-  const log = await createLog(folder, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
+  const log = await createLog(folder, {
+    name: 'main',
+    origin: 'log.example/main',
+    allowDuplicates: false,
+    reads: 'public',
+  })
   const info = await createWitness(witnessFolder, 'witness.example/w', [KEY_TYPE.ed25519Cosignature])
   const own = verifiersOf(await readCosignerKeys(witnessFolder, info))
   await addToLogList(witnessFiles(witnessFolder).logs, own, {
@@ -97,7 +102,12 @@ async function metricsOfServer(): Promise<string> {
 async function metricsOfTlsServer(): Promise<string> {
   const folder = testFolder()
   await initDataFolder(`${folder}/data`)
-  await createLog(`${folder}/data`, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
+  await createLog(`${folder}/data`, {
+    name: 'main',
+    origin: 'log.example/main',
+    allowDuplicates: false,
+    reads: 'public',
+  })
   const { cert, key } = selfSigned()
   writeFileSync(`${folder}/cert.pem`, cert)
   writeFileSync(`${folder}/key.pem`, key, { mode: 0o600 })

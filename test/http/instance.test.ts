@@ -116,6 +116,16 @@ describe('health', () => {
       expect((await server.get(`${path}?t=1&t=2`)).status).toBe(200)
   })
 
+  test('servez says yes while any log can be read, and no once none can', async () => {
+    const said = async (...logs: HostedLog[]): Promise<[number, string]> => {
+      const { status, text } = await (await serve(logs)).get('/servez')
+      return [status, text]
+    }
+    const meta: HostedLog = { ...(await openTestLog({ name: 'meta' })), reads: 'meta' }
+    expect(await said(broken, await openTestLog())).toEqual([200, '{"status":"serving"}'])
+    expect(await said(broken, meta)).toEqual([503, '{"status":"not serving"}'])
+  })
+
   test('readyz says yes while every log serves with a fresh head', async () => {
     const server = await serve([await openTestLog()])
     const reply = await server.get('/readyz')

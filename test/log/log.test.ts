@@ -294,4 +294,25 @@ describe('the clock', () => {
     await log.close()
     expect(await checkDisk(disk)).toEqual(['a'])
   })
+
+  test.each([
+    ['at once where the head was due while the log was closed', 7_200_000],
+    ['when it is due by the age of the head, not by the start', 3_600_000 - 10],
+    ['no later than after an interval where the head is from the future', -10],
+  ])('an opened log signs its head again %s', async (_, ageMs) => {
+    const disk = await Disk.create(9_000_000)
+    const nowMs = () => 9_000_000 + ageMs
+    const headIntervalMs = ageMs < 0 ? 20 : 3_600_000
+    const log = await openTestLog(disk, { headIntervalMs, nowMs })
+    await expect.poll(() => log.published.timestampMs).toBeGreaterThanOrEqual(Math.max(nowMs(), 9_000_001))
+    await log.close()
+    expect(await checkDisk(disk)).toEqual([])
+  })
+
+  test('a log that is opened while its head is young signs nothing', async () => {
+    const disk = await Disk.create(9000)
+    const log = await openTestLog(disk, { headIntervalMs: 3_600_000, nowMs: () => 10_000 })
+    await log.close()
+    expect(log.published.timestampMs).toBe(9000)
+  })
 })

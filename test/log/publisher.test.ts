@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { hasCode, SteleError } from '../../src/errors.ts'
 import { encodeHead, type SignedHead } from '../../src/log/head.ts'
-import type { Log, LogParts, Witnessing } from '../../src/log/log.ts'
+import type { Log, LogOptions, LogParts, Witnessing } from '../../src/log/log.ts'
 import { openLog } from '../../src/log/open.ts'
 import type { HeadCosigner } from '../../src/log/publisher.ts'
 import { verifyConsistency } from '../../src/merkle/verify.ts'
@@ -41,7 +41,7 @@ class WitnessedDisk {
     this.disk = disk
   }
 
-  open(): Promise<Log> {
+  open(options: Partial<LogOptions> = {}): Promise<Log> {
     const witnessing: Witnessing = {
       cosigner: this.quorum,
       store: { write: async (head) => void (this.published = encodeHead(head)) },
@@ -49,7 +49,7 @@ class WitnessedDisk {
       retryMs: 1,
     }
     const parts: LogParts = { ...this.disk.parts(), witnessing }
-    return openLog(parts, OPTIONS)
+    return openLog(parts, { ...OPTIONS, ...options })
   }
 }
 
@@ -112,6 +112,17 @@ describe('a log with witnesses', () => {
     stored.quorum.answer = 'cosign'
     await serving(log)
     await log.append([bytes('a')])
+    await log.close()
+  })
+
+  test('signs an old head again after a start, once its witnesses have confirmed it', async () => {
+    const stored = await make()
+    stored.quorum.answer = 'silent'
+    const nowMs = () => 9_000_000
+    const log = await stored.open({ nowMs })
+    expect([log.status.state, log.integrated.timestampMs]).toEqual(['confirming', 1000])
+    stored.quorum.answer = 'cosign'
+    await expect.poll(() => log.published.timestampMs).toBe(nowMs())
     await log.close()
   })
 

@@ -13,7 +13,12 @@ export async function makeLogFolder(parent = testFolder()): Promise<LogFolder> {
   const folder = `${parent}/data`
   const origin = 'log.example/main'
   await initDataFolder(folder)
-  const { verifierKey } = await createLog(folder, { name: 'main', origin, allowDuplicates: false })
+  const { verifierKey } = await createLog(folder, {
+    name: 'main',
+    origin,
+    allowDuplicates: false,
+    reads: 'public',
+  })
   return { folder, origin, verifierKey, files: logFiles(folder, 'main') }
 }
 

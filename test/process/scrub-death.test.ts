@@ -24,7 +24,7 @@ async function logsOf(sizes: Readonly<Record<string, number>>): Promise<string> 
   const folder = `${testFolder()}/data`
   await initDataFolder(folder)
   for (const [name, size] of Object.entries(sizes)) {
-    await createLog(folder, { name, origin: `log.example/${name}`, allowDuplicates: false })
+    await createLog(folder, { name, origin: `log.example/${name}`, allowDuplicates: false, reads: 'public' })
     const log = await openStoredLog(folder, name, SETTINGS)
     for (let at = 0; at < size; at += 4096) await log.append(incompressible(at, Math.min(at + 4096, size)))
     await log.close()

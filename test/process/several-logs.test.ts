@@ -19,7 +19,7 @@ const byName = (logs: readonly Listed[]) => new Map(logs.map((log) => [log.name,
 test('a log without its head file and one that was rolled back leave the others serving', async () => {
   const { folder } = await makeLogFolder()
   for (const name of ['older', 'headless']) {
-    await createLog(folder, { name, origin: `log.example/${name}`, allowDuplicates: false })
+    await createLog(folder, { name, origin: `log.example/${name}`, allowDuplicates: false, reads: 'public' })
   }
   const names = ['main', 'older', 'headless']
   const older = logFiles(folder, 'older')

@@ -17,7 +17,13 @@ test('without any source every option has its default, and nothing can change it
 
 test('flags win over the environment, the environment over the file', () => {
   const file = withFile('port: 1\nhost: file\nqueue-entries: 20000\n')
-  const env = { STELE_PORT: '2', STELE_HOST: 'env', STELE_UNRELATED: 'x', PATH: '/bin' }
+  const env = {
+    STELE_PORT: '2',
+    STELE_HOST: 'env',
+    STELE_INSECURE_HTTP: 'true',
+    STELE_UNRELATED: 'x',
+    PATH: '/bin',
+  }
   expect(loadConfig({ file, env, flags: { port: '3', host: undefined } })).toMatchObject({
     port: 3,
     host: 'env',
@@ -56,6 +62,30 @@ test('options that contradict each other are refused', () => {
   )
   expect(() => loadConfig({ flags: { 'head-interval-seconds': '2000' } })).toThrow(/stale-head-seconds/)
 })
+
+test.each([
+  ['127.0.0.1', {}, true],
+  ['localhost', {}, true],
+  ['[::1]', {}, true],
+  ['0.0.0.0', {}, false],
+  ['::', {}, false],
+  ['log.example', {}, false],
+  ['0.0.0.0', { 'insecure-http': true }, true],
+  ['0.0.0.0', { 'tls-cert': 'a.pem', 'tls-key': 'a.key' }, true],
+])('HTTP on %s with %j: accepted is %s', (host, flags, accepted) => {
+  const load = (): unknown => loadConfig({ flags: { host, ...flags } })
+  if (accepted) expect(load).not.toThrow()
+  else expect(load).toThrow(/--host: expected .*tls-cert.*insecure-http where TLS ends at a proxy/)
+})
+
+test('an IPv6 address may stand in brackets', () => {
+  expect(loadConfig({ flags: { host: '[::1]' } }).host).toBe('::1')
+})
+
+test.each(['log.example.com', 'ftp://log.example.com', 'https://me:secret@log.example.com', 'https://a/?b'])(
+  '%s is no public URL',
+  (url) => expect(() => loadConfig({ flags: { 'public-url': url } })).toThrow(/--public-url: expected http/),
+)
 
 test.each(['- a\n- b\n', '"text"', '{'])('a file that is no list of options is refused: %j', (text) => {
   expect(() => loadConfig({ file: withFile(text) })).toThrow(

@@ -42,7 +42,7 @@ export class StoredLog {
   static async create(allowDuplicates = false): Promise<StoredLog> {
     const folder = `${testFolder()}/data`
     await initDataFolder(folder)
-    await createLog(folder, { name: 'main', origin: 'log.example/main', allowDuplicates })
+    await createLog(folder, { name: 'main', origin: 'log.example/main', allowDuplicates, reads: 'public' })
     return new StoredLog(folder)
   }
 

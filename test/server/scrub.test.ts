@@ -18,7 +18,7 @@ async function twoLogs(size: number): Promise<string> {
   const folder = `${testFolder()}/data`
   await initDataFolder(folder)
   for (const name of NAMES) {
-    await createLog(folder, { name, origin: `log.example/${name}`, allowDuplicates: false })
+    await createLog(folder, { name, origin: `log.example/${name}`, allowDuplicates: false, reads: 'public' })
     const log = await openStoredLog(folder, name, SETTINGS)
     const end = name === 'rotten' ? size : 300
     for (let at = 0; at < end; at += 8192) {

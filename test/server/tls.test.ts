@@ -31,7 +31,12 @@ class TlsFixture {
 
   async init(options?: CertificateOptions): Promise<this> {
     await initDataFolder(this.data)
-    await createLog(this.data, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
+    await createLog(this.data, {
+      name: 'main',
+      origin: 'log.example/main',
+      allowDuplicates: false,
+      reads: 'public',
+    })
     await initAccess(this.data, 'log.example/meta')
     this.write(selfSigned(options))
     return this

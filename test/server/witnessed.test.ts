@@ -53,7 +53,12 @@ async function runLog(folder: string): Promise<RunningServer> {
 async function setUp(): Promise<{ folder: string; witnesses: WitnessSetup[]; policy: string }> {
   const folder = `${testFolder()}/data`
   await initDataFolder(folder)
-  const info = await createLog(folder, { name: 'main', origin: ORIGIN, allowDuplicates: false })
+  const info = await createLog(folder, {
+    name: 'main',
+    origin: ORIGIN,
+    allowDuplicates: false,
+    reads: 'public',
+  })
   const witnesses = await Promise.all(['a', 'b', 'c'].map((n) => makeWitness(`witness.example/${n}`, info)))
   const policy = [
     `log ${info.verifierKey}`,

@@ -30,7 +30,12 @@ async function durationMs(args: readonly string[]): Promise<number> {
 async function makeLog(): Promise<string> {
   const folder = `${testFolder()}/data`
   await initDataFolder(folder)
-  await createLog(folder, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
+  await createLog(folder, {
+    name: 'main',
+    origin: 'log.example/main',
+    allowDuplicates: false,
+    reads: 'public',
+  })
   return folder
 }
 

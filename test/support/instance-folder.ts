@@ -16,7 +16,7 @@ export async function makeInstanceFolder(
 ): Promise<{ data: string; provisioning: string }> {
   await initDataFolder(data)
   const log = (name: string) => ({ name, origin: `log.example/${name}`, allowDuplicates: false })
-  for (const name of logs) await createLog(data, log(name))
+  for (const name of logs) await createLog(data, { ...log(name), reads: 'public' })
   for (const name of hidden) await createLog(data, { ...log(name), reads: 'private', heads: 'closed' })
   const { key } = await initAccess(data, 'log.example/meta')
   return { data, provisioning: key }

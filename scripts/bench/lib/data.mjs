@@ -11,7 +11,7 @@ export async function newDataFolder(parent, ...names) {
   const data = join(await mkdtemp(join(parent, 'data-')), 'stele')
   await initDataFolder(data)
   for (const name of names) {
-    await createLog(data, { name, origin: `bench.example/${name}`, allowDuplicates: false })
+    await createLog(data, { name, origin: `bench.example/${name}`, allowDuplicates: false, reads: 'public' })
   }
   return data
 }

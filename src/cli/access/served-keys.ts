@@ -3,13 +3,14 @@ import { keyRecordSchema, type KeyInfo } from '../../access/key-record.ts'
 import type { MadeKey, NewKey } from '../../access/keyring.ts'
 import { ServedApi } from './served-api.ts'
 
-const PATH = '/v1/keys'
+export const KEYS_PATH = '/v1/keys'
 const Info = keyRecordSchema.omit({ hash: true }).extend({
   state: z.enum(['valid', 'expired', 'revoked']),
   alsoRevoked: z.array(z.string()).optional(),
 })
 const Made = z.object({ key: z.string(), info: Info })
-const List = z.object({ keys: z.array(Info) })
+/** All keys that the credentials may know of. */
+export const KeyList = z.object({ keys: z.array(Info) })
 
 /** The keys of a running server, as far as the credentials reach. */
 export function servedKeys(
@@ -22,10 +23,10 @@ export function servedKeys(
   revoke(id: string, cascade: boolean): Promise<KeyInfo>
 } {
   const api = new ServedApi(server, headers, { about: 'API keys' })
-  const of = (id: string): string => `${PATH}/${encodeURIComponent(id)}`
+  const of = (id: string): string => `${KEYS_PATH}/${encodeURIComponent(id)}`
   return {
-    create: (wanted) => api.post(PATH, wanted, Made),
-    list: async () => api.parsed(await api.get(PATH), PATH, List).keys,
+    create: (wanted) => api.post(KEYS_PATH, wanted, Made),
+    list: async () => api.parsed(await api.get(KEYS_PATH), KEYS_PATH, KeyList).keys,
     rotate: (id, overlapSeconds) => api.post(`${of(id)}/rotate`, { overlapSeconds }, Made),
     // Servers that know no cascade get the body that they know.
     revoke: (id, cascade) => api.post(`${of(id)}/revoke`, cascade ? { cascade } : {}, Info),

@@ -2,7 +2,9 @@ import type * as z from 'zod'
 import type { Answer } from '../../client/transport.ts'
 import { hasCode } from '../../errors.ts'
 import { LogList, Readiness, Scrub } from '../../http/schemas.ts'
+import { endsSoon, type KeyInfo } from '../../access/key-record.ts'
 import { ServedApi } from './served-api.ts'
+import { KeyList, KEYS_PATH } from './served-keys.ts'
 
 /** One log of a running server, as far as the credentials reach. */
 export interface LogState {
@@ -23,6 +25,8 @@ export interface ServerState {
   readonly ready: boolean
   readonly logs: readonly LogState[]
   readonly disk?: z.output<typeof Readiness>['disk']
+  /** API keys that are about to end: how many, and for those who may see keys, which. */
+  readonly endingKeys?: { readonly count: number; readonly keys?: readonly KeyInfo[] }
 }
 
 /**
@@ -38,7 +42,8 @@ export async function servedStatus(
   const list = api.parsed(await api.get('/v1/logs'), '/v1/logs', LogList)
   const readiness = api.parsed(await api.get('/readyz', [200, 503]), '/readyz', Readiness)
   const metrics = await ifAllowed(api.get('/metrics'))
-  const queues = metrics && queuesOf(new TextDecoder().decode(metrics.body))
+  const numbers = metrics && new TextDecoder().decode(metrics.body)
+  const queues = numbers === undefined ? undefined : queuesOf(numbers)
   const described = new Map(list.logs.map((log) => [log.name, log]))
   const logs: LogState[] = []
   for (const log of readiness.logs) {
@@ -48,7 +53,28 @@ export async function servedStatus(
     const scrub = scrubbed && api.parsed(scrubbed, path, Scrub)
     logs.push({ ...log, treeSize, successor, scrub, queueEntries: queues?.get(log.name) })
   }
-  return { ready: readiness.status === 'ready', logs, ...(readiness.disk ? { disk: readiness.disk } : {}) }
+  const endingKeys = await keysEnding(api, headers, numbers)
+  return {
+    ready: readiness.status === 'ready',
+    logs,
+    ...(readiness.disk ? { disk: readiness.disk } : {}),
+    ...(endingKeys ? { endingKeys } : {}),
+  }
+}
+
+/** Those who may read metrics learn how many; those who may see keys are shown them. */
+async function keysEnding(
+  api: ServedApi,
+  headers: Readonly<Record<string, string>>,
+  metrics: string | undefined,
+): Promise<ServerState['endingKeys']> {
+  const counted = metrics === undefined ? null : /^stele_api_keys_ending (\d+)$/m.exec(metrics)
+  if (counted) return { count: Number(counted[1]) }
+  if (Object.keys(headers).length === 0) return undefined
+  const answer = await ifAllowed(api.get(KEYS_PATH))
+  if (!answer) return undefined
+  const keys = api.parsed(answer, KEYS_PATH, KeyList).keys.filter((key) => endsSoon(key, Date.now()))
+  return { count: keys.length, keys }
 }
 
 /** The answer, or nothing where these credentials do not reach. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
+import { KEY_OUT } from '../files/secret-file.ts'
 import { examples } from '../help.ts'
 import { PUBLIC_URL } from '../option-flags.ts'
 
@@ -15,6 +16,7 @@ export function accessCommand(program: Command, actions: Actions): void {
     .command('init')
     .description('give a data folder that has none yet a provisioning key and a meta log')
     .option(...PUBLIC_URL)
+    .option(...KEY_OUT)
     .addHelpText(
       'after',
       examples(['stele access init', 'for folders that were made without access control']),
@@ -25,6 +27,7 @@ export function accessCommand(program: Command, actions: Actions): void {
     .description(
       'make a new provisioning key where the old one was lost; the old one ends, and the meta log says so',
     )
+    .option(...KEY_OUT)
     .addHelpText(
       'after',
       `
@@ -34,23 +37,39 @@ ${examples(['stele access recover', 'the new key is shown this once'])}`,
     .action(actions.of(recover))
 }
 
-async function init(context: Context, options: { readonly publicUrl?: string }): Promise<void> {
-  const { addAccess } = await import('../files/initialise.ts')
-  const { data, terminal } = context
-  const provisioningKey = await addAccess(data, options.publicUrl ?? context.flagUrl)
-  await terminal.result({ data, provisioningKey }, provisioningKey)
-  terminal.note(
-    'The provisioning key, shown this once: it makes API keys and logs, and reads and writes no entries.',
-  )
+/** The file for the key, if it is not to be printed. */
+interface OutOption {
+  readonly out?: string
 }
 
-async function recover({ data, terminal }: Context): Promise<void> {
+async function init(context: Context, options: OutOption & { readonly publicUrl?: string }): Promise<void> {
+  const { addAccess } = await import('../files/initialise.ts')
+  await handOver(context, options, async () => ({
+    key: await addAccess(context.data, options.publicUrl ?? context.flagUrl),
+  }))
+  context.terminal.note('The provisioning key makes API keys and logs, and reads and writes no entries.')
+}
+
+async function recover(context: Context, options: OutOption): Promise<void> {
   const { withOfflineAccess } = await import('../../server/offline-access.ts')
-  const { key, info } = await withOfflineAccess(data, ({ keyring }) =>
-    keyring.replaceProvisioning({ id: 'access recover', grants: 'host' }),
-  )
-  await terminal.result({ data, provisioningKey: key, id: info.id }, key)
-  terminal.note(
-    'The new provisioning key, shown this once. The old one is revoked, and the meta log says when.',
-  )
+  const maker = { id: 'access recover', grants: 'host' } as const
+  await handOver(context, options, async () => {
+    const { key, info } = await withOfflineAccess(context.data, ({ keyring }) =>
+      keyring.replaceProvisioning(maker),
+    )
+    return { key, id: info.id }
+  })
+  context.terminal.note('The old provisioning key is revoked, and the meta log says when.')
+}
+
+/** Makes a provisioning key, and prints it, or the file that it is in. */
+async function handOver(
+  { data, terminal }: Context,
+  { out }: OutOption,
+  make: () => Promise<{ readonly key: string; readonly id?: string }>,
+): Promise<void> {
+  const { keepKey } = await import('../files/secret-file.ts')
+  const { key, ...rest } = await keepKey(out, make)
+  const kept = out === undefined ? { provisioningKey: key } : { provisioningKeyFile: out }
+  await terminal.result({ data, ...kept, ...rest }, out ?? key)
 }

@@ -1,7 +1,16 @@
+import { join } from 'node:path'
 import type { Command } from 'commander'
+import { isLoopbackOrigin } from '../../server/public-url.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
+import type { Initialised } from '../files/initialise.ts'
+import { STDIN } from '../files/input.ts'
+import { PROVISIONING_KEY_FILE } from '../files/secret-file.ts'
 import { examples } from '../help.ts'
+import { PRIVATE } from '../option-flags.ts'
+
+/** Where `serve` listens if nobody says otherwise. */
+const DEFAULT_PORT = '6962'
 
 interface InitOptions {
   readonly name: string
@@ -9,8 +18,9 @@ interface InitOptions {
   readonly origin?: string
   readonly allowDuplicates?: boolean
   readonly headFolder?: string
-  readonly private?: boolean
+  readonly public?: boolean
   readonly heads?: string
+  readonly provisioningKeyFile?: string
 }
 
 /** `stele init`: makes a data folder with keys and a first log, and never overwrites anything. */
@@ -22,11 +32,17 @@ export function initCommand(program: Command, actions: Actions): void {
     .option('--public-url <url>', 'where others reach this server; with it --url means the same', undefined)
     .option('--origin <text>', 'first line of its checkpoints, for ever (default: public URL and log name)')
     .option('--allow-duplicates', 'log the same bytes again each time they are sent')
-    .option('--private', 'entries take a key; without this everyone who reaches the server reads them')
-    .option('--heads <who>', 'with --private: "closed" if checkpoints take a key as well (default: open)')
+    .option('--public', 'everyone who reaches the server reads entries (default: they take a key)')
+    .addOption(PRIVATE)
+    .option('--heads <who>', 'of a private log: "closed" if checkpoints take a key as well (default: open)')
     .option(
       '--head-folder <folder>',
       'where to keep the second copy of the last signed head; best on another disk',
+    )
+    .option(
+      '--provisioning-key-file <file>',
+      'a new file, of mode 600, for the provisioning key; "-" prints it (default: on a terminal it is shown, elsewhere it ' +
+        `is in ${PROVISIONING_KEY_FILE} in the data folder)`,
     )
     .addHelpText(
       'after',
@@ -42,21 +58,52 @@ export function initCommand(program: Command, actions: Actions): void {
 }
 
 async function init(context: Context, options: InitOptions): Promise<void> {
-  const { initialise } = await import('../files/initialise.ts')
+  const { initialise, warnOfLoopback } = await import('../files/initialise.ts')
   const { data, terminal } = context
-  const made = await initialise(data, { ...options, publicUrl: options.publicUrl ?? context.flagUrl })
-  const { name, origin, verifierKey, provisioningKey } = made
-  if (terminal.json) return terminal.jsonLine({ data, name, origin, verifierKey, provisioningKey })
+  const keyFile = keyFileOf(context, options)
+  const wanted = { ...options, publicUrl: options.publicUrl ?? context.flagUrl }
+  const made = await initialise(data, wanted, keyFile)
+  const { name, origin, verifierKey, key: provisioningKey } = made
+  const port = localPort(wanted.publicUrl) ?? DEFAULT_PORT
+  const key = keyFile === undefined ? { provisioningKey } : { provisioningKeyFile: keyFile }
+  warnOfLoopback(terminal, origin)
+  if (terminal.json) return terminal.jsonLine({ data, name, origin, verifierKey, ...key })
   await terminal.line(verifierKey)
+  if (options.provisioningKeyFile === STDIN) await terminal.line(provisioningKey)
   terminal.note(`
 Made ${data} with the log "${name}" (origin ${origin}).
 The line above is its verifier key: give it to everyone who is to verify this log.
 
-The provisioning key, shown this once: it makes API keys and logs, and can neither read nor write entries.
-  ${provisioningKey}
+${aboutKey(made, options, keyFile)}
 
 Next:
   ${context.io.calledAs} key create --role writer --log ${name} --data ${data}     a key that may append
-  ${context.io.calledAs} serve --data ${data}     serve it on http://127.0.0.1:6962/logs/${name}
+  ${context.io.calledAs} serve --data ${data}${port === DEFAULT_PORT ? '' : ` --port ${port}`}     serve it on http://127.0.0.1:${port}/logs/${name}
 Back up ${data}/logs/${name}/log.skey and tree-head.pem now, offline: without them the log ends.`)
+}
+
+/** The port of a public URL that is served on this very machine, without a proxy in front. */
+function localPort(publicUrl: string | undefined): string | undefined {
+  if (publicUrl === undefined || !isLoopbackOrigin(new URL(publicUrl).host)) return undefined
+  return new URL(publicUrl).port || undefined
+}
+
+/** Where the provisioning key goes; undefined: it is shown to a person, or printed because that was asked for. */
+function keyFileOf(
+  { data, terminal }: Context,
+  { provisioningKeyFile: asked }: InitOptions,
+): string | undefined {
+  if (asked !== undefined) return asked === STDIN ? undefined : asked
+  return terminal.showsRemarks ? undefined : join(data, PROVISIONING_KEY_FILE)
+}
+
+function aboutKey(
+  { key }: Initialised,
+  { provisioningKeyFile: asked }: InitOptions,
+  keyFile: string | undefined,
+): string {
+  const does = 'it makes API keys and logs, and can neither read nor write entries.'
+  if (asked === STDIN) return `The second line is the provisioning key, shown this once: ${does}`
+  if (keyFile === undefined) return `The provisioning key, shown this once: ${does}\n  ${key}`
+  return `The provisioning key is in ${keyFile}: ${does}\nMove it to where secrets are kept; the server does not need it.`
 }

@@ -6,6 +6,7 @@ import { ROLES, type Role } from '../../access/role.ts'
 import { SteleError } from '../../errors.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
+import { KEY_OUT } from '../files/secret-file.ts'
 import { examples } from '../help.ts'
 import { parseCount } from '../range.ts'
 
@@ -13,7 +14,12 @@ interface ServerOption {
   readonly server?: string
 }
 
-interface CreateOptions extends ServerOption {
+/** The file for the key, if it is not to be printed. */
+interface OutOption {
+  readonly out?: string
+}
+
+interface CreateOptions extends ServerOption, OutOption {
   readonly role: string
   readonly log?: readonly string[]
   readonly allLogs?: boolean
@@ -49,11 +55,12 @@ export function keyCommand(program: Command, actions: Actions): void {
     .option('--expires-in-days <days>', 'how long it is valid; by default 90 days, or as long as its maker')
     .option('--address <range...>', 'addresses or networks it may come from, such as 10.0.0.0/8')
     .option('--requests-per-second <n>', "in place of the server's own limit")
+    .option(...KEY_OUT)
     .option(...SERVER)
     .addHelpText(
       'after',
       examples(
-        ['stele key create --role writer --log main', 'on a stopped server'],
+        ['stele key create --role writer --log main -o writer.key', 'on a stopped server'],
         ['stele key create --role auditor --all-logs --server http://127.0.0.1:6962', 'on a running one'],
       ),
     )
@@ -68,6 +75,7 @@ export function keyCommand(program: Command, actions: Actions): void {
     .command('rotate <id>')
     .description('make a key in the place of another; for a while both are valid')
     .option('--overlap-hours <hours>', 'how long the old one stays valid', '24')
+    .option(...KEY_OUT)
     .option(...SERVER)
     .addHelpText(
       'after',
@@ -106,16 +114,18 @@ async function create(context: Context, options: CreateOptions): Promise<void> {
       ? {}
       : { requestsPerSecond: parseCount(rate, '--requests-per-second', 1_000_000) }),
   }
-  await printMade(context, await (await keysOf(context, options)).create(wanted))
+  const keys = await keysOf(context, options)
+  await handOver(context, options, () => keys.create(wanted))
 }
 
 async function rotate(
   context: Context,
-  options: ServerOption & { readonly overlapHours: string },
+  options: ServerOption & OutOption & { readonly overlapHours: string },
   id: string,
 ): Promise<void> {
   const hours = options.overlapHours === '0' ? 0 : parseCount(options.overlapHours, '--overlap-hours', 720)
-  await printMade(context, await (await keysOf(context, options)).rotate(id, hours * 3600))
+  const keys = await keysOf(context, options)
+  await handOver(context, options, () => keys.rotate(id, hours * 3600))
 }
 
 async function revoke(
@@ -142,12 +152,18 @@ async function list(context: Context, options: ServerOption): Promise<void> {
   }
 }
 
-async function printMade({ terminal }: Context, { key, info }: MadeKey): Promise<void> {
-  await terminal.result({ key, ...info }, visible(key))
+/** Makes a key, and prints it, or the file that it is in. */
+async function handOver(
+  { terminal }: Context,
+  { out }: OutOption,
+  make: () => Promise<MadeKey>,
+): Promise<void> {
+  const { keepKey } = await import('../files/secret-file.ts')
+  const { key, info } = await keepKey(out, make)
+  await terminal.result({ ...(out === undefined ? { key } : { file: out }), ...info }, visible(out ?? key))
   const scope = info.logs === '*' ? 'all logs' : info.logs.join(', ')
-  terminal.note(
-    `${info.role} for ${visible(scope)}, valid until ${info.expiresAt ?? 'revoked'}; shown this once.`,
-  )
+  const where = out === undefined ? '; shown this once' : ''
+  terminal.note(`${info.role} for ${visible(scope)}, valid until ${info.expiresAt ?? 'revoked'}${where}.`)
 }
 
 /** Where keys are made: by a server that runs, or in the folder of one that does not. */

@@ -13,11 +13,13 @@ export async function createLogCommand(
   options: Omit<NewLogOptions, 'name'> & ServerOption,
   name: string,
 ): Promise<void> {
-  const { newLogOf } = await import('../files/initialise.ts')
+  const { newLogOf, warnOfLoopback } = await import('../files/initialise.ts')
   const { data, terminal } = context
   const server = await serverOf(context, options)
-  const publicUrl = options.publicUrl ?? context.flagUrl ?? options.server
-  const wanted = newLogOf({ ...options, name, publicUrl })
+  const publicUrl = options.publicUrl ?? context.flagUrl
+  const { origin: chosen, ...rest } = newLogOf({ ...options, name, publicUrl })
+  // Not by the address that this command happens to use: the instance knows where others reach it.
+  const wanted = options.origin === undefined && publicUrl === undefined ? rest : { ...rest, origin: chosen }
   if (server) {
     if (options.headFolder !== undefined) {
       throw new SteleError(
@@ -27,10 +29,12 @@ export async function createLogCommand(
     }
     const { origin, verifierKey } = await server.create(wanted)
     await terminal.result({ server: options.server, name, origin, verifierKey }, visible(verifierKey))
+    warnOfLoopback(terminal, origin)
     return terminal.note(`Made the log "${name}" (origin ${visible(origin)}); it is served from now on.`)
   }
   const { origin, verifierKey } = await onStoredLog(context, name, ({ logs }) => logs.createLog(HOST, wanted))
   await terminal.result({ data, name, origin, verifierKey }, verifierKey)
+  warnOfLoopback(terminal, origin)
   terminal.note(`Made the log "${name}" (origin ${origin}) in ${data}.`)
 }
 

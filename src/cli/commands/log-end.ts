@@ -2,6 +2,7 @@ import { visible } from '../../bytes/visible.ts'
 import { toHex } from '../../bytes/hex.ts'
 import { SteleError } from '../../errors.ts'
 import { HOST, onStoredLog } from '../access/stored-logs.ts'
+import { isLoopbackOrigin, prefixOf } from '../../server/public-url.ts'
 import type { Context } from '../context.ts'
 import { formatCount } from '../output/units.ts'
 import { serverOf, type ServerOption } from './log-server.ts'
@@ -128,9 +129,6 @@ const UNPUBLISHED =
 
 /** An origin is, by default, the log's URL without its scheme. */
 function publicUrlOf(origin: string, name: string): string | undefined {
-  const end = `/logs/${name}`
-  if (!origin.endsWith(end)) return undefined
-  const server = origin.slice(0, -end.length)
-  const scheme = /^(localhost|127\.|\[::1\])/.test(server) ? 'http' : 'https'
-  return `${scheme}://${server}`
+  const server = prefixOf(origin, name)
+  return server === undefined ? undefined : `${isLoopbackOrigin(origin) ? 'http' : 'https'}://${server}`
 }

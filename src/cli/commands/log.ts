@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Actions } from '../action.ts'
 import { examples } from '../help.ts'
-import { PUBLIC_URL } from '../option-flags.ts'
+import { PRIVATE, PUBLIC_URL } from '../option-flags.ts'
 import { adoptHead } from './log-adopt-head.ts'
 import { freezeCommand, lineageCommand, rolloverCommand } from './log-end.ts'
 import { addKeyCommand, retireKeyCommand, rotateKeyCommand } from './log-keys.ts'
@@ -18,15 +18,16 @@ export function logCommand(program: Command, actions: Actions): void {
     .option(...PUBLIC_URL)
     .option('--origin <text>', 'first line of its checkpoints, for ever (default: public URL and log name)')
     .option('--allow-duplicates', 'log the same bytes again each time they are sent')
-    .option('--private', 'entries take a key; without this everyone who reaches the server reads them')
-    .option('--heads <who>', 'with --private: "closed" if checkpoints take a key as well (default: open)')
+    .option('--public', 'everyone who reaches the server reads entries (default: they take a key)')
+    .addOption(PRIVATE)
+    .option('--heads <who>', 'of a private log: "closed" if checkpoints take a key as well (default: open)')
     .option('--head-folder <folder>', 'where to keep the second copy of the last signed head')
     .option(...SERVER)
     .addHelpText(
       'after',
       examples(
         ['stele log create billing', 'in the data folder of a stopped server'],
-        ['stele log create billing --private --server https://log.example.com', 'served at once'],
+        ['stele log create billing --server https://log.example.com', 'served at once'],
       ),
     )
     .action(actions.of(createLogCommand))

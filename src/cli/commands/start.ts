@@ -3,9 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { isLoopbackOrigin } from '../../server/public-url.ts'
 import type { RunningServer } from '../../server/start.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
+import { PROVISIONING_KEY_FILE, WRITER_KEY_FILE } from '../files/secret-file.ts'
 import { examples } from '../help.ts'
 import { serveUntilStopped } from '../serving.ts'
 import { addServerOptions, configOf, type ServeOptions } from './serve.ts'
@@ -44,21 +46,16 @@ async function startOn(context: Context, options: ServeOptions, data: string): P
   // People read this screen: the server's own log lines would bury what they are to do next.
   const quieter = options['logLevel'] === undefined && context.io.env['STELE_LOG_LEVEL'] === undefined
   const config = quieter && !options.config ? configOf(context, { data, 'log-level': 'warn' }) : asked
-  let fresh: FreshKeys | undefined
-  if (!existsSync(join(data, 'stele.json'))) {
+  const fresh = !existsSync(join(data, 'stele.json'))
+  if (fresh) {
     const { initialise } = await import('../files/initialise.ts')
     const port = config.port === 0 ? 6962 : config.port
     const publicUrl = context.flagUrl ?? `http://localhost:${port}`
-    const { provisioningKey } = await initialise(data, { name: 'main', publicUrl })
-    fresh = { provisioningKey, writerKey: await firstWriterKey(data) }
+    await initialise(data, { name: 'main', publicUrl }, join(data, PROVISIONING_KEY_FILE))
+    const { writeKey } = await import('../files/secret-file.ts')
+    await writeKey(join(data, WRITER_KEY_FILE), await firstWriterKey(data))
   }
   return serveUntilStopped(context, config, (server) => sayNext(context, data, server, fresh))
-}
-
-/** Keys that were made just now; nobody can show them again. */
-interface FreshKeys {
-  readonly provisioningKey: string
-  readonly writerKey: string
 }
 
 async function firstWriterKey(data: string): Promise<string> {
@@ -74,34 +71,39 @@ async function sayNext(
   { terminal, io }: Context,
   data: string,
   { url, host }: RunningServer,
-  fresh: FreshKeys | undefined,
+  fresh: boolean,
 ): Promise<void> {
   const logs = host
     .list()
     .filter(({ reads }) => reads !== 'meta')
     .map(({ name, origin, verifierKey }) => ({ name, origin, verifierKey, url: `${url}/logs/${name}` }))
-  if (terminal.json) return terminal.jsonLine({ url, data, logs, ...fresh })
+  const [provisioningKeyFile, writerKeyFile] = [PROVISIONING_KEY_FILE, WRITER_KEY_FILE]
+    .map((file) => join(data, file))
+    .map((path) => (existsSync(path) ? path : undefined))
+  if (terminal.json) return terminal.jsonLine({ url, data, logs, provisioningKeyFile, writerKeyFile })
   const log = logs[0]!
+  // No key stands on a command line, which everybody on the machine could read.
   await terminal.line(`Serving ${logs.map((each) => each.url).join(', ')} from ${data}
+${writerKeyFile === undefined ? '' : `\nThe key in ${writerKeyFile} may append to "${log.name}".`}
 ${
-  fresh
-    ? `
-Two keys were made, and are shown this once. This one may append to "${log.name}":
-  ${fresh.writerKey}
-This one makes other keys and logs, and can neither read nor write entries:
-  ${fresh.provisioningKey}
-`
-    : `
-Appending takes a key of the role writer: ${io.calledAs} key create --help
-`
+  provisioningKeyFile === undefined
+    ? `Keys that append or read are made by "${io.calledAs} key create".`
+    : `The key in ${provisioningKeyFile} makes other keys and logs, and can neither read nor write entries.
+Move it to where secrets are kept; the server does not need it.`
 }
+${fresh && isLoopbackOrigin(log.origin) ? LOOPBACK_HELP : ''}
 Append an entry, and keep the proof that comes back:
   printf 'hello' > hello.txt
-  curl -sS --data-binary @hello.txt -H 'Accept: text/plain' -H 'Authorization: Bearer ${fresh?.writerKey ?? '<key>'}' \\
-    -o hello.tlog-proof ${log.url}/v1/entries
+  sed 's/^/Authorization: Bearer /' ${writerKeyFile ?? '<file with a key of the role writer>'} | curl -sS -H @- --data-binary @hello.txt \\
+    -H 'Accept: text/plain' -o hello.tlog-proof ${log.url}/v1/entries
 
 Verify it, offline, with nothing but the log's public key:
   ${io.calledAs} verify hello.tlog-proof --entry hello.txt --key '${log.verifierKey}'
 
 More: ${url}/docs, ${io.calledAs} --help. Ctrl-C stops the server; nothing that was acknowledged is lost.`)
 }
+
+const LOOPBACK_HELP = `
+The name of this log, its origin, says that it is on this machine, and can never be changed. For a log that others are to verify,
+begin with "stele init --public-url https://<host>": the origin is that URL without its scheme.
+`

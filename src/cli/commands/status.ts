@@ -1,5 +1,6 @@
 import { visible } from '../../bytes/visible.ts'
 import type { Command } from 'commander'
+import { ENDS_SOON_DAYS } from '../../access/key-record.ts'
 import type { Actions } from '../action.ts'
 import type { LogState, ServerState } from '../access/served-status.ts'
 import type { Context } from '../context.ts'
@@ -52,6 +53,7 @@ async function show(terminal: Terminal, server: string, state: ServerState): Pro
   await terminal.line(`${server}: ${verdict}${diskOf(state)}`)
   const width = Math.max(0, ...state.logs.map(({ name }) => name.length))
   for (const log of state.logs) await terminal.line(lineOf(log, width, terminal))
+  for (const line of keyLines(state)) await terminal.line(line)
 }
 
 function lineOf(log: LogState, width: number, { paintData }: Terminal): string {
@@ -75,6 +77,20 @@ function scrubOf({ scrub }: LogState, paint: Terminal['paintData']): string {
   const done = lastPass ? `, last ended ${new Date(lastPass.finishedAtMs).toISOString()}` : ''
   const verified = `verified ${Math.floor(coverage * 100)} % in pass ${formatCount(pass)}${done}`
   return findingCount === 0 ? verified : `${verified}, ${paint.red(counted(findingCount, 'damaged place'))}`
+}
+
+/** A key that ends takes with it what it is for: "stele key rotate" gives it a successor. */
+function keyLines({ endingKeys }: ServerState): string[] {
+  if (!endingKeys || endingKeys.count === 0) return []
+  const { count, keys = [] } = endingKeys
+  const lines = keys.map(({ id, role, logs, expiresAt, label }) => {
+    const scope = logs === '*' ? 'all logs' : logs.join(',')
+    return `  ${id}  ${role}  ${scope}  until ${expiresAt}  ${label}`.trimEnd()
+  })
+  return [
+    `${counted(count, 'API key')} within ${ENDS_SOON_DAYS} days of the end, without a successor`,
+    ...lines,
+  ]
 }
 
 function diskOf({ disk }: ServerState): string {

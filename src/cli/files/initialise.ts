@@ -1,3 +1,4 @@
+import { relative, resolve } from 'node:path'
 import { hasCode, SteleError } from '../../errors.ts'
 import { checkKeyName } from '../../note/key-id.ts'
 import { initAccess, META_LOG } from '../../server/access-files.ts'
@@ -10,6 +11,10 @@ import {
   type LogInfo,
   type NewLog,
 } from '../../server/data-folder.ts'
+import { NEW_LOG } from '../../server/log-files.ts'
+import { DEFAULT_PUBLIC_URL, isLoopbackOrigin, originPrefix, originUnder } from '../../server/public-url.ts'
+import type { Terminal } from '../output/terminal.ts'
+import { keepKey, writeKey } from './secret-file.ts'
 
 /** What a new log is to be. */
 export interface NewLogOptions {
@@ -19,24 +24,39 @@ export interface NewLogOptions {
   readonly origin?: string | undefined
   readonly allowDuplicates?: boolean | undefined
   readonly headFolder?: string | undefined
-  /** Entries take a key. */
-  readonly private?: boolean | undefined
+  /** Everyone who reaches the server reads entries; otherwise they take a key. */
+  readonly public?: boolean | undefined
   /** `open` or `closed`: whether checkpoints are for everyone. */
   readonly heads?: string | undefined
 }
 
-const DEFAULT_PUBLIC_URL = 'http://localhost:6962'
+/** A data folder that was made, and the secret that it came with. */
+export type Initialised = LogInfo & {
+  readonly name: string
+  /** The provisioning key. */
+  readonly key: string
+}
 
 /**
  * Makes a data folder, its first log, and the key that all other keys come from.
  *
+ * @param keyFile a new file of mode 600 for that key, in the data folder or elsewhere
  * @throws SteleError `already_exists`, `foreign_format`, `usage`, `io_error`; after the first two and `usage`
  *   nothing was changed
  */
 export async function initialise(
   folder: string,
   options: NewLogOptions,
-): Promise<LogInfo & { name: string; provisioningKey: string }> {
+  keyFile?: string,
+): Promise<Initialised> {
+  // The folder is not there yet, or is empty: nothing can be in the way of a file in it.
+  const inside = keyFile !== undefined && isWithin(folder, keyFile)
+  const made = await keepKey(inside ? undefined : keyFile, () => make(folder, options))
+  if (inside) await writeKey(keyFile, made.key)
+  return made
+}
+
+async function make(folder: string, options: NewLogOptions): Promise<Initialised> {
   // A folder with half of what was asked for would be in the way of the next attempt.
   await checkName(folder, options.name)
   newLogOf(options)
@@ -44,7 +64,11 @@ export async function initialise(
   await initDataFolder(folder)
   const log = await addLog(folder, options)
   const { key } = await initAccess(folder, metaOrigin)
-  return { ...log, provisioningKey: key }
+  return { ...log, key }
+}
+
+function isWithin(folder: string, path: string): boolean {
+  return !relative(resolve(folder), resolve(path)).startsWith('..')
 }
 
 /** Makes one more log in a data folder. @throws SteleError as `createLog` */
@@ -58,8 +82,8 @@ export function newLogOf(
   options: NewLogOptions,
 ): NewLog & Visibility & { readonly reads: 'public' | 'private' } {
   const { name, allowDuplicates = false, headFolder } = options
-  const reads = options.private ? 'private' : 'public'
-  const heads = headsOf(options.heads ?? 'open')
+  const reads = options.public ? 'public' : NEW_LOG.reads
+  const heads = headsOf(options.heads ?? NEW_LOG.heads)
   checkVisibility({ reads, heads })
   const origin = originOf(options)
   return { name, origin, allowDuplicates, reads, heads, ...(headFolder ? { headFolder } : {}) }
@@ -79,7 +103,7 @@ export async function addAccess(folder: string, publicUrl: string | undefined): 
 
 /** The origin is the log's URL without its scheme, unless somebody wants another one. */
 export function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
-  const chosen = origin ?? `${withoutScheme(publicUrl)}/logs/${name}`
+  const chosen = origin ?? originUnder(originPrefix(publicUrl, '--public-url'), name)
   try {
     checkKeyName(chosen, '--origin')
   } catch (error) {
@@ -89,12 +113,13 @@ export function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLo
   return chosen
 }
 
-function withoutScheme(url: string): string {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined
-  if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.search || parsed.hash || parsed.username) {
-    throw new SteleError('usage', '--public-url: expected http(s)://<host>, and a path if there is one')
-  }
-  return parsed.host + parsed.pathname.replace(/\/+$/, '')
+/** An origin that names this machine alone, which nobody else could tell from that of another one, is for ever, too. */
+export function warnOfLoopback(terminal: Terminal, origin: string): void {
+  if (!isLoopbackOrigin(origin)) return
+  terminal.warn(
+    `the origin ${origin} names this machine alone, and can never be changed. It is the URL at which others reach the log, ` +
+      'without its scheme: for a log that others are to verify, make another one with --public-url https://<host>',
+  )
 }
 
 /** Reading what is not there yet refuses a bad name before anything else. */

@@ -77,6 +77,11 @@ export class Terminal {
     return this.json ? this.jsonLine(value) : this.line(text)
   }
 
+  /** Whether remarks reach a person, and no log or file. */
+  get showsRemarks(): boolean {
+    return !this.#quiet && !this.json && this.#io.stderr.isTTY === true
+  }
+
   /** A remark. */
   note(text: string): void {
     if (!this.#quiet && !this.json) this.#io.stderr.write(`${this.#shown(text)}\n`)

@@ -39,7 +39,7 @@ export async function setStage(folder: string, options: StageOptions): Promise<S
   const data = join(folder, 'data')
   await mkdir(folder, { recursive: true })
   await initDataFolder(data)
-  const info = await createLog(data, { name: LOG, origin: ORIGIN, allowDuplicates: false })
+  const info = await createLog(data, { name: LOG, origin: ORIGIN, allowDuplicates: false, reads: 'public' })
   const clock = new StageClock()
   const made =
     options.witnessed === false ? undefined : await openWitness(join(folder, 'witness'), info, clock)
