@@ -40,14 +40,14 @@ export function generateApiKey(role: Role): ApiKey {
  * @throws SteleError `unauthenticated`; the message never quotes what came
  */
 export function parseApiKey(text: string): ApiKey {
-  const [, role, id, , check] = FORM.exec(text) ?? []
+  const [, role, id] = FORM.exec(text) ?? []
   if (role === undefined || id === undefined) {
     throw new SteleError(
       'unauthenticated',
       'API key: expected st_<role>_<id>_<secret>_<checksum>, as "stele key create" printed it',
     )
   }
-  if (check !== checksum(text.slice(0, -CHECK_LETTERS - 1))) {
+  if (!hasRightChecksum(text)) {
     throw new SteleError('unauthenticated', 'API key: its checksum is wrong, so it was mistyped or cut short')
   }
   return { role: role as Role, id, text }
@@ -99,7 +99,17 @@ function randomLetters(count: number): string {
   return Array.from(randomBytes(count), (byte) => ALPHABET[byte % 32]).join('')
 }
 
-/** The id that credentials claim, whether or not they are valid: for traces, which must never hold the secret. */
-export function parseLeadingId(authorization: string | undefined): string | undefined {
-  return /^Bearer +st_[a-z]+_([a-z2-7]{16})_/i.exec(authorization ?? '')?.[1]
+/**
+ * The id that credentials claim, whether or not they are valid: for traces, which must never hold the secret. Only a whole
+ * key with the right checksum claims one.
+ */
+export function claimedId(authorization: string | undefined): string | undefined {
+  const [, text = ''] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
+  const [, , id] = FORM.exec(text) ?? []
+  return id !== undefined && hasRightChecksum(text) ? id : undefined
+}
+
+/** @param text of the form of a key */
+function hasRightChecksum(text: string): boolean {
+  return text.endsWith(`_${checksum(text.slice(0, -CHECK_LETTERS - 1))}`)
 }

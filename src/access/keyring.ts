@@ -58,6 +58,16 @@ const DAY_MS = 86_400_000
 /** Ids of keys that end with another one, in one line of the meta log: 19 bytes each, and a line holds 60,000. */
 const MOST_IN_ONE_LINE = 2000
 
+/** A key that exists and lets its holder in no more, or not from there: whose it is was proven by its secret. */
+export class KeyRefused extends SteleError {
+  readonly caller: Caller
+
+  constructor(caller: Caller, why: string) {
+    super('unauthenticated', `API key ${caller.id}: ${why}`)
+    this.caller = caller
+  }
+}
+
 interface Held {
   readonly record: KeyRecord
   readonly digest: Uint8Array
@@ -87,7 +97,7 @@ export class Keyring {
    * Who holds a key, and comes from this address with it.
    *
    * @throws SteleError `unauthenticated`: unknown, revoked, expired, or from an address it is not for. The message tells
-   *   these apart only for who holds the right secret
+   *   these apart only for who holds the right secret, and then it is `KeyRefused`
    */
   authenticate(key: ReadKey, address: string): { record: KeyRecord; caller: Caller } {
     const held = this.#held.get(key.id)
@@ -97,12 +107,12 @@ export class Keyring {
       throw new SteleError('unauthenticated', 'API key: there is no such key here')
     }
     const { record } = held
-    const state = stateOf(record, this.#parts.nowMs())
-    if (state !== 'valid') throw new SteleError('unauthenticated', `API key ${record.id}: it is ${state}`)
-    if (held.addresses && !held.addresses.has(address)) {
-      throw new SteleError('unauthenticated', `API key ${record.id}: it is not for the address ${address}`)
-    }
     const caller = { kind: 'key', id: record.id, grants: held.grants, address, share: record.id } as const
+    const state = stateOf(record, this.#parts.nowMs())
+    if (state !== 'valid') throw new KeyRefused(caller, `it is ${state}`)
+    if (held.addresses && !held.addresses.has(address)) {
+      throw new KeyRefused(caller, `it is not for the address ${address}`)
+    }
     return { record, caller }
   }
 

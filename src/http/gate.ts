@@ -2,9 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import { clientAddress, type AddressSet } from '../access/address.ts'
 import { anonymous, decide, type Caller, type Decision } from '../access/caller.ts'
 import { KeyReader } from '../access/api-key.ts'
-import type { Keyring } from '../access/keyring.ts'
+import { KeyRefused, type Keyring } from '../access/keyring.ts'
 import type { Permission } from '../access/role.ts'
-import { SteleError } from '../errors.ts'
+import { hasCode, SteleError } from '../errors.ts'
 import type { LogDirectory } from './directory.ts'
 import { noSuchLog } from './directory.ts'
 import type { RequestRates } from './rates.ts'
@@ -104,10 +104,28 @@ export function createGate(parts: GateParts): Gate {
     }
   }
 
+  /**
+   * Credentials that do not authenticate are a guess, however they fail: guesses are slowed down for their network, and
+   * valid keys from the same network are not.
+   */
   const refuse = (error: unknown, address: string): never => {
-    // Whoever guesses is slowed down; whoever comes from the same network with the right key is not.
-    if (error instanceof SteleError && error.code === 'unauthenticated') rates.countGuess(address)
-    throw error
+    if (!hasCode(error, 'unauthenticated')) throw error
+    let why: SteleError = error
+    try {
+      rates.countGuess(address)
+    } catch (limited) {
+      if (!(limited instanceof SteleError)) throw limited
+      why = limited
+    }
+    throw error instanceof KeyRefused ? new Denied(error.caller, why) : why
+  }
+
+  const readBearer = (req: IncomingMessage, address: string): string | undefined => {
+    try {
+      return bearerOf(req)
+    } catch (error) {
+      return refuse(error, address)
+    }
   }
 
   const holderOf = (credentials: string, { socket }: IncomingMessage, address: string): Holder => {
@@ -121,7 +139,7 @@ export function createGate(parts: GateParts): Gate {
   return {
     addressOf,
     admit(route, call, address) {
-      const credentials = bearerOf(call.req)
+      const credentials = readBearer(call.req, address)
       if (credentials === undefined) return letIn(route, call, anonymous(address))
       if (tokens && !credentials.startsWith('st_')) {
         return tokens.authenticate(credentials, address).then(

@@ -238,6 +238,9 @@ export class Log {
         proveConsistency: (oldSize, newSize) =>
           oldSize === 0 ? Promise.resolve([]) : proveConsistency(this.#reader, oldSize, newSize),
         onConfirmed: () => this.#writer.confirmed(),
+        onUnanswered: () => {
+          if (witnessing.goesOn) this.#writer.confirmed()
+        },
         onContradiction: (error) => this.#writer.contradict(error),
       }
     )

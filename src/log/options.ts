@@ -40,6 +40,11 @@ export interface Witnessing {
   readonly suspect: Uint8Array | undefined
   /** How long to wait before asking again after too few cosigned. */
   readonly retryMs: number
+  /**
+   * Entries are also taken when the first round of asking brings no confirmation. What contradicts the log still stops
+   * it. For a log that others wait for, such as the audit trail.
+   */
+  readonly goesOn?: boolean
 }
 
 /** What a log is doing, for health and metrics. */

@@ -9,8 +9,9 @@ export interface HeadCosigner {
    *
    * @param proveConsistency from an older size to this head's
    * @returns the checkpoint to publish: the log's, with the lines that were verified
-   * @throws SteleError `quorum_not_met` when too few cosigned it in time; `rolled_back` when somebody has cosigned a
-   *   larger tree of this log: then it was rolled back, or has a second writer
+   * @throws SteleError `quorum_not_met` when too few cosigned it in time; `rolled_back` when a witness has cosigned a
+   *   larger tree of this log: then it was rolled back, or has a second writer; `fork` when a witness holds another history
+   *   and that is to stop the log
    */
   cosign(head: SignedHead, proveConsistency: (oldSize: number) => Promise<Hash[]>): Promise<string>
 }
@@ -30,7 +31,9 @@ export interface Publication {
   readonly proveConsistency: (oldSize: number, newSize: number) => Promise<Hash[]>
   /** Told once when the head that the log was opened with has been cosigned: nobody has seen a larger tree. */
   readonly onConfirmed: () => void
-  /** Told once when the log turns out to have signed a larger tree than it has. */
+  /** Told of each round that brought neither cosignatures enough nor a contradiction. */
+  readonly onUnanswered: () => void
+  /** Told once when the log turns out to have signed a larger tree than it has, or another one. */
   readonly onContradiction: (error: SteleError) => void
 }
 
@@ -122,10 +125,11 @@ export class Publisher {
         this.#unconfirmed = false
       } catch (error) {
         this.#failure = asSteleError(error)
-        if (hasCode(error, 'rolled_back')) {
+        if (hasCode(error, 'rolled_back', 'fork')) {
           publication.onContradiction(error)
           break
         }
+        publication.onUnanswered()
         await this.#pause(publication.retryMs)
       }
     }

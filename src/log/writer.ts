@@ -111,7 +111,7 @@ export class Writer {
     }
   }
 
-  /** The witnesses have cosigned the head that the log was opened with. */
+  /** The witnesses have cosigned the head that the log was opened with, or the log goes on without their answer. */
   confirmed(): void {
     if (!this.#standing.confirm()) return
     if (this.#isOutdated()) this.#idleHead.ask()

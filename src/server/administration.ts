@@ -7,7 +7,7 @@ import { META_LOG } from './access-files.ts'
 import type { Administer, Announce } from './administer.ts'
 import { changeAccess, checkVisibility, type Visibility } from './change-access.ts'
 import { addKey, retireKey, rotateKey, type KeyAlgorithm, type KeyChange } from './change-keys.ts'
-import { changePolicy, readPolicy } from './change-policy.ts'
+import { changeOwnPolicy, changePolicy, readPolicy } from './change-policy.ts'
 import { hashOf, logPart } from './configuration.ts'
 import { checkLogName, createLog, listLogs, logFiles, readLogInfo } from './data-folder.ts'
 import type { Frozen } from './freeze.ts'
@@ -124,8 +124,10 @@ export class Administration {
   /** @throws SteleError as `changePolicy` */
   setPolicy(by: string, name: string, text: string | undefined): Promise<void> {
     return this.#act('log_set_policy', by, name, name, (announce) => {
-      checkNotMeta(name, 'witnessed')
-      return this.#works.whileClosed(name, () => changePolicy(this.#folder, name, text, announce))
+      const whileClosed = (task: () => Promise<void>): Promise<void> => this.#works.whileClosed(name, task)
+      return name === META_LOG
+        ? changeOwnPolicy(this.#folder, name, text, { announce, whileClosed })
+        : whileClosed(() => changePolicy(this.#folder, name, text, announce))
     })
   }
 

@@ -36,17 +36,49 @@ export async function changePolicy(
 ): Promise<void> {
   if (text !== undefined) checkPolicy(await readLogInfo(folder, name), text)
   await withStoredHead(folder, name, async () => {
-    const { folder: place, policy, published } = logFiles(folder, name)
-    const before = await readPolicy(folder, name)
-    if (before === text) return
-    const parts = { [policyPart(name)]: text === undefined ? undefined : hashOf(text) }
-    await announce({ before: shown(before), after: shown(text), parts })
-    // Without a policy every head was published. What was kept from before that would show readers an older one.
-    if (before === undefined) await rm(published, { force: true })
-    if (text !== undefined) return replaceFile(policy, text)
-    await rm(policy)
-    await syncFolder(place)
+    if (await announcePolicy(folder, name, text, announce)) await putPolicy(folder, name, text)
   })
+}
+
+/**
+ * As {@link changePolicy} for the log that the announcement itself is written into: it is announced while the log is open,
+ * and done while it is closed.
+ */
+export async function changeOwnPolicy(
+  folder: string,
+  name: string,
+  text: string | undefined,
+  {
+    announce,
+    whileClosed,
+  }: { announce: Announce; whileClosed: (task: () => Promise<void>) => Promise<void> },
+): Promise<void> {
+  if (text !== undefined) checkPolicy(await readLogInfo(folder, name), text)
+  if (!(await announcePolicy(folder, name, text, announce))) return
+  await whileClosed(() => withStoredHead(folder, name, () => putPolicy(folder, name, text)))
+}
+
+/** @returns false if there is nothing to be done */
+async function announcePolicy(
+  folder: string,
+  name: string,
+  text: string | undefined,
+  announce: Announce,
+): Promise<boolean> {
+  const before = await readPolicy(folder, name)
+  if (before === text) return false
+  const parts = { [policyPart(name)]: text === undefined ? undefined : hashOf(text) }
+  await announce({ before: shown(before), after: shown(text), parts })
+  return true
+}
+
+async function putPolicy(folder: string, name: string, text: string | undefined): Promise<void> {
+  const { folder: place, policy, published } = logFiles(folder, name)
+  // Without a policy every head was published. What was kept from before that would show readers an older one.
+  if ((await readPolicy(folder, name)) === undefined) await rm(published, { force: true })
+  if (text !== undefined) return replaceFile(policy, text)
+  await rm(policy)
+  await syncFolder(place)
 }
 
 /**

@@ -2,25 +2,52 @@ import { networkOf } from '../http/rates.ts'
 import type { DeniedLine } from './meta-line.ts'
 
 const MINUTE_MS = 60_000
-/** Callers and reasons that are told apart in one minute; all others share a line. */
-const MOST_KINDS = 1000
-/** Stands for the address of all others. */
+
+/** What unknown callers can make the trail grow by; `proto-docs/access.md` has the sum for an hour. */
+export const UNKNOWN_CALLERS = {
+  /** Refusals that are told apart in one minute; all others share a line. */
+  kinds: 30,
+  /** Lines in one minute: the first of each kind, and at the end the count of the others; the same for the shared line. */
+  linesPerMinute: 2 * (30 + 1),
+} as const
+/** Networks of one known caller and reason that are told apart in one minute. */
+const NETWORKS_OF_CALLER = 8
+/** Networks of the shared line that are counted. */
+const MOST_NETWORKS = 10_000
+/** The address in a line about many networks. */
 const OTHERS = 'others'
+
+/** Where a refusal is counted: those in one place are alike. */
+interface Place {
+  readonly table: Map<string, Tally>
+  readonly key: string
+  /** The line is about many networks. */
+  readonly shared: boolean
+}
 
 interface Tally {
   readonly line: DeniedLine
   /** Those that came after the first. */
   more: number
+  /** Of the line that unknown callers share: where they came from. */
+  readonly networks: Set<string> | undefined
 }
 
 /**
  * Keeps refused requests from filling the meta log: the first of a caller, reason and minute is written at once, the
  * others are counted and written as one line when the minute is over. Owner of the counts of this minute.
+ *
+ * Known callers, those whose credentials were verified, are counted apart from unknown ones, and each under its own id:
+ * no number of requests without a valid key hides what a valid key was refused. Their table has a few places for each
+ * key or person that was refused, so it is bounded by how many of them there are.
  */
 export class DeniedTally {
   readonly #nowMs: () => number
   readonly #write: (line: DeniedLine) => Promise<void>
-  readonly #tallies = new Map<string, Tally>()
+  readonly #known = new Map<string, Tally>()
+  /** How many networks each known caller and reason has in `#known`. */
+  readonly #networksOf = new Map<string, number>()
+  readonly #unknown = new Map<string, Tally>()
   #minute = 0
   #timer: NodeJS.Timeout | undefined
 
@@ -40,18 +67,15 @@ export class DeniedTally {
       void this.#flush().catch(() => undefined)
       this.#minute = minute
     }
-    const key = this.#keyOf(line)
-    const known = this.#tallies.get(key)
-    if (known) {
-      known.more++
-      return
-    }
-    const tally = this.#begin(key, line, 0)
+    const { table, key } = this.#placeOf(line)
+    const known = table.get(key)
+    if (known) return this.#addTo(known, line, 1)
+    const tally = this.#begin(line, 0)
     try {
-      await this.#write(line)
+      await this.#write(tally.line)
     } catch (error) {
       // No line speaks of it: unless others rely on it by now, the next one is the first again.
-      if (tally.more === 0 && this.#tallies.get(key) === tally) this.#tallies.delete(key)
+      if (tally.more === 0 && table.get(key) === tally) table.delete(key)
       throw error
     }
   }
@@ -61,39 +85,80 @@ export class DeniedTally {
     await this.#flush()
   }
 
-  /** What makes two refusals alike; with too many kinds of them, all others are alike. */
-  #keyOf({ who = '', role, address, code }: DeniedLine): string {
-    // A key id that is only claimed can be another one each time: past the limit it is not looked at.
-    const teller = role === undefined && code === 'rate_limited' ? '' : who
-    const own = `${teller} ${networkOf(address)} ${code}`
-    return this.#tallies.has(own) || this.#tallies.size < MOST_KINDS ? own : OTHERS
+  #placeOf(line: DeniedLine): Place {
+    return line.role === undefined ? this.#placeOfUnknown(line) : this.#placeOfKnown(line)
   }
 
-  #begin(key: string, line: DeniedLine, more: number): Tally {
-    const tally = { line: key === OTHERS ? { ...line, address: OTHERS } : line, more }
-    this.#tallies.set(key, tally)
+  #placeOfKnown(line: DeniedLine): Place {
+    const table = this.#known
+    const caller = callerOf(line)
+    const key = `${caller} ${networkOf(line.address)}`
+    const hasRoom = (this.#networksOf.get(caller) ?? 0) < NETWORKS_OF_CALLER
+    return table.has(key) || hasRoom
+      ? { table, key, shared: false }
+      : { table, key: `${caller} ${OTHERS}`, shared: true }
+  }
+
+  #placeOfUnknown({ who = '', address, code }: DeniedLine): Place {
+    const table = this.#unknown
+    const key = `${who} ${networkOf(address)} ${code}`
+    const hasRoom = table.size - (table.has(OTHERS) ? 1 : 0) < UNKNOWN_CALLERS.kinds
+    return address !== OTHERS && (table.has(key) || hasRoom)
+      ? { table, key, shared: false }
+      : { table, key: OTHERS, shared: true }
+  }
+
+  #begin(line: DeniedLine, more: number): Tally {
+    const { table, key, shared } = this.#placeOf(line)
+    const isUnknown = table === this.#unknown
+    const networks = shared && isUnknown ? new Set([networkOf(line.address)]) : undefined
+    const tally = { line: shared ? sharedLine(line) : line, more, networks }
+    table.set(key, tally)
+    if (!isUnknown) {
+      const caller = callerOf(line)
+      this.#networksOf.set(caller, (this.#networksOf.get(caller) ?? 0) + 1)
+    }
     this.#timer ??= setTimeout(() => void this.#flush().catch(() => undefined), MINUTE_MS).unref()
     return tally
+  }
+
+  #addTo(tally: Tally, { address }: DeniedLine, more: number): void {
+    tally.more += more
+    if (tally.networks && tally.networks.size < MOST_NETWORKS) tally.networks.add(networkOf(address))
   }
 
   async #flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    const counted = [...this.#tallies.values()].filter(({ more }) => more > 0)
-    this.#tallies.clear()
+    const counted = [...this.#known.values(), ...this.#unknown.values()].filter(({ more }) => more > 0)
+    this.#known.clear()
+    this.#networksOf.clear()
+    this.#unknown.clear()
     await Promise.all(counted.map((tally) => this.#tell(tally)))
   }
 
-  /** What cannot be written now is part of the line of the next minute. */
-  async #tell({ line, more }: Tally): Promise<void> {
+  /** A count that cannot be written now is part of the line of the next minute. */
+  async #tell({ line, more, networks }: Tally): Promise<void> {
     try {
-      await this.#write({ ...line, count: more })
+      await this.#write({ ...line, ...(networks ? { networks: networks.size } : {}), count: more })
     } catch (error) {
-      const key = this.#keyOf(line)
-      const known = this.#tallies.get(key)
-      if (known) known.more += more
-      else this.#begin(key, line, more)
+      const { table, key } = this.#placeOf(line)
+      const known = table.get(key)
+      if (known) this.#addTo(known, line, more)
+      else this.#begin(line, more)
       throw error
     }
   }
+}
+
+/** A known caller, and why it was refused. */
+function callerOf({ who = '', code }: DeniedLine): string {
+  return `${who} ${code}`
+}
+
+/** Of many networks. An id that one of them claimed says nothing about the others. */
+function sharedLine(line: DeniedLine): DeniedLine {
+  if (line.role !== undefined) return { ...line, address: OTHERS }
+  const { who: _, ...rest } = line
+  return { ...rest, address: OTHERS, networks: 1 }
 }

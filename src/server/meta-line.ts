@@ -1,7 +1,7 @@
-import { parseLeadingId } from '../access/api-key.ts'
+import { claimedId } from '../access/api-key.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Configuration } from './configuration.ts'
-import { logOf, rolesOf, routeOf, shownTarget } from './meta-words.ts'
+import { logOf, rolesOf, routeOf, shownTarget, within } from './meta-words.ts'
 import type { RequestLine } from './request-lines.ts'
 
 /**
@@ -20,15 +20,19 @@ export type MetaLine =
 /** What was refused at the gate, once for each caller, reason and minute. */
 export interface DeniedLine {
   readonly kind: 'denied'
-  /** Id that the credentials claimed, or nothing. */
+  /** With `role` who it was; without it the id that a well-formed key claimed. */
   readonly who?: string
+  /** Present if the caller is known: the credentials were verified. */
   readonly role?: string
   readonly route: string
   readonly log?: string
   readonly query: string
   readonly status: number
   readonly code: string
+  /** `others` in a line about many networks. */
   readonly address: string
+  /** Of a line that unknown callers share: how many networks they came from, counted up to 10,000. */
+  readonly networks?: number
   /** Requests like this one; those after the first are counted in a line at the end of the minute. */
   readonly count: number
 }
@@ -66,21 +70,34 @@ export interface EventLine {
   readonly details?: unknown
 }
 
+/** Of the target and the log's name that an unknown caller wrote, this much is kept. */
+const UNKNOWN_TARGET_BYTES = 128
+const UNKNOWN_LOG_BYTES = 64
+/** An IPv6 address has at most 45 characters; one with a zone can have any number. */
+const ADDRESS_BYTES = 64
+
 /** What is written of a request that was refused at the gate. */
 export function deniedLine(exchange: Exchange): DeniedLine {
   const { call, caller, error, answer, address } = exchange
-  const claimed = caller ? undefined : parseLeadingId(call.req.headers.authorization)
+  const isKnown = caller !== undefined && caller.kind !== 'anonymous'
+  const claimed = isKnown ? undefined : claimedBy(exchange)
   const log = logOf(call)
+  const target = shownTarget(call.req.url ?? '')
   return {
     kind: 'denied',
-    ...(caller && caller.kind !== 'anonymous' ? { who: caller.id, role: rolesOf(caller) } : {}),
+    ...(isKnown ? { who: caller.id, role: rolesOf(caller) } : {}),
     ...(claimed === undefined ? {} : { who: claimed }),
     route: routeOf(exchange),
-    ...(log === undefined ? {} : { log }),
-    query: shownTarget(call.req.url ?? ''),
+    ...(log === undefined ? {} : { log: isKnown ? log : within(log, UNKNOWN_LOG_BYTES) }),
+    query: isKnown ? target : within(target, UNKNOWN_TARGET_BYTES),
     status: answer.status,
     code: error?.code ?? 'internal',
-    address,
+    address: within(address, ADDRESS_BYTES),
     count: 1,
   }
+}
+
+/** The id of a key that came whole, while its network has guesses left: past that, ids are not looked at. */
+function claimedBy({ call, error }: Exchange): string | undefined {
+  return error?.code === 'unauthenticated' ? claimedId(call.req.headers.authorization) : undefined
 }

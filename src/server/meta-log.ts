@@ -49,6 +49,10 @@ export class MetaLog implements Trail {
   #closed = false
   /** Why no request may be written down yet. */
   #held: string | undefined
+  /** The lines that are on their way to the disk. */
+  #onItsWay: Promise<void> | undefined
+  /** Its log is closed for a moment: lines wait until this resolves. */
+  #paused: Promise<void> | undefined
 
   /** @param configuration what a log that is opened by hand has recorded last */
   constructor(target: MetaTarget, nowMs: () => number, configuration?: Configuration) {
@@ -78,7 +82,7 @@ export class MetaLog implements Trail {
     if (this.#closed) throw untraceable('the server is stopping')
     if (this.#held !== undefined) throw untraceable(this.#held)
     const { log } = this.#target
-    if (!log || log.failure) throw untraceable(log?.failure?.message ?? 'it is not open')
+    if (!this.#paused && (!log || log.failure)) throw untraceable(log?.failure?.message ?? 'it is not open')
     if (this.#linesWaiting >= MOST_WAITING) throw untraceable(`${MOST_WAITING} lines are waiting already`)
   }
 
@@ -112,6 +116,19 @@ export class MetaLog implements Trail {
     const written = this.#lastChange.then(() => this.write(lineOf(this.#configuration)))
     this.#lastChange = written.catch(() => undefined)
     return written
+  }
+
+  /** Does something while its log is closed. Lines wait meanwhile, and are written when it is open again. */
+  async whilePaused<T>(task: () => Promise<T>): Promise<T> {
+    let goOn = (): void => {}
+    this.#paused = new Promise((resolve) => (goOn = resolve))
+    await this.#onItsWay?.catch(() => undefined)
+    try {
+      return await task()
+    } finally {
+      this.#paused = undefined
+      goOn()
+    }
   }
 
   /**
@@ -172,8 +189,11 @@ export class MetaLog implements Trail {
     let round: MetaRound | undefined
     while ((round = this.#rounds.shift())) {
       const { length } = round
+      // Nothing is awaited between this look and the start of the write: that is the lock.
+      while (this.#paused) await this.#paused
       try {
-        await this.#writeRound(round)
+        this.#onItsWay = this.#writeRound(round)
+        await this.#onItsWay
         this.#linesWritten += round.length
         round.resolve()
       } catch (error) {
@@ -188,6 +208,8 @@ export class MetaLog implements Trail {
   async #writeRound(round: MetaRound): Promise<void> {
     const { log } = this.#target
     if (!log) throw untraceable('it is not open')
+    // Its witnesses are asked first whether they have seen more of it, once: it goes on without an answer.
+    await log.settled
     const told = round.configuration
     if (!told) this.#remind(round)
     const pages = round.pages()

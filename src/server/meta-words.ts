@@ -11,6 +11,13 @@ export function shownTarget(url: string): string {
   return redact(url).slice(0, SHOWN_LENGTH)
 }
 
+/** The beginning of a text, of at most so many bytes as a string of JSON, its quotes left out. */
+export function within(text: string, bytes: number): string {
+  let shown = text.slice(0, bytes)
+  while (Buffer.byteLength(JSON.stringify(shown)) - 2 > bytes) shown = shown.slice(0, -1)
+  return shown
+}
+
 export function routeOf({ route, call }: Exchange): string {
   return `${call.req.method ?? ''} ${route.path}`
 }

@@ -19,7 +19,7 @@ import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.
 export type LogSettings = Omit<LogOptions, 'allowDuplicates'> & { readonly witnesses: WitnessSettings }
 
 /** How the witnesses of a log are asked, if it has a policy. */
-export type WitnessSettings = Omit<WitnessOptions, 'events'> & { readonly retryMs: number }
+export type WitnessSettings = Omit<WitnessOptions, 'events' | 'forkStops'> & { readonly retryMs: number }
 
 /** Whom an open log tells what happens. */
 export type LogEvents = WitnessEvents & { readonly observer?: LogObserver }
@@ -49,7 +49,9 @@ export async function openStoredLog(
     const store = new ShutOffStore(await opening(LevelStore.open(files.database)))
     const headFile = await opening(openHeadFile(headFilePath(folder, name, info)))
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
-    const witnessing = await readWitnessing(files, settings.witnesses, events)
+    // Every answer to a known caller waits for the meta log: it asks its witnesses once and goes on without them.
+    const goesOn = info.reads === 'meta'
+    const witnessing = await readWitnessing(files, { ...settings.witnesses, goesOn }, events)
     const log = await openLog(
       {
         origin: info.origin,
@@ -76,16 +78,17 @@ const SILENT: WitnessEvents = { cosigned() {}, failed() {}, publishedWithoutQuor
 /** The witnesses of a log with a policy file; undefined for one without. */
 async function readWitnessing(
   files: LogFiles,
-  settings: WitnessSettings,
+  { goesOn, retryMs, ...settings }: WitnessSettings & { readonly goesOn: boolean },
   events: WitnessEvents,
 ): Promise<Witnessing | undefined> {
   const text = await readTextFile(files.policy)
   if (text === undefined) return undefined
   return {
-    cosigner: new Witnesses(parsePolicy(text), { ...settings, events }),
+    cosigner: new Witnesses(parsePolicy(text), { ...settings, events, forkStops: goesOn }),
     store: { write: (head) => replaceFile(files.published, encodeHead(head), 0o600) },
     suspect: await readFileIfAny(files.published),
-    retryMs: settings.retryMs,
+    retryMs,
+    goesOn,
   }
 }
 

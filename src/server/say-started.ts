@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { hasCode } from '../errors.ts'
+import { hasCode, type SteleError } from '../errors.ts'
 import { recordStart, type Access } from './access.ts'
 import type { MetaLog, MetaTarget } from './meta-log.ts'
 
@@ -16,18 +16,27 @@ export interface Starting {
   readonly stopping: AbortSignal
 }
 
-/** Writes down that the server has started: now, or as soon as there is a meta log that can be written. */
+/**
+ * Writes down that the server has started: now, or as soon as there is a meta log that can be written. Witnesses of the
+ * meta log that do not answer delay it; the server does not wait for them for longer than `retryMs`.
+ */
 export async function sayStarted({ meta }: Access, starting: Starting): Promise<void> {
-  const { logger } = starting
+  const { logger, retryMs, stopping } = starting
   if (!meta) return logger.warn('open, and without access control: nothing is traced')
-  try {
-    await sayNow(meta, starting)
-  } catch (error) {
+  let isLate = false
+  const said = sayNow(meta, starting).catch((error: unknown) => {
     // Public logs can be read all the same; everything that takes a key is refused until the meta log is back.
-    if (!hasCode(error, 'untraceable')) throw error
-    logger.error({ code: error.code }, error.message)
+    if (!isLate && !hasCode(error, 'untraceable')) throw error
+    logger.error({ code: (error as SteleError).code }, (error as Error).message)
     void sayLater(meta, starting)
-  }
+  })
+  const enough = new AbortController()
+  const patience = wait(retryMs, undefined, {
+    signal: AbortSignal.any([stopping, enough.signal]),
+    ref: false,
+  })
+  await Promise.race([said, patience.catch(() => undefined)]).finally(() => enough.abort())
+  isLate = true
 }
 
 async function sayNow(meta: MetaLog, { folder, server, target, logger }: Starting): Promise<void> {

@@ -29,7 +29,10 @@ export function servedAdministration({
     publicUrl,
     administer: (act, task) => administer({ folder, meta }, act, task),
     works: {
-      whileClosed: (name, task) => host.whileClosed(name, task),
+      whileClosed: (name, task) =>
+        name === META_LOG
+          ? meta.whilePaused(() => host.whileClosed(name, task))
+          : host.whileClosed(name, task),
       freeze: (name, words, announce) => host.freeze(name, words, announce),
       checkRoom: () => makeRoom(host.list().length + 1),
       add: (name) => host.add(name),

@@ -55,9 +55,10 @@ export class WitnessClient {
    * Has a head cosigned.
    *
    * @returns the witness's line, verified
-   * @throws SteleError `rolled_back` if the witness says it has cosigned a larger tree of this log; `rate_limited` (429),
-   *   `overloaded` (503), also without asking it while the time that it asked for (`Retry-After`, at most 300 s) is not
-   *   over; `unreachable`, `unexpected_answer`, `bad_signature` and the like for whatever else is no cosignature
+   * @throws SteleError `rolled_back` if the witness says it has cosigned a larger tree of this log; `fork` if it refuses the
+   *   proof that this tree extends the one it has cosigned; `rate_limited` (429), `overloaded` (503), also without asking
+   *   it while the time that it asked for (`Retry-After`, at most 300 s) is not over; `unreachable`, `unexpected_answer`,
+   *   `bad_signature` and the like for other answers that are no cosignature
    */
   async cosign(head: SignedHead, prove: (oldSize: number) => Promise<Hash[]>): Promise<NoteSignature> {
     if (this.#refusal && this.#nowMs() < this.#notBeforeMs) throw this.#refusal
@@ -88,6 +89,13 @@ export class WitnessClient {
   /** The size in a 409. */
   #sizeIn({ status, type, text, retryAfter }: WitnessAnswer, head: SignedHead): number {
     if (status === 429 || status === 503) throw this.#patience(status, text, retryAfter)
+    if (status === 422) {
+      throw this.#fault(
+        'fork',
+        `it has cosigned size ${this.#lastSize}, and does not accept the proof that size ${head.size} extends it: it ` +
+          `has seen another history of this log`,
+      )
+    }
     if (status !== 409 || type !== 'text/x.tlog.size') {
       throw this.#fault('unexpected_answer', `expected 200 or 409, got ${status} ${excerpt(text.trim())}`)
     }
@@ -136,7 +144,7 @@ export class WitnessClient {
   }
 
   #fault(
-    code: 'unreachable' | 'unexpected_answer' | 'untrusted_signer' | 'rolled_back',
+    code: 'unreachable' | 'unexpected_answer' | 'untrusted_signer' | 'rolled_back' | 'fork',
     message: string,
     cause?: unknown,
   ): SteleError {

@@ -18,6 +18,11 @@ export interface WitnessEvents {
 export interface WitnessOptions extends WitnessClientOptions {
   /** Fail open: publish with whatever cosignatures there are. */
   readonly withoutQuorum: boolean
+  /**
+   * A witness that refuses the consistency proof stops the log. Without it such a witness only gives no cosignature, which
+   * is enough where no entry is taken before the quorum has confirmed the head.
+   */
+  readonly forkStops?: boolean
   readonly events: WitnessEvents
 }
 
@@ -63,7 +68,7 @@ export class Witnesses implements HeadCosigner {
         } catch (error) {
           const failure = asFailure(client, error)
           this.#options.events.failed(client.witness.name, failure)
-          if (!hasCode(failure, 'rolled_back')) return
+          if (!this.#contradicts(failure)) return
           this.#contradiction = failure
           reject(failure)
         }
@@ -80,6 +85,10 @@ export class Witnesses implements HeadCosigner {
         publish()
       })
     })
+  }
+
+  #contradicts(failure: SteleError): boolean {
+    return hasCode(failure, 'rolled_back') || (this.#options.forkStops === true && hasCode(failure, 'fork'))
   }
 }
 

@@ -119,7 +119,7 @@ test('what is refused changes nothing and leaves no line', async () => {
     ['/v1/logs/absent/freeze', {}, 404],
     ['/v1/logs/meta/freeze', {}, 400],
     ['/v1/logs/meta/access', { heads: 'closed' }, 400],
-    ['/v1/logs/meta/policy', { policy: 'quorum none\n' }, 400],
+    ['/v1/logs/meta/policy', { policy: 'quorum nobody\n' }, 400],
     ['/v1/logs/meta/keys', { rotate: true }, 400],
     ['/v1/logs/main/freeze', { successor: 'nowhere' }, 400],
     ['/v1/logs/main/keys', { overlapSeconds: 5 }, 400],

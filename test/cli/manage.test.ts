@@ -99,7 +99,6 @@ test('the meta log changes its keys on a stopped server, and its line comes righ
   for (const args of [
     ['freeze', 'meta'],
     ['rollover', 'meta', 'meta2'],
-    ['set-policy', 'meta', '--none'],
     ['set-access', 'meta', '--reads', 'public'],
     ['set-access', 'main'],
     ['set-access', 'main', '--heads', 'closed'],

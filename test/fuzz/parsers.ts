@@ -1,5 +1,5 @@
 import { clientAddress, parseAddressSet } from '../../src/access/address.ts'
-import { generateApiKey, parseApiKey, parseLeadingId } from '../../src/access/api-key.ts'
+import { generateApiKey, parseApiKey, claimedId } from '../../src/access/api-key.ts'
 import { redact } from '../../src/access/redact.ts'
 import { parseAccessState } from '../../src/access/state.ts'
 import { decodeUtf8 } from '../../src/bytes/text.ts'
@@ -167,7 +167,7 @@ export async function fuzzedParsers(): Promise<Fuzzed[]> {
     {
       name: 'what is covered of keys in a URL',
       samples: [bytesOf(`/logs/main/checkpoint?key=${generateApiKey('admin').text}`)],
-      parse: (bytes) => [redact(textOf(bytes)), parseLeadingId(`Bearer ${textOf(bytes)}`)],
+      parse: (bytes) => [redact(textOf(bytes)), claimedId(`Bearer ${textOf(bytes)}`)],
       codes: [],
       big: [
         repeated('st_'),
