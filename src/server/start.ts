@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
-import { parseAddressSet } from '../access/address.ts'
+import { parseAddressSet, type AddressSet } from '../access/address.ts'
 import { SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
 import { RequestRates } from '../http/rates.ts'
@@ -85,6 +85,7 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
       logs: host,
       ...(tls ? { tls: tls.current } : {}),
       limits: withinOpenFiles(httpLimits(config), host.list().length, logger),
+      trustedProxies: proxiesOf(config),
       keyring: access.keyring,
       gate: gateOf(config, host, access),
       ...(meta
@@ -121,8 +122,12 @@ export async function startServer(config: Config, logger: Logger): Promise<Runni
   }
 }
 
-function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typeof createGate> {
+function proxiesOf(config: Config): AddressSet | undefined {
   const proxies = listOf(config['trusted-proxies'])
+  return proxies.length === 0 ? undefined : parseAddressSet(proxies, 'trusted-proxies')
+}
+
+function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typeof createGate> {
   return createGate({
     logs: host,
     keyring,
@@ -132,7 +137,7 @@ function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typ
     }),
     tokens: tokenReader(config.identity),
     openMetrics: config.open || config['open-metrics'],
-    trustedProxies: proxies.length === 0 ? undefined : parseAddressSet(proxies, 'trusted-proxies'),
+    trustedProxies: proxiesOf(config),
   })
 }
 
