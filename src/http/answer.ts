@@ -2,11 +2,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type * as z from 'zod'
 import { isEncrypted, NO_CACHE, PLAIN_TEXT, SECURITY_HEADERS, TLS_HEADERS } from './headers.ts'
 
+/** A body that is read piece by piece, as its caller takes it. What the reading throws ends the connection. */
+export interface Pieces extends AsyncIterable<Uint8Array> {
+  /** Bytes of all of them together. */
+  readonly length: number
+}
+
 /** What a handler says; `send` puts it on the wire. */
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: string | Uint8Array | undefined
+  readonly body?: string | Uint8Array | Pieces | undefined
   /** How many entries it speaks of, for the trail. */
   readonly count?: number
   /** Ends the connection at once, whatever the caller is still sending. */
@@ -41,25 +47,98 @@ const DRAINED_BYTES = 256 * 1024
 const LINGER_BYTES = 4 * 1024 * 1024
 const LINGER_MS = 1000
 
-/** Writes an answer, unless the caller is gone. `HEAD` gets the headers of `GET`. */
-export function send(req: IncomingMessage, res: ServerResponse, answer: Answer, requestId?: string): void {
+/** Of a large answer one slice at a time is handed to the kernel. With one a client must take it in time. */
+const SLICE_BYTES = 64 * 1024
+/** What a body counts as that is read in pieces: one of them, as entries and as the bytes that are sent. */
+const PIECE_BYTES_HELD = 2 * 1024 * 1024
+/** Up to this an answer is written at once and not counted: a tile has half of it. */
+export const SMALL_BYTES = 16 * 1024
+
+/**
+ * Writes an answer, unless the caller is gone. `HEAD` gets the headers of `GET`.
+ *
+ * @param onBroken is told why the body could not be read to its end
+ */
+export function send(
+  req: IncomingMessage,
+  res: ServerResponse,
+  answer: Answer,
+  requestId?: string,
+  onBroken: (error: unknown) => void = () => {},
+): void {
   if (res.headersSent || res.destroyed) return
   const { status, body = '' } = answer
   // A flat list is what node:http is quickest to write.
   const headers: (string | number)[] = [...(isEncrypted(req.socket) ? TLS_LIST : SECURITY_LIST)]
   if (requestId !== undefined) headers.push('x-request-id', requestId)
   for (const name in answer.headers) headers.push(name, answer.headers[name]!)
-  if (status !== 204 && status !== 304) {
-    headers.push('content-length', typeof body === 'string' ? Buffer.byteLength(body) : body.length)
-  }
-  const unread = !req.complete && isLarge(req)
+  const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+  if (status !== 204 && status !== 304) headers.push('content-length', length)
+  const unread = !req.complete && hasLargeBody(req)
   if (unread || answer.hangUp) headers.push('connection', 'close')
   res.writeHead(status, headers as string[])
-  if (unread && !answer.hangUp) linger(req, res, body)
-  else res.end(req.method === 'HEAD' ? undefined : body)
+  if (req.method === 'HEAD') res.end()
+  else if (isPieces(body) || length > SMALL_BYTES) {
+    const pieces = isPieces(body) ? body : [typeof body === 'string' ? Buffer.from(body) : body]
+    pour(res, pieces).catch((error: unknown) => {
+      // Cut short, so that the caller sees that something is missing.
+      res.destroy()
+      onBroken(error)
+    })
+  } else if (unread && !answer.hangUp) linger(req, res, body)
+  else res.end(body)
 }
 
-function isLarge(req: IncomingMessage): boolean {
+/** True for an answer that is written in slices, and counted until its caller has taken it. */
+export function isLarge({ body = '' }: Answer): boolean {
+  return body.length > SMALL_BYTES
+}
+
+/** What an answer takes in memory until it has left. */
+export function heldBytes({ body = '' }: Answer): number {
+  if (typeof body === 'string') return Buffer.byteLength(body)
+  return isPieces(body) ? Math.min(body.length, PIECE_BYTES_HELD) : body.length
+}
+
+/** True for a body that is read while it is sent. */
+function isPieces(body: string | Uint8Array | Pieces): body is Pieces {
+  return typeof body === 'object' && !(body instanceof Uint8Array)
+}
+
+/** Writes as much as the caller takes, and stops when it is gone. */
+async function pour(
+  res: ServerResponse,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length; at += SLICE_BYTES) {
+      if (!res.write(piece.subarray(at, at + SLICE_BYTES))) await drained(res)
+      if (res.destroyed) return
+    }
+  }
+  res.end()
+}
+
+function drained(res: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      res.off('drain', end).off('close', end)
+      resolve()
+    }
+    if (res.destroyed) resolve()
+    else res.once('drain', end).once('close', end)
+  })
+}
+
+/** Aborted when the answer has left or its caller is gone. Made when it is asked for: most answers need none. */
+export function overSignal(res: ServerResponse): AbortSignal {
+  const over = new AbortController()
+  if (res.destroyed) over.abort()
+  else res.once('close', () => over.abort())
+  return over.signal
+}
+
+function hasLargeBody(req: IncomingMessage): boolean {
   if (req.headers['transfer-encoding'] !== undefined) return true
   return Number(req.headers['content-length'] ?? 0) > DRAINED_BYTES
 }

@@ -3,6 +3,7 @@ import type Router from '@koa/router'
 import { apiKeyRoutes } from './api-key-routes.ts'
 import { appendRoutes } from './append-routes.ts'
 import { BodyReader } from './body.ts'
+import { Connections } from './connections.ts'
 import { ctRoutes } from './ct-routes.ts'
 import type { HttpDeps } from './deps.ts'
 import { entryRoutes } from './entry-routes.ts'
@@ -41,7 +42,8 @@ export function createHandler(deps: HttpDeps): Handler {
 }
 
 /** As `createHandler`, with its parts to look at. */
-export function createApp(deps: HttpDeps): App {
+export function createApp(given: HttpDeps): App {
+  const deps = { ...given, connections: given.connections ?? new Connections(given.limits) }
   const bodies = new BodyReader(deps.limits)
   const fixed = staticRoutes(deps)
   let document: OpenApiDocument | undefined

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import * as z from 'zod'
 import { SteleError } from '../errors.ts'
@@ -161,10 +161,20 @@ async function appendOne(
   bodies: BodyReader,
   { req, res, log, caller: { share }, hosted: { origin } }: LogCall<unknown, unknown>,
 ): Promise<{ placement: Placement; treeSize: number }> {
+  checkSent(req)
   const entry = await bodies.read({ req, res, share, maxBytes: MAX_ENTRY_BYTES, what: 'entry' })
   checkNotReserved([entry], origin)
   const { placements, treeSize } = await log.append([entry], share)
   return { placement: placements[0]!, treeSize }
+}
+
+/** An entry may be empty, and then says so: a request without a body is a mistake, and a log forgets none. */
+function checkSent({ headers }: IncomingMessage): void {
+  if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return
+  throw new SteleError(
+    'malformed',
+    'entry: the request has no body; send the entry with Content-Length, which is 0 for an empty entry',
+  )
 }
 
 function receipt(

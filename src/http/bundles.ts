@@ -2,10 +2,12 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { LRUCache } from 'lru-cache'
 import { equalBytes } from '../bytes/bytes.ts'
+import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import { HASH_BYTES, hashLeafInto } from '../merkle/hash.ts'
 import { encodeBundle } from '../tile/bundle.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
+import type { Pieces } from './answer.ts'
 import { damagedEntry } from './proofs.ts'
 
 const compress = promisify(gzip)
@@ -19,12 +21,19 @@ export interface BundleRequest {
   readonly log: BundleSource
   readonly index: number
   readonly width: number
+  /** Aborted when nobody waits for it any more. */
+  readonly over: AbortSignal
 }
 
 /** A bundle as it is sent: compressed, or as it is where that would save nothing. */
 export interface SentBundle {
-  readonly bytes: Uint8Array
+  readonly body: Uint8Array | Pieces
   readonly isGzip: boolean
+}
+
+/** One that is kept. */
+interface KeptBundle extends SentBundle {
+  readonly body: Uint8Array
 }
 
 /**
@@ -36,18 +45,23 @@ const SAMPLE_BYTES = 4096
 /** Below this share of what it was, the sample counts as compressed. */
 const WORTH_IT = 0.9
 
-/** Reads entry bundles, and keeps full ones compressed: they never change, and compressing costs more than the reading. */
+/**
+ * A bundle above this is sent as it is, and read piece by piece while it is sent: 256 entries may have 16 MiB, and as
+ * many callers as there are connections may ask for them.
+ */
+const PIECE_BYTES = 1024 * 1024
+/** Of what is kept, this share is for partial bundles, so that asking for every width pushes out no full one. */
+const PARTIAL_SHARE = 0.25
+
+/** Reads entry bundles, and keeps them compressed: they never change, and compressing costs more than the reading. */
 export class Bundles {
-  readonly #forGzip: LRUCache<string, SentBundle, BundleRequest>
+  readonly #full: LRUCache<string, KeptBundle, BundleRequest>
+  readonly #partial: LRUCache<string, KeptBundle, BundleRequest>
 
   /** @param cacheBytes how much is kept of what was made for those who accept gzip */
   constructor(cacheBytes: number) {
-    this.#forGzip = new LRUCache<string, SentBundle, BundleRequest>({
-      maxSize: Math.max(1, cacheBytes),
-      sizeCalculation: ({ bytes }) => Math.max(1, bytes.length),
-      // Many who ask at once wait for one compression.
-      fetchMethod: (_key, _stale, { context }) => this.#compress(context),
-    })
+    this.#full = this.#cache(cacheBytes * (1 - PARTIAL_SHARE))
+    this.#partial = this.#cache(cacheBytes * PARTIAL_SHARE)
   }
 
   /**
@@ -55,34 +69,94 @@ export class Bundles {
    *
    * @throws SteleError `not_found` beyond the published size, `corrupt` for an entry that does not fit its leaf hash
    */
-  async plain({ log, index, width }: BundleRequest): Promise<Uint8Array> {
-    const begin = index * TILE_WIDTH
-    const [entries, tile] = await Promise.all([
-      log.readEntries(begin, begin + width),
-      log.readTile({ level: 0, index, width }),
-    ])
-    // Compared with the tree, for disks rot: all at once, since who reads whole logs asks for nothing but bundles.
-    const leaves = new Uint8Array(width * HASH_BYTES)
-    entries.forEach((entry, i) => hashLeafInto(leaves, i * HASH_BYTES, entry))
-    if (!equalBytes(leaves, tile)) {
-      const wrong = leaves.findIndex((byte, i) => byte !== tile[i])
-      throw damagedEntry(log, begin + Math.floor(wrong / HASH_BYTES))
-    }
-    return encodeBundle(entries)
+  async plain(request: BundleRequest): Promise<Uint8Array | Pieces> {
+    return (await readWhole(request)) ?? inPieces(request)
   }
 
   /** For those who accept gzip. Throws as `plain` does. */
   async forGzip(request: BundleRequest): Promise<SentBundle> {
-    if (request.width < TILE_WIDTH) return this.#compress(request)
-    const key = `${request.name}/${request.index}`
-    return (await this.#forGzip.fetch(key, { context: request }))!
+    const { name, index, width } = request
+    const kept =
+      width < TILE_WIDTH
+        ? await this.#partial.fetch(`${name}/${index}/${width}`, { context: request })
+        : await this.#full.fetch(`${name}/${index}`, { context: request })
+    return kept ?? { body: await this.plain(request), isGzip: false }
   }
 
-  /** On a thread of zlib's, so that other requests are answered meanwhile. */
-  async #compress(request: BundleRequest): Promise<SentBundle> {
-    const plain = await this.plain(request)
-    const sample = plain.subarray(0, SAMPLE_BYTES)
-    const shrinks = (await compress(sample)).length < WORTH_IT * sample.length
-    return shrinks ? { bytes: await compress(plain), isGzip: true } : { bytes: plain, isGzip: false }
+  #cache(bytes: number): LRUCache<string, KeptBundle, BundleRequest> {
+    return new LRUCache<string, KeptBundle, BundleRequest>({
+      maxSize: Math.max(1, Math.floor(bytes)),
+      sizeCalculation: ({ body }) => Math.max(1, body.length),
+      // Many who ask at once wait for one compression.
+      fetchMethod: (_key, _stale, { context }) => this.#compress(context),
+    })
   }
+
+  /** On a thread of zlib's, so that other requests are answered meanwhile. Undefined for one that is sent in pieces. */
+  async #compress(request: BundleRequest): Promise<KeptBundle | undefined> {
+    const body = await readWhole(request)
+    if (!body) return undefined
+    const sample = body.subarray(0, SAMPLE_BYTES)
+    const shrinks = (await compress(sample)).length < WORTH_IT * sample.length
+    return shrinks ? { body: await compress(body), isGzip: true } : { body, isGzip: false }
+  }
+}
+
+/** The bundle, or undefined for one that is larger than a piece. */
+async function readWhole(request: BundleRequest): Promise<Uint8Array | undefined> {
+  const { log, index, width } = request
+  const begin = index * TILE_WIDTH
+  const [entries, tile] = await Promise.all([
+    log.readEntries(begin, begin + width, PIECE_BYTES),
+    log.readTile({ level: 0, index, width }),
+  ])
+  if (entries.length < width) return undefined
+  checkEntries(request, tile, 0, entries)
+  return encodeBundle(entries)
+}
+
+/**
+ * Reads the bundle once to compare all of it with the tree and to learn its length, keeping nothing, and once more while
+ * it is sent.
+ */
+async function inPieces(request: BundleRequest): Promise<Pieces> {
+  const { log, index, width } = request
+  const tile = await log.readTile({ level: 0, index, width })
+  let length = 0
+  for await (const piece of piecesOf(request, tile)) length += piece.length
+  return { length, [Symbol.asyncIterator]: () => piecesOf(request, tile) }
+}
+
+async function* piecesOf(
+  request: BundleRequest,
+  tile: Uint8Array,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { log, index, width, over } = request
+  const begin = index * TILE_WIDTH
+  for (let done = 0; done < width;) {
+    if (over.aborted) throw new SteleError('overloaded', 'the caller did not wait for the bundle')
+    const entries = await log.readEntries(begin + done, begin + width, PIECE_BYTES)
+    checkEntries(request, tile, done, entries)
+    done += entries.length
+    yield encodeBundle(entries)
+  }
+}
+
+/**
+ * Compares entries with the tree, for disks rot: all at once, since who reads whole logs asks for nothing but bundles.
+ *
+ * @param from the place of the first of them in the bundle
+ */
+function checkEntries(
+  { log, index }: BundleRequest,
+  tile: Uint8Array,
+  from: number,
+  entries: readonly Uint8Array[],
+): void {
+  const leaves = new Uint8Array(entries.length * HASH_BYTES)
+  entries.forEach((entry, i) => hashLeafInto(leaves, i * HASH_BYTES, entry))
+  const expected = tile.subarray(from * HASH_BYTES, (from + entries.length) * HASH_BYTES)
+  if (equalBytes(leaves, expected)) return
+  const wrong = leaves.findIndex((byte, i) => byte !== expected[i])
+  throw damagedEntry(log, index * TILE_WIDTH + from + Math.floor(wrong / HASH_BYTES))
 }

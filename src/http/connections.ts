@@ -1,66 +1,362 @@
-import { createServer, STATUS_CODES, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  STATUS_CODES,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http'
 import type { Socket } from 'node:net'
+import { isLoopback, withoutMapping, type AddressSet } from '../access/address.ts'
+import { SteleError } from '../errors.ts'
+import { AnswerMemory } from './answer-memory.ts'
+import { send } from './answer.ts'
 import type { App } from './app.ts'
+import { problemAnswer } from './errors.ts'
 import { isEncrypted, SECURITY_HEADERS, TLS_HEADERS } from './headers.ts'
+import { Quota } from './quota.ts'
+import { networkOf } from './rates.ts'
 import { createTlsServer, type Certificate } from './tls-server.ts'
 
 /** Longer than the idle timeout of common load balancers, so that it is they who close idle connections. */
 const KEEP_ALIVE_MS = 65_000
-/** How often Node looks for connections past their time. */
+/** How often connections past their time are looked for. */
 const CHECK_MS = 1000
 /** A checkpoint's long poll is a GET of a few hundred bytes; nothing needs more. */
 const MAX_HEADER_BYTES = 16 * 1024
+/**
+ * Requests that may wait behind the one that is being answered. Node parses what one read of a socket brought, up to
+ * 64 KiB, before reading can be stopped; a client that sends more than this many requests in that gets no answer.
+ */
+const MAX_WAITING = 64
+/** Of the connections so many are for probes and for this machine, and at most a tenth of them. */
+const MOST_RESERVED = 64
+/** What one network may have of the connections and of the long polls, where the operator says nothing. */
+const CONNECTION_SHARE = 1 / 4
+const LONG_POLL_SHARE = 1 / 8
+/** Long polls may take half of the connections; the others are for requests that end soon. */
+const LONG_POLLS = 1 / 2
+/** What load balancers and orchestrators ask. */
+const PROBES: readonly string[] = ['/healthz', '/readyz']
 
-/** How long a connection may take over a request, and how many there may be. */
+/** How long a connection may take over a request and its answer, and how many there may be. */
 export interface ConnectionLimits {
   /** From the first byte of a request to the end of its head. */
   readonly headersTimeoutMs: number
   /** From the end of a request's head to the end of its body. */
   readonly bodyTimeoutMs: number
+  /** An answer of which the client takes nothing more for so long is given up, with its connection. */
+  readonly answerTimeoutMs: number
+  /** Bytes of large answers in memory, over all connections; a network gets a quarter of it. */
+  readonly maxAnswerBytesInFlight: number
   /** Connections at once; one more is closed unanswered. */
   readonly maxConnections: number
+  /** Connections of one network (an IPv4 address, an IPv6 /64); 0: a quarter of `maxConnections`. */
+  readonly maxConnectionsPerAddress: number
+  /** Long polls at once; 0: half of `maxConnections`. */
+  readonly maxLongPolls?: number
+  /** Long polls of one network; 0: an eighth of `maxConnections`. */
+  readonly maxLongPollsPerAddress?: number
+}
+
+/** Why a connection or a request was not served, or not to its end. */
+export const REFUSALS = ['full', 'address', 'reserved', 'pipelined', 'slow_reader', 'long_polls'] as const
+export type Refusal = (typeof REFUSALS)[number]
+
+/** A request that was parsed, and whose turn has not come. */
+interface Waiting {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly heldBack: boolean
+}
+
+/** One connection, and what happens on it. */
+class Connection {
+  readonly raw: Socket
+  readonly network: string
+  /** For probes only: the last connections are reserved. */
+  probesOnly = false
+  /** The newest answer that was begun. */
+  current: ServerResponse | undefined
+  readonly waiting: Waiting[] = []
+  /** Bytes that the kernel had taken when that was last looked at, and since when they are no more. */
+  takenBytes = 0
+  stalledMs = 0
+
+  constructor(raw: Socket, network: string) {
+    this.raw = raw
+    this.network = network
+  }
+
+  /** True while a request is being answered. */
+  get isBusy(): boolean {
+    return this.current !== undefined && !this.current.closed
+  }
+}
+
+/** Who is counted how. */
+export interface ConnectionRules {
+  /** Their connections are not counted by address, for they carry those of many callers. */
+  readonly trustedProxies?: AddressSet | undefined
+  /** Whether an address is of this machine. */
+  readonly isLocal?: (address: string) => boolean
 }
 
 /**
- * An HTTP server in front of an app, not listening yet. Connections are bounded in number, and requests in time. What is
- * no HTTP gets an answer too, unless another one has begun on its connection.
- *
- * @param tls with it the server speaks TLS
+ * Everything that is bounded about the connections of one server: how many there are and of whom, one request at a time
+ * on each, long polls, and the memory of answers until they were taken. Owner of the connections.
  */
-export function createBoundedServer(
-  { headersTimeoutMs, bodyTimeoutMs, maxConnections }: ConnectionLimits,
-  { handler, breakOff }: Pick<App, 'handler' | 'breakOff'>,
-  tls?: Certificate,
-): Server {
-  /** What each connection was last asked for: an answer that has begun must not be written into. */
-  const current = new WeakMap<Socket, ServerResponse>()
-  const options: ServerOptions = {
-    headersTimeout: headersTimeoutMs,
-    // A backstop behind the body reader, which answers in our own words.
-    requestTimeout: headersTimeoutMs + bodyTimeoutMs + 2 * CHECK_MS,
-    connectionsCheckingInterval: CHECK_MS,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    maxHeaderSize: MAX_HEADER_BYTES,
+export class Connections {
+  readonly answers: AnswerMemory
+  /** By network. */
+  readonly longPolls: Quota
+  /** How often each refusal happened. */
+  readonly refused: Record<Refusal, number>
+  readonly #limits: ConnectionLimits
+  readonly #rules: Required<ConnectionRules>
+  /** By the socket whose requests Node parses: that of TCP, or that of TLS on top of it. */
+  readonly #bySocket = new Map<Socket, Connection>()
+  readonly #byNetwork = new Map<string, Set<Connection>>()
+  #open = 0
+
+  constructor(limits: ConnectionLimits, { trustedProxies, isLocal = isLoopback }: ConnectionRules = {}) {
+    const { maxConnections, maxLongPolls, maxLongPollsPerAddress, maxAnswerBytesInFlight } = limits
+    this.#limits = limits
+    this.#rules = { trustedProxies, isLocal }
+    this.answers = new AnswerMemory(maxAnswerBytesInFlight)
+    this.longPolls = new Quota(
+      maxLongPolls || shareOf(maxConnections, LONG_POLLS),
+      maxLongPollsPerAddress || shareOf(maxConnections, LONG_POLL_SHARE),
+    )
+    this.refused = Object.fromEntries(REFUSALS.map((refusal) => [refusal, 0])) as Record<Refusal, number>
   }
-  // A handshake is what comes before the head of the first request, and gets as long as that.
-  const server = tls ? createTlsServer(tls, options, headersTimeoutMs) : createServer(options)
-  server.maxConnections = maxConnections
-  server.on('request', (req, res) => {
-    current.set(req.socket, res)
-    handler(req, res)
-  })
-  server.on('checkContinue', (req, res) => {
-    current.set(req.socket, res)
-    handler(req, res, true)
-  })
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    const answer = current.get(socket)
-    if (answer) breakOff(answer.req)
-    if (socket.writable && (!answer?.headersSent || answer.writableFinished))
-      socket.write(refusalOf(error.code, isEncrypted(socket)))
-    socket.destroySoon()
-  })
-  return server
+
+  /** Connections at this moment. */
+  get open(): number {
+    return this.#open
+  }
+
+  /**
+   * Counts a long poll.
+   *
+   * @returns to be called when it is over
+   * @throws SteleError `overloaded` when there are too many, or too many of this network
+   */
+  waitFor(network: string): () => void {
+    const taken = this.longPolls.take(network, 1)
+    if (taken === 'taken') return () => this.longPolls.release(network, 1)
+    this.refused.long_polls++
+    const who = taken === 'full' ? 'in all' : 'of your network'
+    throw new SteleError('overloaded', `long polls: as many as may wait ${who} do; ask without "after"`)
+  }
+
+  /**
+   * An HTTP server in front of an app, not listening yet. What is no HTTP gets an answer too, unless another one has
+   * begun on its connection. `maxConnections` of the server may be changed while it runs.
+   *
+   * @param tls with it the server speaks TLS
+   */
+  createServer(app: Pick<App, 'handler' | 'breakOff'>, tls?: Certificate): Server {
+    const { headersTimeoutMs, bodyTimeoutMs, maxConnections } = this.#limits
+    const options: ServerOptions = {
+      headersTimeout: headersTimeoutMs,
+      // A backstop behind the body reader, which answers in our own words.
+      requestTimeout: headersTimeoutMs + bodyTimeoutMs + 2 * CHECK_MS,
+      connectionsCheckingInterval: CHECK_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // A request without Host is refused below, in our own words.
+      requireHostHeader: false,
+    }
+    // A handshake is what comes before the head of the first request, and gets as long as that.
+    const server = tls ? createTlsServer(tls, options, headersTimeoutMs) : createServer(options)
+    server.maxConnections = maxConnections
+    server.on('drop', () => this.refused.full++)
+    this.#watchSockets(server, tls !== undefined)
+    server.on('request', (req, res) => this.#receive(app, { req, res, heldBack: false }))
+    server.on('checkContinue', (req, res) => this.#receive(app, { req, res, heldBack: true }))
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+      const connection = this.#bySocket.get(socket)
+      const answer = connection?.waiting.at(-1)?.res ?? connection?.current
+      if (answer) app.breakOff(answer.req)
+      if (socket.writable && (!answer?.headersSent || answer.writableFinished))
+        socket.write(refusalOf(error.code, isEncrypted(socket)))
+      socket.destroySoon()
+    })
+    const check = setInterval(() => this.#cutSlowReaders(), CHECK_MS).unref()
+    server.once('close', () => clearInterval(check))
+    return server
+  }
+
+  #watchSockets(server: Server, isTls: boolean): void {
+    // Ends of TCP connections whose TLS connection is not there yet. What tells them apart is their four numbers.
+    const handshakes = new Map<string, Connection>()
+    server.prependListener('connection', (raw: Socket) => {
+      const address = withoutMapping(raw.remoteAddress ?? '')
+      const connection = new Connection(raw, networkOf(address))
+      if (!this.#admit(connection, address, server.maxConnections)) return
+      if (!isTls) return this.#watch(raw, connection)
+      const ends = endsOf(raw)
+      handshakes.set(ends, connection)
+      raw.once('close', () => handshakes.delete(ends))
+    })
+    if (!isTls) return
+    server.prependListener('secureConnection', (socket: Socket) => {
+      const connection = handshakes.get(endsOf(socket))
+      if (connection) this.#watch(socket, connection)
+    })
+  }
+
+  #watch(socket: Socket, connection: Connection): void {
+    this.#bySocket.set(socket, connection)
+    // Node resumes a socket for reasons of its own, for one when it drains.
+    socket.on('resume', () => connection.waiting.length > 0 && socket.pause())
+    socket.once('close', () => {
+      this.#bySocket.delete(socket)
+      connection.waiting.length = 0
+    })
+  }
+
+  /** Counts a connection, or closes it. When there is hardly room, an idle one of the network with the most is closed. */
+  #admit(connection: Connection, address: string, most: number): boolean {
+    const { raw, network } = connection
+    const { trustedProxies, isLocal } = this.#rules
+    const local = isLocal(address)
+    const own = this.#byNetwork.get(network) ?? new Set()
+    const mostEach = this.#limits.maxConnectionsPerAddress || shareOf(most, CONNECTION_SHARE)
+    if (own.size >= mostEach && !local && !trustedProxies?.has(address)) {
+      this.refused.address++
+      raw.destroy()
+      return false
+    }
+    if (this.#open >= most - Math.min(MOST_RESERVED, Math.floor(most / 10)) && !this.#closeIdle(own.size)) {
+      connection.probesOnly = !local
+    }
+    this.#open++
+    this.#byNetwork.set(network, own.add(connection))
+    raw.once('close', () => this.#forget(connection))
+    return true
+  }
+
+  /** Closes the oldest idle connection of the network that has most, unless it has less than who takes its place. */
+  #closeIdle(atLeast: number): boolean {
+    let found: Connection | undefined
+    let most = Math.max(0, atLeast - 1)
+    for (const own of this.#byNetwork.values()) {
+      if (own.size <= most) continue
+      const idle = [...own].find((connection) => !connection.isBusy)
+      if (idle) [found, most] = [idle, own.size]
+    }
+    if (!found) return false
+    this.refused.full++
+    this.#forget(found)
+    found.raw.destroy()
+    return true
+  }
+
+  /** It counts no more from the moment it is closed, and not only when the system says so. */
+  #forget(connection: Connection): void {
+    const own = this.#byNetwork.get(connection.network)
+    if (!own?.delete(connection)) return
+    this.#open--
+    if (own.size === 0) this.#byNetwork.delete(connection.network)
+  }
+
+  /** A request was parsed. It is answered when those before it on its connection were, and their answers taken. */
+  #receive(app: Pick<App, 'handler'>, request: Waiting): void {
+    const { socket } = request.req
+    const connection = this.#bySocket.get(socket)
+    // A server that listens on no socket of its own hands in requests without one that is known.
+    if (!connection) return app.handler(request.req, request.res, request.heldBack)
+    const { waiting } = connection
+    if (!connection.isBusy && waiting.length === 0) return this.#answer(app, connection, request)
+    if (waiting.length >= MAX_WAITING) {
+      this.refused.pipelined++
+      socket.destroy()
+      return
+    }
+    waiting.push(request)
+    socket.pause()
+    if (waiting.length === 1) connection.current!.once('close', () => this.#answerNext(app, connection))
+  }
+
+  #answerNext(app: Pick<App, 'handler'>, connection: Connection): void {
+    const next = connection.waiting.shift()
+    if (!next) return
+    if (connection.waiting.length > 0) next.res.once('close', () => this.#answerNext(app, connection))
+    else next.req.socket.resume()
+    this.#answer(app, connection, next)
+  }
+
+  #answer(app: Pick<App, 'handler'>, connection: Connection, { req, res, heldBack }: Waiting): void {
+    // After an answer that closes the connection no other one could be written.
+    if (!req.socket.writable) return
+    connection.current = res
+    const refusal = this.#refusalOf(req, connection)
+    if (!refusal) return app.handler(req, res, heldBack)
+    const answer = problemAnswer(refusal)
+    send(req, res, { ...answer, headers: { ...answer.headers, connection: 'close' } })
+  }
+
+  /** Why a request is not even routed. */
+  #refusalOf(req: IncomingMessage, { probesOnly }: Connection): SteleError | undefined {
+    const isProbe = PROBES.includes(req.url ?? '')
+    if (probesOnly && !isProbe) {
+      this.refused.reserved++
+      return new SteleError('overloaded', 'connections: all are taken but those for probes')
+    }
+    return ambiguity(req, isProbe)
+  }
+
+  /**
+   * Cuts off those who do not take their answers. An answer is written in slices, the next one when the kernel has
+   * taken the one before; so bytes that it took are a step forward of the client, and the time without one is measured.
+   */
+  #cutSlowReaders(): void {
+    for (const [socket, connection] of this.#bySocket) {
+      const { current } = connection
+      const takenBytes = socket.bytesWritten - socket.writableLength
+      const waits = connection.isBusy && (current!.writableEnded || current!.writableNeedDrain)
+      connection.stalledMs =
+        waits && takenBytes === connection.takenBytes ? connection.stalledMs + CHECK_MS : 0
+      connection.takenBytes = takenBytes
+      if (connection.stalledMs < this.#limits.answerTimeoutMs) continue
+      this.refused.slow_reader++
+      // A reset: what the kernel still holds for this client is given up too.
+      if (socket === connection.raw) socket.resetAndDestroy()
+      else socket.destroy()
+    }
+  }
+}
+
+function shareOf(most: number, share: number): number {
+  return Math.max(1, Math.floor(most * share))
+}
+
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
+}
+
+/**
+ * What a proxy on the way may have understood otherwise. Of two equal headers Node keeps the first, and some proxies
+ * the second.
+ */
+function ambiguity(req: IncomingMessage, isProbe: boolean): SteleError | undefined {
+  const { rawHeaders, httpVersionMajor, httpVersionMinor } = req
+  if (httpVersionMajor < 1) return new SteleError('malformed', 'request: expected HTTP/1.1, got HTTP/0.9')
+  let [hosts, credentials] = [0, 0]
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const { length } = rawHeaders[i]!
+    if (length === 4 && rawHeaders[i]!.toLowerCase() === 'host') hosts++
+    else if (length === 13 && rawHeaders[i]!.toLowerCase() === 'authorization') credentials++
+  }
+  if (hosts > 1) return new SteleError('malformed', `request: expected one Host, got ${hosts}`)
+  if (credentials > 1) {
+    return new SteleError('malformed', `request: expected one Authorization, got ${credentials}`)
+  }
+  // Load balancers probe with HTTP/1.0 and no more than a line.
+  if (hosts === 1 || (httpVersionMinor === 0 && isProbe)) return undefined
+  return new SteleError('malformed', 'request: expected a header Host, got none')
 }
 
 /** What Node could not read as HTTP never becomes a request, and still gets an answer with a code. */

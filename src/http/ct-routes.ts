@@ -84,6 +84,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
       ...common,
       path: 'ct/v1/get-entries',
       permission: 'read_entries',
+      large: true,
       summary: 'Entries of a range, the end included',
       query: { start: sizeParam('start', 'First index.'), end: sizeParam('end', 'Last index.') },
       answers: {

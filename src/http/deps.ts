@@ -1,5 +1,7 @@
+import type { AddressSet } from '../access/address.ts'
 import type { LogAdministration } from './administration.ts'
 import type { LogDirectory } from './directory.ts'
+import type { Connections } from './connections.ts'
 import type { Keyring } from '../access/keyring.ts'
 import type { Gate } from './gate.ts'
 import type { HttpLimits } from './limits.ts'
@@ -12,6 +14,10 @@ import type { Trail } from './trail.ts'
 export interface HttpDeps {
   readonly logs: LogDirectory
   readonly limits: HttpLimits
+  /** Bounds what all requests together may take; without it those of this handler are bounded among themselves. */
+  readonly connections?: Connections
+  /** Proxies whose connections carry those of many callers. */
+  readonly trustedProxies?: AddressSet | undefined
   /** With it the server speaks TLS, and nothing else. */
   readonly tls?: Certificate
   /** Decides who may do what. Nothing is open by omission: `OPEN_GATE` has to be asked for. */

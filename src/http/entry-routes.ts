@@ -19,6 +19,7 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
       method: 'get',
       path: 'v1/entries',
       permission: 'read_entries',
+      large: true,
       tag: 'Read',
       summary: 'Entries of a range',
       description: `At most ${limits.pageEntries} entries or ${limits.pageBytes} bytes of them come at once.`,

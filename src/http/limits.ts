@@ -1,13 +1,11 @@
+import type { ConnectionLimits } from './connections.ts'
+
 /** What the HTTP layer grants; `proto-docs/configuration.md` has the same list for operators. */
-export interface HttpLimits {
+export interface HttpLimits extends ConnectionLimits {
   /** Entries of one batch. */
   readonly maxBatchEntries: number
   /** Bytes of the body of one batch, line feeds and lengths included. */
   readonly maxBatchBytes: number
-  /** From the end of a request's head to the end of its body. */
-  readonly bodyTimeoutMs: number
-  /** From the first byte of a request to the end of its head. */
-  readonly headersTimeoutMs: number
   /** Bytes of all bodies that are being read at one moment; one caller gets half of it. */
   readonly maxBodyBytesInFlight: number
   /** The longest that a request may ask to wait for a newer checkpoint. */
@@ -16,8 +14,6 @@ export interface HttpLimits {
   readonly pageEntries: number
   /** Bytes of entries of one page; a single entry always fits. */
   readonly pageBytes: number
-  /** Connections at once; one more is closed unanswered. */
-  readonly maxConnections: number
   /** Memory for entry bundles that were compressed and may be asked for again. */
   readonly bundleCacheBytes: number
   /** A published head older than this makes `readyz` say no; above the interval at which idle logs sign anew. */
@@ -34,8 +30,13 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   maxBodyBytesInFlight: 128 * MIB,
   longPollMaxMs: 60_000,
   pageEntries: 1000,
-  pageBytes: 4 * MIB,
+  pageBytes: MIB,
   maxConnections: 10_000,
+  maxConnectionsPerAddress: 0,
+  maxLongPolls: 0,
+  maxLongPollsPerAddress: 0,
+  answerTimeoutMs: 30_000,
+  maxAnswerBytesInFlight: 128 * MIB,
   bundleCacheBytes: 16 * MIB,
   maxHeadAgeMs: 3 * 3_600_000,
 }

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log/log.ts'
+import { REFUSALS, type Connections } from './connections.ts'
 import type { HostedLog, LogDirectory } from './directory.ts'
 import { registerReadings, type Reading } from './readings.ts'
 import { registerScrubMetrics } from './scrub-metrics.ts'
@@ -11,6 +12,8 @@ import { createLogMeters, type LogMeters } from './log-meters.ts'
 export interface Metrics {
   /** Notes an answered request. `route` is a route's path, never what a caller wrote; `code` is why it was refused. */
   observe(route: string, method: string, status: number, seconds: number, code?: ErrorCode): void
+  /** Tells of the connections of a server too. */
+  watch(connections: Connections): void
   readonly contentType: string
   text(): Promise<string>
 }
@@ -92,6 +95,7 @@ export function createMetrics(
       found.requests.inc()
       found.durations.observe(seconds)
     },
+    watch: (connections) => registerConnections(registry, connections),
     contentType: registry.contentType,
     text: () => registry.metrics(),
   }
@@ -163,6 +167,34 @@ function registerLogReadings(registry: Registry, logs: LogDirectory, nowMs: () =
   ])
   const open = (): [string, Log][] => logs.list().flatMap(({ name, log }) => (log ? [[name, log]] : []))
   registerReadings(registry, 'log', open, logReadings(nowMs))
+}
+
+function registerConnections(registry: Registry, connections: Connections): void {
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  gauge('stele_http_connections', 'Open connections.', () => connections.open)
+  gauge('stele_http_long_polls', 'Requests that wait for a newer head.', () => connections.longPolls.held)
+  gauge(
+    'stele_http_answer_bytes',
+    'Bytes of large answers in memory that their callers have not taken yet.',
+    () => connections.answers.bytes,
+  )
+  const reasons = REFUSALS.map((reason) => [reason, reason] as const)
+  registerReadings(registry, 'reason', () => reasons, [
+    [
+      'stele_http_cut_total',
+      'Connections closed and requests refused because a bound on connections was reached.',
+      (reason) => connections.refused[reason],
+    ],
+  ])
 }
 
 function registerDisk(registry: Registry, freeBytes: () => Promise<number | undefined>): void {

@@ -107,8 +107,14 @@ function checkOctets(type: string | undefined): void {
 /** The copies, each as c2sp.org/tlog-tiles serves a log. */
 function copyRoutes({ mirror, limits }: MirrorHttpDeps): Route[] {
   const tiled = new TiledAnswers(limits.bundleCacheBytes)
-  const route = (path: string, summary: string, serve: (call: TiledCall) => Promise<Answer>): Route =>
+  const route = (
+    path: string,
+    summary: string,
+    serve: (call: TiledCall) => Promise<Answer>,
+    large = false,
+  ): Route =>
     rootRoute({
+      large,
       method: 'get',
       path,
       permission: 'open',
@@ -117,16 +123,16 @@ function copyRoutes({ mirror, limits }: MirrorHttpDeps): Route[] {
       params: { hash: z.string(), rest: z.string() },
       answers: { 200: { description: 'As c2sp.org/tlog-tiles has it.' } },
       errors: ['not_found', 'malformed'],
-      async handle({ req, path: { hash, rest } }) {
+      async handle({ req, res, path: { hash, rest } }) {
         const log = mirror.get(hash)
         if (!log) throw new SteleError('not_found', 'this mirror has no such log')
-        return serve({ name: hash, log, rest, req })
+        return serve({ name: hash, log, rest, req, res })
       },
     })
   return [
     route(CHECKPOINT_PATH, 'The mirror checkpoint', async ({ log, req }) => tiled.checkpoint(log, req)),
     route(TILE_PATH, 'A tile of hashes', async ({ log, rest }) => tiled.tile(log, rest)),
-    route(BUNDLE_PATH, 'An entry bundle', async (call) => tiled.bundle(call)),
+    route(BUNDLE_PATH, 'An entry bundle', async (call) => tiled.bundle(call), true),
   ]
 }
 

@@ -1,13 +1,12 @@
 import type { Server } from 'node:http'
-import { createBoundedServer } from './connections.ts'
+import { Connections } from './connections.ts'
 import { createMirrorApp } from './mirror-app.ts'
 import type { MirrorHttpDeps } from './mirror-deps.ts'
 
-/** An HTTP server for a mirror, not listening yet. Connections are bounded in number, and requests in time. */
+/** An HTTP server for a mirror, not listening yet. Connections are bounded in number, requests and answers in time. */
 export function createMirrorServer(deps: MirrorHttpDeps): Server {
-  const { headersTimeoutMs, uploadTimeoutMs, maxConnections } = deps.limits
-  return createBoundedServer(
-    { headersTimeoutMs, bodyTimeoutMs: uploadTimeoutMs, maxConnections },
-    createMirrorApp(deps),
-  )
+  const { limits } = deps
+  const connections = new Connections({ ...limits, bodyTimeoutMs: limits.uploadTimeoutMs })
+  deps.metrics?.watch(connections)
+  return connections.createServer(createMirrorApp({ ...deps, connections }))
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { proofPermission } from '../access/caller.ts'
 import type { Permission } from '../access/role.ts'
 import { SteleError } from '../errors.ts'
@@ -5,12 +6,14 @@ import type { Log } from '../log/log.ts'
 import type { Hash } from '../merkle/hash.ts'
 import { json } from './answer.ts'
 import { checkpointAnswer } from './checkpoint.ts'
+import type { Connections } from './connections.ts'
 import type { HttpDeps } from './deps.ts'
 import { hexOf, hexPath } from './encoding.ts'
 import { CORS_HEADERS, FOR_A_DAY, NO_CACHE, NO_STORE, PLAIN_TEXT } from './headers.ts'
 import { hexHashParam, sizeParam, timeoutParam } from './params.ts'
 import { checkedInclusion } from './proofs.ts'
 import { publishedPast } from './published.ts'
+import { networkOf } from './rates.ts'
 import { logRoute, type Route } from './route.ts'
 import { ConsistencyProof, InclusionProof, Text } from './schemas.ts'
 
@@ -20,8 +23,30 @@ const cachedFor = (size: number | undefined) => ({
   ...(size === undefined ? NO_CACHE : FOR_A_DAY),
 })
 
+interface ProofDeps extends HttpDeps {
+  readonly connections: Connections
+}
+
+/** What a long poll waits with. */
+interface Wait {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly timeoutMs: number
+}
+
 /** The routes that prove, and the one that tells when there is something new to prove. */
-export function proofRoutes({ logs, limits, stopping }: HttpDeps): Route[] {
+export function proofRoutes({ logs, limits, stopping, gate, connections }: ProofDeps): Route[] {
+  /** As `publishedPast`, for as many at once as may wait. */
+  const newerThan = async (log: Log, size: number, { req, res, timeoutMs }: Wait): Promise<boolean> => {
+    if (log.published.size > size) return true
+    const done = connections.waitFor(networkOf(gate.addressOf(req)))
+    try {
+      return await publishedPast(log, size, { timeoutMs, res, stopping })
+    } finally {
+      done()
+    }
+  }
+
   return [
     logRoute(logs, {
       method: 'get',
@@ -94,10 +119,9 @@ export function proofRoutes({ logs, limits, stopping }: HttpDeps): Route[] {
         200: { description: 'The signed note.', content: { [PLAIN_TEXT]: Text } },
         204: { description: 'Nothing new in time.' },
       },
-      errors: ['malformed', 'out_of_range'],
+      errors: ['malformed', 'out_of_range', 'overloaded'],
       async handle({ req, res, log, query: { after, timeout } }) {
-        const wait = { timeoutMs: timeout, res, stopping }
-        if (after !== undefined && !(await publishedPast(log, after, wait))) {
+        if (after !== undefined && !(await newerThan(log, after, { req, res, timeoutMs: timeout }))) {
           return { status: 204, headers: { ...CORS_HEADERS, ...NO_STORE } }
         }
         return checkpointAnswer(log.published, req.headers['if-none-match'])

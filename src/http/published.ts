@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Log } from '../log/log.ts'
+import { overSignal } from './answer.ts'
 
 /**
  * Waits until the published tree is larger than `size`.
@@ -16,13 +17,14 @@ export async function publishedPast(
   const end = (): void => ended.abort()
   if (wait.stopping?.aborted) end()
   const timer = setTimeout(end, wait.timeoutMs)
-  wait.res.once('close', end)
+  const over = overSignal(wait.res)
+  if (over.aborted) end()
+  over.addEventListener('abort', end, { once: true })
   wait.stopping?.addEventListener('abort', end, { once: true })
   try {
     return await log.whenPublishedPast(size, ended.signal)
   } finally {
     clearTimeout(timer)
-    wait.res.off('close', end)
     wait.stopping?.removeEventListener('abort', end)
   }
 }

@@ -65,6 +65,8 @@ interface Description {
   readonly errors: readonly ErrorCode[]
   /** Answered ahead of Koa. */
   readonly raw?: boolean
+  /** Its answers may be large: few of them are made at once. */
+  readonly large?: boolean
 }
 
 /** One route: what it is, and what it does. Both the router and the API's description are made from a list of these. */

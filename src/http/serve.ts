@@ -1,11 +1,13 @@
 import type { Caller } from '../access/caller.ts'
 import type { SteleError } from '../errors.ts'
 import type { Answer } from './answer.ts'
-import { send } from './answer.ts'
+import { isLarge, send } from './answer.ts'
 import type { HttpDeps } from './deps.ts'
+import { Connections } from './connections.ts'
 import { asSteleError, problemAnswer } from './errors.ts'
 import type { Exchange } from './exchange.ts'
 import { Denied } from './gate.ts'
+import { networkOf } from './rates.ts'
 import { requestIds } from './request-id.ts'
 import { requestLog } from './request-log.ts'
 import { isReadable, type Incoming, type Route } from './route.ts'
@@ -25,8 +27,14 @@ type Outcome = Pick<Exchange, 'caller' | 'answer' | 'error' | 'denied'>
  */
 export function server(deps: HttpDeps): Serve {
   const { gate, trail, metrics, logger, slowRequestMs = 0 } = deps
+  const { answers } = deps.connections ?? new Connections(deps.limits)
   const tell = logger && requestLog(logger, slowRequestMs)
   const idOf = requestIds()
+
+  const tellBroken = (error: unknown): void => {
+    const { message, code } = asSteleError(error)
+    logger?.error({ err: error, code }, `an answer broke off: ${message}`)
+  }
 
   const carryOut = async (route: Route, call: Incoming, address: string): Promise<Outcome> => {
     let caller: Caller
@@ -40,7 +48,16 @@ export function server(deps: HttpDeps): Serve {
       // What could not be written down afterwards is not begun.
       if (caller.kind !== 'anonymous') trail?.check()
       const { req, res, search, path } = call
-      const answer = await route.handle({ req, res, search, path, caller })
+      const raw = { req, res, search, path, caller }
+      if (!route.large) {
+        const answer = await route.handle(raw)
+        // What a write has come to is told in any case.
+        if (route.method === 'get' && isLarge(answer)) answers.hold(networkOf(address), res, answer)
+        return { caller, answer, error: undefined, denied: false }
+      }
+      const network = networkOf(address)
+      const answer = await answers.make(network, res, () => route.handle(raw))
+      answers.hold(network, res, answer)
       return { caller, answer, error: undefined, denied: false }
     } catch (error) {
       return refused(route, error, caller)
@@ -64,7 +81,7 @@ export function server(deps: HttpDeps): Serve {
     }
     const { caller, error, denied } = outcome
     const answer = toLeave(deps, forPages(route, forOne(caller, outcome.answer)))
-    send(req, res, answer, requestId)
+    send(req, res, answer, requestId, tellBroken)
     const exchange = exchangeOf({ caller, answer, error, denied })
     metrics?.observe(route.path, req.method ?? '', answer.status, exchange.tookMs / 1000, error?.code)
     tell?.(exchange)

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
 import type { Permission } from '../access/role.ts'
 import type { Log } from '../log/log.ts'
@@ -8,7 +7,7 @@ import { openedLog } from './directory.ts'
 import { PLAIN_TEXT } from './headers.ts'
 import type { Content, Route } from './route.ts'
 import { Bytes, Text } from './schemas.ts'
-import { OCTETS, TiledAnswers } from './tiled.ts'
+import { OCTETS, TiledAnswers, type TiledCall } from './tiled.ts'
 
 /** The read path of c2sp.org/tlog-tiles: answered ahead of Koa, which would cost more than the answers do. */
 export interface StaticRoutes {
@@ -34,8 +33,9 @@ export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
     ct: false,
     querySchema: z.object({}),
     pathSchema: z.object(Object.fromEntries(namesIn(path).map((name) => [name, PARAMETERS[name]!]))),
-    async handle({ req, path: { log: name = '', rest = '' } }) {
-      return spec.serve({ name, log: openedLog(logs, name).log, rest, req })
+    ...(spec.large ? { large: true } : {}),
+    async handle({ req, res, path: { log: name = '', rest = '' } }) {
+      return spec.serve({ name, log: openedLog(logs, name).log, rest, req, res })
     },
   })
 
@@ -49,6 +49,7 @@ export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
     summary: 'An entry bundle',
     description: BUNDLES,
     content: { [OCTETS]: Bytes },
+    large: true,
     serve: async (call: StaticCall) => tiled.bundle(call),
   }
   const checkpoint = route('checkpoint', 'read_heads', {
@@ -77,17 +78,15 @@ export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
   }
 }
 
-interface StaticCall {
-  readonly name: string
+interface StaticCall extends TiledCall {
   readonly log: Log
-  readonly rest: string
-  readonly req: IncomingMessage
 }
 
 interface StaticSpec {
   readonly summary: string
   readonly description: string
   readonly content: Content
+  readonly large?: boolean
   serve(call: StaticCall): Promise<Answer>
 }
 
@@ -96,7 +95,7 @@ const TILES =
   'immutable; any width of a tile that is full by now is still there.'
 const BUNDLES =
   'c2sp.org/tlog-tiles: uint16 length and bytes of each of 256 entries, or of as many as the width says. Immutable; ' +
-  'compressed with gzip for those who accept it, unless that would save nothing.'
+  'compressed with gzip for those who accept it, unless that would save nothing or the bundle is above 1 MiB.'
 
 const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   log: z.string().meta({ description: 'Name of a log, as v1/logs lists it.' }),

@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parseTilePath } from '../tile/path.ts'
 import { acceptsGzip } from './accept.ts'
-import type { Answer } from './answer.ts'
+import { overSignal, type Answer } from './answer.ts'
 import { Bundles, type BundleRequest, type BundleSource } from './bundles.ts'
 import { checkpointAnswer } from './checkpoint.ts'
 import { CORS_HEADERS, IMMUTABLE, INERT_CONTENT } from './headers.ts'
@@ -36,13 +36,13 @@ export class TiledAnswers {
   }
 
   /** @throws SteleError as {@link tile}; `corrupt` for an entry that does not fit its leaf hash */
-  async bundle({ name, log, rest, req }: TiledCall): Promise<Answer> {
-    const request: BundleRequest = { name, log, ...parseTilePath(rest) }
+  async bundle({ name, log, rest, req, res }: TiledCall): Promise<Answer> {
+    const request: BundleRequest = { name, log, ...parseTilePath(rest), over: overSignal(res) }
     if (!acceptsGzip(req.headers['accept-encoding'])) {
       return { status: 200, headers: BUNDLE_HEADERS, body: await this.#bundles.plain(request) }
     }
-    const { bytes, isGzip } = await this.#bundles.forGzip(request)
-    return { status: 200, headers: isGzip ? GZIP_HEADERS : BUNDLE_HEADERS, body: bytes }
+    const { body, isGzip } = await this.#bundles.forGzip(request)
+    return { status: 200, headers: isGzip ? GZIP_HEADERS : BUNDLE_HEADERS, body }
   }
 }
 
@@ -54,4 +54,5 @@ export interface TiledCall {
   /** The path below the log's prefix. */
   readonly rest: string
   readonly req: IncomingMessage
+  readonly res: ServerResponse
 }

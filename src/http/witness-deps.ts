@@ -1,4 +1,5 @@
 import type { Witness } from '../witness/witness.ts'
+import type { Connections } from './connections.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import type { WitnessLimits } from './witness-limits.ts'
@@ -6,6 +7,8 @@ import type { WitnessLimits } from './witness-limits.ts'
 /** What the HTTP layer of a witness is given, and that of a mirror. */
 export interface CosignerHttpDeps {
   readonly limits: WitnessLimits
+  /** Bounds what all requests together may take; without it those of this handler are bounded among themselves. */
+  readonly connections?: Connections
   /** The clock: milliseconds since 1970. */
   readonly nowMs: () => number
   /** Without it nothing is counted, and `metrics` is not found. */

@@ -1,15 +1,11 @@
+import type { ConnectionLimits } from './connections.ts'
+
 /** What a witness grants its callers, whoever they are: nobody but a log's signature is known to it. */
-export interface WitnessLimits {
+export interface WitnessLimits extends ConnectionLimits {
   /** Bytes of one body; more get 413. */
   readonly maxBodyBytes: number
-  /** From the end of a request's head to the end of its body. */
-  readonly bodyTimeoutMs: number
-  /** From the first byte of a request to the end of its head. */
-  readonly headersTimeoutMs: number
   /** Bytes of all bodies that are being read at one moment; one caller gets half of it. */
   readonly maxBodyBytesInFlight: number
-  /** Connections at once; one more is closed unanswered. */
-  readonly maxConnections: number
   /** Requests to sign of one address, on average; more get 429. */
   readonly callerRequestsPerSecond: number
   /** How many of them may come at once. */
@@ -23,6 +19,9 @@ export const DEFAULT_WITNESS_LIMITS: WitnessLimits = {
   headersTimeoutMs: 10_000,
   maxBodyBytesInFlight: 16 * 1024 * 1024,
   maxConnections: 2000,
+  maxConnectionsPerAddress: 0,
+  answerTimeoutMs: 30_000,
+  maxAnswerBytesInFlight: 64 * 1024 * 1024,
   callerRequestsPerSecond: 50,
   callerBurst: 500,
 }

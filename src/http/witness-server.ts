@@ -1,9 +1,11 @@
 import type { Server } from 'node:http'
-import { createBoundedServer } from './connections.ts'
+import { Connections } from './connections.ts'
 import { createWitnessApp } from './witness-app.ts'
 import type { WitnessHttpDeps } from './witness-deps.ts'
 
-/** An HTTP server for a witness, not listening yet. Connections are bounded in number, and requests in time. */
+/** An HTTP server for a witness, not listening yet. Connections are bounded in number, requests and answers in time. */
 export function createWitnessServer(deps: WitnessHttpDeps): Server {
-  return createBoundedServer(deps.limits, createWitnessApp(deps))
+  const connections = new Connections(deps.limits)
+  deps.metrics?.watch(connections)
+  return connections.createServer(createWitnessApp({ ...deps, connections }))
 }

@@ -60,7 +60,24 @@ const options = {
   'bodies-in-flight-bytes': bytes(128 * MIB).describe(
     'Bytes of request bodies in memory at once, over all requests; more get 503.',
   ),
-  'max-connections': count(10_000).describe('Open connections; further ones are closed at once.'),
+  'max-connections': count(10_000).describe(
+    'Open connections; further ones are closed at once. A tenth, at most 64, is for probes and loopback.',
+  ),
+  'max-connections-per-address': whole(0, 0, 10_000_000).describe(
+    'Open connections of one address, or IPv6 /64; loopback and trusted-proxies may have more. 0: a quarter of max-connections.',
+  ),
+  'max-long-polls': whole(0, 0, 10_000_000).describe(
+    'Requests that wait for a newer checkpoint; more get 503. 0: half of max-connections.',
+  ),
+  'max-long-polls-per-address': whole(0, 0, 10_000_000).describe(
+    'Those of one address, or IPv6 /64, behind trusted-proxies of the client; more get 503. 0: an eighth of max-connections.',
+  ),
+  'answer-timeout-seconds': seconds(30).describe(
+    'A client that takes nothing more of an answer for this long, of a large one 64 KiB, is cut off.',
+  ),
+  'answers-in-flight-bytes': whole(128 * MIB, 16 * MIB, 4096 * MIB).describe(
+    'Bytes of large answers in memory at once; more get 503, and one address, or IPv6 /64, at a quarter of it.',
+  ),
   'stop-timeout-seconds': seconds(25).describe(
     'A stop ends the process after this long at the latest. What was acknowledged is on disk in any case.',
   ),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../http/witness-limits.ts'
-import { count, number, oneOf, seconds } from './option-kinds.ts'
+import { count, number, oneOf, seconds, whole } from './option-kinds.ts'
 import type { OptionValues } from './options.ts'
 
 const limits = DEFAULT_WITNESS_LIMITS
@@ -28,7 +28,16 @@ export const cosignerOptions = {
     'Bytes of such requests in memory at once, over all callers; more get 503, one caller 429 at half of it.',
   ),
   'max-connections': count(limits.maxConnections).describe(
-    'Open connections; further ones are closed at once.',
+    'Open connections; further ones are closed at once. A tenth, at most 64, is for probes and loopback.',
+  ),
+  'max-connections-per-address': whole(0, 0, 10_000_000).describe(
+    'Open connections of one address, or IPv6 /64; loopback may have more. 0: a quarter of max-connections.',
+  ),
+  'answer-timeout-seconds': seconds(limits.answerTimeoutMs / 1000).describe(
+    'A client that takes nothing more of an answer for this long, of a large one 64 KiB, is cut off.',
+  ),
+  'answers-in-flight-bytes': whole(limits.maxAnswerBytesInFlight, 16 * 1024 ** 2, 2 ** 32).describe(
+    'Bytes of large answers in memory at once; more get 503, and one address, or IPv6 /64, at a quarter of it.',
   ),
   'stop-timeout-seconds': seconds(25).describe(
     'A stop ends the process after this long at the latest. What was cosigned is on disk in any case.',
@@ -46,6 +55,9 @@ export function cosignerLimits(config: OptionValues<typeof cosignerOptions>): Wi
     headersTimeoutMs: config['headers-timeout-seconds'] * 1000,
     maxBodyBytesInFlight: config['bodies-in-flight-bytes'],
     maxConnections: config['max-connections'],
+    maxConnectionsPerAddress: config['max-connections-per-address'],
+    answerTimeoutMs: config['answer-timeout-seconds'] * 1000,
+    maxAnswerBytesInFlight: config['answers-in-flight-bytes'],
     callerRequestsPerSecond: config['requests-per-second'],
     callerBurst: config['request-burst'],
   }

@@ -34,7 +34,7 @@ export function rolesOf({ grants }: Caller): string {
 }
 
 /** Bytes of a body. */
-export function lengthOf(body: string | Uint8Array | undefined): number {
+export function lengthOf(body: string | { readonly length: number } | undefined): number {
   if (body === undefined) return 0
   return typeof body === 'string' ? Buffer.byteLength(body) : body.length
 }

@@ -36,6 +36,11 @@ export function httpLimits(config: Config): HttpLimits {
     headersTimeoutMs: config['headers-timeout-seconds'] * 1000,
     maxBodyBytesInFlight: config['bodies-in-flight-bytes'],
     maxConnections: config['max-connections'],
+    maxConnectionsPerAddress: config['max-connections-per-address'],
+    maxLongPolls: config['max-long-polls'],
+    maxLongPollsPerAddress: config['max-long-polls-per-address'],
+    answerTimeoutMs: config['answer-timeout-seconds'] * 1000,
+    maxAnswerBytesInFlight: config['answers-in-flight-bytes'],
     maxHeadAgeMs: config['stale-head-seconds'] * 1000,
   }
 }

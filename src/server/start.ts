@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { parseAddressSet } from '../access/address.ts'
+import { parseAddressSet, type AddressSet } from '../access/address.ts'
 import { endsSoon } from '../access/key-record.ts'
 import { SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
@@ -90,6 +90,7 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
       logs: host,
       ...(tls ? { tls: tls.current } : {}),
       limits: withinOpenFiles(httpLimits(config), host.list().length, logger),
+      trustedProxies: proxiesOf(config),
       keyring: access.keyring,
       gate: gateOf(config, host, access),
       ...(meta
@@ -137,8 +138,12 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
   }
 }
 
-function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typeof createGate> {
+function proxiesOf(config: Config): AddressSet | undefined {
   const proxies = listOf(config['trusted-proxies'])
+  return proxies.length === 0 ? undefined : parseAddressSet(proxies, 'trusted-proxies')
+}
+
+function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typeof createGate> {
   return createGate({
     logs: host,
     keyring,
@@ -148,7 +153,7 @@ function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typ
     }),
     tokens: tokenReader(config.identity),
     openMetrics: config.open || config['open-metrics'],
-    trustedProxies: proxies.length === 0 ? undefined : parseAddressSet(proxies, 'trusted-proxies'),
+    trustedProxies: proxiesOf(config),
   })
 }
 

@@ -35,6 +35,10 @@ const FIRST_TILE = 2
 
 /** Entries of one call of LevelDB: a bundle. */
 const READ_STEP = 256
+/** Where bytes are bounded, the first call asks for so few: 1 MiB at most. */
+const FIRST_STEP = 16
+/** The next asks for as many as will fit if they are like those before, and for no more than so many times as many. */
+const STEP_GROWTH = 4
 
 /** For reads that come once and shall not push out what others read again. */
 const PAST_CACHE = { fillCache: false }
@@ -166,14 +170,17 @@ export class LevelStore implements LogStore {
   async #range(begin: number, end: number, maxBytes: number): Promise<Uint8Array[]> {
     const entries: Uint8Array[] = []
     let bytes = 0
-    for (let at = begin; at < end && bytes <= maxBytes; at += READ_STEP) {
-      const keys = Array.from({ length: Math.min(READ_STEP, end - at) }, (_, i) => keyOf(at + i, ENTRY))
+    let step = maxBytes === Number.POSITIVE_INFINITY ? READ_STEP : FIRST_STEP
+    for (let at = begin; at < end && bytes <= maxBytes; at = begin + entries.length) {
+      const keys = Array.from({ length: Math.min(step, end - at) }, (_, i) => keyOf(at + i, ENTRY))
       for (const value of await this.#db.getMany(keys)) {
         if (!value) throw missingEntry(begin + entries.length, this.#db.location)
         bytes += value.length
         if (entries.length > 0 && bytes > maxBytes) return entries
         entries.push(value)
       }
+      const fitting = Math.ceil(((maxBytes - bytes) * entries.length) / Math.max(1, bytes))
+      step = Math.max(1, Math.min(READ_STEP, step * STEP_GROWTH, fitting))
     }
     return entries
   }

@@ -159,3 +159,16 @@ test('nobody but the log writes its last entry: not alone, and not in a batch', 
   expect((await server.post('/logs/demo/add', other.toString())).status).toBe(200)
   expect((await server.post('/logs/demo/add', `${ours.toString()} `)).status).toBe(200)
 })
+
+test('a request without a body appends nothing, and one that says that its entry is empty does', async () => {
+  const hosted = await openTestLog()
+  const server = await serve([hosted])
+  for (const path of ['add', 'v1/entries']) {
+    const connection = await server.connect()
+    connection.send([`POST /logs/demo/${path} HTTP/1.1`, 'connection: close'])
+    expect(await connection.closed).toMatch(/^HTTP\/1\.1 400 [^]*"code":"malformed"/)
+  }
+  expect(hosted.log.published.size).toBe(0)
+  const reply = await server.post('/logs/demo/add', '', { 'content-length': '0' })
+  expect([reply.status, reply.text]).toEqual([200, '0'])
+})

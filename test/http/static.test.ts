@@ -99,6 +99,69 @@ describe('entry bundles', () => {
     }
   })
 
+  test('of any width are read and compressed once', async () => {
+    let reads = 0
+    const hosted = await openTestLog({
+      wrapStore: (store) =>
+        instead(store, {
+          async readEntries(...range) {
+            reads++
+            return store.readEntries(...range)
+          },
+        }),
+    })
+    await hosted.add(...names)
+    const server = await serve([hosted])
+    reads = 0
+    for (let i = 0; i < 3; i++) {
+      for (const path of ['001', '002.p/88', '000.p/9']) {
+        const reply = await server.get(`/logs/demo/tile/entries/${path}`, { 'accept-encoding': 'gzip' })
+        expect(reply.headers).toMatchObject({ 'content-encoding': 'gzip' })
+      }
+    }
+    expect(reads).toBe(3)
+  })
+
+  test('above 1 MiB are sent as they are, in pieces that storage is asked for one by one', async () => {
+    let largest = 0
+    let rotten = false
+    const hosted = await openTestLog({
+      wrapStore: (store) =>
+        instead(store, {
+          async readEntries(...range) {
+            const entries = await store.readEntries(...range)
+            largest = Math.max(
+              largest,
+              entries.reduce((sum, { length }) => sum + length, 0),
+            )
+            return rotten && range[0] > 100 ? entries.map(() => encodeUtf8('rotten')) : entries
+          },
+        }),
+    })
+    await hosted.add(...Array.from({ length: 256 }, (_, i) => `${i} `.padEnd(20_000, 'x')))
+    const server = await serve([hosted])
+    largest = 0
+    const path = '/logs/demo/tile/entries/000'
+    for (const encoding of ['identity', 'gzip']) {
+      const reply = await server.get(path, { 'accept-encoding': encoding })
+      expect(reply.headers).toMatchObject({ 'content-length': String(256 * 20_002) })
+      expect(reply.headers).not.toHaveProperty('content-encoding')
+      const entries = decodeBundle(reply.bytes, 256)
+      expect(entries.map((entry) => parseInt(Buffer.from(entry).toString(), 10))).toEqual([...entries.keys()])
+    }
+    expect(largest).toBeLessThanOrEqual(1024 * 1024)
+    const head = await server.ask(path, { method: 'HEAD' })
+    expect([head.status, head.headers['content-length'], head.bytes.length]).toEqual([
+      200,
+      String(256 * 20_002),
+      0,
+    ])
+    // Found before the first byte is sent, wherever it is.
+    rotten = true
+    const reply = await server.get(path)
+    expect([reply.status, reply.json()['code']]).toEqual([500, 'corrupt'])
+  })
+
   test('the cache of compressed bundles does not mix up logs', async () => {
     const one = await openTestLog({ name: 'one' })
     const two = await openTestLog({ name: 'two' })

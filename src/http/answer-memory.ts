@@ -1,0 +1,101 @@
+import type { ServerResponse } from 'node:http'
+import { SteleError } from '../errors.ts'
+import { heldBytes, isLarge, type Answer } from './answer.ts'
+import { Quota } from './quota.ts'
+
+/** One network may hold this share of the memory for answers: past it others still get theirs. */
+const NETWORK_SHARE = 0.25
+/**
+ * Large answers that are being made at once. Each reads a few MiB at most before it is counted (see `PIECE_BYTES` in
+ * bundles.ts); storage reads on four threads, so that more would only wait inside of it.
+ */
+const MADE_AT_ONCE = 8
+/** A moment: answers leave within seconds. */
+const RETRY_AFTER_SECONDS = 2
+
+/**
+ * The memory that large answers take: while they are made, by making few at once, and until their callers have taken
+ * them, by a budget of bytes. Owner of both counts.
+ */
+export class AnswerMemory {
+  readonly #bytes: Quota
+  #making = 0
+  /** Those who wait to be made, by network: each network in its turn, so that the requests of one delay no other. */
+  readonly #waiting = new Map<string, (() => void)[]>()
+
+  constructor(maxBytes: number) {
+    this.#bytes = new Quota(maxBytes, Math.floor(maxBytes * NETWORK_SHARE))
+  }
+
+  /** Bytes of large answers that were made and not taken yet. */
+  get bytes(): number {
+    return this.#bytes.held
+  }
+
+  /**
+   * Makes a large answer when it is its turn. Nothing is made for a caller who has gone meanwhile.
+   *
+   * @throws SteleError what `make` throws
+   */
+  async make(network: string, res: ServerResponse, make: () => Promise<Answer> | Answer): Promise<Answer> {
+    if (this.#making < MADE_AT_ONCE) this.#making++
+    else await this.#turn(network, res)
+    try {
+      return await make()
+    } finally {
+      this.#next()
+    }
+  }
+
+  /**
+   * Counts an answer until its caller has taken it or is gone. Small ones are not counted.
+   *
+   * @throws SteleError `overloaded`
+   */
+  hold(network: string, res: ServerResponse, answer: Answer): void {
+    // A response that is over does not say so a second time.
+    if (!isLarge(answer) || res.destroyed) return
+    const bytes = heldBytes(answer)
+    const taken = this.#bytes.take(network, bytes)
+    if (taken !== 'taken') {
+      const who = taken === 'full' ? 'all callers together' : 'your network'
+      throw new SteleError('overloaded', `answers: ${who} must take those that are under way first`, {
+        retryAfterSeconds: RETRY_AFTER_SECONDS,
+      })
+    }
+    res.once('close', () => this.#bytes.release(network, bytes))
+  }
+
+  async #turn(network: string, res: ServerResponse): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const queue = this.#waiting.get(network) ?? []
+      this.#waiting.set(network, queue)
+      const wake = (): void => {
+        res.off('close', leave)
+        resolve()
+      }
+      const leave = (): void => {
+        queue.splice(queue.indexOf(wake), 1)
+        if (queue.length === 0) this.#waiting.delete(network)
+        reject(new SteleError('overloaded', 'the caller did not wait for the answer'))
+      }
+      queue.push(wake)
+      res.once('close', leave)
+    })
+  }
+
+  /** Hands the turn on: `#making` stays what it is, unless there is no one to hand it to. */
+  #next(): void {
+    const [first] = this.#waiting
+    if (!first) {
+      this.#making--
+      return
+    }
+    const [network, queue] = first
+    const wake = queue.shift()!
+    // To the back of the line, behind the other networks.
+    this.#waiting.delete(network)
+    if (queue.length > 0) this.#waiting.set(network, queue)
+    wake()
+  }
+}
