@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync } from 'node:fs'
+import { constants, openSync, writeSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -49,6 +49,14 @@ async function refuse(url: string, lines: number): Promise<void> {
   for (const { status } of await Promise.all(codes)) expect(status).toBeGreaterThanOrEqual(400)
 }
 
+/** Writes to a pipe until it takes no more. */
+function fill(fd: number): void {
+  const bytes = Buffer.alloc(4096)
+  expect(() => {
+    for (;;) writeSync(fd, bytes)
+  }).toThrow('EAGAIN')
+}
+
 const FULL_DISK = '/dev/full'
 
 test('a log server whose standard error is on a full disk serves, takes entries, and counts the lost lines', async () => {
@@ -81,14 +89,14 @@ test('a log server whose collector has stopped reading goes on', async () => {
   const { data } = await dataFolder()
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const args = ['serve', '--data', data, '--port', String(port), '--open', '--slow-request-ms', '1']
-  // A named pipe that this process holds open and never reads takes 64 KiB.
+  const args = ['serve', '--data', data, '--port', String(port), '--open']
   const pipe = join(testFolder(), 'stderr')
   execFileSync('mkfifo', [pipe])
+  // Held open at both ends, never read, and full from the start.
+  fill(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK))
   const server = start(args, openSync(pipe, 'r+'))
   await answering(url)
-  // Each is slower than a millisecond, and a line of some 200 bytes.
-  for (let i = 0; i < 40; i++) await Promise.all(Array.from({ length: 20 }, () => metricsOf(url)))
+  await refuse(url, 3)
   const added = await fetch(`${url}/logs/main/v1/entries`, { method: 'POST', body: 'entry' })
   expect(added.status).toBe(200)
   expect(await stop(server)).toBe(0)
