@@ -142,10 +142,11 @@ export class Context {
   async keyFor(url: string): Promise<VerifierKey> {
     const key = this.explicitKey ?? (await localKey(this.data, url))
     if (key !== undefined) return parseKey(key)
+    const name = /\/logs\/([^/]+)\/?$/.exec(url)?.[1] ?? '<name>'
     throw new SteleError(
       'usage',
       `${url}: expected the log's verifier key, with --key or STELE_KEY. Get it from the log's operator ` +
-        `("stele log show <name>" prints it), not from the log itself`,
+        `("${this.io.calledAs} log show ${name}" prints it), not from the log itself`,
     )
   }
 
@@ -182,6 +183,11 @@ export class Context {
       ...more,
     })
   }
+}
+
+/** The server that a log of this URL is on: the URL itself where no log is named. */
+export function serverOfLog(url: string): string {
+  return url.replace(/\/logs\/[^/]+\/?$/, '').replace(/\/+$/, '')
 }
 
 function bearer(key: string | undefined): Readonly<Record<string, string>> {

@@ -58,7 +58,10 @@ export function processIo(): Io {
   }
 }
 
-/** From a clone there is no `stele` on the path; `npx` finds the one of the package that it stands in. */
+/**
+ * From a clone there is no `stele` on the path; `npx` finds the one of the package that it stands in. Elsewhere it is not to
+ * fetch a package of that name from a registry.
+ */
 function calledAs(script: string): string {
-  return /[/\\]main\.(js|ts)$/.test(script) ? 'npx stele' : 'stele'
+  return /[/\\]main\.(js|ts)$/.test(script) ? 'npx --no-install stele' : 'stele'
 }

@@ -86,10 +86,18 @@ async function audit(context: Context, options: AuditOptions, target?: string): 
   } else if (pinned) {
     findings.notChecked.push('whether the log extends the kept head: it is damaged')
   }
+  findings.notChecked.push(pinned || from ? OTHERS_SEE : ONE_HISTORY)
   const unsaved = await state?.saver.finish(report?.tree)
   await printReport(context.terminal, findings.report())
   return exitCode(findings, unsaved)
 }
+
+// What no party catches in the attack suite (unseen-fork, unseen-rollback) is not to be read out of "intact".
+const ONE_HISTORY =
+  'that this is the only history, and that nothing was taken back: one log alone cannot show it. Compare with a head that ' +
+  'somebody kept (--pinned), or ask for heads that witnesses cosigned'
+const OTHERS_SEE =
+  'that others are shown the same history: compare with their heads, or ask for heads that witnesses cosigned'
 
 function exitCode({ findings }: Findings, unsaved: SteleError | undefined): number {
   if (findings.some(({ kind }) => kind === 'fork')) return EXIT_CODES.fork

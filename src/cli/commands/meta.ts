@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { SteleError } from '../../errors.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { serverOfLog, type Context } from '../context.ts'
 import { examples } from '../help.ts'
 import { describeLine, linesOf, type LineFilter, type MetaLogLine } from '../meta/lines.ts'
 import { parseCount } from '../range.ts'
@@ -19,7 +19,7 @@ export function metaCommand(program: Command, actions: Actions): void {
     .description('who did what: the lines of the meta log, each verified against its signed tree head')
     .option(
       '--server <url>',
-      "ask a running server, with an auditor's key in STELE_API_KEY; else the data folder",
+      "ask a running server, with an auditor's key in STELE_API_KEY; else the data folder (--url of a log: its server)",
     )
     .option('--last <lines>', 'only the newest lines', '100')
     .option('--all', 'all lines since the beginning')
@@ -45,7 +45,9 @@ async function meta(context: Context, options: MetaOptions): Promise<void> {
   const last = options.all ? Infinity : parseCount(options.last, '--last', 10_000_000)
   const filter = { ...options, since: options.since === undefined ? undefined : momentOf(options.since) }
   const { servedPages, storedPages } = await import('../meta/pages.ts')
-  const pages = options.server ? await servedPages(context, options.server) : await storedPages(context.data)
+  // The meta log is one for the whole server: a log of it that was named leads there.
+  const server = options.server ?? (context.flagUrl === undefined ? undefined : serverOfLog(context.flagUrl))
+  const pages = server === undefined ? await storedPages(context.data) : await servedPages(context, server)
   try {
     // Every page has a line at least; with a filter nobody knows in which pages the wanted ones are.
     const isFiltered = [options.kind, options.who, options.log, options.since].some(
