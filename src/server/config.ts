@@ -15,6 +15,9 @@ const options = {
     'Address to listen on. Anything but loopback is reachable by others: use TLS, here or in front.',
   ),
   port: whole(6962, 0, 65_535).describe('TCP port; 0 takes a free one.'),
+  'public-url': anyText('').describe(
+    'Where others reach this server. A server on loopback answers requests for this host, localhost and the hosts of its origins.',
+  ),
   'tls-cert': anyText('').describe(
     'Certificate in PEM, its chain behind it. With it and tls-key the server speaks TLS; SIGHUP reads both files again.',
   ),
@@ -119,6 +122,11 @@ export const serverOptions = new OptionTable('STELE', options, [
     expected: 'a loopback host, for whoever reaches this server could write to it',
   },
   {
+    options: ['public-url'],
+    holds: (config) => config['public-url'] === '' || isHttpUrl(config['public-url']),
+    expected: 'http(s)://<host>, and a path if there is one',
+  },
+  {
     options: ['trusted-proxies'],
     holds: (config) => isAddressList(config['trusted-proxies']),
     expected: 'addresses and networks such as 10.0.0.0/8, with commas between them',
@@ -143,6 +151,10 @@ export function listOf(text: string): string[] {
 /** The longest that a new API key may be valid; undefined where there is no limit. */
 export function maxKeyMsOf({ 'max-key-days': days }: Config): number | undefined {
   return days === 0 ? undefined : days * 86_400_000
+}
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol)
 }
 
 function isAddressList(text: string): boolean {
