@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'not_found' // no such log, entry, hash, tile or route
   | 'unauthenticated' // no credentials where some are needed, or such as are not valid
   | 'forbidden' // valid credentials, of somebody who may not do this
+  | 'wrong_host' // the request names a server that this one is not
   | 'method_not_allowed' // the route exists, the method does not
   | 'unsupported_media_type' // a batch in a format that is not one of the two
   | 'too_large' // an entry, a batch or a body above its limit

@@ -67,6 +67,21 @@ export function isLoopback(address: string): boolean {
   return LOOPBACK.has(address)
 }
 
+/**
+ * The host of a header `Host`, in lower case, without its port and the brackets of an IPv6 address.
+ *
+ * @returns undefined for what is no host
+ */
+export function hostNameOf(header: string): string | undefined {
+  const [, address, name] = /^(?:\[([0-9a-f:.]+)\]|([^:@/?#\s[\]]+?)\.?)(?::\d*)?$/i.exec(header) ?? []
+  return (address ?? name)?.toLowerCase()
+}
+
+/** True for names by which programs of this machine reach one another, whatever a name server says. */
+export function isLoopbackName(name: string): boolean {
+  return name === 'localhost' || isLoopback(name)
+}
+
 const LOOPBACK = parseAddressSet(['127.0.0.0/8', '::1'], 'loopback')
 
 /**

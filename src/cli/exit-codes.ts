@@ -53,6 +53,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   untraceable: 41,
   frozen: 42,
   identity_unavailable: 43,
+  wrong_host: 44,
   // A data folder that is not opened.
   not_initialised: 30,
   foreign_format: 31,

@@ -9,6 +9,7 @@ const SPOKEN: readonly ErrorCode[] = [
   'not_found',
   'unauthenticated',
   'forbidden',
+  'wrong_host',
   'method_not_allowed',
   'unsupported_media_type',
   'too_large',

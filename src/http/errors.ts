@@ -13,6 +13,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   not_found: 404,
   unauthenticated: 401,
   forbidden: 403,
+  wrong_host: 421,
   method_not_allowed: 405,
   unsupported_media_type: 415,
   too_large: 413,

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import { clientAddress, type AddressSet } from '../access/address.ts'
+import { clientAddress, hostNameOf, isLoopbackName, type AddressSet } from '../access/address.ts'
 import { anonymous, decide, type Caller, type Decision } from '../access/caller.ts'
 import { KeyReader } from '../access/api-key.ts'
 import { KeyRefused, type Keyring } from '../access/keyring.ts'
 import type { Permission } from '../access/role.ts'
+import { excerpt } from '../bytes/excerpt.ts'
 import { hasCode, SteleError } from '../errors.ts'
 import type { LogDirectory } from './directory.ts'
 import { noSuchLog } from './directory.ts'
@@ -53,6 +54,11 @@ export interface GateParts {
   readonly tokens?: TokenReader | undefined
   /** Metrics take no key. */
   readonly openMetrics?: boolean
+  /**
+   * Names, beside those of loopback and of the logs' origins, under which a server on loopback may be asked. Without it
+   * any name is good.
+   */
+  readonly publicNames?: readonly string[] | undefined
   /** Proxies whose `X-Forwarded-For` is believed. */
   readonly trustedProxies?: AddressSet | undefined
 }
@@ -64,6 +70,7 @@ export interface GateParts {
 export function createGate(parts: GateParts): Gate {
   const { logs, keyring, rates, tokens, trustedProxies, openMetrics = false } = parts
   const keys = new KeyReader()
+  const checkHost = parts.publicNames ? hostCheck(logs, parts.publicNames) : () => undefined
   const addressOf = (req: IncomingMessage): string =>
     clientAddress(req.socket.remoteAddress ?? '', forwardedFor(req), trustedProxies)
 
@@ -139,6 +146,7 @@ export function createGate(parts: GateParts): Gate {
   return {
     addressOf,
     admit(route, call, address) {
+      checkHost(call.req)
       const credentials = readBearer(call.req, address)
       if (credentials === undefined) return letIn(route, call, anonymous(address))
       if (tokens && !credentials.startsWith('st_')) {
@@ -161,15 +169,49 @@ export const OPEN_GATE: Gate = {
   admit: (_route, _call, address) => anonymous(address),
 }
 
+/** Values of the header `Host` that were found good and are not looked at again. */
+const MOST_HOSTS = 100
+
+/**
+ * A name server can make the name of any web site lead to loopback, so that a page of that site and a server which only
+ * this machine reaches have one origin (DNS rebinding). Such a request names the site.
+ *
+ * @returns what throws SteleError `wrong_host` for a request whose header `Host` names another server
+ */
+function hostCheck(logs: LogDirectory, names: readonly string[]): (req: IncomingMessage) => void {
+  const good = new Set<string>()
+  const isOurs = (name: string): boolean =>
+    isLoopbackName(name) ||
+    names.includes(name) ||
+    logs.list().some(({ origin }) => hostNameOf(origin.split('/', 1)[0]!) === name)
+  return ({ headers: { host } }) => {
+    // Browsers always send one; what sends none is HTTP/1.0.
+    if (host === undefined || good.has(host)) return
+    const name = hostNameOf(host)
+    if (name === undefined || !isOurs(name)) {
+      throw new SteleError(
+        'wrong_host',
+        `Host: expected a name of this server, got ${excerpt(host)}. It listens on loopback; a name by which a proxy ` +
+          'asks it is set with public-url',
+      )
+    }
+    if (good.size < MOST_HOSTS) good.add(host)
+  }
+}
+
 /**
  * A web page can make the browser of whoever looks at it send a POST to a server that only that browser reaches. It
- * cannot send a key with it, so only what takes none has to be refused.
+ * cannot send a key with it, so only what takes none has to be refused. Browsers say where a request comes from.
  */
 function checkPage({ headers }: IncomingMessage, { permission }: Route, { kind }: Caller): void {
-  const { origin, host } = headers
-  if (permission !== 'append' || kind !== 'anonymous' || origin === undefined) return
-  if (URL.canParse(origin) && new URL(origin).host === host) return
-  throw new SteleError('forbidden', 'Origin: a page of another site cannot append without an API key')
+  const { origin, host, 'sec-fetch-site': site } = headers
+  if (permission !== 'append' || kind !== 'anonymous') return
+  const isOwn = origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)
+  if (isOwn && (site === undefined || site === 'same-origin' || site === 'none')) return
+  throw new SteleError(
+    'forbidden',
+    `${isOwn ? 'Sec-Fetch-Site' : 'Origin'}: a page of another site cannot append without an API key`,
+  )
 }
 
 /** The credentials of a request. Those in a URL would end in logs and histories, so none are read there. */

@@ -1,4 +1,4 @@
-import { parseAddressSet } from '../access/address.ts'
+import { isLoopbackName, parseAddressSet } from '../access/address.ts'
 import { identitySchema } from './identity-config.ts'
 import {
   anyText,
@@ -13,7 +13,7 @@ import {
   words,
 } from './option-kinds.ts'
 import { OptionTable, type OptionSources, type OptionValues, type Resolved } from './options.ts'
-import { isLoopbackHost, originPrefix } from './public-url.ts'
+import { originPrefix } from './public-url.ts'
 
 const MIB = 1024 * 1024
 
@@ -31,7 +31,7 @@ const options = {
     'Listen without TLS though the host is not loopback: where TLS ends at a proxy in front. Else keys and entries are read on the way.',
   ),
   'public-url': anyText('').describe(
-    'Where others reach this server; the origins of new logs are made of it. Default: what "stele init" was given.',
+    'Where others reach this server; the origins of new logs are made of it. A server on loopback answers requests for this host, localhost and the hosts of its origins alone. Default: what "stele init" was given.',
   ),
   'tls-cert': anyText('').describe(
     'Certificate in PEM, its chain behind it. With it and tls-key the server speaks TLS; SIGHUP reads both files again.',
@@ -150,12 +150,12 @@ export const serverOptions = new OptionTable('STELE', options, [
   },
   {
     options: ['open', 'host'],
-    holds: ({ open, host }) => !open || isLoopbackHost(host),
+    holds: ({ open, host }) => !open || isLoopbackName(host),
     expected: 'a loopback host, for whoever reaches this server could write to it',
   },
   {
     options: ['host', 'tls-cert', 'insecure-http'],
-    holds: (config) => isLoopbackHost(config.host) || config['tls-cert'] !== '' || config['insecure-http'],
+    holds: (config) => isLoopbackName(config.host) || config['tls-cert'] !== '' || config['insecure-http'],
     expected:
       'a loopback host, or tls-cert and tls-key, or insecure-http where TLS ends at a proxy in front of the server',
   },

@@ -1,4 +1,4 @@
-import { isLoopback } from '../access/address.ts'
+import { isLoopbackName } from '../access/address.ts'
 import { SteleError } from '../errors.ts'
 
 /*
@@ -34,13 +34,8 @@ export function prefixOf(origin: string, name: string): string | undefined {
   return origin.endsWith(end) ? origin.slice(0, -end.length) : undefined
 }
 
-/** Whether a name or address is of this machine alone. */
-export function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || isLoopback(host)
-}
-
 /** Whether an origin names this machine alone, so that nobody else could say which log it is. */
 export function isLoopbackOrigin(origin: string): boolean {
   const url = `http://${origin}`
-  return URL.canParse(url) && isLoopbackHost(new URL(url).hostname.replace(/^\[|\]$/g, ''))
+  return URL.canParse(url) && isLoopbackName(new URL(url).hostname.replace(/^\[|\]$/g, ''))
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { parseAddressSet, type AddressSet } from '../access/address.ts'
+import { isLoopbackName, parseAddressSet, type AddressSet } from '../access/address.ts'
 import { endsSoon } from '../access/key-record.ts'
 import { SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
@@ -153,8 +153,15 @@ function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typ
     }),
     tokens: tokenReader(config.identity),
     openMetrics: config.open || config['open-metrics'],
+    publicNames: isLoopbackName(config.host) ? publicNamesOf(config) : undefined,
     trustedProxies: proxiesOf(config),
   })
+}
+
+/** The name in public-url, under which a proxy may ask. */
+function publicNamesOf({ 'public-url': url }: Config): string[] {
+  // Without the brackets of an IPv6 address, as the names that they are compared with.
+  return url === '' ? [] : [new URL(url).hostname.replace(/^\[|\]$/g, '')]
 }
 
 /** Whatever the host makes of the meta log at the moment: it may be closed and opened again meanwhile. */

@@ -43,7 +43,7 @@ async function opened(port: number): Promise<Socket> {
 
 /** One byte every 50 ms: half of them of a request's head, half of a body that was announced in full. */
 function sendSlowly(socket: Socket, number: number): void {
-  const head = 'POST /logs/main/add HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n'
+  const head = 'POST /logs/main/add HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n'
   if (number % 2 === 0) socket.write(`${head}\r\n`)
   else socket.write(head)
   const timer = setInterval(() => socket.write('x'), 50)

@@ -154,7 +154,7 @@ describe('a server with a certificate', () => {
     const fixture = await started()
     const socket = await fixture.connect({ servername: '' })
     expect(socket.authorized).toBe(true)
-    socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
     expect(await readAll(socket)).toMatch(/^HTTP\/1\.1 200 /)
   })
 
@@ -182,7 +182,7 @@ describe('a server with a certificate', () => {
     const fixture = await started()
     const socket = connectPlain(fixture.port, '127.0.0.1')
     socket.on('error', () => {})
-    socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+    socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
     expect(await readAll(socket)).not.toContain('HTTP/1.1')
     expect((await fixture.get('/healthz')).status).toBe(200)
   })
