@@ -15,6 +15,8 @@ export interface Answer {
   readonly body?: string | Uint8Array | Pieces | undefined
   /** How many entries it speaks of, for the trail. */
   readonly count?: number
+  /** New entries that it speaks of, for the trail: the index of the first, and how many. */
+  readonly placed?: { readonly index: number; readonly entries: number } | undefined
   /** Ends the connection at once, whatever the caller is still sending. */
   readonly hangUp?: boolean
 }
@@ -29,13 +31,23 @@ export function json<S extends z.ZodType>(
   value: z.output<S>,
   headers: Readonly<Record<string, string>> = NO_CACHE,
   status = 200,
+  placed?: Answer['placed'],
 ): Answer {
-  return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(value) }
+  return {
+    status,
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(value),
+    placed,
+  }
 }
 
 /** A text answer. */
-export function text(body: string, headers: Readonly<Record<string, string>> = NO_CACHE): Answer {
-  return { status: 200, headers: { 'content-type': PLAIN_TEXT, ...headers }, body }
+export function text(
+  body: string,
+  headers: Readonly<Record<string, string>> = NO_CACHE,
+  placed?: Answer['placed'],
+): Answer {
+  return { status: 200, headers: { 'content-type': PLAIN_TEXT, ...headers }, body, placed }
 }
 
 const SECURITY_LIST = Object.entries(SECURITY_HEADERS).flat()

@@ -81,7 +81,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
       errors: WRITE_ERRORS,
       async handle(call) {
         const { placement } = await appendOne(bodies, call)
-        return text(String(placement.index), NO_STORE)
+        return text(String(placement.index), NO_STORE, placedBy(placement))
       },
     }),
 
@@ -117,7 +117,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
         if (!(await inTime(log, treeSize, query, res))) return receipt(placement, treeSize, 202)
         if (!query.proof && !asFile) return receipt(placement, treeSize)
         const file = await proofFile(log, placement.index, placement.leafHash)
-        return asFile ? text(file, NO_STORE) : receipt(placement, treeSize, 200, file)
+        return asFile ? text(file, NO_STORE, placedBy(placement)) : receipt(placement, treeSize, 200, file)
       },
     }),
 
@@ -177,14 +177,16 @@ function checkSent({ headers }: IncomingMessage): void {
   )
 }
 
-function receipt(
-  { index, leafHash, duplicate }: Placement,
-  treeSize: number,
-  status = 200,
-  file?: string,
-): Answer {
+/** What the trail says of an entry: nothing of one that was there. */
+function placedBy({ index, duplicate }: Placement): Answer['placed'] {
+  return duplicate ? undefined : { index, entries: 1 }
+}
+
+function receipt(placement: Placement, treeSize: number, status = 200, file?: string): Answer {
+  const { index, leafHash, duplicate } = placement
   const fields = { index, leafHash: hexOf(leafHash), treeSize, duplicate }
-  return json(Receipt, file === undefined ? fields : { ...fields, proof: file }, NO_STORE, status)
+  const value = file === undefined ? fields : { ...fields, proof: file }
+  return json(Receipt, value, NO_STORE, status, placedBy(placement))
 }
 
 /** What proves that the entries of a batch are in the published tree: one head, and a path for each of them. */
@@ -220,5 +222,6 @@ function batchReceipt(
     }
   })
   const fields = { begin: begin ?? end, end, treeSize, count: placements.length, duplicates }
-  return json(BatchReceipt, { ...fields, ...proven }, NO_STORE, status)
+  const placed = begin === undefined ? undefined : { index: begin, entries: end - begin }
+  return json(BatchReceipt, { ...fields, ...proven }, NO_STORE, status, placed)
 }

@@ -3,9 +3,11 @@ import { accessState, formatAccessState } from '../access/state.ts'
 import { SteleError } from '../errors.ts'
 import { accessPath, META_LOG, readAccess, writeAccess } from './access-files.ts'
 import { administer } from './administer.ts'
-import { ACCESS, changedParts, hashOf, readConfiguration, type Configuration } from './configuration.ts'
-import { lastConfiguration } from './last-configuration.ts'
-import { MetaLog, type MetaTarget } from './meta-log.ts'
+import { ACCESS, changedParts, hashOf, readConfiguration, withEarlierLogs } from './configuration.ts'
+import type { StartLine } from './meta-line.ts'
+import { MetaLog, type MetaTarget, type Recorded } from './meta-log.ts'
+import { unaccounted, type LogAccount } from './trail-accounts.ts'
+import { readTrailState } from './trail-state.ts'
 
 /** Keys, and the log that says what they were used for. */
 export interface Access {
@@ -40,7 +42,7 @@ export async function openAccess(
     }
   }
   // What cannot be read now is asked for again before anything is written.
-  const meta = new MetaLog(target, nowMs, await recall(target).catch(() => undefined))
+  const meta = new MetaLog(target, nowMs, await recall(folder, target).catch(() => undefined))
   const keyring = new Keyring(state, {
     nowMs,
     maxKeyMs,
@@ -58,35 +60,53 @@ export async function openAccess(
  * would have to be written down.
  *
  * @param target where the meta log is: when it could not be opened before, what it says is read now
- * @param options of the server, none of them secret
- * @returns the parts of the configuration that nobody recorded a change of
+ * @param server its options, none of them secret, and the sizes of the logs that are open
+ * @returns the parts of the configuration that changed without a line, and the logs with entries that have no line
  * @throws SteleError `untraceable`
  */
 export async function recordStart(
   folder: string,
   meta: MetaLog,
   target: MetaTarget,
-  server: { readonly version: string; readonly options: object },
-): Promise<readonly string[]> {
+  server: {
+    readonly version: string
+    readonly options: object
+    readonly sizes?: () => NonNullable<StartLine['sizes']>
+  },
+): Promise<{ readonly changed: readonly string[]; readonly untraced: readonly LogAccount[] }> {
   meta.hold('it does not say yet that this server has started')
-  const before = meta.configuration ?? (await recall(target))
+  if (!meta.configuration) {
+    const recorded = await recall(folder, target)
+    if (recorded) meta.recall(recorded)
+  }
+  const before = meta.configuration
   const configuration = await readConfiguration(folder, server.options)
   // The first start has nothing to compare with; nor have the options, as long as only commands wrote here.
   const known = before && { options: configuration['options'] ?? '', ...before }
   const changed = known ? changedParts(known, configuration) : []
-  await meta.write({ kind: 'start', version: server.version, configuration, changed })
+  const sizes = server.sizes?.() ?? []
+  const untraced = meta.accountsFor(sizes).filter((account) => unaccounted(account).length > 0)
+  const shown = changed.slice(0, MOST_CHANGED)
+  const rest = shown.length < changed.length ? { changedInAll: changed.length } : {}
+  await meta.write({ kind: 'start', version: server.version, configuration, changed: shown, ...rest, sizes })
   meta.hold(undefined)
-  return changed
+  return { changed, untraced }
 }
 
 /** What the meta log recorded last. @throws SteleError `untraceable` */
-async function recall({ log }: MetaTarget): Promise<Configuration | undefined> {
+async function recall(folder: string, { log }: MetaTarget): Promise<Recorded | undefined> {
   try {
-    return log && (await lastConfiguration(log))
+    const state = log && (await readTrailState(log))
+    if (!state?.isEarlier) return state
+    const current = await readConfiguration(folder, undefined)
+    return { ...state, configuration: withEarlierLogs(state.configuration, current) }
   } catch (cause) {
     throw new SteleError('untraceable', `the meta log cannot be read: ${(cause as Error).message}`, { cause })
   }
 }
+
+/** Names of changed parts that one line holds. */
+const MOST_CHANGED = 100
 
 function withoutAccess(folder: string): SteleError {
   return new SteleError(

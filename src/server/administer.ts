@@ -16,6 +16,8 @@ export interface Planned {
   readonly after: unknown
   /** The parts of the configuration that change, as they will be; undefined: it goes. */
   readonly parts?: Parts
+  /** Entries that the act puts into the log. */
+  readonly placed?: { readonly index: number; readonly entries: number }
 }
 
 /** Tells what is about to change, once that is known. Resolves when it may be done; if it rejects, it must not be. */
@@ -59,10 +61,10 @@ export async function administer<T>(
 }
 
 async function record({ folder, meta }: Records, act: Act, planned: Planned): Promise<void> {
-  const { before, after, parts = {} } = planned
+  const { before, after, parts = {}, placed } = planned
   const onDisk = await readParts(folder, parts)
   const found = meta.configuration ?? (await readConfiguration(folder, undefined))
-  await meta.writeChange((recorded = found) => {
+  await meta.writeChange(found, (recorded) => {
     const changed = Object.keys(parts).filter((name) => recorded[name] !== onDisk[name])
     return {
       kind: 'admin',
@@ -70,6 +72,7 @@ async function record({ folder, meta }: Records, act: Act, planned: Planned): Pr
       before,
       after,
       ...(changed.length === 0 ? {} : { changed }),
+      ...placed,
       configuration: withParts(recorded, parts),
     }
   })
@@ -85,7 +88,7 @@ async function recordFailure(
     const onDisk = await readParts(folder, parts)
     const { code, message } =
       error instanceof SteleError ? error : { code: 'internal', message: (error as Error).message }
-    await meta.writeChange((recorded = {}) => ({
+    await meta.writeChange({}, (recorded) => ({
       kind: 'admin',
       act: `${act}_failed`,
       ...rest,

@@ -83,6 +83,7 @@ export class Administration {
           before: null,
           after: { origin, verifierKey: built.verifierKey, allowDuplicates, reads, heads },
           parts: { [logPart(wanted.name)]: hashOf(formatLogInfo(built)) },
+          placed: { index: 0, entries: 0 },
         }),
       )
       return info

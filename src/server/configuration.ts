@@ -12,10 +12,10 @@ export type Parts = Readonly<Record<string, string | undefined>>
 /** The part that is the server's own options, and the one that is the keys. */
 const OPTIONS = 'options'
 export const ACCESS = 'access'
-/** The part that stands for all logs where there are too many to name each. */
-const LOGS = 'logs'
-/** 100 parts of at most 140 bytes, and before and after of a key of 16 KiB, are less than an entry's 65,535 bytes. */
-const MOST_PARTS = 100
+/** What stands in a line for the parts of all logs: one hash, with any number of them. */
+export const ALL_LOGS = 'all logs'
+/** What earlier versions recorded in its place, and only where there were more than 100 parts. */
+const EARLIER_LOGS = 'logs'
 
 /** The part that is a log's `log.json`. */
 export const logPart = (name: string): string => `log ${name}`
@@ -42,7 +42,7 @@ export async function readConfiguration(
   return { ...parts, ...(await readLogParts(folder)) }
 }
 
-/** Each log's own parts; of very many logs one part, since all of it stands in one line of the meta log. */
+/** Each log's own parts. */
 async function readLogParts(folder: string): Promise<Configuration> {
   const parts: Record<string, string> = {}
   const put = async (name: string, path: string): Promise<void> => {
@@ -53,13 +53,56 @@ async function readLogParts(folder: string): Promise<Configuration> {
     await put(logPart(name), logFiles(folder, name).info)
     await put(policyPart(name), logFiles(folder, name).policy)
   }
-  return Object.keys(parts).length > MOST_PARTS ? { [LOGS]: hashOf(JSON.stringify(parts)) } : parts
+  return parts
+}
+
+/** What a line says of a configuration: the server's own parts, and one hash of those of all logs. */
+export function summaryOf(configuration: Configuration): Configuration {
+  const [own, ofLogs] = split(configuration)
+  const sorted = Object.entries(ofLogs).sort(([a], [b]) => (a < b ? -1 : 1))
+  return { ...own, [ALL_LOGS]: hashOf(JSON.stringify(sorted)) }
+}
+
+/** The parts that are about logs. */
+export function logPartsOf(configuration: Configuration): Configuration {
+  return split(configuration)[1]
+}
+
+function split(configuration: Configuration): [own: Configuration, ofLogs: Configuration] {
+  const isOfLog = ([name]: [string, string]): boolean =>
+    name.startsWith('log ') || name.startsWith('policy of ')
+  const parts = Object.entries(configuration)
+  return [
+    Object.fromEntries(parts.filter((part) => !isOfLog(part))),
+    Object.fromEntries(parts.filter(isOfLog)),
+  ]
+}
+
+/**
+ * A configuration that an earlier version recorded, with the parts that one hash stood for. The hash is compared with
+ * what is there now, less what was recorded of single logs since. Where it differs, and nothing was recorded since, the
+ * part `logs` stays, and is named as changed once; where something was recorded since, nothing can be said.
+ *
+ * @param current as {@link readConfiguration} has just read it
+ */
+export function withEarlierLogs(recorded: Configuration, current: Configuration): Configuration {
+  const { [EARLIER_LOGS]: earlier, ...named } = recorded
+  if (earlier === undefined) return recorded
+  const rest = Object.entries(logPartsOf(current)).filter(([name]) => named[name] === undefined)
+  const isWhole = Object.keys(logPartsOf(named)).length === 0
+  const differs = isWhole && hashOf(JSON.stringify(Object.fromEntries(rest))) !== earlier
+  return { ...named, ...Object.fromEntries(rest), ...(differs ? { [EARLIER_LOGS]: earlier } : {}) }
 }
 
 /** The parts that differ, sorted. */
 export function changedParts(before: Configuration, after: Configuration): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)])
   return [...names].filter((name) => before[name] !== after[name]).sort()
+}
+
+/** What makes the one configuration the other: null where a part goes. */
+export function partsBetween(before: Configuration, after: Configuration): Record<string, string | null> {
+  return Object.fromEntries(changedParts(before, after).map((name) => [name, after[name] ?? null]))
 }
 
 /** A configuration with some parts replaced, and those that are undefined left out. */

@@ -58,7 +58,8 @@ export async function freezeLog(
     if (!final || isFurtherMark(final, words)) {
       checkTakesEntries(log)
       const before = final ? { state: 'frozen', ...final } : { state: log.status.state, treeSize: size }
-      await announce({ before, after: { state: 'frozen', ...mark } })
+      const placed = words.lastEntry === undefined ? {} : { placed: { index: size, entries: 1 } }
+      await announce({ before, after: { state: 'frozen', ...mark }, ...placed })
       await log.freeze(words)
     }
   }

@@ -9,13 +9,7 @@ import type { RequestLine } from './request-lines.ts'
  * written stays for ever, so nothing secret is in it: of a key its id, of a request what its URL says.
  */
 export type MetaLine =
-  | RequestLine
-  | DeniedLine
-  | AdminLine
-  | StartLine
-  | { readonly kind: 'stop' }
-  | { readonly kind: 'configuration'; readonly configuration: Configuration }
-  | EventLine
+  RequestLine | DeniedLine | AdminLine | StartLine | { readonly kind: 'stop' } | EventLine
 
 /** What was refused at the gate, once for each caller, reason and minute. */
 export interface DeniedLine {
@@ -49,7 +43,10 @@ export interface AdminLine {
   readonly changed?: readonly string[]
   /** Of an act that was announced and failed, whose name then ends in `_failed`: why. */
   readonly error?: { readonly code: string; readonly message: string }
-  /** What the configuration is once this is done. */
+  /** Of an act that puts entries into the log: where. */
+  readonly index?: number
+  readonly entries?: number
+  /** What the configuration is once this is done. In the log: its summary, behind the parts of logs that change. */
   readonly configuration: Configuration
 }
 
@@ -57,9 +54,14 @@ export interface AdminLine {
 export interface StartLine {
   readonly kind: 'start'
   readonly version: string
+  /** In the log: its summary, behind lines with the parts of logs. */
   readonly configuration: Configuration
-  /** Which parts differ from the last configuration that was recorded; empty when nobody touched anything. */
+  /** Which parts differ from the last configuration that was recorded; empty when nothing was touched. */
   readonly changed: readonly string[]
+  /** How many do, where the list is cut. */
+  readonly changedInAll?: number
+  /** The logs that are open. */
+  readonly sizes?: readonly { readonly log: string; readonly size: number }[]
 }
 
 /** Something that happened to a log, or to the server. */

@@ -3,20 +3,19 @@ import type { Log } from '../log/log.ts'
 import type { TrailStatus } from '../http/trail-metrics.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Trail } from '../http/trail.ts'
-import type { Configuration } from './configuration.ts'
+import { logPartsOf, partsBetween, summaryOf, type Configuration } from './configuration.ts'
 import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 import { DeniedTally } from './denied-tally.ts'
-import { deniedLine, type MetaLine } from './meta-line.ts'
+import { deniedLine, type AdminLine, type MetaLine, type StartLine } from './meta-line.ts'
 import { MetaRound, type WrittenLine } from './meta-round.ts'
 import { RequestLines } from './request-lines.ts'
+import { TrailAccounts, type LogAccount, type Placed } from './trail-accounts.ts'
+import { LIST_BYTES, REMINDER_PAGES, stateLines, type TrailState } from './trail-state.ts'
 
 /** Lines that may wait to be written; beyond that nothing more is begun. */
 const MOST_WAITING = 50_000
 /** Bytes of one line: an entry holds 65,535, and what is recorded at a start must fit as well, with what it adds. */
 const MOST_LINE_BYTES = 60_000
-
-/** After this many pages the configuration is written down again. */
-export const REMINDER_PAGES = 256
 
 /** What a meta log writes to: a log, as far as it is open at this moment. */
 export interface MetaTarget {
@@ -36,9 +35,11 @@ export class MetaLog implements Trail {
   /** Those that wait, oldest first; the last one takes what comes. */
   readonly #rounds: MetaRound[] = []
   #linesWaiting = 0
-  /** The configuration that was recorded last, and how many pages ago. */
+  /** The configuration that was recorded last, and how many pages ago all of it was said. */
   #configuration: Configuration | undefined
   #pagesSince = 0
+  /** Which entries the lines that are on disk speak of. */
+  #accounts: TrailAccounts
   /** The moment of the last line. */
   #at = { ms: NaN, text: '' }
   #linesWritten = 0
@@ -54,9 +55,10 @@ export class MetaLog implements Trail {
   /** Its log is closed for a moment: lines wait until this resolves. */
   #paused: Promise<void> | undefined
 
-  /** @param configuration what a log that is opened by hand has recorded last */
-  constructor(target: MetaTarget, nowMs: () => number, configuration?: Configuration) {
-    this.#configuration = configuration
+  /** @param recorded what the log has recorded last */
+  constructor(target: MetaTarget, nowMs: () => number, recorded?: Recorded) {
+    this.#configuration = recorded?.configuration
+    this.#accounts = recorded?.accounts ?? new TrailAccounts()
     // It may stand far back: the first page says it again.
     this.#pagesSince = REMINDER_PAGES
     this.#target = target
@@ -71,6 +73,19 @@ export class MetaLog implements Trail {
   /** The configuration that was recorded last. */
   get configuration(): Configuration | undefined {
     return this.#configuration
+  }
+
+  /** Takes over what the log has recorded last, where it could not be read before. */
+  recall({ configuration, accounts }: Recorded): void {
+    this.#configuration = configuration
+    this.#accounts = accounts
+  }
+
+  /** What the lines speak of, for logs of these sizes, and for others that were spoken of. */
+  accountsFor(sizes: NonNullable<StartLine['sizes']>): LogAccount[] {
+    const open = new Set(sizes.map(({ log }) => log))
+    const others = this.#accounts.list().filter(({ log }) => !open.has(log))
+    return [...sizes.map(({ log, size }) => ({ log, size, ...this.#accounts.of(log) })), ...others]
   }
 
   /** Lets no request through before something else has been written. @param reason undefined: from now on they may */
@@ -91,7 +106,7 @@ export class MetaLog implements Trail {
     this.check()
     const { caller, denied } = exchange
     if (denied || !caller) return this.#denied.count(deniedLine(exchange))
-    return this.#join(this.#written(this.#requests.textOf(exchange, caller)))
+    return this.#join([this.#written(this.#requests.textOf(exchange, caller), placedBy(exchange))])
   }
 
   /**
@@ -101,19 +116,21 @@ export class MetaLog implements Trail {
    * @throws SteleError `untraceable`; `too_large` for a change that does not fit in a line
    */
   async write(line: MetaLine): Promise<void> {
-    const written = this.#writtenLine(line)
-    if (line.kind === 'admin' && written.bytes > MOST_LINE_BYTES) throw tooLarge(written.bytes)
-    await this.#join(written)
+    const lines = this.#linesOf(line)
+    const { bytes } = lines[0]!
+    if (line.kind === 'admin' && bytes > MOST_LINE_BYTES) throw tooLarge(bytes)
+    await this.#join(lines)
   }
 
   /**
    * Writes a line that builds on the configuration that was recorded last. One such line waits for the one before, so
    * that none drops what another has just recorded.
    *
+   * @param found what the configuration is, which is taken for the recorded one where there is none
    * @throws SteleError as {@link write}
    */
-  writeChange(lineOf: (recorded: Configuration | undefined) => MetaLine): Promise<void> {
-    const written = this.#lastChange.then(() => this.write(lineOf(this.#configuration)))
+  writeChange(found: Configuration, lineOf: (recorded: Configuration) => MetaLine): Promise<void> {
+    const written = this.#lastChange.then(() => this.write(lineOf((this.#configuration ??= found))))
     this.#lastChange = written.catch(() => undefined)
     return written
   }
@@ -143,28 +160,52 @@ export class MetaLog implements Trail {
     await this.#writing
   }
 
-  /** Puts a line into the round that gathers. @returns the promise of all who wait for that round */
-  #join(written: WrittenLine): Promise<void> {
+  /** Puts lines into the round that gathers. @returns the promise of all who wait for that round */
+  #join(lines: readonly WrittenLine[]): Promise<void> {
     if (this.#closed) throw untraceable('the server is stopping')
     if (this.#linesWaiting >= MOST_WAITING) throw untraceable('too many lines are waiting')
     // Alone: in one append with others it would take them along.
-    if (written.bytes > MAX_ENTRY_BYTES) throw untraceable('a line is too long for an entry')
-    const round = this.#roundFor(written)
-    round.add(written)
-    this.#linesWaiting++
+    if (lines.some(({ bytes }) => bytes > MAX_ENTRY_BYTES)) {
+      throw untraceable('a line is too long for an entry')
+    }
+    const round = this.#roundFor(lines[0]!)
+    for (const line of lines) round.add(line)
+    this.#linesWaiting += lines.length
     this.#writing ??= this.#run()
     return round.done
   }
 
-  #writtenLine(line: MetaLine): WrittenLine {
-    const configuration = 'configuration' in line ? line.configuration : undefined
-    return this.#written(JSON.stringify(line).slice(1), configuration)
+  #linesOf(line: MetaLine): WrittenLine[] {
+    if (line.kind === 'start') return this.#startLines(line)
+    return line.kind === 'admin' ? this.#adminLines(line) : [this.#object(line)]
+  }
+
+  #startLines({ sizes = [], configuration, ...line }: StartLine): WrittenLine[] {
+    const lines = stateLines(line, configuration, this.accountsFor(sizes)).map((one) => this.#object(one))
+    return [...lines.slice(0, -1), { ...lines.at(-1)!, configuration, sizes }]
+  }
+
+  /** With the parts of logs that change; where they are too many for a line, all parts follow. */
+  #adminLines({ configuration, ...line }: AdminLine): WrittenLine[] {
+    const before = this.#configuration ?? configuration
+    const parts = partsBetween(logPartsOf(before), logPartsOf(configuration))
+    const isShort = Buffer.byteLength(JSON.stringify(parts)) <= LIST_BYTES
+    const shown = isShort && Object.keys(parts).length > 0 ? { parts } : {}
+    const { log, index, entries = 0 } = line
+    const placed = log === undefined || index === undefined ? undefined : { log, index, entries }
+    const act = this.#object({ ...line, ...shown, configuration: summaryOf(configuration) })
+    const behind = isShort ? [] : stateLines({ kind: 'configuration' }, configuration, undefined)
+    return [{ ...act, configuration, placed }, ...behind.map((one) => this.#object(one))]
+  }
+
+  #object(line: object): WrittenLine {
+    return this.#written(JSON.stringify(line).slice(1))
   }
 
   /** @param rest of an object in JSON, behind the brace that begins it */
-  #written(rest: string, configuration?: Configuration): WrittenLine {
+  #written(rest: string, placed?: Placed): WrittenLine {
     const text = `{"at":"${this.#now()}",${rest}\n`
-    return { text, bytes: Buffer.byteLength(text), configuration }
+    return { text, bytes: Buffer.byteLength(text), placed }
   }
 
   /** Many lines come in one millisecond, and writing it out is a part of what each of them costs. */
@@ -210,26 +251,44 @@ export class MetaLog implements Trail {
     if (!log) throw untraceable('it is not open')
     // Its witnesses are asked first whether they have seen more of it, once: it goes on without an answer.
     await log.settled
-    const told = round.configuration
-    if (!told) this.#remind(round)
+    const isSaid = this.#remind(round)
     const pages = round.pages()
     await log.append(pages)
-    if (told) this.#configuration = told
-    this.#pagesSince = round.configuration ? pages.length : this.#pagesSince + pages.length
+    this.#configuration = round.configuration ?? this.#configuration
+    round.account(this.#accounts)
+    this.#pagesSince = isSaid ? pages.length : this.#pagesSince + pages.length
   }
 
-  /** Says again what the configuration is, so that whoever opens this log finds the newest one without reading far. */
-  #remind(round: MetaRound): void {
-    if (this.#pagesSince < REMINDER_PAGES || !this.#configuration) return
-    round.addFirst(this.#writtenLine({ kind: 'configuration', configuration: this.#configuration }))
+  /**
+   * Says again what the configuration and the accounts are, so that a reader finds the newest ones without reading far.
+   *
+   * @returns true if the round says all of it
+   */
+  #remind(round: MetaRound): boolean {
+    if (round.isStart) return true
+    // Where nothing is recorded yet, what the first act makes of it is said ahead of its line.
+    const configuration = this.#configuration ?? round.configuration
+    if (this.#pagesSince < REMINDER_PAGES || !configuration) return false
+    const lines = stateLines({ kind: 'configuration' }, configuration, this.#accounts.list())
+    round.addFirst(lines.map((line) => this.#object(line)))
+    return true
   }
+}
+
+/** What a trail has recorded. */
+export type Recorded = Pick<TrailState, 'configuration' | 'accounts'>
+
+/** The entries that a request has put into a log. */
+function placedBy({ answer: { placed }, call }: Exchange): Placed | undefined {
+  const log = call.path['log']
+  return placed && log !== undefined ? { log, index: placed.index, entries: placed.entries } : undefined
 }
 
 function tooLarge(bytes: number): SteleError {
   return new SteleError(
     'too_large',
-    `meta log: the line about this change, with the parts of the whole configuration, would have ${bytes} bytes, and ` +
-      `at most ${MOST_LINE_BYTES} fit; nothing was changed`,
+    `meta log: the line about this change would have ${bytes} bytes, and at most ${MOST_LINE_BYTES} fit; nothing was ` +
+      `changed`,
   )
 }
 

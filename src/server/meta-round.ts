@@ -1,4 +1,5 @@
 import type { Configuration } from './configuration.ts'
+import type { Placed, TrailAccounts } from './trail-accounts.ts'
 
 /** Bytes of one entry of the meta log: many lines share one, so that a line costs a fraction of an entry. */
 const PAGE_BYTES = 32 * 1024
@@ -11,7 +12,11 @@ export interface WrittenLine {
   /** Of its UTF-8. */
   readonly bytes: number
   /** What is recorded as the configuration once this line is on disk. */
-  readonly configuration: Configuration | undefined
+  readonly configuration?: Configuration | undefined
+  /** Entries that this line speaks of. */
+  readonly placed?: Placed | undefined
+  /** Sizes of logs that this line states: entries below them count as spoken of. */
+  readonly sizes?: readonly { readonly log: string; readonly size: number }[] | undefined
 }
 
 /** Lines that gather while others are being written, and share one append then: all of them are on disk, or none. */
@@ -53,11 +58,23 @@ export class MetaRound {
     this.#configuration = line.configuration ?? this.#configuration
   }
 
-  /** Puts a line ahead of all others. */
-  addFirst(line: WrittenLine): void {
-    this.#lines.unshift(line)
-    this.#bytes += line.bytes
-    this.#configuration ??= line.configuration
+  /** Puts lines ahead of all others. */
+  addFirst(lines: readonly WrittenLine[]): void {
+    this.#lines.unshift(...lines)
+    for (const { bytes } of lines) this.#bytes += bytes
+  }
+
+  /** True if one of its lines states what the size of each log is. */
+  get isStart(): boolean {
+    return this.#lines.some(({ sizes }) => sizes !== undefined)
+  }
+
+  /** Counts what its lines speak of, once they are on disk. */
+  account(accounts: TrailAccounts): void {
+    for (const { placed, sizes } of this.#lines) {
+      if (placed) accounts.cover(placed)
+      if (sizes) for (const { log, size } of sizes) accounts.begin(log, size)
+    }
   }
 
   /** Its lines in order, as few entries as hold them. A page is cut between lines; each ends with a line feed. */

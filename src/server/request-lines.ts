@@ -22,6 +22,9 @@ interface Outcome {
   readonly status: number
   readonly code?: string
   readonly count?: number
+  /** Of new entries: the index of the first, and how many. */
+  readonly index?: number
+  readonly entries?: number
   readonly bytes: number
   readonly address: string
   readonly tookMs: number
@@ -78,6 +81,7 @@ function outcomeOf({ answer, error, address, tookMs, requestId }: Exchange): Out
     status: answer.status,
     ...(error ? { code: error.code } : {}),
     ...(answer.count === undefined ? {} : { count: answer.count }),
+    ...answer.placed,
     bytes: lengthOf(answer.body),
     address,
     tookMs: Math.round(tookMs * 100) / 100,

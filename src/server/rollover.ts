@@ -102,6 +102,7 @@ export async function rollOver(folder: string, name: string, options: RolloverOp
       before: null,
       after,
       parts: { [logPart(options.name)]: hashOf(formatLogInfo(successor)) },
+      placed: { index: 0, entries: 1 },
     })
     await rename(building, place)
     await syncFolder(join(folder, 'logs'))

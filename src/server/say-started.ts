@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { hasCode, type SteleError } from '../errors.ts'
 import { recordStart, type Access } from './access.ts'
 import type { MetaLog, MetaTarget } from './meta-log.ts'
+import { unaccounted } from './trail-accounts.ts'
 
 /** What is said of a server that starts, and to whom. */
 export interface Starting {
@@ -40,7 +41,14 @@ export async function sayStarted({ meta }: Access, starting: Starting): Promise<
 }
 
 async function sayNow(meta: MetaLog, { folder, server, target, logger }: Starting): Promise<void> {
-  const changed = await recordStart(folder, meta, target, server)
+  const { changed, untraced } = await recordStart(folder, meta, target, server)
+  for (const account of untraced) {
+    const ranges = unaccounted(account).map(([begin, end]) => `${begin}..${end - 1}`)
+    logger.warn(
+      account,
+      `log ${account.log}: entries without a line in the audit trail: ${ranges.join(', ')}`,
+    )
+  }
   if (changed.length === 0) return
   logger.warn({ changed }, `changed while nobody recorded it: ${changed.join(', ')}`)
 }

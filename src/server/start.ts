@@ -74,7 +74,7 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
     const stopping = new AbortController()
     await sayStarted(access, {
       folder: config.data,
-      server: { version: packageVersion(), options: config },
+      server: { version: packageVersion(), options: config, sizes: () => sizesOf(host) },
       target,
       logger,
       retryMs: REOPEN_AFTER_MS,
@@ -179,6 +179,13 @@ function closeLogs(host: Host, { meta }: Access): Promise<void> {
   return host.close({
     name: META_LOG,
     before: () => meta.close({ kind: 'stop' }),
+  })
+}
+
+/** Of the logs that are open, but for the one where it is said. */
+function sizesOf(host: Host): { log: string; size: number }[] {
+  return host.list().flatMap(({ name, log }) => {
+    return log && name !== META_LOG ? [{ log: name, size: log.integrated.size }] : []
   })
 }
 

@@ -3,8 +3,9 @@ import { request } from 'node:http'
 import { expect, test } from 'vitest'
 import { generateApiKey } from '../../src/access/api-key.ts'
 import { SteleError } from '../../src/errors.ts'
-import { lastConfiguration } from '../../src/server/last-configuration.ts'
-import { MetaLog, REMINDER_PAGES } from '../../src/server/meta-log.ts'
+import { MetaLog } from '../../src/server/meta-log.ts'
+import { TrailAccounts } from '../../src/server/trail-accounts.ts'
+import { readTrailState, REMINDER_PAGES } from '../../src/server/trail-state.ts'
 import { instead } from '../support/instead.ts'
 import { openTestLog, TEST_NOW_MS } from '../support/log.ts'
 import { crowding, guessing } from './crowd.ts'
@@ -362,21 +363,24 @@ test('the configuration that was recorded last is found behind many hundred page
   await fill(meta, 3 * REMINDER_PAGES)
   await meta.write(KEY_CREATE)
   await fill(meta, 2 * REMINDER_PAGES - 5)
-  expect(await lastConfiguration(hosted.log)).toEqual({ access: 'two' })
+  expect((await readTrailState(hosted.log))?.configuration).toEqual({ access: 'two' })
   // A server that never came to say what its configuration is hands on what it found.
   for (let i = 0; i < 3; i++) {
-    const found = await lastConfiguration(hosted.log)
+    const found = await readTrailState(hosted.log)
     const next = new MetaLog(hosted, () => TEST_NOW_MS, found)
     await fill(next, REMINDER_PAGES - 1)
     await next.close()
   }
-  expect(await lastConfiguration(hosted.log)).toEqual({ access: 'two' })
+  expect((await readTrailState(hosted.log))?.configuration).toEqual({ access: 'two' })
   // Tens of thousands of lines that wait at once are no gap either.
-  const burst = new MetaLog(hosted, () => TEST_NOW_MS, { access: 'two' })
+  const burst = new MetaLog(hosted, () => TEST_NOW_MS, {
+    configuration: { access: 'two' },
+    accounts: new TrailAccounts(),
+  })
   await Promise.all(
     Array.from({ length: 20_000 }, () => burst.write({ kind: 'event', event: 'e'.repeat(1000) })),
   )
-  expect(await lastConfiguration(hosted.log)).toEqual({ access: 'two' })
+  expect((await readTrailState(hosted.log))?.configuration).toEqual({ access: 'two' })
 })
 
 test('a configuration that was recorded and is not published yet, for want of witnesses, counts all the same', async () => {
@@ -384,7 +388,7 @@ test('a configuration that was recorded and is not published yet, for want of wi
   const meta = new MetaLog(hosted, () => TEST_NOW_MS)
   const { published } = hosted.log
   await meta.write({ kind: 'start', version: '0', configuration: { access: 'one' }, changed: [] })
-  expect(await lastConfiguration(instead(hosted.log, { published }))).toEqual({ access: 'one' })
+  expect((await readTrailState(instead(hosted.log, { published })))?.configuration).toEqual({ access: 'one' })
 })
 
 test('an act that could not be written is not what the next reminder says', async () => {
@@ -410,7 +414,7 @@ test('behind the last line nothing comes', async () => {
   await stage.meta.close({ kind: 'stop' })
   expect((await stage.ask('GET', '/healthz', { key })).code).toBe('untraceable')
   expect((await stage.ask('GET', '/healthz')).status).toBe(200)
-  expect((await stage.lines()).map(({ kind, count }) => [kind, count]).slice(1)).toEqual([
+  expect((await stage.lines()).map(({ kind, count }) => [kind, count]).slice(2)).toEqual([
     ['denied', 1],
     ['denied', 2],
     ['stop', undefined],

@@ -5,6 +5,7 @@ import type { MadeKey } from '../../src/access/keyring.ts'
 import { encodeBundle, decodeBundle } from '../../src/tile/bundle.ts'
 import { formatBundlePath } from '../../src/tile/path.ts'
 import { initAccess } from '../../src/server/access-files.ts'
+import { unaccounted, type LogAccount } from '../../src/server/trail-accounts.ts'
 import { MAIN, ServerProcess } from '../support/process.ts'
 import { Connection } from './connection.ts'
 import { Examiner } from './examiner.ts'
@@ -25,6 +26,8 @@ export interface AccessReport {
   keyActsInDoubt: number
   lines: number
   pages: number
+  /** Entries that a kill cut off from their line, each of which the next start names. */
+  entriesWithoutLine: number
 }
 
 /** A line of the meta log. */
@@ -72,6 +75,7 @@ class AccessRun {
     keyActsInDoubt: 0,
     lines: 0,
     pages: 0,
+    entriesWithoutLine: 0,
   }
 
   constructor(log: LogFolder, provisioning: string, seed: number) {
@@ -115,6 +119,7 @@ class AccessRun {
     await new Examiner(this.#log, this.#ledger).examine(prefix(url))
     const lines = await this.#lines(url)
     this.#checkStarts(lines)
+    this.#checkAccounts(lines)
     assert.deepEqual(await server.stop(), { code: 0, signal: null })
     for (const name of ['meta', 'main']) {
       const { status, stdout, stderr } = spawnSync(process.execPath, [
@@ -130,6 +135,29 @@ class AccessRun {
     this.#report.answered = answers.filter((status) => status !== undefined).length
     this.#report.cutOff = answers.length - this.#report.answered
     return this.#report
+  }
+
+  /** Each start names exactly the entries since the start before that no line speaks of. */
+  #checkAccounts(lines: readonly Line[]): void {
+    let size = 0
+    let spokenOf = new Set<number>()
+    for (const line of lines) {
+      const { index, entries, logs } = line as { index?: number; entries?: number; logs?: LogAccount[] }
+      for (let i = 0; i < (entries ?? 0); i++) spokenOf.add(index! + i)
+      const main = line.kind === 'start' ? logs?.find(({ log }) => log === 'main') : undefined
+      if (main?.size === undefined) continue
+      const missing = Array.from({ length: main.size - size }, (_, i) => size + i).filter(
+        (i) => !spokenOf.has(i),
+      )
+      const named = unaccounted(main).flatMap(([begin, end]) =>
+        Array.from({ length: end - begin }, (_, i) => begin + i),
+      )
+      assert.deepEqual(named, missing)
+      this.#report.entriesWithoutLine += missing.length
+      size = main.size
+      spokenOf = new Set()
+    }
+    assert.ok(size > 0)
   }
 
   async #start(): Promise<ServerProcess> {

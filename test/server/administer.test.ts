@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { administer, type Administer } from '../../src/server/administer.ts'
 import { Administration, type Works } from '../../src/server/administration.ts'
-import { readConfiguration } from '../../src/server/configuration.ts'
+import { readConfiguration, summaryOf } from '../../src/server/configuration.ts'
 import { createLog, logFiles } from '../../src/server/data-folder.ts'
 import { MetaLog } from '../../src/server/meta-log.ts'
+import { TrailAccounts } from '../../src/server/trail-accounts.ts'
 import { withOfflineAccess } from '../../src/server/offline-access.ts'
 import { Instance } from '../access/instance.ts'
 
@@ -18,7 +19,7 @@ const WORKS: Works = {
 test('where the meta log cannot be written nothing changes, and nothing is recorded as changed', async () => {
   const { folder } = await Instance.make()
   const configuration = await readConfiguration(folder, undefined)
-  const meta = new MetaLog({ log: undefined }, Date.now, configuration)
+  const meta = new MetaLog({ log: undefined }, Date.now, { configuration, accounts: new TrailAccounts() })
   const through: Administer = (act, task) => administer({ folder, meta }, act, task)
   const logs = new Administration({ folder, administer: through, works: WORKS })
   const acts = [
@@ -43,9 +44,10 @@ test('an act that was announced and failed has a second line, with what is reall
   )
   await expect(failing).rejects.toThrow('no room')
   const [first, second] = await at.lines('admin')
-  expect(first).toMatchObject({ act: 'log_create', configuration: { 'log new': expect.any(String) } })
+  expect(first).toMatchObject({ act: 'log_create', parts: { 'log new': '00'.repeat(32) } })
   expect(second).toMatchObject({ act: 'log_create_failed', error: { code: 'internal', message: 'no room' } })
-  expect(second!['configuration']).toEqual(await readConfiguration(folder, undefined))
+  expect(second!['parts']).toEqual({ 'log new': null })
+  expect(second!['configuration']).toEqual(summaryOf(await readConfiguration(folder, undefined)))
   expect(await at.changedAtStart()).toEqual([])
 })
 
@@ -117,6 +119,6 @@ test('files are what they were announced to be', async () => {
   const { configuration } = (await at.lines('admin')).at(-1) as { configuration: Record<string, string> }
   const { options, ...parts } = configuration
   expect(options).toMatch(/^[0-9a-f]{64}$/)
-  expect(parts).toEqual(await readConfiguration(at.folder, undefined))
+  expect(parts).toEqual(summaryOf(await readConfiguration(at.folder, undefined)))
   expect(readFileSync(logFiles(at.folder, 'main').policy, 'utf8')).toBe('quorum none\n')
 })

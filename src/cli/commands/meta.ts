@@ -23,7 +23,7 @@ export function metaCommand(program: Command, actions: Actions): void {
     )
     .option('--last <lines>', 'only the newest lines', '100')
     .option('--all', 'all lines since the beginning')
-    .option('--kind <kind>', 'request, denied, admin, start, stop, configuration or event')
+    .option('--kind <kind>', 'request, denied, admin, start, stop, configuration, hashes, sizes or event')
     .option('--who <id>', 'what one key or person did')
     .option('--log <name>', 'what concerns one log')
     .option('--since <time>', 'from a moment on, such as 2026-01-31T12:00:00Z')

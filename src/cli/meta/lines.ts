@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { visible } from '../../bytes/visible.ts'
 import type { VerifiedEntry } from '../../client/verified-entries.ts'
 import { SteleError } from '../../errors.ts'
+import { unaccounted, type LogAccount } from '../../server/trail-accounts.ts'
 
 const lineSchema = z.looseObject({ at: z.string(), kind: z.string() })
 
@@ -45,7 +46,9 @@ export function describeLine(line: MetaLogLine): string {
     request: [text('who'), text('role'), text('status'), text('route'), text('query')],
     denied: [text('who') || text('address'), text('code'), `x${text('count')}`, text('route'), text('query')],
     admin: [text('by'), text('act'), text('log'), adminOf(line)],
-    start: [text('version'), changesOf(line['changed'])],
+    start: [text('version'), changesOf(line['changed']), missingOf(line['logs'])],
+    sizes: [missingOf(line['logs'])],
+    hashes: [`${text('part')} of ${text('parts')}`],
     event: [text('event'), text('log')],
   }
   return [line.at, line.kind.padEnd(7), ...(parts[line.kind] ?? [])]
@@ -81,6 +84,15 @@ function adminOf({ log, before, after, error, changed }: MetaLogLine): string {
       : `${JSON.stringify(before ?? null)} -> ${JSON.stringify(after ?? null)}`
   const reason = (error as { message?: string } | undefined)?.message
   return [what, changesOf(changed), reason ?? ''].filter((part) => part !== '').join('; ')
+}
+
+/** Entries that have no line, as a start says it. */
+function missingOf(logs: unknown): string {
+  if (!Array.isArray(logs)) return ''
+  const ranges = (logs as LogAccount[]).flatMap((account) =>
+    unaccounted(account).map(([begin, end]) => `${account.log} ${begin} to ${end - 1}`),
+  )
+  return ranges.length > 0 ? `no line for ${ranges.join(', ')}` : ''
 }
 
 function keysOf(after: unknown): string {

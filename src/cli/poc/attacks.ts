@@ -5,6 +5,7 @@ import { mirrorAttacks } from './mirror.ts'
 import { networkAttacks } from './network.ts'
 import { signatureAttacks } from './signatures.ts'
 import { stolenKeyAttacks } from './stolen-key.ts'
+import { trailAttacks } from './trail.ts'
 import { unseenAttacks } from './unseen.ts'
 
 /** The whole suite, in the order of `proto-docs/threat-model.md`, which says who notices what. */
@@ -15,5 +16,6 @@ export const ATTACKS: readonly Attack[] = [
   ...signatureAttacks,
   ...stolenKeyAttacks,
   ...accusations,
+  ...trailAttacks,
   ...unseenAttacks,
 ]

@@ -10,6 +10,7 @@ import type { RunningWitness } from '../../server/witness-start.ts'
 import type { Front } from './front.ts'
 import { LOG } from './history.ts'
 import type { StageClock } from './stage-clock.ts'
+import type { Guarded } from './trail.ts'
 
 /** How a stage is set up. */
 export interface StageOptions {
@@ -61,6 +62,8 @@ export class Stage {
   claim: Claim | undefined
   /** What a receipt holder has had since its entry was acknowledged. */
   receipt: Promise<ProvenLeaf> | undefined
+  /** A server with keys, for the attacks on its audit trail. */
+  guarded: Promise<Guarded> | undefined
   /** What the log's operator reads in its own log, newest last. */
   readonly operatorLines: string[] = []
   readonly #guests: { close(): Promise<void> }[] = []
