@@ -1,15 +1,15 @@
 import type { ServerResponse } from 'node:http'
 import { SteleError } from '../errors.ts'
-import { heldBytes, isLarge, type Answer } from './answer.ts'
+import { heldBytes, isLarge, MOST_BYTES, type Answer } from './answer.ts'
 import { Quota } from './quota.ts'
 
 /** One network may hold this share of the memory for answers: past it others still get theirs. */
 const NETWORK_SHARE = 0.25
 /**
- * Large answers that are being made at once. Each reads a few MiB at most before it is counted (see `PIECE_BYTES` in
- * bundles.ts); storage reads on four threads, so that more would only wait inside of it.
+ * Large answers that are being made at once. Each reads a few MiB at a time before it is counted (see `PIECE_BYTES` in
+ * bundles.ts). Storage reads, writes and syncs on four threads, one of which this leaves to those who append.
  */
-const MADE_AT_ONCE = 8
+const MADE_AT_ONCE = 3
 /** A moment: answers leave within seconds. */
 const RETRY_AFTER_SECONDS = 2
 
@@ -33,14 +33,18 @@ export class AnswerMemory {
   }
 
   /**
-   * Makes a large answer when it is its turn. Nothing is made for a caller who has gone meanwhile.
+   * Makes a large answer when it is its turn. Nothing is made for a caller who has gone meanwhile, nor for a network that
+   * must take other answers first.
    *
-   * @throws SteleError what `make` throws
+   * @throws SteleError `overloaded`; what `make` throws
    */
   async make(network: string, res: ServerResponse, make: () => Promise<Answer> | Answer): Promise<Answer> {
     if (this.#making < MADE_AT_ONCE) this.#making++
     else await this.#turn(network, res)
     try {
+      // Before the work is done, which may be in vain: whether there is room for the largest.
+      this.#take(network, MOST_BYTES)
+      this.#bytes.release(network, MOST_BYTES)
       return await make()
     } finally {
       this.#next()
@@ -56,14 +60,17 @@ export class AnswerMemory {
     // A response that is over does not say so a second time.
     if (!isLarge(answer) || res.destroyed) return
     const bytes = heldBytes(answer)
-    const taken = this.#bytes.take(network, bytes)
-    if (taken !== 'taken') {
-      const who = taken === 'full' ? 'all callers together' : 'your network'
-      throw new SteleError('overloaded', `answers: ${who} must take those that are under way first`, {
-        retryAfterSeconds: RETRY_AFTER_SECONDS,
-      })
-    }
+    this.#take(network, bytes)
     res.once('close', () => this.#bytes.release(network, bytes))
+  }
+
+  #take(network: string, bytes: number): void {
+    const taken = this.#bytes.take(network, bytes)
+    if (taken === 'taken') return
+    const who = taken === 'full' ? 'all callers together' : 'your network'
+    throw new SteleError('overloaded', `answers: ${who} must take those that are under way first`, {
+      retryAfterSeconds: RETRY_AFTER_SECONDS,
+    })
   }
 
   async #turn(network: string, res: ServerResponse): Promise<void> {

@@ -61,8 +61,8 @@ const LINGER_MS = 1000
 
 /** Of a large answer one slice at a time is handed to the kernel. With one a client must take it in time. */
 const SLICE_BYTES = 64 * 1024
-/** What a body counts as that is read in pieces: one of them, as entries and as the bytes that are sent. */
-const PIECE_BYTES_HELD = 2 * 1024 * 1024
+/** What a body counts as that is read in pieces: one of them, as entries and as the bytes that are sent. No other has more. */
+export const MOST_BYTES = 2 * 1024 * 1024
 /** Up to this an answer is written at once and not counted: a tile has half of it. */
 export const SMALL_BYTES = 16 * 1024
 
@@ -109,7 +109,7 @@ export function isLarge({ body = '' }: Answer): boolean {
 /** What an answer takes in memory until it has left. */
 export function heldBytes({ body = '' }: Answer): number {
   if (typeof body === 'string') return Buffer.byteLength(body)
-  return isPieces(body) ? Math.min(body.length, PIECE_BYTES_HELD) : body.length
+  return isPieces(body) ? Math.min(body.length, MOST_BYTES) : body.length
 }
 
 /** True for a body that is read while it is sent. */

@@ -123,14 +123,22 @@ async function inPieces(request: BundleRequest): Promise<Pieces> {
   const { log, index, width } = request
   const tile = await log.readTile({ level: 0, index, width })
   let length = 0
-  for await (const piece of piecesOf(request, tile)) length += piece.length
-  return { length, [Symbol.asyncIterator]: () => piecesOf(request, tile) }
+  for await (const entries of entriesOf(request, tile)) {
+    for (const entry of entries) length += 2 + entry.length
+  }
+  return {
+    length,
+    async *[Symbol.asyncIterator]() {
+      for await (const entries of entriesOf(request, tile)) yield encodeBundle(entries)
+    },
+  }
 }
 
-async function* piecesOf(
+/** All entries in order, a piece at a time, each compared with the tree. */
+async function* entriesOf(
   request: BundleRequest,
   tile: Uint8Array,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array[], void, undefined> {
   const { log, index, width, over } = request
   const begin = index * TILE_WIDTH
   for (let done = 0; done < width;) {
@@ -138,7 +146,7 @@ async function* piecesOf(
     const entries = await log.readEntries(begin + done, begin + width, PIECE_BYTES)
     checkEntries(request, tile, done, entries)
     done += entries.length
-    yield encodeBundle(entries)
+    yield entries
   }
 }
 

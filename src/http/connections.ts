@@ -37,7 +37,7 @@ const LONG_POLL_SHARE = 1 / 8
 /** Long polls may take half of the connections; the others are for requests that end soon. */
 const LONG_POLLS = 1 / 2
 /** What load balancers and orchestrators ask. */
-const PROBES: readonly string[] = ['/healthz', '/readyz']
+const PROBES: readonly string[] = ['/healthz', '/servez', '/readyz']
 
 /** How long a connection may take over a request and its answer, and how many there may be. */
 export interface ConnectionLimits {
@@ -265,6 +265,8 @@ export class Connections {
   /** A request was parsed. It is answered when those before it on its connection were, and their answers taken. */
   #receive(app: Pick<App, 'handler'>, request: Waiting): void {
     const { socket } = request.req
+    // The rest of what was read from one that was just cut off.
+    if (socket.destroyed) return
     const connection = this.#bySocket.get(socket)
     // A server that listens on no socket of its own hands in requests without one that is known.
     if (!connection) return app.handler(request.req, request.res, request.heldBack)

@@ -122,6 +122,15 @@ test('an upload whose checkpoint was replaced meanwhile is still taken, by size 
   expect(log.published.size).toBe(520)
 })
 
+test('one who sends 200 requests ahead and reads nothing is cut off, and others are served', async () => {
+  const server = await serveMirror((await testMirror(asMirrored(await FakeLog.create(1)))).mirror)
+  const connection = await server.connect()
+  connection.socket.pause()
+  connection.socket.write('GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(200))
+  await new Promise((resolve) => connection.socket.once('close', resolve))
+  expect((await server.get('/healthz')).status).toBe(200)
+})
+
 test('a ticket of one log is none for another', async () => {
   const here = await stage(300)
   await here.pend(0, 300)

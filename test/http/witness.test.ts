@@ -36,6 +36,15 @@ async function bodyOf(bytes: number): Promise<Uint8Array> {
   return build(1 + bytes - length)
 }
 
+test('one who sends 200 requests ahead and reads nothing is cut off, and others are served', async () => {
+  const server = await serveWitness(testWitness([log]).witness)
+  const connection = await server.connect()
+  connection.socket.pause()
+  connection.socket.write('GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(200))
+  await new Promise((resolve) => connection.socket.once('close', resolve))
+  expect((await server.get('/healthz')).status).toBe(200)
+})
+
 describe('statuses and content types', () => {
   test('200 has signature lines as text', async () => {
     const server = await serveWitness(testWitness([log], { keys: [ED25519, ML_DSA] }).witness)

@@ -8,7 +8,7 @@ export const HELP = `npm run bench -- [options]
   --quick            about a minute: whether everything works, no figure to believe
   --long             sustained to 10,000,000 entries, and everything that follows from it; about half an hour
   --only <name,...>  some of the measurements: post, batches, access, sustained, lone, witness, proofs, tiles, audit,
-                     verify, opening, memory, syncs
+                     verify, opening, memory, crowd, syncs
   --folder <path>    where data folders are made (default: the system's folder for temporary files). A file system in
                      memory has nothing to sync to, and its figures mean nothing
   --soak <seconds>   how long memory is watched under load

@@ -16,6 +16,7 @@ export { formatVerifierKey, generateSigningKey, parseVerifierKey } from '../../.
 export { KEY_TYPE } from '../../../dist/note/key-id.js'
 export { signNote } from '../../../dist/note/note.js'
 export { formatProofFile } from '../../../dist/note/proof-file.js'
+export { encodeBundle } from '../../../dist/tile/bundle.js'
 export { formatTilePath } from '../../../dist/tile/path.js'
 export { createWitnessState, openWitnessState } from '../../../dist/witness/level.js'
 export { formatAddCheckpoint } from '../../../dist/witness/request.js'

@@ -2,6 +2,7 @@
 import * as access from './access.mjs'
 import * as audit from './audit.mjs'
 import * as batches from './batches.mjs'
+import * as crowd from './crowd.mjs'
 import * as lone from './lone.mjs'
 import * as memory from './memory.mjs'
 import * as opening from './opening.mjs'
@@ -40,5 +41,6 @@ export const MEASURES = [
   verify,
   opening,
   memory,
+  crowd,
   syncs,
 ]

@@ -32,6 +32,20 @@ export const logServes = (index: number) =>
     const line = operatorLines.at(-1)
     return { code, message: line === undefined ? detail : (JSON.parse(line) as { msg: string }).msg }
   })
+/** Asks the server what it had to cut off: it noticed if that is so, and no answer is left in memory. */
+export const server = lookout('server', async ({ parts: { front } }) => {
+  const text = await (await fetch(`${new URL(front.target).origin}/metrics`)).text()
+  const read = (series: string): number =>
+    Number(
+      text
+        .split('\n')
+        .find((line) => line.startsWith(`${series} `))
+        ?.slice(series.length) ?? 0,
+    )
+  const cut = read('stele_http_cut_total{reason="pipelined"}')
+  if (cut === 0 || read('stele_http_answer_bytes') > 0) return undefined
+  return { code: 'overloaded', message: `clients cut off for sending more than 64 requests ahead: ${cut}` }
+})
 /** The same, where it is the witness's answer that stops the log. */
 export const witnessOfLog = lookout('witness', open)
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { leafHash } from '../../merkle/hash.ts'
 import { formatProofFile, parseProofFile } from '../../note/proof-file.ts'
 import { parseHex, toHex } from '../../bytes/hex.ts'
@@ -11,6 +13,7 @@ import {
   monitor,
   monitorHoursLater,
   newcomer,
+  server,
   thirdParty,
   verifier,
 } from './lookouts.ts'
@@ -63,6 +66,12 @@ export const networkAttacks: readonly Attack[] = [
     },
   },
   {
+    name: 'unread-answers',
+    title: 'ask for answers 150 times ahead on one connection, and read none',
+    lookouts: [server('overloaded'), newcomer(undefined), monitor(undefined)],
+    act: async ({ parts: { front } }) => askAhead(front.target),
+  },
+  {
     name: 'forge-inclusion',
     title: 'use a genuine proof for another entry, and bend the hashes of receipts',
     lookouts: [verifier('wrong_entry'), clientAppends('bad_proof')],
@@ -94,6 +103,22 @@ export const networkAttacks: readonly Attack[] = [
     },
   },
 ]
+
+const REQUESTS_AHEAD = 150
+/** A server that cuts nobody off is not waited for longer than this. */
+const CUT_OFF_MS = 10_000
+
+/** Past the front, for what is attacked is the server itself. Returns when the server has ended the connection. */
+async function askAhead(target: string): Promise<void> {
+  const { hostname, port } = new URL(target)
+  const socket = connect(Number(port), hostname)
+  const late = setTimeout(() => socket.destroy(), CUT_OFF_MS)
+  // It is not read: that it is over shows as an error or as an end.
+  socket.on('error', () => {})
+  socket.write('GET /logs/main/tile/entries/000 HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(REQUESTS_AHEAD))
+  await once(socket, 'close')
+  clearTimeout(late)
+}
 
 /** A receipt with another proof in it. */
 function withProof(reply: Reply, change: (proof: string) => string): Reply {
