@@ -86,8 +86,9 @@ export function asSteleError(error: unknown): SteleError {
  * Problem details (RFC 9457) for an error. What lies behind a 500 is for the operator's log: it may name files.
  *
  * @param ct true on the routes of RFC 6962, whose problems have types
+ * @param brief true for callers who are not told what ails the server
  */
-export function problemOf(error: SteleError, ct = false): ProblemDetails {
+export function problemOf(error: SteleError, ct = false, brief = false): ProblemDetails {
   const status = STATUS[error.code]
   const token =
     error instanceof CtError ? error.token : ct && error.code === 'malformed' ? 'malformed' : undefined
@@ -95,10 +96,19 @@ export function problemOf(error: SteleError, ct = false): ProblemDetails {
     type: token === undefined ? 'about:blank' : `urn:ietf:params:trans:error:${token}`,
     title: STATUS_CODES[status] ?? 'Error',
     status,
-    detail: detailOf(error, status),
+    detail: (brief && status === 503 && BRIEF[error.code]) || detailOf(error, status),
     code: error.code,
     ...(error.successor === undefined ? {} : { successor: error.successor }),
   }
+}
+
+/** What callers without a key hear, in place of reasons that hold sizes and URLs of the operator's. */
+const BRIEF: Partial<Record<ErrorCode, string>> = {
+  log_halted: 'the log is not open, or takes no entries; the log of the server says why',
+  overloaded: 'too much waits already; nothing was logged',
+  untraceable: 'the meta log cannot be written, and nothing is answered that leaves no trace',
+  identity_unavailable: 'the identity provider does not hand out its keys, so that no token can be checked',
+  outcome_unknown: 'the write may or may not be on disk; repeating it is safe',
 }
 
 function detailOf({ message }: SteleError, status: number): string {
@@ -108,8 +118,8 @@ function detailOf({ message }: SteleError, status: number): string {
 }
 
 /** The answer that tells a caller what went wrong. */
-export function problemAnswer(error: SteleError, ct = false): Answer {
-  const problem = problemOf(error, ct)
+export function problemAnswer(error: SteleError, ct = false, brief = false): Answer {
+  const problem = problemOf(error, ct, brief)
   return {
     status: problem.status,
     headers: {

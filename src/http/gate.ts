@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { clientAddress, hostNameOf, isLoopbackName, type AddressSet } from '../access/address.ts'
-import { anonymous, decide, type Caller, type Decision } from '../access/caller.ts'
+import { anonymous, covers, decide, type Caller, type Decision, type LogAccess } from '../access/caller.ts'
 import { KeyReader } from '../access/api-key.ts'
 import { KeyRefused, type Keyring } from '../access/keyring.ts'
 import type { Permission } from '../access/role.ts'
@@ -23,6 +23,13 @@ export interface Gate {
    *   that they may not know of; as `Denied` where it is known who they are
    */
   admit(route: Route, call: Incoming, address: string): Caller | Promise<Caller>
+  /**
+   * Whether somebody is told why the server is not well: that may hold sizes, and URLs that only its operator knows.
+   *
+   * @param caller undefined while it is not known who that is
+   * @param log what it is about, if it is about one
+   */
+  tells(caller: Caller | undefined, log?: LogAccess): boolean
 }
 
 /** A refusal of somebody who is known: the trail says who it was. */
@@ -145,6 +152,8 @@ export function createGate(parts: GateParts): Gate {
 
   return {
     addressOf,
+    tells: (caller, log) =>
+      openMetrics || (caller?.grants.some((grant) => log === undefined || covers(grant, log)) ?? false),
     admit(route, call, address) {
       checkHost(call.req)
       const credentials = readBearer(call.req, address)
@@ -167,6 +176,7 @@ type Holder = ReturnType<Keyring['authenticate']>
 export const OPEN_GATE: Gate = {
   addressOf: (req) => clientAddress(req.socket.remoteAddress ?? '', undefined, undefined),
   admit: (_route, _call, address) => anonymous(address),
+  tells: () => true,
 }
 
 /** Values of the header `Host` that were found good and are not looked at again. */

@@ -24,11 +24,14 @@ export const CORS_HEADERS = {
   'access-control-expose-headers': 'etag, retry-after, stele-leaf-hash',
 } as const
 
-/** The answer to a browser that asks before it sends `If-None-Match` or its like to a read route. */
+/**
+ * The answer to a browser that asks before it sends these headers to a read route: those that are read here and that
+ * browsers ask about. A "*" would not stand for `Authorization`.
+ */
 export const PREFLIGHT_HEADERS = {
   ...CORS_HEADERS,
   'access-control-allow-methods': 'GET, HEAD, OPTIONS',
-  'access-control-allow-headers': '*',
+  'access-control-allow-headers': 'authorization, if-none-match, x-request-id',
   'access-control-max-age': '86400',
 } as const
 

@@ -21,7 +21,11 @@ const READ = { ...CORS_HEADERS, ...NO_CACHE }
  * @param describe gives the API's description, which these routes are part of
  */
 export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument): Route[] {
-  const { logs, metrics } = deps
+  const { logs, metrics, gate } = deps
+  const described = (hosted: HostedLog, caller: Caller): ReturnType<typeof describeLog> => {
+    const { reason, ...rest } = describeLog(hosted)
+    return reason !== undefined && gate.tells(caller, hosted) ? { ...rest, reason } : rest
+  }
   // Neither changes while the server runs.
   let documentText: string | undefined
   let docs: Answer | undefined
@@ -34,7 +38,8 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       summary: 'The logs of this server',
       answers: { 200: { description: 'All of them.', content: { 'application/json': LogList } } },
       errors: [],
-      handle: ({ caller }) => json(LogList, { logs: visible(logs, caller).map(describeLog) }, READ),
+      handle: ({ caller }) =>
+        json(LogList, { logs: visible(logs, caller).map((one) => described(one, caller)) }, READ),
     }),
     hostedRoute(logs, {
       method: 'get',
@@ -46,7 +51,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
         200: { description: 'As v1/logs has it.', content: { 'application/json': LogDescription } },
       },
       errors: ['not_found'],
-      handle: ({ hosted }) => json(LogDescription, describeLog(hosted), READ),
+      handle: ({ hosted, caller }) => json(LogDescription, described(hosted, caller), READ),
     }),
     rootRoute({
       method: 'get',
@@ -135,7 +140,8 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       summary: 'The logs of this server as a page to read',
       answers: { 200: { description: 'The page.', content: { 'text/html; charset=utf-8': Text } } },
       errors: [],
-      handle: ({ caller }) => htmlAnswer(indexPage(visible(logs, caller).map(describeLog))),
+      handle: ({ caller }) =>
+        htmlAnswer(indexPage(visible(logs, caller).map((one) => described(one, caller)))),
     }),
   ]
 }

@@ -17,9 +17,14 @@ type Ready = z.output<typeof Readiness>
 export function readinessOf(deps: HttpDeps): (call: { readonly caller: Caller }) => Promise<Answer> {
   const verified = new WeakSet<SignedHead>()
   return async ({ caller }) => {
-    const disk = await diskState(deps)
+    const { gate } = deps
+    const disk = await diskState(deps, gate.tells(caller))
     const hosted = deps.logs.list()
-    const states = hosted.map((one) => logState(one, deps, verified))
+    const states = hosted.map((one) => {
+      const state = logState(one, deps, verified)
+      const reason = gate.tells(caller, one) ? withoutPaths(state.reason ?? '') : UNTOLD
+      return state.reason === undefined ? state : { ...state, reason }
+    })
     const shown = states.filter((_, i) => sees(caller, hosted[i]!))
     // What is not ready counts, whoever asks; of logs that a caller may not know of, they learn that and no more.
     const logsReady = states.every((log) => log.ready)
@@ -30,6 +35,9 @@ export function readinessOf(deps: HttpDeps): (call: { readonly caller: Caller })
     return json(Readiness, body, NO_STORE, ready ? 200 : 503)
   }
 }
+
+/** To callers without a key for a log. */
+const UNTOLD = 'the log of the server says why, and this answer to a key for this log'
 
 function logState(
   hosted: HostedLog,
@@ -51,7 +59,7 @@ function logState(
     name,
     ready: (state === 'serving' || state === 'frozen') && reason === undefined,
     state,
-    ...(reason === undefined ? {} : { reason: withoutPaths(reason) }),
+    ...(reason === undefined ? {} : { reason }),
     ...(headAgeMs === undefined ? {} : { headAgeMs }),
   }
 }
@@ -84,9 +92,10 @@ function headFault(hosted: HostedLog, head: SignedHead, verified: WeakSet<Signed
   }
 }
 
-async function diskState({ disk }: HttpDeps): Promise<Ready['disk']> {
+async function diskState({ disk }: HttpDeps, isTold: boolean): Promise<Ready['disk']> {
   if (!disk) return undefined
   const freeBytes = await disk.freeBytes()
+  if (!isTold) return { ready: freeBytes !== undefined && freeBytes >= disk.minFreeBytes }
   const { minFreeBytes } = disk
   if (freeBytes === undefined)
     return { ready: false, minFreeBytes, reason: 'the disk does not say what is free' }

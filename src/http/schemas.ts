@@ -136,7 +136,7 @@ export const LogDescription = z
       description:
         'frozen: ended for ever, reads only. halted: reads only. failed: it could not be opened, and has neither size nor root here.',
     }),
-    reason: z.string().optional().meta({ description: 'Why it is halted or failed.' }),
+    reason: z.string().optional().meta({ description: 'Why it is halted or failed: to keys for it.' }),
     successor: z
       .string()
       .optional()
@@ -251,7 +251,7 @@ export const Readiness = z
       .object({
         ready: z.boolean(),
         freeBytes: z.int().optional(),
-        minFreeBytes: z.int(),
+        minFreeBytes: z.int().optional(),
         reason: z.string().optional(),
       })
       .optional(),

@@ -36,6 +36,11 @@ export function server(deps: HttpDeps): Serve {
     logger?.error({ err: error, code }, `an answer broke off: ${message}`)
   }
 
+  const refused = ({ ct }: Route, thrown: unknown, caller: Caller | undefined, denied = false): Outcome => {
+    const error: SteleError = asSteleError(thrown)
+    return { caller, answer: problemAnswer(error, ct, !gate.tells(caller)), error, denied }
+  }
+
   const carryOut = async (route: Route, call: Incoming, address: string): Promise<Outcome> => {
     let caller: Caller
     try {
@@ -91,11 +96,6 @@ export function server(deps: HttpDeps): Serve {
 /** Whoever is known, and whoever was denied. */
 function leavesTrace({ denied, caller }: Outcome): boolean {
   return denied || (caller !== undefined && caller.kind !== 'anonymous')
-}
-
-function refused({ ct }: Route, thrown: unknown, caller: Caller | undefined, denied = false): Outcome {
-  const error: SteleError = asSteleError(thrown)
-  return { caller, answer: problemAnswer(error, ct), error, denied }
 }
 
 /** Pages of other origins read what is there for readers. How a server is run and who has keys is none of it. */

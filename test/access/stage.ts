@@ -5,6 +5,7 @@ import { firstKey, Keyring, type KeyAct, type NewKey } from '../../src/access/ke
 import { accessState } from '../../src/access/state.ts'
 import { createApp } from '../../src/http/app.ts'
 import { createGate } from '../../src/http/gate.ts'
+import type { DiskRoom } from '../../src/http/deps.ts'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../../src/http/limits.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { RequestRates, type RequestLimits } from '../../src/http/rates.ts'
@@ -21,6 +22,7 @@ export interface StageOptions {
   readonly metaTarget?: (log: TestLog) => MetaTarget
   readonly nowMs?: () => number
   readonly limits?: Partial<HttpLimits>
+  readonly disk?: DiskRoom
   /** Logs beside `meta`; without them, one of each kind. */
   readonly logs?: readonly TestLog[]
 }
@@ -103,6 +105,7 @@ export class Stage {
       trail: meta,
       metrics: createMetrics(logs, nowMs),
       limits: { ...DEFAULT_HTTP_LIMITS, ...options.limits },
+      ...(options.disk ? { disk: options.disk } : {}),
       gate: createGate({
         logs,
         keyring,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { SteleError } from '../../src/errors.ts'
 import { eachOf } from './each.ts'
 import { LOG_ROWS } from './oracle.ts'
 import { logsOfEachKind, Stage, type Reply } from './stage.ts'
@@ -186,4 +187,26 @@ test('an ETag that is known changes nothing for those who may not read', async (
   const headers = { 'if-none-match': etag }
   expect((await stage.ask('GET', '/logs/closed/checkpoint', { key, headers })).status).toBe(304)
   expect((await stage.ask('GET', '/logs/closed/checkpoint', { headers })).status).toBe(404)
+})
+
+test('why a log or the server is not well is told to keys, without sizes, paths and URLs to others', async () => {
+  const reason = 'fork: witness http://10.0.0.7:8080/w saw size 4711, and /var/lib/stele/main/head has 4710'
+  const logs = (await logsOfEachKind()).map((log) =>
+    log.name === 'halfopen'
+      ? { ...log, log: undefined as never, failure: new SteleError('corrupt', reason) }
+      : log,
+  )
+  const disk = { freeBytes: async () => 12_345, minFreeBytes: 67_890 }
+  const stage = await Stage.open({ logs, disk })
+  const { key: other } = await stage.key('reader', ['public'])
+  const { key } = await stage.key('monitor', ['halfopen'])
+  const paths = ['/readyz', '/v1/logs', '/v1/logs/halfopen', '/', '/logs/halfopen/checkpoint']
+  for (const path of paths) {
+    const { text } = await stage.ask('GET', path)
+    for (const secret of ['10.0.0.7', '4711', '4710', '/var/lib', '12345', '67890'])
+      expect([path, secret, text.includes(secret)]).toEqual([path, secret, false])
+    expect([path, (await stage.ask('GET', path, { key })).text.includes('4711')]).toEqual([path, true])
+  }
+  expect((await stage.ask('GET', '/readyz', { key: other })).text).not.toContain('4711')
+  expect((await stage.ask('GET', '/readyz', { key: other })).text).toContain('67890')
 })

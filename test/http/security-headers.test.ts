@@ -23,7 +23,7 @@ const { routes } = createApp({
   gate: OPEN_GATE,
   nowMs: Date.now,
 })
-const READ = ['open', 'read_heads', 'read_entries']
+const READ = ['open', 'read_heads', 'read_proofs', 'read_entries']
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 
 async function started(): Promise<{ server: TestServer; provisioning: string }> {
