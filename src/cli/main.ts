@@ -1,8 +1,21 @@
 #!/usr/bin/env node
-import { EXIT_PIPE } from './exit-codes.ts'
-import { processIo } from './io.ts'
-import { reportError } from './report.ts'
-import { run } from './run.ts'
+
+// Before anything is loaded, which takes a while: the first process of a container has no default for these signals.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, endUnlessHandled)
+
+/** Ends the process as the signal would, unless something stops gracefully. */
+function endUnlessHandled(signal: 'SIGINT' | 'SIGTERM', number: number): void {
+  if (process.listenerCount(signal) > 1) return
+  process.removeAllListeners(signal)
+  process.kill(process.pid, signal)
+  // Reached by the first process of a container alone: the kernel ignores what it sends to itself.
+  process.exit(128 + number)
+}
+
+const { EXIT_PIPE } = await import('./exit-codes.ts')
+const { processIo } = await import('./io.ts')
+const { reportError } = await import('./report.ts')
+const { run } = await import('./run.ts')
 
 const io = processIo()
 

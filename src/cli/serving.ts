@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8'
+import { hasCode } from '../errors.ts'
 import type { Config } from '../server/config.ts'
 import type { ServerLog } from '../server/server-log.ts'
 import type { RunningServer } from '../server/start.ts'
@@ -20,9 +21,9 @@ export async function serveUntilStopped(
   config: Config,
   onReady: (server: RunningServer) => Promise<void>,
 ): Promise<number> {
-  const start = async (logger: ServerLog): Promise<RunningServer> => {
+  const start = async (logger: ServerLog, stopping: AbortSignal): Promise<RunningServer> => {
     const { startServer } = await import('../server/start.ts')
-    return startServer(config, logger)
+    return startServer(config, logger, stopping)
   }
   return runUntilStopped(context, config, start, onReady)
 }
@@ -36,8 +37,9 @@ interface Running {
 
 /**
  * Runs a log server, a witness or a mirror until SIGINT or SIGTERM, then stops it gracefully, within
- * `stop-timeout-seconds`; a second signal ends the process at once.
+ * `stop-timeout-seconds`; a second signal ends the process at once. A signal that comes before it listens ends the start.
  *
+ * @param start told when it is to be given up: it then throws `shutting_down`, or goes on, and what it started is closed
  * @param onReady told when requests are answered
  * @returns the exit code
  * @throws whatever `start` throws
@@ -45,12 +47,11 @@ interface Running {
 export async function runUntilStopped<T extends Running>(
   { io }: Context,
   options: ServingOptions,
-  start: (logger: ServerLog) => Promise<T>,
+  start: (logger: ServerLog, stopping: AbortSignal) => Promise<T>,
   onReady: (running: T) => Promise<void>,
 ): Promise<number> {
   const { createServerLog } = await import('../server/server-log.ts')
   stayYoung()
-  // Listened to before anything is opened: a signal that comes meanwhile must not cut an opening short.
   const stop = stopSignal(
     (listener) => io.onStopSignal(listener),
     () => io.exit(EXIT_INTERRUPTED),
@@ -58,13 +59,17 @@ export async function runUntilStopped<T extends Running>(
   let offReload = (): void => {}
   try {
     const logger = createServerLog(options['log-level'], io.stderr)
-    const running = await start(logger)
-    const { reloadTls } = running
-    if (reloadTls) offReload = io.onReloadSignal(() => void reloadTls())
-    await onReady(running)
-    await stop.received
+    const starting = start(logger, stop.signal)
+    const running = await Promise.race([starting, stop.received])
+    if (running) {
+      const { reloadTls } = running
+      if (reloadTls) offReload = io.onReloadSignal(() => void reloadTls())
+      await onReady(running)
+      await stop.received
+    }
+    const closed = running ? running.close() : givenUp(starting)
     const limitMs = options['stop-timeout-seconds'] * 1000
-    if (await settledWithin(running.close(), limitMs)) return EXIT_OK
+    if (await settledWithin(closed, limitMs)) return EXIT_OK
     logger.error(
       { limitMs },
       'stopping took too long; the process ends here, and nothing acknowledged is lost',
@@ -98,15 +103,24 @@ export async function settledWithin(promise: Promise<void>, limitMs: number): Pr
   }
 }
 
-/** Resolves at the first signal and calls `again` at the second. */
+/** Resolves once a start that was told to end has ended, and what it opened is closed. @throws why else it failed */
+async function givenUp(starting: Promise<Running>): Promise<void> {
+  try {
+    await (await starting).close()
+  } catch (error) {
+    if (!hasCode(error, 'shutting_down')) throw error
+  }
+}
+
+/** Resolves at the first signal, with which `signal` is aborted, and calls `again` at the second. */
 function stopSignal(
   onStopSignal: (stop: () => void) => () => void,
   again: () => void,
-): { received: Promise<void>; off: () => void } {
-  let off = (): void => {}
-  const received = new Promise<void>((resolve) => {
-    let signals = 0
-    off = onStopSignal(() => (++signals === 1 ? resolve() : again()))
+): { received: Promise<undefined>; signal: AbortSignal; off: () => void } {
+  const stopping = new AbortController()
+  const off = onStopSignal(() => (stopping.signal.aborted ? again() : stopping.abort()))
+  const received = new Promise<undefined>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(undefined))
   })
-  return { received, off }
+  return { received, signal: stopping.signal, off }
 }

@@ -22,6 +22,8 @@ export interface HostEvents {
 
 export interface HostOptions {
   readonly folder: string
+  /** Ends the opening of logs behind the one that is being opened. */
+  readonly giveUp?: AbortSignal
   readonly settings: LogSettings
   /** First and longest wait before a log that stopped for want of space is opened again. */
   readonly reopenAfterMs: number

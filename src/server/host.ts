@@ -35,7 +35,10 @@ export class Host implements LogDirectory {
   static async open(options: HostOptions): Promise<Host> {
     const logs = new Map<string, Hosted>()
     const turns = new ScrubTurns()
-    for (const name of await listLogs(options.folder)) logs.set(name, await Hosted.open(name, options, turns))
+    for (const name of await listLogs(options.folder)) {
+      if (options.giveUp?.aborted) break
+      logs.set(name, await Hosted.open(name, options, turns))
+    }
     return new Host(logs, options, turns)
   }
 

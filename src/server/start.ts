@@ -42,10 +42,15 @@ const REOPEN_AT_MOST_MS = 60_000
 /**
  * Opens the logs of a data folder and serves them.
  *
+ * @param giveUp ends the start: what was opened is closed again
  * @throws SteleError the reason of the first log if none could be opened; `not_initialised` without access control;
- *   `io_error` if the port is taken; what a certificate cannot be used for
+ *   `io_error` if the port is taken; what a certificate cannot be used for; `shutting_down` when it was given up
  */
-export async function startServer(config: Config, logger: ServerLog): Promise<RunningServer> {
+export async function startServer(
+  config: Config,
+  logger: ServerLog,
+  giveUp: AbortSignal = new AbortController().signal,
+): Promise<RunningServer> {
   const events = new MetaEvents()
   const meters = createLogMeters()
   // Absolute, so that every path in a message is one that answers can be kept free of.
@@ -55,6 +60,7 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
   const disk = { freeBytes: () => freeBytes(folder), minFreeBytes: config['min-free-bytes'] }
   const host = await Host.open({
     folder,
+    giveUp,
     settings: logSettings(config),
     reopenAfterMs: REOPEN_AFTER_MS,
     reopenAtMostMs: REOPEN_AT_MOST_MS,
@@ -64,6 +70,7 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
     events: hostReports({ logger, events, meters }),
   })
   try {
+    checkWanted(giveUp)
     checkServable(host, config.data)
     const target = metaTarget(host)
     const access = await openAccess(folder, target, {
@@ -120,6 +127,7 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
       stopping: stopping.signal,
     })
     tls?.attach(server)
+    checkWanted(giveUp)
     const url = await listen(server, config)
     logger.info({ url, ...(tls ? { certificate: tls.current.fingerprint } : {}) }, 'listening')
     return {
@@ -136,6 +144,10 @@ export async function startServer(config: Config, logger: ServerLog): Promise<Ru
     await host.close()
     throw error
   }
+}
+
+function checkWanted(giveUp: AbortSignal): void {
+  if (giveUp.aborted) throw new SteleError('shutting_down', 'told to stop before it listened')
 }
 
 function proxiesOf(config: Config): AddressSet | undefined {
