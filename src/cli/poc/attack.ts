@@ -5,6 +5,7 @@ import type { Stage, StageOptions } from './stage.ts'
 export const PARTIES = [
   'log at opening', // the log itself: it does not open, or takes no entries
   'log at reading', // the log itself, asked for an entry
+  'log at writing', // the log itself, asked without a key to append
   'witness', // by what it answers to whoever wants a cosignature
   'monitor', // at its next round
   'auditor', // recomputes everything
