@@ -6,6 +6,7 @@ export const PARTIES = [
   'log at opening', // the log itself: it does not open, or takes no entries
   'log at reading', // the log itself, asked for an entry
   'server', // by what it refuses and counts, while others are served
+  'log at writing', // the log itself, asked without a key to append
   'witness', // by what it answers to whoever wants a cosignature
   'monitor', // at its next round
   'auditor', // recomputes everything

@@ -79,15 +79,20 @@ export class Front {
       method,
       path: url.replace(PREFIX, ''),
       body,
-      genuine: () => ask(`${this.target}${url}`, method, req.headers['content-type'], body),
+      genuine: () => ask(`${this.target}${url}`, method, typed(req.headers['content-type']), body),
     }
   }
 }
 
 /** Over a connection of its own: one that is kept alive would hold up the server behind when it is stopped. */
-async function ask(url: string, method: string, type: string | undefined, body: Buffer): Promise<Reply> {
-  const headers = { ...(type === undefined ? {} : { 'content-type': type }), 'content-length': body.length }
-  const asked = request(url, { method, headers, agent: false })
+export async function ask(
+  url: string,
+  method: string,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+): Promise<Reply> {
+  const sized = { ...headers, 'content-length': body.length }
+  const asked = request(url, { method, headers: sized, agent: false })
   asked.end(body)
   const [answer] = (await once(asked, 'response')) as [IncomingMessage]
   return {
@@ -95,6 +100,10 @@ async function ask(url: string, method: string, type: string | undefined, body: 
     type: answer.headers['content-type'] ?? '',
     body: await readAll(answer),
   }
+}
+
+function typed(type: string | undefined): Record<string, string> {
+  return type === undefined ? {} : { 'content-type': type }
 }
 
 async function readAll(from: IncomingMessage): Promise<Buffer> {

@@ -1,10 +1,12 @@
 import { verifyProofFile } from '../../client/index.ts'
+import { encodeUtf8 } from '../../bytes/text.ts'
 import { leafHash } from '../../merkle/hash.ts'
 import { verifyConsistency } from '../../merkle/verify.ts'
 import { openWithPolicy } from '../../policy/evaluate.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import { formatAddCheckpoint } from '../../witness/request.ts'
 import { noticed, type Lookout, type Party } from './attack.ts'
+import { ask } from './front.ts'
 import { LOG } from './history.ts'
 import { judgeEvidence, monitorOnce } from './monitoring.ts'
 import { audit, fsckFolder, headOf, shownConsistency, shownNote } from './reading.ts'
@@ -45,6 +47,21 @@ export const server = lookout('server', async ({ parts: { front } }) => {
   const cut = read('stele_http_cut_total{reason="pipelined"}')
   if (cut === 0 || read('stele_http_answer_bytes') > 0) return undefined
   return { code: 'overloaded', message: `clients cut off for sending more than 64 requests ahead: ${cut}` }
+})
+/** Gets an entry from a page in a browser on its machine, of the name by which that page reached it. */
+export const logTakesFromPage = lookout('log at writing', async (stage) => {
+  const { host } = new URL(stage.parts.front.target)
+  const name = `${stage.pageName}:${host.split(':')[1]!}`
+  const page = { host: name, origin: `http://${name}`, 'sec-fetch-site': 'same-origin' }
+  const { status, body } = await ask(
+    `${stage.parts.front.target}/logs/${LOG}/add`,
+    'POST',
+    page,
+    encodeUtf8(name),
+  )
+  if (status === 200) return undefined
+  const { code, detail } = JSON.parse(body.toString()) as { code: string; detail: string }
+  return { code, message: detail }
 })
 /** The same, where it is the witness's answer that stops the log. */
 export const witnessOfLog = lookout('witness', open)

@@ -10,6 +10,7 @@ import {
   client,
   clientAppends,
   consistencyReader,
+  logTakesFromPage,
   monitor,
   monitorHoursLater,
   newcomer,
@@ -100,6 +101,14 @@ export const networkAttacks: readonly Attack[] = [
         const path = answer.path.map((hex) => toHex(flipped(parseHex(hex, 'proof'))))
         return textReply(JSON.stringify({ ...answer, path }), 'application/json')
       })
+    },
+  },
+  {
+    name: 'rebound-page',
+    title: "let a web site's name lead to loopback, and append from its page",
+    lookouts: [logTakesFromPage('wrong_host')],
+    act: async (stage) => {
+      stage.pageName = 'evil.example'
     },
   },
 ]

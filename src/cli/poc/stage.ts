@@ -58,6 +58,8 @@ export class Stage {
   readonly heads: string[] = []
   /** How long everybody waits for an answer, in milliseconds; an attack shortens it where none is to come. */
   patienceMs = PATIENCE_MS
+  /** The name by which a page in a browser on the log's machine reaches it. */
+  pageName = 'localhost'
   /** What a verifier is handed. */
   claim: Claim | undefined
   /** What a receipt holder has had since its entry was acknowledged. */
