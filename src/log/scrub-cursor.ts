@@ -27,7 +27,7 @@ export interface ScrubCursor {
   readonly leaves: number
   readonly bytesRead: number
   readonly lastPass: ScrubPass | undefined
-  /** By stretch, or `LEAF_INDEX_REGION`: they were reported, and are looked at again first of all. */
+  /** By stretch, or -1 for the leaf index: they were reported, and are looked at again first of all. */
   readonly findings: readonly (readonly [stretch: number, findings: readonly ScrubFinding[]])[]
 }
 

@@ -1,15 +1,22 @@
 import { toHex } from '../bytes/hex.ts'
 import { sha256 } from '../merkle/hash.ts'
-import type { Inspected, StoredId } from '../storage/store.ts'
-import { TILE_WIDTH } from '../tile/path.ts'
-import { LEAF_INDEX_REGION } from './scrub-region.ts'
+import type { FileFault, Inspected, StoredId } from '../storage/store.ts'
+
+/** A leaf in the index. */
+export interface LeafPlace {
+  readonly kind: 'leaf_index'
+  readonly index: number
+}
 
 /** What a finding is about: something in the database, a leaf in the index, or what cannot be read at all. */
 export type ScrubPlace =
   | StoredId
-  | { readonly kind: 'leaf_index'; readonly index: number }
+  | LeafPlace
   | { readonly kind: 'unreadable'; readonly begin: number; readonly end: number }
+  | { readonly kind: 'file'; readonly begin: number; readonly end: number }
   | { readonly kind: 'whole_leaf_index' }
+
+type PlaceInTree = Exclude<ScrubPlace, { readonly kind: 'file' | 'whole_leaf_index' }>
 
 /** One stored thing that is not what it must be. */
 export interface ScrubFinding {
@@ -24,34 +31,22 @@ export interface ScrubFinding {
 }
 
 /** Puts a finding into words. */
-export function scrubFinding(at: ScrubPlace, expected: string, found: string): ScrubFinding {
+export function scrubFinding(at: PlaceInTree, expected: string, found: string): ScrubFinding {
   const place = placeInWords(at)
   return { at, place, expected, found, message: `${place}: expected ${expected}, found ${found}` }
 }
 
-/**
- * Says of a region that is not read any more why, and what to do.
- *
- * @param size of the tree
- */
-export function deadlyFinding(region: number, size: number, deaths: number): ScrubFinding {
-  const found =
-    `that the server's process ended ${deaths === 1 ? 'once' : `${deaths} times`} while they were, so they are left ` +
-    `alone now. Stop the server and run "stele fsck", which says what is damaged and, if nothing is, lets them be read ` +
-    `again; "stele repair" or "stele restore" put back what is`
-  return scrubFinding(placeOf(region, size), 'that they can be read', found)
+/** Says of a part of a file of the database that it is not what was written. */
+export function fileFinding({ begin, end, place, message }: FileFault): ScrubFinding {
+  return { at: { kind: 'file', begin, end }, place, ...NOT_AS_WRITTEN, message }
 }
 
-/** Which entries a region holds, or that it is the leaf index. */
-export function regionInWords(region: number, size: number): string {
-  return placeInWords(placeOf(region, size))
+/** The same of a file of the leaf index. */
+export function indexFileFinding(place: string, message: string): ScrubFinding {
+  return { at: { kind: 'whole_leaf_index' }, place: `leaf index, ${place}`, ...NOT_AS_WRITTEN, message }
 }
 
-function placeOf(region: number, size: number): ScrubPlace {
-  if (region === LEAF_INDEX_REGION) return { kind: 'whole_leaf_index' }
-  const begin = region * TILE_WIDTH
-  return { kind: 'unreadable', begin, end: Math.min(begin + TILE_WIDTH, size) }
-}
+const NOT_AS_WRITTEN = { expected: 'the bytes that were written', found: 'other bytes, by their checksum' }
 
 /** What stands where something else should, in words. */
 export function describeFound(found: Inspected): string {
@@ -60,7 +55,7 @@ export function describeFound(found: Inspected): string {
   return `${found.length} bytes with SHA-256 ${toHex(sha256(found))}`
 }
 
-function placeInWords(at: ScrubPlace): string {
+function placeInWords(at: PlaceInTree): string {
   switch (at.kind) {
     case 'entry':
       return `entry ${at.index}`
@@ -72,7 +67,5 @@ function placeInWords(at: ScrubPlace): string {
       return `leaf index, leaf ${at.index}`
     case 'unreadable':
       return at.begin < at.end ? `entries ${at.begin} to ${at.end - 1}` : `head of size ${at.begin}`
-    case 'whole_leaf_index':
-      return 'leaf index'
   }
 }

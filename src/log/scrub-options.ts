@@ -3,7 +3,6 @@ import type { ScrubClock } from './scrub-clock.ts'
 import type { ScrubFile, ScrubPass } from './scrub-cursor.ts'
 import type { ScrubFinding } from './scrub-finding.ts'
 import type { FindingEvents } from './scrub-known.ts'
-import type { ScrubMarkFiles } from './scrub-marks.ts'
 import type { ScrubTurns } from './scrub-turns.ts'
 
 /** For whoever writes the server's log, or records it elsewhere. None of them may throw. */
@@ -18,8 +17,6 @@ export interface ScrubberOptions {
   readonly bytesPerSecond: number
   /** Losing it costs a pass. Written whole or not at all. */
   readonly cursor: ScrubFile
-  /** Losing them costs two deaths of the process for each damage that ends it. */
-  readonly marks: ScrubMarkFiles
   /** Shared by all scrubbers of the process. */
   readonly turns: ScrubTurns
   readonly events?: ScrubEvents

@@ -1,14 +1,11 @@
 import { SteleError } from '../errors.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 import { within, type ScrubClock } from './scrub-clock.ts'
-import { scrubFinding, type ScrubFinding } from './scrub-finding.ts'
-import { guardedParts } from './scrub-guard.ts'
-import type { ScrubMarks } from './scrub-marks.ts'
+import { indexFileFinding, scrubFinding, type ScrubFinding } from './scrub-finding.ts'
 import type { ScrubEvents, ScrubberOptions } from './scrub-options.ts'
 import type { StoredParts } from './scrub-parts.ts'
 import { VerifiedPath } from './scrub-path.ts'
-import { LEAF_INDEX_REGION } from './scrub-region.ts'
-import { StretchCheck } from './scrub-stretch.ts'
+import { IndexFilesCheck, StretchCheck, type ScrubCheck } from './scrub-stretch.ts'
 
 /** For each millisecond of work the scrubber rests this many: it never takes more than a tenth of a core, or of a slow disk. */
 const REST = 9
@@ -20,7 +17,6 @@ const RETRY_MS = [1000, 10_000, 60_000]
 /** What a reader is made of, beside what all scrubbers of a process share. */
 export interface StretchReaderDeps extends Pick<ScrubberOptions, 'bytesPerSecond' | 'turns'> {
   readonly parts: StoredParts
-  readonly marks: ScrubMarks
   readonly clock: ScrubClock
   readonly events: ScrubEvents
   readonly signal: AbortSignal
@@ -41,7 +37,7 @@ export class StretchReader {
 
   constructor(deps: StretchReaderDeps) {
     this.#deps = deps
-    this.#parts = guardedParts(deps.parts, deps.marks)
+    this.#parts = deps.parts
     this.#path = this.#newPath()
   }
 
@@ -62,14 +58,34 @@ export class StretchReader {
    * Checks one stretch.
    *
    * @param isKnown whether something was found before: it need not be seen twice again
-   * @returns all that is damaged in it; undefined when it was stopped before that was known
+   * @returns all that is damaged in it, and stretches before it in which damage begins that reaches into it; undefined when
+   *   it was stopped before that was known
    */
   async read(
     stretch: number,
     isKnown: (finding: ScrubFinding) => boolean,
-  ): Promise<readonly ScrubFinding[] | undefined> {
-    const findings = await this.#patiently(stretch)
-    return findings?.every(isKnown) ? findings : findings && this.#confirmed(stretch, findings)
+  ): Promise<{ findings: readonly ScrubFinding[]; damagedBefore: Iterable<number> } | undefined> {
+    let check: StretchCheck | undefined
+    const make = (): StretchCheck => (check = this.#checkOf(stretch))
+    const unreadable = (error: SteleError): ScrubFinding => this.#unreadable(stretch, error)
+    const suspected = await this.#patiently(make, unreadable)
+    const findings = suspected?.every(isKnown)
+      ? suspected
+      : await this.#confirmed(suspected, make, unreadable)
+    return findings && { findings, damagedBefore: check!.damagedBefore }
+  }
+
+  /**
+   * Checks the files of the leaf index that hold a share of its keys, 0 to 1.
+   *
+   * @param share default: what is known to be damaged, or all while nothing is
+   * @returns all that is damaged, as far as it is known
+   */
+  readIndexFiles(share?: readonly [from: number, to: number]): Promise<readonly ScrubFinding[] | undefined> {
+    return this.#patiently(
+      () => new IndexFilesCheck(this.#parts, share, yieldTurn),
+      (error) => indexFileFinding('its files', error.message),
+    )
   }
 
   /** A failure that is counted and told, and says nothing of what is stored. */
@@ -82,64 +98,64 @@ export class StretchReader {
 
   /** Only what is seen a second time is damage. */
   async #confirmed(
-    stretch: number,
-    suspected: readonly ScrubFinding[],
+    suspected: readonly ScrubFinding[] | undefined,
+    make: () => ScrubCheck,
+    unreadable: (error: SteleError) => ScrubFinding,
   ): Promise<readonly ScrubFinding[] | undefined> {
+    if (!suspected) return undefined
     await this.#sleep(CONFIRM_MS)
     if (this.#stopped) return undefined
     this.forget()
-    const again = await this.#patiently(stretch)
+    const again = await this.#patiently(make, unreadable)
     return again?.filter(({ message }) => suspected.some((suspect) => suspect.message === message))
   }
 
   /** A read that fails is tried again: it says something of the disk at that moment, and nothing of what is stored. */
-  async #patiently(stretch: number): Promise<readonly ScrubFinding[] | undefined> {
+  async #patiently(
+    make: () => ScrubCheck,
+    unreadable: (error: SteleError) => ScrubFinding,
+  ): Promise<readonly ScrubFinding[] | undefined> {
     for (let attempt = 0; !this.#stopped; attempt++) {
       try {
-        return await this.#atRate(stretch)
+        return await this.#atRate(make)
       } catch (cause) {
         const error = this.failed(cause)
         const waitMs = RETRY_MS[attempt]
-        if (waitMs === undefined) return [this.#unreadable(stretch, error)]
+        if (waitMs === undefined) return [unreadable(error)]
         await this.#sleep(waitMs)
       }
     }
     return undefined
   }
 
-  async #atRate(stretch: number): Promise<readonly ScrubFinding[] | undefined> {
+  async #atRate(make: () => ScrubCheck): Promise<readonly ScrubFinding[] | undefined> {
     const spent = { bytes: 0, ms: 0 }
     try {
-      return await this.#deps.turns.take(this.#deps.signal, () => this.#marked(stretch, spent))
+      return await this.#deps.turns.take(this.#deps.signal, () => this.#timed(make(), spent))
     } finally {
       await this.#rest(spent)
     }
   }
 
-  /** The marks are set by the reads themselves, and gone when others have their turn. */
-  async #marked(stretch: number, spent: { bytes: number; ms: number }): Promise<readonly ScrubFinding[]> {
-    const { marks, clock } = this.#deps
+  async #timed(check: ScrubCheck, spent: { bytes: number; ms: number }): Promise<readonly ScrubFinding[]> {
+    const { clock } = this.#deps
     const startedMs = clock.nowMs()
-    const check = this.#checkOf(stretch)
     try {
       await check.run()
     } finally {
-      await marks.leave()
       spent.bytes = check.bytesRead
       spent.ms = within(clock.nowMs() - startedMs, 60_000)
     }
-    await marks.survived(stretch)
     return check.findings
   }
 
   #checkOf(stretch: number): StretchCheck {
-    const { marks, looksUp } = this.#deps
+    const { looksUp } = this.#deps
     const tree = this.#parts.tree()
     this.#path.moveTo(tree)
     return new StretchCheck(this.#parts, this.#path, tree, stretch, {
       yieldTurn,
-      looksUp: (index) => !marks.refuses(LEAF_INDEX_REGION) && looksUp(stretch, index),
-      leavesOut: (region) => marks.refuses(region),
+      looksUp: (index) => looksUp(stretch, index),
     })
   }
 

@@ -3,14 +3,21 @@ import { toHex } from '../bytes/hex.ts'
 import { firstDifference } from '../client/audit-finding.ts'
 import { EMPTY_ROOT, HASH_BYTES, hashLeafInto } from '../merkle/hash.ts'
 import { SteleError } from '../errors.ts'
-import type { Inspected, StoredId } from '../storage/store.ts'
+import { DamagedFileError, type Inspected, type StoredId } from '../storage/store.ts'
 import type { Tree } from '../tile/grow.ts'
 import { TileHashes } from '../tile/hashes.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 import { rootAt } from '../tile/prove.ts'
 import { decodeHead } from './head.ts'
 import { checkIndexed } from './index-check.ts'
-import { describeFound, scrubFinding, type ScrubFinding, type ScrubPlace } from './scrub-finding.ts'
+import {
+  describeFound,
+  fileFinding,
+  indexFileFinding,
+  scrubFinding,
+  type LeafPlace,
+  type ScrubFinding,
+} from './scrub-finding.ts'
 import type { StoredParts } from './scrub-parts.ts'
 import type { VerifiedPath } from './scrub-path.ts'
 
@@ -26,18 +33,27 @@ const LOOKUP_BYTES = 4096
 export interface StretchOptions {
   /** Which leaves to look up in the leaf index. */
   readonly looksUp: (index: number) => boolean
-  /** Regions that are not read: nothing is known of them. */
-  readonly leavesOut: (region: number) => boolean
   /** Lets others have their turn between two pieces of work. */
   readonly yieldTurn: () => Promise<void>
 }
 
+/** One piece of work of a scrubber. */
+export interface ScrubCheck {
+  readonly findings: readonly ScrubFinding[]
+  /** What was read, for the rate limit. */
+  readonly bytesRead: number
+  /** @throws SteleError `io_error` when reading failed: then nothing is known */
+  run(): Promise<void>
+}
+
 /**
- * Checks all that is stored of the entries that one tile of level 0 covers: the entries, the tiles of any level that end
- * there, the heads of these sizes, and a sample of the leaf index.
+ * Checks all that is stored of the entries that one tile of level 0 covers: the files that begin there, the entries, the
+ * tiles of any level that end there, the heads of these sizes, and a sample of the leaf index.
  */
-export class StretchCheck {
+export class StretchCheck implements ScrubCheck {
   readonly findings: ScrubFinding[] = []
+  /** Stretches before this one in which a damaged part of a file begins that reaches into it. */
+  readonly damagedBefore = new Set<number>()
   readonly #parts: StoredParts
   readonly #path: VerifiedPath
   readonly #tree: Tree
@@ -61,18 +77,25 @@ export class StretchCheck {
     this.#end = Math.min(this.#begin + TILE_WIDTH, tree.size)
   }
 
-  /** What was read, for the rate limit. */
   get bytesRead(): number {
     return this.#bytesRead + this.#path.takeBytesRead()
   }
 
-  /** @throws SteleError `io_error` when reading failed: then nothing is known */
   async run(): Promise<void> {
+    await this.#checkFiles()
     const expected = await this.#path.tile(0, this.#number)
     await this.#checkEntries(expected)
     await this.#checkTiles()
     await this.#checkHeads()
     if (expected) await this.#checkIndex(expected)
+  }
+
+  async #checkFiles(): Promise<void> {
+    const end = this.#begin + TILE_WIDTH
+    const checked = await this.#parts.store.checkFiles?.(this.#begin, end, this.#options.yieldTurn)
+    if (!checked) return
+    this.#bytesRead += checked.bytesRead
+    this.findings.push(...checked.faults.map(fileFinding))
   }
 
   async #checkEntries(expected: TileHashes | undefined): Promise<void> {
@@ -85,6 +108,7 @@ export class StretchCheck {
         const index = at + i
         const id = { kind: 'entry', index } as const
         const wanted = expected && toHex(expected.node(0, index - this.#begin))
+        if (this.#isInDamagedFile(entry)) continue
         if (!(entry instanceof Uint8Array)) {
           this.#found(id, wanted && `leaf hash ${wanted}`, describeFound(entry))
           continue
@@ -113,6 +137,7 @@ export class StretchCheck {
 
   async #checkTile(level: number, index: number, stored: Inspected): Promise<void> {
     const id = { kind: 'tile', level, index } as const
+    if (this.#isInDamagedFile(stored)) return
     if (!(stored instanceof Uint8Array) || stored.length !== TILE_WIDTH * HASH_BYTES) {
       return this.#found(id, '8192 bytes', describeFound(stored))
     }
@@ -133,10 +158,8 @@ export class StretchCheck {
     // The head of size n is filed before entry n, so the stretch's own begin belongs to the stretch before.
     const first = this.#number === 0 ? 0 : this.#begin + 1
     let verified = 0
-    // The head at the stretch's end is in the next region already.
-    const last = this.#options.leavesOut(this.#end / TILE_WIDTH) ? this.#end - 1 : this.#end
-    for (let at = first; at <= last; at += READ_STEP) {
-      const count = Math.min(READ_STEP, last + 1 - at)
+    for (let at = first; at <= this.#end; at += READ_STEP) {
+      const count = Math.min(READ_STEP, this.#end + 1 - at)
       const heads = await this.#read(count, (i) => ({ kind: 'head', size: at + i }))
       for (const [i, head] of heads.entries()) {
         const size = at + i
@@ -150,6 +173,7 @@ export class StretchCheck {
 
   async #checkHead(size: number, stored: Inspected): Promise<void> {
     const id = { kind: 'head', size } as const
+    if (this.#isInDamagedFile(stored)) return
     if (!(stored instanceof Uint8Array)) return this.#found(id, 'a signed head', describeFound(stored))
     const root = await this.#rootAt(size)
     try {
@@ -197,7 +221,41 @@ export class StretchCheck {
     return read
   }
 
-  #found(at: ScrubPlace, expected: string | undefined, found: string): void {
+  /** What is in it is one finding, in the stretch where the damage begins. */
+  #isInDamagedFile(found: Inspected): boolean {
+    if (!(found instanceof DamagedFileError)) return false
+    const stretch = Math.floor(found.fault.begin / TILE_WIDTH)
+    if (stretch < this.#number) this.damagedBefore.add(stretch)
+    return true
+  }
+
+  #found(at: StoredId | LeafPlace, expected: string | undefined, found: string): void {
     this.findings.push(scrubFinding(at, expected ?? 'what the damaged level above can no longer tell', found))
+  }
+}
+
+/** Checks files of the leaf index. */
+export class IndexFilesCheck implements ScrubCheck {
+  findings: readonly ScrubFinding[] = []
+  bytesRead = 0
+  readonly #parts: StoredParts
+  readonly #share: readonly [from: number, to: number] | undefined
+  readonly #yieldTurn: () => Promise<void>
+
+  constructor(
+    parts: StoredParts,
+    share: readonly [from: number, to: number] | undefined,
+    yieldTurn: () => Promise<void>,
+  ) {
+    this.#parts = parts
+    this.#share = share
+    this.#yieldTurn = yieldTurn
+  }
+
+  async run(): Promise<void> {
+    const checked = await this.#parts.index.checkFiles?.(this.#share, this.#yieldTurn)
+    if (!checked) return
+    this.bytesRead = checked.bytesRead
+    this.findings = checked.faults.map(({ place, message }) => indexFileFinding(place, message))
   }
 }

@@ -1,7 +1,4 @@
-/**
- * Lets the scrubbers of one process read one at a time. So only one of their marks is set when the process dies, and no
- * log is blamed for another one's damage.
- */
+/** Lets the scrubbers of one process read one at a time, however many logs it has. */
 export class ScrubTurns {
   #last: Promise<unknown> = Promise.resolve()
 

@@ -1,27 +1,24 @@
-import { SteleError } from '../errors.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 import { SYSTEM_CLOCK, within, type ScrubClock } from './scrub-clock.ts'
-import { deadlyFinding, regionInWords, type ScrubFinding } from './scrub-finding.ts'
+import type { ScrubFinding } from './scrub-finding.ts'
 import { KnownFindings } from './scrub-known.ts'
-import { ScrubMarks } from './scrub-marks.ts'
 import type { ScrubberOptions, ScrubEvents, ScrubStatus } from './scrub-options.ts'
 import type { StoredParts } from './scrub-parts.ts'
 import { ScrubProgress } from './scrub-progress.ts'
 import { StretchReader } from './scrub-reader.ts'
-import { LEAF_INDEX_REGION } from './scrub-region.ts'
 
 /** One leaf of this many is looked up in the leaf index, another one in each pass: a look-up is a read at a random place. */
 const INDEX_SAMPLE = 16
 /** A pass begins no sooner than this after the one before began. */
 const PASS_EVERY_MS = 3_600_000
+/** The leaf index among the stretches: it is in a database of its own. */
+const LEAF_INDEX = -1
 /** Damage that is known is looked at again this often, so that a repair shows. */
 const RECHECK_MS = 60_000
-/** What was being read when the process died is read again this long after the start: until then everybody is served. */
-const SUSPECT_MS = 60_000
 
 /**
  * Reads everything that is stored of one log again and again, slowly, and compares it with what was signed. A follower: it
- * changes nothing but its own cursor and marks. Owner of what is known to be damaged.
+ * changes nothing but its own cursor. Owner of what is known to be damaged.
  */
 export class Scrubber {
   readonly #parts: StoredParts
@@ -31,7 +28,6 @@ export class Scrubber {
   /** Ends the rest before the next pass. */
   #hurry = new AbortController()
   readonly #known: KnownFindings
-  readonly #marks: ScrubMarks
   readonly #progress: ScrubProgress
   readonly #reader: StretchReader
   readonly #running: Promise<void>
@@ -42,12 +38,10 @@ export class Scrubber {
     this.#clock = options.clock ?? SYSTEM_CLOCK
     this.#events = options.events ?? {}
     this.#known = new KnownFindings(this.#events)
-    this.#marks = new ScrubMarks(options.marks, (error) => void this.#reader.failed(error))
     this.#progress = new ScrubProgress(options.cursor, this.#clock, () => parts.tree().size)
     this.#reader = new StretchReader({
       ...options,
       parts,
-      marks: this.#marks,
       clock: this.#clock,
       events: this.#events,
       signal: this.#stop.signal,
@@ -84,8 +78,6 @@ export class Scrubber {
 
   async #run(): Promise<void> {
     await this.#progress.restore(this.#known)
-    await this.#marks.load(Math.floor(this.#parts.tree().size / TILE_WIDTH) + 1)
-    await this.#settleDeaths()
     while (!this.#stopped) {
       await this.#recheckKnown()
       await this.#step()
@@ -94,27 +86,15 @@ export class Scrubber {
     await this.#save()
   }
 
-  /** What a process died of is told at once; what it may have died of is read first of all, and nothing else with it. */
-  async #settleDeaths(): Promise<void> {
-    const regions = this.#marks.regions()
-    const suspects = regions.filter((region) => !this.#marks.refuses(region))
-    for (const region of regions) if (!suspects.includes(region)) await this.#scrub(region)
-    if (suspects.length === 0) return
-    const { size } = this.#parts.tree()
-    const names = suspects.map((region) => regionInWords(region, size)).join(', ')
-    const message = `the process ended while this was being read: ${names}. It will be read again in a minute`
-    this.#reader.failed(new SteleError('io_error', message))
-    await this.#sleep(SUSPECT_MS)
-    for (const region of suspects) await this.#scrub(region)
-  }
-
   /** One stretch, or the end of a pass. */
   async #step(): Promise<void> {
     const { next, target } = this.#progress.cursor
     if (next < target) {
+      await this.#scrubIndexFiles([next / target, (next + 1) / target])
       if (await this.#scrub(next)) this.#progress.verified(TILE_WIDTH)
       return
     }
+    if (target === 0) await this.#scrubIndexFiles([0, 1])
     // The tail last: what came in meanwhile and fills stretches of its own is for the next pass.
     const { size } = this.#parts.tree()
     if (!(await this.#scrub(Math.floor(size / TILE_WIDTH)))) return
@@ -123,8 +103,6 @@ export class Scrubber {
   }
 
   async #endPass(): Promise<void> {
-    // A pass looks up so many leaves that it comes by every part of the leaf index.
-    await this.#marks.survived(LEAF_INDEX_REGION)
     const done = this.#progress.endPass(this.#known.count)
     await this.#save()
     this.#events.onPassDone?.(done)
@@ -161,16 +139,25 @@ export class Scrubber {
     return true
   }
 
+  /** A share of the leaf index with each stretch, so that a pass comes by all of its files. */
+  async #scrubIndexFiles(share: readonly [from: number, to: number]): Promise<void> {
+    if (!this.#parts.index.checkFiles) return
+    const found = (await this.#reader.readIndexFiles(share)) ?? []
+    const before = this.#known.of(LEAF_INDEX)
+    const fresh = found.filter((finding) => !this.#known.has(LEAF_INDEX, finding))
+    if (fresh.length > 0 && this.#known.settle(LEAF_INDEX, [...before, ...fresh])) await this.#save()
+  }
+
   async #findingsIn(stretch: number): Promise<readonly ScrubFinding[] | undefined> {
-    if (this.#marks.refuses(stretch)) {
-      this.#parts.store.shutOff?.(stretch)
-      return [deadlyFinding(stretch, this.#parts.tree().size, this.#marks.deathsIn(stretch))]
-    }
-    // It is read by samples, along with the leaves.
-    if (stretch === LEAF_INDEX_REGION) return []
     const before = this.#reader.bytesRead
     try {
-      return await this.#reader.read(stretch, (finding) => this.#known.has(stretch, finding))
+      if (stretch === LEAF_INDEX) return await this.#reader.readIndexFiles()
+      const read = await this.#reader.read(stretch, (finding) => this.#known.has(stretch, finding))
+      // What readers have come upon, behind the scrubber's back.
+      for (const earlier of read?.damagedBefore ?? []) {
+        if (!this.#known.of(earlier).some(({ at }) => at.kind === 'file')) await this.#scrub(earlier)
+      }
+      return read?.findings
     } finally {
       this.#progress.readBytes(this.#reader.bytesRead - before)
     }
@@ -184,10 +171,6 @@ export class Scrubber {
   /** A cursor that cannot be written costs work after a restart, and nothing else. */
   #save(): Promise<void> {
     return this.#progress.save(this.#known).catch((error: unknown) => void this.#reader.failed(error))
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return this.#clock.sleep(ms, this.#stop.signal)
   }
 
   get #stopped(): boolean {

@@ -5,7 +5,6 @@ import { EMPTY_TREE } from '../tile/grow.ts'
 import { rootAt } from '../tile/prove.ts'
 import { createHeadFile, openHeadFile, type HeadFile } from '../storage/head-file.ts'
 import { LevelStore } from '../storage/level.ts'
-import { namingSetsAside, removeSetsAside } from '../storage/set-aside.ts'
 import type { LogStore } from '../storage/store.ts'
 import { openHead } from '../witness/head.ts'
 import { verifiersOf } from '../witness/keys.ts'
@@ -55,14 +54,11 @@ export async function openMirrorState(
   try {
     store = await LevelStore.open(database)
     head = await openHeadFile(headFile)
-    const log = await openMirroredLog({ ...parts, store, headFile: head })
-    // Of no more use, and only in the way of the next set: what cannot be removed now is removed then.
-    await removeSetsAside(database).catch(() => {})
-    return log
+    return await openMirroredLog({ ...parts, store, headFile: head })
   } catch (error) {
     await head?.close()
     await store?.close()
-    throw await namingSetsAside(error, database)
+    throw error
   }
 }
 

@@ -15,10 +15,6 @@ export interface LogFiles {
   readonly head: string
   /** How far the scrubber is. */
   readonly scrub: string
-  /** What it is reading. */
-  readonly scrubReading: string
-  /** What it has died of. */
-  readonly scrubDeaths: string
 }
 
 /** Who sees a new log unless its maker says otherwise: entries take a key, and witnesses can work. */
@@ -50,7 +46,5 @@ export function filesIn(folder: string): LogFiles {
     published: join(folder, 'published'),
     head: join(folder, 'head'),
     scrub: join(folder, 'scrub'),
-    scrubReading: join(folder, 'scrub-reading'),
-    scrubDeaths: join(folder, 'scrub-deaths'),
   }
 }

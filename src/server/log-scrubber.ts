@@ -3,11 +3,10 @@ import type { ScrubFile } from '../log/scrub-cursor.ts'
 import type { ScrubTurns } from '../log/scrub-turns.ts'
 import { Scrubber } from '../log/scrubber.ts'
 import { readFileIfAny, replaceFile } from '../storage/files.ts'
-import { overwriteFile } from '../storage/mark-file.ts'
 import { logFiles } from './data-folder.ts'
 import type { HostOptions } from './host-options.ts'
 
-/** Begins to scrub an open log, unless that is switched off. Its cursor and marks live in the log's folder. */
+/** Begins to scrub an open log, unless that is switched off. Its cursor lives in the log's folder. */
 export function startScrubber(
   name: string,
   log: Log,
@@ -16,17 +15,10 @@ export function startScrubber(
 ): Scrubber | undefined {
   const { folder, scrubBytesPerSecond = 0, scrubClock, events } = options
   if (scrubBytesPerSecond === 0) return undefined
-  const { scrub, scrubReading, scrubDeaths } = logFiles(folder, name)
+  const { scrub } = logFiles(folder, name)
   return new Scrubber(log.stored, {
     bytesPerSecond: scrubBytesPerSecond,
     cursor: durableFile(scrub),
-    marks: {
-      reading: {
-        read: () => readFileIfAny(scrubReading),
-        write: (bytes) => overwriteFile(scrubReading, bytes),
-      },
-      deaths: durableFile(scrubDeaths),
-    },
     turns,
     ...(events.scrub ? { events: events.scrub(name) } : {}),
     ...(scrubClock ? { clock: scrubClock } : {}),

@@ -6,10 +6,9 @@ import { openLog } from '../log/open.ts'
 import { parsePolicy } from '../policy/parse.ts'
 import { readFileIfAny, readTextFile, replaceFile } from '../storage/files.ts'
 import { openHeadFile } from '../storage/head-file.ts'
+import { acknowledgedSize } from './stored-head.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
-import { ShutOffStore } from '../storage/shut-off.ts'
-import { namingSetsAside, removeSetsAside } from '../storage/set-aside.ts'
 import { headFilePath, logFiles, readLogInfo, type LogFiles } from './data-folder.ts'
 import { headSigner } from './keys.ts'
 import { readPrivateKeys } from './private-keys.ts'
@@ -45,14 +44,15 @@ export async function openStoredLog(
     return part
   }
   try {
+    const acknowledged = await acknowledgedSize(headFilePath(folder, name, info))
     // The database first: it is locked while open, so that nobody else writes the other two.
-    const store = new ShutOffStore(await opening(LevelStore.open(files.database)))
+    const store = await opening(LevelStore.open(files.database, { acknowledged }))
     const headFile = await opening(openHeadFile(headFilePath(folder, name, info)))
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
     // Every answer to a known caller waits for the meta log: it asks its witnesses once and goes on without them.
     const goesOn = info.reads === 'meta'
     const witnessing = await readWitnessing(files, { ...settings.witnesses, goesOn }, events)
-    const log = await openLog(
+    return await openLog(
       {
         origin: info.origin,
         store,
@@ -64,12 +64,9 @@ export async function openStoredLog(
       },
       { ...settings, allowDuplicates: info.allowDuplicates },
     )
-    // Of no more use, and only in the way of the next set: what cannot be removed now is removed then.
-    await removeSetsAside(files.database).catch(() => {})
-    return log
   } catch (error) {
     await Promise.allSettled(opened.map((part) => part.close()))
-    throw await namingSetsAside(error, files.database)
+    throw error
   }
 }
 

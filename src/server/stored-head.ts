@@ -26,8 +26,9 @@ export async function withStoredHead<T>(
   task: (log: AtRest) => Promise<T>,
 ): Promise<T> {
   // Refuses a name that is none before anything is opened; read again behind the lock.
-  await readLogInfo(folder, name)
-  const store = await LevelStore.open(logFiles(folder, name).database)
+  const before = await readLogInfo(folder, name)
+  const acknowledged = await acknowledgedSize(headFilePath(folder, name, before))
+  const store = await LevelStore.open(logFiles(folder, name).database, { acknowledged })
   try {
     const info = await readLogInfo(folder, name)
     const stored = await store.readHead()
@@ -48,6 +49,18 @@ export async function withStoredHead<T>(
     return await task({ info, head, nextMs })
   } finally {
     await store.close()
+  }
+}
+
+/**
+ * What was promised, as the head file has it, for `LevelStore.open`: more than any size where it cannot be read, so that
+ * nothing is dropped then. It is read before the database is locked: by the time that is, more may be promised, never less.
+ */
+export async function acknowledgedSize(path: string): Promise<number> {
+  try {
+    return Math.max(...(await keptHeads(path)).map(({ size }) => size))
+  } catch {
+    return Number.POSITIVE_INFINITY
   }
 }
 

@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises'
-import type { Level } from 'level'
 import { hasCode } from '../errors.ts'
-import { levelError, openLevel } from './level-open.ts'
+import { levelError, openLevel, type LevelDatabase, type OpenedLevel } from './level-open.ts'
+import { tableName } from './level-files.ts'
+import type { LevelTables } from './level-tables.ts'
 
 /**
  * From leaf hash to index: a follower of the log, never a source of truth. Whatever it answers is a candidate that
@@ -18,9 +19,29 @@ export interface LeafIndex {
   lookup(leafHashes: Uint8Array, options?: { readonly fillCache?: boolean }): Promise<(number | undefined)[]>
   /** Adds leaves. The caller has made sure that none of them is in the index with a lower index. */
   write(leaves: readonly IndexedLeaf[]): Promise<void>
+  /**
+   * Reads files again, and compares them with their own checksums. What is found damaged is not read any more: look-ups
+   * find nothing there.
+   *
+   * @param share of all keys, 0 to 1: the files that begin in it. Default: those that are known to be damaged, or all while
+   *   none is
+   * @param between awaited after each read of some hundred KiB
+   * @throws SteleError `io_error`
+   */
+  checkFiles?(
+    share: readonly [from: number, to: number] | undefined,
+    between: () => Promise<void>,
+  ): Promise<CheckedIndexFiles>
   /** Moves the cursor, durably, together with all that was written before. */
   moveCursor(cursor: number): Promise<void>
   close(): Promise<void>
+}
+
+/** What came of reading files of the index again. */
+export interface CheckedIndexFiles {
+  readonly bytesRead: number
+  /** All that is known to be damaged. */
+  readonly faults: readonly { readonly place: string; readonly message: string }[]
 }
 
 export interface IndexedLeaf {
@@ -40,11 +61,13 @@ const INCOMPRESSIBLE = { compression: false }
 
 /** The index in a LevelDB folder of its own: random keys make compactions that the log's own folder is spared. */
 export class LevelLeafIndex implements LeafIndex {
-  readonly #db: Level<Uint8Array, Uint8Array>
+  readonly #db: LevelDatabase
+  readonly #tables: LevelTables
   #cursor: number
 
-  private constructor(db: Level<Uint8Array, Uint8Array>, cursor: number) {
+  private constructor({ db, tables }: OpenedLevel, cursor: number) {
     this.#db = db
+    this.#tables = tables
     this.#cursor = cursor
   }
 
@@ -54,16 +77,18 @@ export class LevelLeafIndex implements LeafIndex {
    * @throws SteleError `locked`, `io_error`
    */
   static async open(folder: string): Promise<LevelLeafIndex> {
-    const db = await openLevel(folder, false, INCOMPRESSIBLE).catch(async (error: unknown) => {
+    const opened = await openLevel(folder, INCOMPRESSIBLE).catch(async (error: unknown) => {
       if (!hasCode(error, 'not_initialised', 'corrupt')) throw error
       await rm(folder, { recursive: true, force: true })
-      return openLevel(folder, true, INCOMPRESSIBLE)
+      return openLevel(folder, { ...INCOMPRESSIBLE, create: true })
     })
     try {
-      const stored = await db.get(CURSOR_KEY)
-      return new LevelLeafIndex(db, stored ? getIndex(stored) : 0)
+      // A cursor that cannot be read is as good as none: everything is written again.
+      const [fault] = (await opened.tables.check([CURSOR_KEY])) ?? []
+      const stored = fault ? undefined : await opened.db.get(CURSOR_KEY)
+      return new LevelLeafIndex(opened, stored ? getIndex(stored) : 0)
     } catch (error) {
-      await db.close()
+      await opened.db.close()
       throw levelError(folder, error)
     }
   }
@@ -75,8 +100,31 @@ export class LevelLeafIndex implements LeafIndex {
   async lookup(leafHashes: Uint8Array, { fillCache = true } = {}): Promise<(number | undefined)[]> {
     const keys: Uint8Array[] = []
     for (let at = 0; at < leafHashes.length; at += 32) keys.push(leafHashes.subarray(at, at + KEY_BYTES))
-    const values = await this.#db.getMany(keys, { fillCache })
-    return values.map((value) => (value ? getIndex(value) : undefined))
+    // Not checked before it is read for the first time: each look-up is at a random place, and many of them are one append.
+    const damaged = this.#tables.damaged.length > 0 ? await this.#tables.check(keys) : undefined
+    const values = await this.#db.getMany(damaged ? keys.filter((_, i) => !damaged[i]) : keys, { fillCache })
+    let next = 0
+    return keys.map((_, i) => {
+      const value = damaged?.[i] ? undefined : values[next++]
+      return value ? getIndex(value) : undefined
+    })
+  }
+
+  async checkFiles(
+    share: readonly [from: number, to: number] | undefined,
+    between: () => Promise<void>,
+  ): Promise<CheckedIndexFiles> {
+    const [from, to] = share ?? [0, 1]
+    if (from === 0) await this.#tables.refresh()
+    const bytesRead =
+      share === undefined && this.#tables.damaged.length > 0
+        ? await this.#tables.checkDamaged(between)
+        : await this.#tables.checkFiles(keyAt(from), keyAt(to), between)
+    const faults = this.#tables.faults.map(({ table, what, offset }) => {
+      const place = `${tableName(table.number)}, ${what} block at byte ${offset}`
+      return { place, message: `leaf index, ${place}: its checksum does not match. ${REMEDY}` }
+    })
+    return { bytesRead, faults }
   }
 
   async write(leaves: readonly IndexedLeaf[]): Promise<void> {
@@ -123,6 +171,19 @@ export class MemoryLeafIndex implements LeafIndex {
 
 function keyText(hashes: Uint8Array, at: number): string {
   return Buffer.from(hashes.subarray(at, at + KEY_BYTES)).toString('latin1')
+}
+
+/** What can be done about damage. */
+const REMEDY =
+  'Stop the server and delete the folder of the leaf index: the next start makes it again from the log'
+
+/** The first key of what lies behind a share of all keys, which are hashes. */
+function keyAt(share: number): Uint8Array {
+  if (share >= 1) return new Uint8Array(KEY_BYTES + 1).fill(255)
+  const key = Buffer.alloc(KEY_BYTES)
+  if (share === 0) return key.subarray(0, 0)
+  key.writeUInt32BE(Math.floor(share * 2 ** 32))
+  return key
 }
 
 function putIndex(into: Buffer, index: number): Buffer {

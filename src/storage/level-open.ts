@@ -1,16 +1,46 @@
-import { createReadStream, existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { finished } from 'node:stream/promises'
+import { constants, existsSync } from 'node:fs'
+import { copyFile, mkdir, open, readdir } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { Level } from 'level'
-import { SteleError } from '../errors.ts'
+import { hasCode, SteleError } from '../errors.ts'
+import { fileError, syncFolder } from './files.ts'
+import { checkLevelFiles, readLevelFiles, type CheckedLevelFiles, type LevelFiles } from './level-files.ts'
+import { LevelTables } from './level-tables.ts'
 
-/** Opens a LevelDB folder of bytes, and says in our own words why it could not. */
+export type LevelDatabase = Level<Uint8Array, Uint8Array>
+
+/** How a database is opened. */
+export interface OpenLevelOptions {
+  /** True only when one is being made. */
+  readonly create?: boolean
+  /** Default true. */
+  readonly compression?: boolean
+  /** Opens one whose write-ahead log is damaged, too, of which LevelDB drops what it cannot read. A copy is kept. */
+  readonly salvage?: boolean
+  /** Asked before LevelDB drops what a crash has left of the last write; throws if it must not. */
+  readonly mayDropTail?: (files: CheckedLevelFiles) => Promise<void>
+}
+
+/** An open database, and what is known of its table files. */
+export interface OpenedLevel {
+  readonly db: LevelDatabase
+  /** Read what is asked for here before LevelDB does. */
+  readonly tables: LevelTables
+}
+
+const NO_FILES: LevelFiles = { manifest: '', tables: [], firstLog: 0 }
+
+/**
+ * Opens a LevelDB folder of bytes, and says in our own words why it could not. LevelDB takes a write-ahead log that it
+ * cannot read, or that is damaged, for one that ends there, says nothing, and deletes it. So all that it replays is read
+ * and compared with its checksums first (`level-files.ts`), and LevelDB does not touch a folder that is not in order.
+ *
+ * @throws SteleError `locked`, `not_initialised`, `corrupt` by file and offset, `io_error`
+ */
 export async function openLevel(
   folder: string,
-  create: boolean,
-  options: { compression?: boolean } = {},
-): Promise<Level<Uint8Array, Uint8Array>> {
+  { create = false, compression = true, salvage = false, mayDropTail }: OpenLevelOptions = {},
+): Promise<OpenedLevel> {
   // LevelDB itself makes a folder before it notices that it was told not to create one.
   if (!create && !existsSync(join(folder, 'CURRENT'))) {
     throw new SteleError(
@@ -18,15 +48,15 @@ export async function openLevel(
       `${folder}: expected a LevelDB database, found no CURRENT file in it`,
     )
   }
-  if (!create) await readWriteAheadLogs(folder)
-  const db = new Level<Uint8Array, Uint8Array>(folder, {
+  const files = create ? NO_FILES : await checked(folder, mayDropTail, salvage)
+  const db: LevelDatabase = new Level<Uint8Array, Uint8Array>(folder, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     createIfMissing: create,
     errorIfExists: create,
     // LevelDB maps table files of 2 MiB into memory, up to this many: the bound on that share of the RSS.
     maxOpenFiles: 64,
-    ...options,
+    compression,
   })
   try {
     await db.open()
@@ -34,25 +64,54 @@ export async function openLevel(
     await db.close().catch(() => {})
     throw openingError(folder, error)
   }
-  return db
+  return { db, tables: new LevelTables(folder, files) }
+}
+
+async function checked(
+  folder: string,
+  mayDropTail: OpenLevelOptions['mayDropTail'],
+  salvage: boolean,
+): Promise<LevelFiles> {
+  try {
+    const files = await checkLevelFiles(folder)
+    if (files.torn) await mayDropTail?.(files)
+    return files
+  } catch (error) {
+    if (!salvage || !hasCode(error, 'corrupt')) throw error
+    const files = await readLevelFiles(folder)
+    for (const name of await readdir(folder)) if (name.endsWith('.log')) await keepCopy(join(folder, name))
+    return files
+  }
 }
 
 /**
- * LevelDB takes a write-ahead log that it cannot open or read for one that ends there, says nothing, and deletes it.
- * So it is read here first: a disk that fails for a moment, or a process that is out of file descriptors, must not
- * cost entries that are on the disk. It is a few MiB, and LevelDB finds them in the page cache after that.
+ * Copies a damaged file of a database into a folder beside it, `database-damaged`, before it is changed: what is still in
+ * it may be wanted.
+ *
+ * @returns the path of the copy
+ * @throws SteleError `io_error`: then the file must not be changed
  */
-async function readWriteAheadLogs(folder: string): Promise<void> {
+export async function keepCopy(path: string): Promise<string> {
+  const folder = `${dirname(path)}-damaged`
   try {
-    for (const name of await readdir(folder)) {
-      if (name.endsWith('.log')) await finished(createReadStream(join(folder, name)).resume())
-    }
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    let copy = join(folder, basename(path))
+    for (let n = 2; existsSync(copy); n++) copy = join(folder, `${basename(path)}.${n}`)
+    await copyFile(path, copy, constants.COPYFILE_EXCL)
+    await syncFile(copy)
+    await syncFolder(folder)
+    return copy
   } catch (error) {
-    // Gone since it was listed: another process has this database open, as LevelDB is about to say.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-    throw new SteleError('io_error', `${folder}: reading its write-ahead log: ${(error as Error).message}`, {
-      cause: error,
-    })
+    throw fileError(path, error)
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r+')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
   }
 }
 

@@ -1,14 +1,15 @@
-import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { Level } from 'level'
 import { hasCode, SteleError, invariant } from '../errors.ts'
-import { levelError, openLevel } from './level-open.ts'
-import { setAside } from './set-aside.ts'
+import { readWrittenKeys, tableName, type CheckedLevelFiles } from './level-files.ts'
+import { keepCopy, levelError, openLevel, type LevelDatabase, type OpenedLevel } from './level-open.ts'
+import type { TableFault } from './level-table.ts'
+import { firstKey, type LevelTables } from './level-tables.ts'
 import {
   checkRepair,
   checkStep,
+  DamagedFileError,
+  type CheckedFiles,
   type Commit,
+  type FileFault,
   type FullTileId,
   type Inspected,
   type LogStore,
@@ -43,46 +44,52 @@ const STEP_GROWTH = 4
 /** For reads that come once and shall not push out what others read again. */
 const PAST_CACHE = { fillCache: false }
 
-/** Two of LevelDB's write buffers of 4 MiB: more is never in its write-ahead logs alone. */
-const TAIL_BYTES = 8 * 1024 * 1024
+/** How a store is opened. */
+export interface LevelStoreOptions {
+  readonly create?: boolean
+  readonly salvage?: boolean
+  readonly acknowledged?: number
+}
 
 /** A log in LevelDB. One process at a time; a second one gets `locked`. */
 export class LevelStore implements LogStore {
-  readonly #db: Level<Uint8Array, Uint8Array>
+  readonly #db: LevelDatabase
+  readonly #tables: LevelTables
   /** The committed size, -1 before the first commit. Moved by `commit` alone. */
   #size: number
   #committing = false
   #failure: SteleError | undefined
 
-  private constructor(db: Level<Uint8Array, Uint8Array>, size: number) {
+  private constructor({ db, tables }: OpenedLevel, size: number) {
     this.#db = db
+    this.#tables = tables
     this.#size = size
   }
 
   /**
-   * What LevelDB may drop is set aside first (`set-aside.ts`): whoever has verified the store says `removeSetsAside`.
-   *
    * @param folder LevelDB's own folder
-   * @param create true only when a log is being made: serving never creates anything
-   * @param withGaps true only to repair it: entries may be missing near its end
-   * @throws SteleError `locked`, `not_initialised`, `corrupt`, `io_error`
+   * @param options.create true only when a log is being made: serving never creates anything
+   * @param options.salvage true only to repair it: of a damaged write-ahead log LevelDB takes what it can read, and a copy
+   *   is kept
+   * @param options.acknowledged the size that was promised, as the head file has it: a write-ahead log that is cut off before
+   *   it is left alone
+   * @throws SteleError `locked`, `not_initialised`, `corrupt`, `rolled_back`, `io_error`
    */
   static async open(
     folder: string,
-    { create = false, withGaps = false }: { create?: boolean; withGaps?: boolean } = {},
+    { acknowledged = 0, ...options }: LevelStoreOptions = {},
   ): Promise<LevelStore> {
-    const kept = create || !existsSync(join(folder, 'CURRENT')) ? undefined : await setAside(folder)
-    const db = await openLevel(folder, create).catch(async (error: unknown) => {
-      // Another process has it open, and has kept what was there before it opened it.
-      if (kept !== undefined && hasCode(error, 'locked')) await rm(kept, { recursive: true, force: true })
-      throw error
+    const opened = await openLevel(folder, {
+      ...options,
+      mayDropTail: (files) => checkNothingPromised(files, acknowledged),
     })
     try {
-      const head = await newestHead(db, folder)
-      if (head && !withGaps) await checkTail(db, head.size)
-      return new LevelStore(db, head?.size ?? -1)
+      const fault = await opened.tables.checkNewest()
+      if (fault) throw new DamagedFileError(inWords(fault))
+      const head = await newestHead(opened.db, folder)
+      return new LevelStore(opened, head?.size ?? -1)
     } catch (error) {
-      await db.close()
+      await opened.db.close()
       throw levelError(folder, error)
     }
   }
@@ -173,7 +180,7 @@ export class LevelStore implements LogStore {
     let step = maxBytes === Number.POSITIVE_INFINITY ? READ_STEP : FIRST_STEP
     for (let at = begin; at < end && bytes <= maxBytes; at = begin + entries.length) {
       const keys = Array.from({ length: Math.min(step, end - at) }, (_, i) => keyOf(at + i, ENTRY))
-      for (const value of await this.#db.getMany(keys)) {
+      for (const value of await this.#getMany(keys)) {
         if (!value) throw missingEntry(begin + entries.length, this.#db.location)
         bytes += value.length
         if (entries.length > 0 && bytes > maxBytes) return entries
@@ -187,11 +194,29 @@ export class LevelStore implements LogStore {
 
   readTiles(tiles: readonly FullTileId[]): Promise<(Uint8Array | undefined)[]> {
     const keys = tiles.map((tile) => keyOf(lastLeaf(tile), FIRST_TILE + tile.level))
-    return this.#reading(this.#db.getMany(keys))
+    return this.#reading(this.#getMany(keys))
+  }
+
+  /** @throws SteleError `corrupt` for the first that is in a damaged part of a file */
+  async #getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    // Not one turn of the event loop once all files have been checked.
+    const checking = this.#tables.check(keys)
+    const fault = checking && (await checking).find((found) => found !== undefined)
+    if (fault) throw new DamagedFileError(inWords(fault))
+    return this.#db.getMany(keys)
   }
 
   async inspect(places: readonly StoredId[]): Promise<Inspected[]> {
     const keys = places.map(keyOfPlace)
+    const faults = await this.#tables.check(keys)
+    const readable = faults ? keys.filter((_, i) => !faults[i]) : keys
+    const found = await this.#inspectReadable(readable)
+    if (!faults) return found
+    let next = 0
+    return faults.map((fault) => (fault ? new DamagedFileError(inWords(fault)) : found[next++]))
+  }
+
+  async #inspectReadable(keys: Uint8Array[]): Promise<Inspected[]> {
     try {
       return await this.#reading(this.#db.getMany(keys, PAST_CACHE))
     } catch (error) {
@@ -210,6 +235,41 @@ export class LevelStore implements LogStore {
     }
   }
 
+  async checkFiles(begin: number, end: number, between: () => Promise<void>): Promise<CheckedFiles> {
+    // LevelDB has written others meanwhile.
+    if (begin === 0) await this.#tables.refresh()
+    const bytesRead = await this.#tables.checkFiles(keyOf(begin, HEAD), keyOf(end, HEAD), between)
+    const faults = this.#tables.faults.map(inWords)
+    return { bytesRead, faults: faults.filter((fault) => begin <= fault.begin && fault.begin < end) }
+  }
+
+  /**
+   * Reads all files, and compares them with their own checksums.
+   *
+   * @returns what is damaged, in the order of the positions
+   * @throws SteleError `io_error`
+   */
+  async checkAllFiles(onFile: (checked: number, of: number) => Promise<void>): Promise<FileFault[]> {
+    await this.#tables.checkAll(onFile)
+    return this.#tables.faults.map(inWords)
+  }
+
+  /**
+   * Makes what is damaged into nothing, so that LevelDB can go on and what is missing can be put back. For a store of which
+   * all files were checked.
+   *
+   * @returns the copies that were made of the files as they were
+   * @throws SteleError `io_error`
+   */
+  async clearFaults(): Promise<string[]> {
+    const copies: string[] = []
+    for (const file of this.#tables.damaged) {
+      copies.push(await keepCopy(file.path))
+      await file.clearFaults()
+    }
+    return copies
+  }
+
   async #reading<T>(read: Promise<T>): Promise<T> {
     try {
       return await read
@@ -223,10 +283,28 @@ export class LevelStore implements LogStore {
   }
 }
 
-async function newestHead(
-  db: Level<Uint8Array, Uint8Array>,
-  location: string,
-): Promise<StoredHead | undefined> {
+/** A write that a crash has cut off was acknowledged to nobody, unless the file was cut later. */
+async function checkNothingPromised(files: CheckedLevelFiles, acknowledged: number): Promise<void> {
+  let size = -1
+  const onKey = (key: Uint8Array): void => {
+    if (key.length === KEY_BYTES && key[KEY_BYTES - 1] === HEAD) size = Math.max(size, positionOf(key))
+  }
+  for (const { largest } of files.tables) onKey(largest)
+  await readWrittenKeys(files, onKey)
+  if (size >= acknowledged) return
+  const { path, offset, why } = files.torn!
+  const promise = Number.isFinite(acknowledged)
+    ? `a head of size ${acknowledged} was signed and kept beside the database, so this is not what a crash leaves of a ` +
+      `write that was not acknowledged`
+    : `the head file, which says what was acknowledged, cannot be read`
+  throw new SteleError(
+    'rolled_back',
+    `${path}: the record at byte ${offset} is cut off (${why}). Without it the database ends at size ${size}, but ` +
+      `${promise}. Nothing was changed`,
+  )
+}
+
+async function newestHead(db: LevelDatabase, location: string): Promise<StoredHead | undefined> {
   for await (const [key, record] of db.iterator({ reverse: true, limit: 1 })) {
     if (key.length !== KEY_BYTES || key[KEY_BYTES - 1] !== HEAD) {
       throw new SteleError(
@@ -238,26 +316,6 @@ async function newestHead(
     return { size: positionOf(key), record }
   }
   return undefined
-}
-
-/**
- * Walks back over all that LevelDB may have held only in its write-ahead log when it was stopped. Damage there
- * makes it drop whole batches without a word, also from the middle; then a key is missing between two others.
- */
-async function checkTail(db: Level<Uint8Array, Uint8Array>, size: number): Promise<void> {
-  let next = size
-  let bytes = 0
-  for await (const [key, value] of db.iterator({ reverse: true })) {
-    const position = positionOf(key)
-    const kind = key[KEY_BYTES - 1]!
-    if (kind === ENTRY) {
-      if (position !== next - 1) throw missingEntry(next - 1, db.location)
-      next = position
-    }
-    bytes += key.length + value.length
-    if (bytes > TAIL_BYTES) return
-  }
-  if (next > 0) throw missingEntry(next - 1, db.location)
 }
 
 /** The index of the last leaf below a full tile. */
@@ -283,9 +341,29 @@ function writeKey(into: Buffer, offset: number, position: number, kind: number):
   return into.subarray(offset, offset + KEY_BYTES)
 }
 
+/** Keys that LevelDB makes up, between two of ours, may be shorter. */
 function positionOf(key: Uint8Array): number {
-  const view = new DataView(key.buffer, key.byteOffset, KEY_BYTES)
-  return view.getUint32(0) * 2 ** 32 + view.getUint32(4)
+  const whole = Buffer.alloc(KEY_BYTES)
+  whole.set(key.subarray(0, KEY_BYTES))
+  return whole.readUInt32BE(0) * 2 ** 32 + whole.readUInt32BE(4)
+}
+
+const BLOCKS = { data: 'block', index: 'index block', filter: 'filter block', footer: 'footer' } as const
+
+function inWords(fault: TableFault): FileFault {
+  const { after, last, table, what, offset } = fault
+  // Behind an entry or a head comes the next position, or the tiles that end at this one.
+  const behind = after?.length === KEY_BYTES && after[KEY_BYTES - 1]! >= ENTRY ? 1 : 0
+  const end = positionOf(last) + 1
+  const begin = Math.min(positionOf(firstKey(fault)) + behind, end - 1)
+  const range = begin + 1 === end ? `position ${begin}` : `positions ${begin} to ${end - 1}`
+  const place = `${tableName(table.number)}, ${BLOCKS[what]} at byte ${offset} (${range})`
+  return {
+    begin,
+    end,
+    place,
+    message: `${place}: its checksum does not match; what is stored there is not read`,
+  }
 }
 
 function missingEntry(index: number, location: string): SteleError {

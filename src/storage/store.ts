@@ -57,6 +57,33 @@ export type StoredId =
 /** What is stored in one place: bytes, nothing, or something that is too damaged to be read (`corrupt`). */
 export type Inspected = Uint8Array | undefined | SteleError
 
+/** What stands at some positions and cannot be read, because a part of a file is not what was written. */
+export interface FileFault {
+  /** Entry indexes, and heads and tiles of these positions: [begin, end). */
+  readonly begin: number
+  readonly end: number
+  /** File and offset, and what is in it. */
+  readonly place: string
+  readonly message: string
+}
+
+/** What came of reading files again. */
+export interface CheckedFiles {
+  readonly bytesRead: number
+  /** All that is known and begins at one of the positions asked for, in their order. */
+  readonly faults: readonly FileFault[]
+}
+
+/** A read of something that is in a damaged part of a file. */
+export class DamagedFileError extends SteleError {
+  readonly fault: FileFault
+
+  constructor(fault: FileFault) {
+    super('corrupt', fault.message)
+    this.fault = fault
+  }
+}
+
 /**
  * The durable state of one log: entries, full tiles, heads. Partial tiles are not stored, for whoever opens the
  * log rebuilds them from at most 255 entries and 255 tiles a level.
@@ -111,10 +138,13 @@ export interface LogStore {
   inspect(places: readonly StoredId[]): Promise<Inspected[]>
 
   /**
-   * From now on nothing of a region (positions 256 n to 256 n + 255) is read for readers: they get `corrupt`. Where a store
-   * has this, to read the region has ended the process before.
+   * Reads the files again that what stands at positions [begin, end) begins in, all of them, and compares them with their
+   * own checksums. Of a store that has this, what is known to be damaged is not read any more: readers get `corrupt`.
+   *
+   * @param between awaited after each read of some hundred KiB
+   * @throws SteleError `io_error` when reading failed, which says nothing about what is stored
    */
-  shutOff?(region: number): void
+  checkFiles?(begin: number, end: number, between: () => Promise<void>): Promise<CheckedFiles>
 
   /** Why commits are refused, or undefined while they are not. */
   readonly failure: SteleError | undefined

@@ -1,4 +1,4 @@
-import type { Level } from 'level'
+import { join } from 'node:path'
 import { toHex } from '../bytes/hex.ts'
 import { concatBytes } from '../bytes/bytes.ts'
 import { getUint64, putUint64 } from '../bytes/integer.ts'
@@ -7,7 +7,9 @@ import { hasCode, SteleError } from '../errors.ts'
 import type { VerifierKey } from '../note/note.ts'
 import { createHeadFile, openHeadFile } from '../storage/head-file.ts'
 import type { HeadFile } from '../storage/head-file.ts'
-import { levelError, openLevel } from '../storage/level-open.ts'
+import { tableName } from '../storage/level-files.ts'
+import { levelError, openLevel, type LevelDatabase, type OpenedLevel } from '../storage/level-open.ts'
+import type { LevelTables } from '../storage/level-tables.ts'
 import { openHead } from './head.ts'
 import type { CosignedHead } from './head.ts'
 import { originHash } from './logs.ts'
@@ -37,7 +39,7 @@ export interface StatePaths {
 
 /** Makes the state of a witness that has signed nothing. @throws SteleError `io_error`, `already_exists` */
 export async function createWitnessState({ database, headFile }: StatePaths): Promise<void> {
-  const db = await openLevel(database, true)
+  const { db } = await openLevel(database, { create: true })
   try {
     await db.put(COUNT, numberBytes(0), { sync: true })
   } finally {
@@ -57,9 +59,10 @@ export async function openWitnessState(
   paths: StatePaths,
   own: readonly VerifierKey[],
 ): Promise<WitnessStore> {
-  const db = await openDatabase(paths.database)
+  const { db, tables } = await openDatabase(paths.database)
   let headFile: HeadFile | undefined
   try {
+    await checkTables(tables, paths.database)
     const count = await readCount(db)
     headFile = await openSecondPlace(paths.headFile)
     checkNotRolledBack(count, getUint64(headFile.records[0]!, 0, paths.headFile), paths)
@@ -73,7 +76,7 @@ export async function openWitnessState(
 
 /** Writes heads; those that come while a batch is being written share the next one. Owner of the number of batches. */
 class LevelDisk implements HeadDisk {
-  readonly #db: Level<Uint8Array, Uint8Array>
+  readonly #db: LevelDatabase
   readonly #headFile: HeadFile
   #count: number
   #waiting: { readonly key: Uint8Array; readonly value: Uint8Array }[] = []
@@ -81,7 +84,7 @@ class LevelDisk implements HeadDisk {
   /** The batch that has not begun yet, and that whoever comes now is in. */
   #next: Promise<void> | undefined
 
-  constructor(db: Level<Uint8Array, Uint8Array>, headFile: HeadFile, count: number) {
+  constructor(db: LevelDatabase, headFile: HeadFile, count: number) {
     this.#db = db
     this.#headFile = headFile
     this.#count = count
@@ -119,9 +122,19 @@ class LevelDisk implements HeadDisk {
   }
 }
 
-async function openDatabase(folder: string): Promise<Level<Uint8Array, Uint8Array>> {
+/** All of it is read right after this, and it is small. */
+async function checkTables(tables: LevelTables, folder: string): Promise<void> {
+  await tables.checkAll(async () => {})
+  const [fault] = tables.faults
+  if (!fault) return
+  const { table, what, offset } = fault
+  const path = join(folder, tableName(table.number))
+  throw new SteleError('corrupt', `${path}: ${what} block at byte ${offset}: its checksum does not match`)
+}
+
+async function openDatabase(folder: string): Promise<OpenedLevel> {
   try {
-    return await openLevel(folder, false)
+    return await openLevel(folder)
   } catch (cause) {
     if (!hasCode(cause, 'locked')) throw cause
     throw new SteleError('locked', `${folder}: another process has this witness open; stop it first`, {
@@ -130,16 +143,13 @@ async function openDatabase(folder: string): Promise<Level<Uint8Array, Uint8Arra
   }
 }
 
-async function readCount(db: Level<Uint8Array, Uint8Array>): Promise<number> {
+async function readCount(db: LevelDatabase): Promise<number> {
   const bytes = await db.get(COUNT)
   if (bytes?.length === 8) return getUint64(bytes, 0, 'number of batches')
   throw new SteleError('foreign_format', `${db.location}: expected a witness's database, found another`)
 }
 
-async function readHeads(
-  db: Level<Uint8Array, Uint8Array>,
-  own: readonly VerifierKey[],
-): Promise<Map<string, CosignedHead>> {
+async function readHeads(db: LevelDatabase, own: readonly VerifierKey[]): Promise<Map<string, CosignedHead>> {
   const heads = new Map<string, CosignedHead>()
   for await (const [key, value] of db.iterator()) {
     if (key.length === 1 && key[0] === COUNT[0]) continue

@@ -4,7 +4,6 @@ import type { ScrubClock } from '../../src/log/scrub-clock.ts'
 import type { ScrubFile, ScrubPass } from '../../src/log/scrub-cursor.ts'
 import type { ScrubFinding } from '../../src/log/scrub-finding.ts'
 import type { StoredParts } from '../../src/log/scrub-parts.ts'
-import type { ScrubMarkFiles } from '../../src/log/scrub-marks.ts'
 import type { ScrubStatus } from '../../src/log/scrub-options.ts'
 import { ScrubTurns } from '../../src/log/scrub-turns.ts'
 import { Scrubber } from '../../src/log/scrubber.ts'
@@ -139,14 +138,12 @@ export class Scrubbing {
     {
       parts = log.stored,
       cursor = new MemoryCursor(),
-      marks = { reading: new MemoryCursor(), deaths: new MemoryCursor() },
       turns = new ScrubTurns(),
       clock = new SleepClock(),
       bytesPerSecond = 1e9,
     }: {
       parts?: StoredParts
       cursor?: ScrubFile
-      marks?: ScrubMarkFiles
       turns?: ScrubTurns
       clock?: SleepClock
       bytesPerSecond?: number
@@ -157,7 +154,6 @@ export class Scrubbing {
     this.scrubber = new Scrubber(parts, {
       bytesPerSecond,
       cursor,
-      marks,
       turns,
       clock,
       events: {

@@ -33,10 +33,3 @@ export function walOf(database: string): string {
     names.find((name) => statSync(join(database, name)).size > 0)!,
   )
 }
-
-/** What was set aside beside a database. */
-export function setsAside(folder: string): string[] {
-  return readdirSync(folder)
-    .filter((name) => name.startsWith('database-before-open'))
-    .sort()
-}

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { LevelStore } from '../../src/storage/level.ts'
 import { MemoryStore } from '../../src/storage/memory.ts'
-import { ShutOffStore } from '../../src/storage/shut-off.ts'
 import { testFolder } from '../support/folder.ts'
 import { step, storeContract } from './contract.ts'
 
@@ -16,23 +15,6 @@ storeContract('LevelDB', () => {
       return LevelStore.open(folder)
     },
   }
-})
-
-storeContract('with nothing shut off', () => ({ open: async () => new ShutOffStore(new MemoryStore()) }))
-
-test('what is shut off is not read for readers, and all around it is', async () => {
-  const store = new ShutOffStore(new MemoryStore())
-  for (let size = 0; size < 1024; size += 256) await store.commit(step(size, size + 256))
-  store.shutOff(1)
-  const refused = { code: 'corrupt', message: expect.stringContaining('256 to 511') as string }
-  await expect(store.readEntries(255, 257)).rejects.toMatchObject(refused)
-  await expect(store.readEntries(511, 512)).rejects.toMatchObject(refused)
-  await expect(store.readTiles([{ level: 0, index: 1 }])).rejects.toMatchObject(refused)
-  expect([await store.readEntries(0, 256), await store.readEntries(512, 1024)]).toMatchObject([
-    { length: 256 },
-    { length: 512 },
-  ])
-  expect(await store.readTiles([{ level: 0, index: 0 }])).toHaveLength(1)
 })
 
 test('the memory store fails loudly when a committed tile changes', async () => {

@@ -5,7 +5,8 @@ import { decodeHead, type SignedHead } from '../../log/head.ts'
 import { HASH_BYTES, leafHash, type Hash } from '../../merkle/hash.ts'
 import { parseVerifierKey } from '../../note/key.ts'
 import type { VerifierKey } from '../../note/note.ts'
-import { logFiles, readLogInfo, type LogInfo } from '../../server/data-folder.ts'
+import { headFilePath, logFiles, readLogInfo, type LogInfo } from '../../server/data-folder.ts'
+import { acknowledgedSize } from '../../server/stored-head.ts'
 import { headVerifier } from '../../server/keys.ts'
 import { LevelStore } from '../../storage/level.ts'
 import type { LogStore } from '../../storage/store.ts'
@@ -23,13 +24,13 @@ export class StoredLog {
   readonly verifier: VerifierKey
   /** All that ever signed: for heads that somebody kept. */
   readonly everyVerifier: readonly VerifierKey[]
-  readonly store: LogStore
+  readonly store: LevelStore
   /** The newest signed head of the database; its form is checked, its signatures are not. */
   readonly unverifiedHead: SignedHead
   /** The same log as tiles and bundles. */
   readonly files: LogFiles
 
-  private constructor(name: string, info: LogInfo, store: LogStore, head: SignedHead) {
+  private constructor(name: string, info: LogInfo, store: LevelStore, head: SignedHead) {
     this.name = name
     this.info = info
     this.verifier = parseVerifierKey(info.verifierKey)
@@ -40,17 +41,18 @@ export class StoredLog {
   }
 
   /**
-   * @param options.withGaps only to repair it: entries may be missing near its end
+   * @param options.salvage only to repair it: as by `LevelStore.open`
    * @throws SteleError `locked` with advice; `not_found`, `not_initialised`, `corrupt`, `io_error`
    */
   static async open(
     folder: string,
     name: string,
-    options: { readonly withGaps?: boolean } = {},
+    options: { readonly salvage?: boolean } = {},
   ): Promise<StoredLog> {
     const info = await readLogInfo(folder, name)
     const { database } = logFiles(folder, name)
-    const store = await LevelStore.open(database, options).catch((error: unknown) => {
+    const acknowledged = await acknowledgedSize(headFilePath(folder, name, info))
+    const store = await LevelStore.open(database, { ...options, acknowledged }).catch((error: unknown) => {
       throw hasCode(error, 'locked') ? lockedError(name, error) : error
     })
     try {

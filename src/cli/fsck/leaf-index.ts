@@ -25,6 +25,8 @@ export async function checkLeafIndex(
   let missing = 0
   let first: number | undefined
   try {
+    const { faults: damaged } = await index.checkFiles(undefined, async () => {})
+    findings.warnings.push(...damaged.map(({ message }) => message))
     for await (const { begin, slab } of leavesOf(store, unverifiedHead.size)) {
       const faults = await checkIndexed(index, store, leavesIn(begin, slab))
       missing += faults.length

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { toHex } from '../../bytes/hex.ts'
 import { equalBytes } from '../../bytes/bytes.ts'
 import { VerifiedTiles } from '../../client/index.ts'
@@ -7,7 +6,6 @@ import { hasCode, SteleError } from '../../errors.ts'
 import { decodeHead, type SignedHead } from '../../log/head.ts'
 import { headFilePath, logFiles } from '../../server/data-folder.ts'
 import { openHeadFile } from '../../storage/head-file.ts'
-import { removeSetsAside, setsAside } from '../../storage/set-aside.ts'
 import { rootAt } from '../../tile/prove.ts'
 import { StoredLog } from '../files/stored-log.ts'
 import { counted, formatCount } from '../output/units.ts'
@@ -37,10 +35,10 @@ export async function fsckStored(
   const log = await asFinding(findings, 'database', () => StoredLog.open(folder, name))
   if (!log) {
     findings.notChecked.push('entries, tiles, head file and leaf index: the database cannot be opened')
-    await settleSetsAside(findings, logFiles(folder, name).database)
     return findings.report()
   }
   try {
+    await checkFiles(findings, terminal, log)
     const signed = await asFinding(findings, 'head', async () => {
       log.verifyHead(log.unverifiedHead)
       findings.checked.push('both signatures of the stored head')
@@ -50,12 +48,20 @@ export async function fsckStored(
     else findings.notChecked.push('entries and tiles: there is no signed head to compare them with')
     await asFinding(findings, 'head_file', () => checkHeadFile(findings, folder, log))
     await checkIndex(findings, terminal, folder, log, options)
-    await settleSetsAside(findings, logFiles(folder, name).database)
-    await forgetDeaths(findings, logFiles(folder, name))
     return findings.report()
   } finally {
     await log.close()
   }
+}
+
+/** Before anything is read through LevelDB, which some damage makes end the process. */
+async function checkFiles(findings: Findings, terminal: Terminal, { store }: StoredLog): Promise<void> {
+  const bar = terminal.progress('checking files')
+  let files = 0
+  const faults = await store.checkAllFiles(async (checked, of) => bar.at((files = checked), undefined, of))
+  bar.end()
+  for (const { begin, end, message } of faults) findings.findings.push({ kind: 'file', begin, end, message })
+  findings.checked.push(`${counted(files, 'table file')}, each block by its checksum`)
 }
 
 function auditTarget(log: StoredLog) {
@@ -115,26 +121,6 @@ async function checkExtends(
     'fork',
     `${path}: at size ${kept.size} root hash ${toHex(kept.root)} was signed, the database has ${toHex(root)}`,
   )
-}
-
-/** Looking at a database means that LevelDB opens it, and drops what it cannot read of its write-ahead log. */
-async function settleSetsAside(findings: Findings, database: string): Promise<void> {
-  if (findings.findings.length === 0) return removeSetsAside(database)
-  for (const folder of await setsAside(database)) {
-    findings.warnings.push(
-      `${folder}: the write-ahead log as it was before LevelDB opened the database is kept there`,
-    )
-  }
-}
-
-/** All of it was read just now: what a server's scrubber has left alone because it died of it can be read again. */
-async function forgetDeaths(
-  findings: Findings,
-  { scrubReading, scrubDeaths }: { readonly scrubReading: string; readonly scrubDeaths: string },
-): Promise<void> {
-  if (findings.findings.length > 0 || !existsSync(scrubDeaths)) return
-  await rm(scrubReading, { force: true })
-  await rm(scrubDeaths)
 }
 
 /** The leaf index can be rebuilt, so what it lacks is a warning. */

@@ -1,4 +1,7 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Level } from 'level'
+import { invariant } from '../../errors.ts'
 import { logFiles } from '../../server/data-folder.ts'
 import { LOG } from './history.ts'
 
@@ -46,6 +49,19 @@ export function swapEntries(data: string, a: number, b: number): Promise<void> {
       { type: 'put', key: keyOf(b, ENTRY), value: first! },
     ])
   })
+}
+
+/** Flips one bit in the first half of what LevelDB will replay when it opens the database again. */
+export async function flipInWriteAheadLog(data: string): Promise<void> {
+  const { database } = logFiles(data, LOG)
+  for (const name of await readdir(database)) {
+    if (!name.endsWith('.log')) continue
+    const bytes = await readFile(join(database, name))
+    if (bytes.length === 0) continue
+    bytes[bytes.length >> 2]! ^= 0x10
+    return writeFile(join(database, name), bytes)
+  }
+  invariant(false, 'a log that was just written to has a write-ahead log')
 }
 
 /** Removes everything that was written after the head of a size: the log ends with that head again. */

@@ -1,6 +1,6 @@
 import { encodeUtf8 } from '../../bytes/text.ts'
 import type { Attack } from './attack.ts'
-import { overwriteEntry, removeEntry, swapEntries, truncateAfter } from './database.ts'
+import { flipInWriteAheadLog, overwriteEntry, removeEntry, swapEntries, truncateAfter } from './database.ts'
 import { readHistory, rewriteWithoutKey } from './history.ts'
 import { client, fsck, log, logServes, monitor, thirdParty, witnessOfLog } from './lookouts.ts'
 import { monitorOnce } from './monitoring.ts'
@@ -45,8 +45,19 @@ export const diskAttacks: readonly Attack[] = [
   {
     name: 'delete',
     title: 'delete entry 10 from the database',
-    lookouts: [fsck('corrupt'), log('corrupt')],
+    lookouts: [log(undefined), logServes(10)('corrupt'), monitor('bad_entry'), fsck('database')],
     act: onDisk((stage) => removeEntry(stage.data, 10)),
+  },
+  {
+    name: 'flip-bit',
+    title: "flip a bit of acknowledged entries in LevelDB's write-ahead log",
+    lookouts: [fsck('corrupt'), log('corrupt')],
+    act: async (stage) => {
+      await stage.client.append(entryAt(1000))
+      await stage.client.append(entryAt(1001))
+      await stage.stopLog()
+      await flipInWriteAheadLog(stage.data)
+    },
   },
   {
     name: 'reorder',

@@ -23,11 +23,12 @@ export async function repairStored(
   dryRun: boolean,
   headers: Headers,
 ): Promise<RepairReport> {
-  const log = await StoredLog.open(data, name, { withGaps: true })
+  const log = await StoredLog.open(data, name, { salvage: !dryRun })
   try {
     const { unverifiedHead: head, info, everyVerifier } = log
     log.verifyHead(head)
     await checkNotBehind(data, log, terminal)
+    await clearDamage(log, terminal, dryRun)
     const source = await openRestoreSource(from, name, data, headers)
     const bar = terminal.progress('repairing', head.size)
     try {
@@ -42,6 +43,16 @@ export async function repairStored(
   } finally {
     await log.close()
   }
+}
+
+/** What LevelDB must not read goes first; what it held is then put back from the copy. */
+async function clearDamage({ store }: StoredLog, terminal: Terminal, dryRun: boolean): Promise<void> {
+  const bar = terminal.progress('checking files')
+  const faults = await store.checkAllFiles(async (checked, of) => bar.at(checked, undefined, of))
+  bar.end()
+  for (const { message } of faults) terminal.warn(message)
+  if (dryRun || faults.length === 0) return
+  for (const copy of await store.clearFaults()) terminal.note(`as it was, with what is still in it: ${copy}`)
 }
 
 async function checkNotBehind(data: string, log: StoredLog, terminal: Terminal): Promise<void> {

@@ -1,0 +1,277 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SteleError } from '../errors.ts'
+import { fileError, readTextFile } from './files.ts'
+import { readLevelLog, type LevelRecord, type TornTail } from './level-log.ts'
+
+/** A table file as the MANIFEST has it. */
+export interface TableMeta {
+  readonly number: number
+  readonly level: number
+  readonly bytes: number
+  /** The first and the last key in it. */
+  readonly smallest: Uint8Array
+  readonly largest: Uint8Array
+}
+
+/** The files that a LevelDB folder consists of. */
+export interface LevelFiles {
+  /** File name of the MANIFEST that counts. */
+  readonly manifest: string
+  readonly tables: readonly TableMeta[]
+  /** Write-ahead logs of lower numbers have been moved to tables; 0 in a database that was never opened after it was made. */
+  readonly firstLog: number
+}
+
+/** The same of a database of which all was checked that LevelDB replays. */
+export interface CheckedLevelFiles extends LevelFiles {
+  /** Paths of the write-ahead logs that are replayed, in their order. */
+  readonly logs: readonly string[]
+  /** What a crash has left of the last write. */
+  readonly torn: (TornTail & { readonly path: string }) | undefined
+}
+
+/** What LevelDB puts behind a key of ours in its own files: sequence number and type. */
+export const KEY_TRAILER_BYTES = 8
+/** Sequence number and count of a batch of writes, in front of it. */
+const BATCH_HEADER_BYTES = 12
+
+/** Name of a table file. */
+export function tableName(number: number): string {
+  return `${String(number).padStart(6, '0')}.ldb`
+}
+
+/**
+ * Reads which files a database consists of, from CURRENT and the MANIFEST.
+ *
+ * @throws SteleError `corrupt` by file and offset, `io_error`
+ */
+export async function readLevelFiles(folder: string): Promise<LevelFiles> {
+  const current = (await readTextFile(join(folder, 'CURRENT'))) ?? ''
+  const manifest = /^(MANIFEST-\d+)\n$/.exec(current)?.[1]
+  if (manifest === undefined) {
+    throw new SteleError('corrupt', `${join(folder, 'CURRENT')}: expected the name of a MANIFEST and LF`)
+  }
+  const path = join(folder, manifest)
+  const versions = new VersionEdits(path)
+  await readLevelLog(path, Number.POSITIVE_INFINITY, (record) => versions.apply(record)).catch(missing)
+  return { manifest, ...versions.result() }
+}
+
+/**
+ * Checks all that LevelDB replays when it opens a database, before it does: CURRENT, the MANIFEST, that every table file
+ * and write-ahead log is there that it needs, and every record of the write-ahead logs. The newest of these that holds
+ * anything may have a torn tail: its record was never synced. Nothing is changed.
+ *
+ * @throws SteleError `corrupt` by file and offset, `io_error`
+ */
+export async function checkLevelFiles(folder: string): Promise<CheckedLevelFiles> {
+  for (let last = ''; ;) {
+    try {
+      return await checkOnce(folder)
+    } catch (error) {
+      // A process that has the database open replaces its files while they are read here. Damage stays what it is.
+      if (!(error instanceof SteleError) || error.message === last) throw error
+      last = error.message
+    }
+  }
+}
+
+async function checkOnce(folder: string): Promise<CheckedLevelFiles> {
+  const files = await readLevelFiles(folder)
+  const names = new Set(
+    await readdir(folder).catch((error: unknown) => {
+      throw fileError(folder, error)
+    }),
+  )
+  for (const { number } of files.tables) {
+    if (!names.has(tableName(number))) throw notThere(join(folder, tableName(number)))
+  }
+  return { ...files, ...(await checkWriteAheadLogs(folder, names, files.firstLog)) }
+}
+
+async function checkWriteAheadLogs(
+  folder: string,
+  names: ReadonlySet<string>,
+  first: number,
+): Promise<Pick<CheckedLevelFiles, 'logs' | 'torn'>> {
+  const numberOf = (name: string): number => Number.parseInt(name, 10)
+  const live = [...names]
+    .filter((name) => /^\d+\.log$/.test(name) && numberOf(name) >= first)
+    .sort((a, b) => numberOf(a) - numberOf(b))
+  if (first > 0 && (live[0] === undefined || numberOf(live[0]) !== first)) {
+    throw notThere(join(folder, `${String(first).padStart(6, '0')}.log`))
+  }
+  const logs = live.map((name) => join(folder, name))
+  const batches = new BatchOrder()
+  let torn: CheckedLevelFiles['torn']
+  for (const path of logs) {
+    const tail = await readLevelLog(path, BATCH_HEADER_BYTES, (record) => {
+      // A write that others followed was whole.
+      if (torn) throw damaged(torn.path, torn.offset, `${torn.why}, and ${path} goes on`)
+      batches.next(path, record)
+    }).catch(missing)
+    if (tail) torn ??= { ...tail, path }
+  }
+  return { logs, torn }
+}
+
+/**
+ * Reads the write-ahead logs of a checked database again.
+ *
+ * @param onKey told of every key that is written there, in order
+ * @throws SteleError `corrupt`, `io_error`
+ */
+export async function readWrittenKeys(
+  { logs }: CheckedLevelFiles,
+  onKey: (key: Uint8Array) => void,
+): Promise<void> {
+  for (const path of logs) {
+    await readLevelLog(path, Number.POSITIVE_INFINITY, ({ offset, bytes }) => {
+      const batch = bytes.subarray(BATCH_HEADER_BYTES)
+      const fields = new Fields(batch, (what) => damaged(path, offset, `expected ${what}`))
+      while (!fields.atEnd) {
+        const isPut = fields.number('a type') === 1
+        onKey(fields.slice('a key'))
+        if (isPut) fields.slice('a value')
+      }
+    })
+  }
+}
+
+/** Every batch of writes goes on where the one before it ended, also from one file to the next. */
+class BatchOrder {
+  #next: bigint | undefined
+
+  next(path: string, { offset, length, bytes }: LevelRecord): void {
+    if (length < BATCH_HEADER_BYTES) throw damaged(path, offset, `a record of ${length} bytes is no batch`)
+    const view = new DataView(bytes.buffer, bytes.byteOffset, BATCH_HEADER_BYTES)
+    const sequence = view.getBigUint64(0, true)
+    if (this.#next !== undefined && sequence !== this.#next) {
+      throw damaged(path, offset, `expected the write with number ${this.#next}, found ${sequence}`)
+    }
+    this.#next = sequence + BigInt(view.getUint32(8, true))
+  }
+}
+
+/** The records of a MANIFEST, one on top of the other (db/version_edit.cc in LevelDB's source). */
+class VersionEdits {
+  readonly #path: string
+  readonly #tables = new Map<string, TableMeta>()
+  readonly #numbers = new Map<number, number>()
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  apply({ offset, bytes }: LevelRecord): void {
+    const fields = new Fields(bytes, (what) => damaged(this.#path, offset, `expected ${what}`))
+    const added: TableMeta[] = []
+    while (!fields.atEnd) {
+      const tag = fields.number('a tag')
+      if (tag === COMPARATOR) fields.slice('a comparator')
+      else if (NUMBERS.has(tag)) this.#numbers.set(tag, fields.number('a number'))
+      else if (tag === COMPACT_POINTER) fields.levelAndKey()
+      else if (tag === DELETED_FILE)
+        this.#tables.delete(`${fields.number('a level')}/${fields.number('a file')}`)
+      else if (tag === NEW_FILE) added.push(fields.table())
+      else throw damaged(this.#path, offset, `there is no tag ${tag}`)
+    }
+    for (const table of added) this.#tables.set(`${table.level}/${table.number}`, table)
+  }
+
+  result(): Pick<LevelFiles, 'tables' | 'firstLog'> {
+    for (const tag of REQUIRED) {
+      if (!this.#numbers.has(tag)) throw damaged(this.#path, 0, `it lacks a number that each MANIFEST has`)
+    }
+    return { tables: [...this.#tables.values()], firstLog: this.#numbers.get(LOG_NUMBER)! }
+  }
+}
+
+/** Tags of the fields of a MANIFEST's record. */
+const COMPARATOR = 1
+const LOG_NUMBER = 2
+const NEXT_FILE_NUMBER = 3
+const LAST_SEQUENCE = 4
+const COMPACT_POINTER = 5
+const DELETED_FILE = 6
+const NEW_FILE = 7
+const PREV_LOG_NUMBER = 9
+const REQUIRED = [LOG_NUMBER, NEXT_FILE_NUMBER, LAST_SEQUENCE]
+const NUMBERS = new Set([...REQUIRED, PREV_LOG_NUMBER])
+
+/** Reads LevelDB's own encodings one after the other. */
+export class Fields {
+  readonly #bytes: Uint8Array
+  readonly #fail: (expected: string) => SteleError
+  #at = 0
+
+  /** @param fail makes the error for what is not there */
+  constructor(bytes: Uint8Array, fail: (expected: string) => SteleError) {
+    this.#bytes = bytes
+    this.#fail = fail
+  }
+
+  get atEnd(): boolean {
+    return this.#at >= this.#bytes.length
+  }
+
+  /** A varint. */
+  number(what: string): number {
+    let value = 0
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.#bytes[this.#at++]
+      if (byte === undefined) throw this.#fail(what)
+      value += (byte & 127) * scale
+      if (!Number.isSafeInteger(value)) throw this.#fail(what)
+      if (byte < 128) return value
+    }
+  }
+
+  /** Bytes behind their length. */
+  slice(what: string): Uint8Array {
+    return this.bytes(this.number(what), what)
+  }
+
+  bytes(count: number, what: string): Uint8Array {
+    const begin = this.#at
+    this.#at += count
+    if (this.#at > this.#bytes.length) throw this.#fail(what)
+    return this.#bytes.subarray(begin, this.#at)
+  }
+
+  /** A key of ours, as LevelDB's files have it. */
+  key(): Uint8Array {
+    const key = this.slice('a key')
+    if (key.length < KEY_TRAILER_BYTES) throw this.#fail('a key')
+    return key.subarray(0, key.length - KEY_TRAILER_BYTES)
+  }
+
+  levelAndKey(): void {
+    this.number('a level')
+    this.key()
+  }
+
+  table(): TableMeta {
+    const level = this.number('a level')
+    const number = this.number('a file')
+    const bytes = this.number('a size')
+    return { level, number, bytes, smallest: this.key(), largest: this.key() }
+  }
+}
+
+function damaged(path: string, offset: number, why: string): SteleError {
+  return new SteleError('corrupt', `${path}: damaged at byte ${offset}: ${why}`)
+}
+
+function notThere(path: string): SteleError {
+  return new SteleError('corrupt', `${path}: the database needs this file, and it is not there`)
+}
+
+/** A file that was named and is gone is damage, or another process has removed it meanwhile. */
+function missing(error: unknown): never {
+  if (error instanceof SteleError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') {
+    throw notThere((error.cause as NodeJS.ErrnoException).path ?? error.message)
+  }
+  throw error
+}

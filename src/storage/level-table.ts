@@ -1,0 +1,441 @@
+import { open, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SteleError } from '../errors.ts'
+import { maskedCrc32c } from './crc32c.ts'
+import { fileError } from './files.ts'
+import { Fields, KEY_TRAILER_BYTES, tableName, type TableMeta } from './level-files.ts'
+
+/*
+ * LevelDB's table files (doc/table_format.md in its source): blocks, each with its type and masked CRC-32C behind it; an
+ * index block with the last key and the place of each data block; a block of filters; a block that leads to it; a footer
+ * of 48 bytes that leads to the last and to the index.
+ *
+ * LevelDB compares none of these checksums when it reads, and the binding has no option that makes it. A key shorter than
+ * it can be ends the whole process, a filter with other bits hides what is there. So a block is read and compared here
+ * before LevelDB reads it.
+ */
+const TRAILER_BYTES = 5
+const FOOTER_BYTES = 48
+const MAGIC = Buffer.from('57fb808b247547db', 'hex')
+/** An empty block, and a footer. */
+const TABLE_END_BYTES = 4 + TRAILER_BYTES + FOOTER_BYTES
+const UNCOMPRESSED = 0
+const SNAPPY = 1
+/** Of one read of a file that is checked as a whole. */
+const READ_BYTES = 256 * 1024
+
+/** A block that does not hold what was written, and what cannot be read because of it. */
+export interface TableFault {
+  readonly table: TableMeta
+  readonly offset: number
+  readonly bytes: number
+  readonly what: 'data' | 'index' | 'filter' | 'footer'
+  /** Keys above this one, or from the file's first one on. */
+  readonly after: Uint8Array | undefined
+  /** Keys up to this one. */
+  readonly last: Uint8Array
+}
+
+interface Handle {
+  readonly offset: number
+  readonly bytes: number
+}
+
+/** Where the data blocks of a table are: block n holds keys up to `last(n)`. */
+class BlockIndex {
+  readonly #block: Uint8Array
+  /** Of each block: begin and end of its last key in the index, its offset and its size. */
+  readonly #places: Float64Array
+
+  /** @throws SteleError `corrupt` */
+  constructor(block: Uint8Array, path: string) {
+    const places: number[] = []
+    const keys: Uint8Array[] = []
+    let bytes = 0
+    for (const [key, value] of blockEntries(block, path)) {
+      const fields = new Fields(
+        value,
+        (expected) => new SteleError('corrupt', `${path}: expected ${expected}`),
+      )
+      keys.push(key.subarray(0, key.length - KEY_TRAILER_BYTES))
+      places.push(
+        bytes,
+        (bytes += key.length - KEY_TRAILER_BYTES),
+        fields.number('an offset'),
+        fields.number('a size'),
+      )
+    }
+    this.#block = Buffer.concat(keys)
+    this.#places = Float64Array.from(places)
+  }
+
+  get length(): number {
+    return this.#places.length / 4
+  }
+
+  last(n: number): Uint8Array {
+    return this.#block.subarray(this.#places[4 * n], this.#places[4 * n + 1])
+  }
+
+  handle(n: number): Handle {
+    return { offset: this.#places[4 * n + 2]!, bytes: this.#places[4 * n + 3]! }
+  }
+
+  /** The block that a key is in, if it is in this table at all. */
+  blockOf(key: Uint8Array): number | undefined {
+    let low = 0
+    let high = this.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (Buffer.compare(this.last(middle), key) < 0) low = middle + 1
+      else high = middle
+    }
+    return low < this.length ? low : undefined
+  }
+}
+
+/** What is known of a data block. */
+const UNKNOWN = 0
+const GOOD = 1
+const EMPTY = 2
+const BAD = 3
+
+/** One table file. Owner of what is known of its blocks; the file itself never changes, but rots. */
+export class TableFile {
+  readonly meta: TableMeta
+  readonly path: string
+  /** A block of it that leads to all others is damaged: then nothing in it is read. */
+  #broken: TableFault | undefined
+  #index: BlockIndex | undefined
+  #metaindex: Handle | undefined
+  #states = new Uint8Array(0)
+  /** All of it was compared, and is good. */
+  #isGood = false
+  #faults: readonly TableFault[] = []
+
+  constructor(folder: string, meta: TableMeta) {
+    this.meta = meta
+    this.path = join(folder, tableName(meta.number))
+  }
+
+  get isGood(): boolean {
+    return this.#isGood
+  }
+
+  get faults(): readonly TableFault[] {
+    return this.#broken ? [this.#broken] : this.#faults
+  }
+
+  holds(key: Uint8Array): boolean {
+    return Buffer.compare(this.meta.smallest, key) <= 0 && Buffer.compare(key, this.meta.largest) <= 0
+  }
+
+  /** Whether the index is in memory, which `forget` frees. */
+  get isLoaded(): boolean {
+    return this.#index !== undefined
+  }
+
+  forget(): void {
+    this.#index = undefined
+  }
+
+  /** Whether a key can be read; undefined where that is not known yet. */
+  known(key: Uint8Array): TableFault | 'good' | undefined {
+    if (this.#isGood) return 'good'
+    if (this.#broken) return this.#broken
+    const block = this.#index?.blockOf(key)
+    if (block === undefined) return this.#index && 'good'
+    const state = this.#states[block]
+    if (state === UNKNOWN) return undefined
+    return state === BAD ? this.#fault(this.#index!, block) : 'good'
+  }
+
+  /** Reads and compares what has to be read for a key. @throws SteleError `io_error` */
+  async check(key: Uint8Array): Promise<TableFault | undefined> {
+    return this.#open(async (file) => {
+      const index = await this.#load(file)
+      const block = index?.blockOf(key)
+      if (!index || block === undefined) return this.#broken
+      if (this.#states[block] === UNKNOWN) await this.#checkBlocks(file, index, block, block + 1)
+      return this.#states[block] === BAD ? this.#fault(index, block) : undefined
+    })
+  }
+
+  /** The same for its newest keys: the last block that holds any. @throws SteleError `io_error` */
+  async checkLast(): Promise<TableFault | undefined> {
+    return this.#open(async (file) => {
+      const index = await this.#load(file)
+      if (!index) return this.#broken
+      for (let block = index.length - 1; block >= 0; block--) {
+        await this.#checkBlocks(file, index, block, block + 1)
+        if (this.#states[block] === BAD) return this.#fault(index, block)
+        if (this.#states[block] === GOOD) return undefined
+      }
+      return undefined
+    })
+  }
+
+  /**
+   * Reads all of it anew.
+   *
+   * @param between told after each read; others get their turn
+   * @returns how many bytes were read
+   * @throws SteleError `io_error`
+   */
+  async checkAll(between: () => Promise<void>): Promise<number> {
+    await this.#open(async (file) => {
+      this.#index = undefined
+      const index = await this.#load(file)
+      if (!index) return
+      for (let block = 0; block < index.length;) {
+        const next = runEnd(index, block)
+        await this.#checkBlocks(file, index, block, next)
+        block = next
+        await between()
+      }
+      const bad = [...this.#states.keys()].filter((block) => this.#states[block] === BAD)
+      this.#faults = bad.map((block) => this.#fault(index, block))
+      this.#isGood = bad.length === 0
+      this.forget()
+    })
+    return this.meta.bytes
+  }
+
+  /** Footer, filters and index. */
+  async #load(file: FileHandle): Promise<BlockIndex | undefined> {
+    if (this.#index) return this.#index
+    const broken = (what: TableFault['what'], { offset, bytes }: Handle): undefined => {
+      const { smallest: _, largest: last } = this.meta
+      this.#broken = { table: this.meta, offset, bytes, what, after: undefined, last }
+      this.#isGood = false
+    }
+    const place = { offset: Math.max(0, this.meta.bytes - FOOTER_BYTES), bytes: FOOTER_BYTES }
+    const handles = readFooter(await readAt(file, place.offset, FOOTER_BYTES), this.meta.bytes)
+    if (!handles) return broken('footer', place)
+    const [metaindex, index] = handles
+    this.#metaindex = metaindex
+    const block = await this.#block(file, index)
+    if (!block) return broken('index', index)
+    const filters = await this.#block(file, metaindex)
+    if (!filters) return broken('filter', metaindex)
+    for (const [, value] of blockEntries(filters, this.path)) {
+      const filter = readHandle(value)
+      if (!filter || !this.#fits(filter) || !(await this.#block(file, filter)))
+        return broken('filter', filter && this.#fits(filter) ? filter : metaindex)
+    }
+    const blocks = new BlockIndex(block, this.path)
+    if (this.#states.length !== blocks.length) this.#states = new Uint8Array(blocks.length)
+    this.#broken = undefined
+    return (this.#index = blocks)
+  }
+
+  /** A block that is as it was written. */
+  async #block(file: FileHandle, { offset, bytes }: Handle): Promise<Uint8Array | undefined> {
+    const block = await readAt(file, offset, bytes + TRAILER_BYTES)
+    return isWhole(block, bytes) ? unpacked(block, bytes) : undefined
+  }
+
+  async #checkBlocks(file: FileHandle, index: BlockIndex, begin: number, end: number): Promise<void> {
+    const first = index.handle(begin).offset
+    const last = index.handle(end - 1)
+    const run = await readAt(file, first, last.offset + last.bytes + TRAILER_BYTES - first)
+    for (let n = begin; n < end; n++) {
+      const { offset, bytes } = index.handle(n)
+      const block = run.subarray(offset - first, offset - first + bytes + TRAILER_BYTES)
+      this.#states[n] = isWhole(block, bytes) ? (isEmpty(block, bytes) ? EMPTY : GOOD) : BAD
+    }
+    // Found bad by a reader, before all of the file was read.
+    if (this.#states.subarray(begin, end).includes(BAD)) this.#isGood = false
+  }
+
+  #fault(index: BlockIndex, block: number): TableFault {
+    return {
+      table: this.meta,
+      ...index.handle(block),
+      what: 'data',
+      after: block > 0 ? index.last(block - 1) : undefined,
+      last: block + 1 < index.length ? index.last(block) : this.meta.largest,
+    }
+  }
+
+  #fits({ offset, bytes }: Handle): boolean {
+    return offset + bytes + TRAILER_BYTES <= this.meta.bytes
+  }
+
+  async #open<T>(task: (file: FileHandle) => Promise<T>, flags = 'r'): Promise<T> {
+    let file: FileHandle | undefined
+    try {
+      file = await open(this.path, flags)
+      return await task(file)
+    } catch (error) {
+      throw error instanceof SteleError ? error : fileError(this.path, error)
+    } finally {
+      await file?.close()
+    }
+  }
+
+  /**
+   * Puts an empty block in the place of each damaged one, synced: LevelDB then finds nothing there, and goes on. The file
+   * keeps its size. For a file of which nothing was read through LevelDB since it was opened.
+   */
+  async clearFaults(): Promise<void> {
+    const { faults } = this
+    await this.#open(async (file) => {
+      for (const { what, offset, bytes } of faults) {
+        if (what === 'footer')
+          await writeAt(file, emptyTableEnd(this.meta.bytes), this.meta.bytes - TABLE_END_BYTES)
+        // Without the block that leads to its filters a table has none.
+        else if (what === 'filter')
+          await writeAt(file, emptyBlock(this.#metaindex!.bytes), this.#metaindex!.offset)
+        else await writeAt(file, emptyBlock(bytes), offset)
+      }
+      await file.sync()
+    }, 'r+')
+    this.#broken = undefined
+    this.#states = new Uint8Array(0)
+    await this.checkAll(async () => {})
+  }
+}
+
+/** Blocks from `block` on that are read together. */
+function runEnd(index: BlockIndex, block: number): number {
+  let end = block
+  for (let bytes = 0; end < index.length && bytes < READ_BYTES; end++) bytes += index.handle(end).bytes
+  return end
+}
+
+/** @returns fewer bytes where the file ends */
+async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(length)
+  let read = 0
+  while (read < length) {
+    const { bytesRead } = await file.read(buffer, read, length - read, position + read)
+    if (bytesRead === 0) break
+    read += bytesRead
+  }
+  return buffer.subarray(0, read)
+}
+
+async function writeAt(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten
+  }
+}
+
+/** Whether a block of so many bytes, its trailer behind it, is what was written. */
+function isWhole(block: Buffer, bytes: number): boolean {
+  return (
+    block.length === bytes + TRAILER_BYTES &&
+    block.readUInt32LE(bytes + 1) === maskedCrc32c(block, 0, bytes + 1)
+  )
+}
+
+/** LevelDB writes no block without a restart point; `clearFaults` does. */
+function isEmpty(block: Buffer, bytes: number): boolean {
+  return block[bytes] === UNCOMPRESSED && bytes >= 4 && block.readUInt32LE(bytes - 4) === 0
+}
+
+function emptyBlock(bytes: number): Buffer {
+  const block = Buffer.alloc(bytes + TRAILER_BYTES)
+  block.writeUInt32LE(maskedCrc32c(block, 0, bytes + 1), bytes + 1)
+  return block
+}
+
+/** An empty block and a footer that leads nowhere else: the last bytes of a table without entries. */
+function emptyTableEnd(tableBytes: number): Buffer {
+  const block = emptyBlock(4)
+  const handle = Buffer.from([...varint(tableBytes - TABLE_END_BYTES), 4])
+  const footer = Buffer.alloc(FOOTER_BYTES)
+  Buffer.concat([handle, handle]).copy(footer)
+  MAGIC.copy(footer, FOOTER_BYTES - MAGIC.length)
+  return Buffer.concat([block, footer])
+}
+
+function varint(n: number): number[] {
+  return n < 128 ? [n] : [(n % 128) + 128, ...varint(Math.floor(n / 128))]
+}
+
+/** Where the block of filters' places and the index are. A footer has no checksum, but there is one way to lay out a file. */
+function readFooter(
+  footer: Buffer,
+  tableBytes: number,
+): readonly [metaindex: Handle, index: Handle] | undefined {
+  if (footer.length !== FOOTER_BYTES || !footer.subarray(-MAGIC.length).equals(MAGIC)) return undefined
+  const metaindex = readHandle(footer)
+  const index = readHandle(footer, 2)
+  if (!metaindex || !index) return undefined
+  const isLast = index.offset + index.bytes + TRAILER_BYTES + FOOTER_BYTES === tableBytes
+  const follows = metaindex.offset + metaindex.bytes + TRAILER_BYTES === index.offset
+  const isEmptied = metaindex.offset === index.offset && metaindex.bytes === index.bytes
+  return isLast && (follows || isEmptied) ? [metaindex, index] : undefined
+}
+
+/** @param nth of several, from 1 on */
+function readHandle(bytes: Uint8Array, nth = 1): Handle | undefined {
+  const fields = new Fields(bytes, notRead)
+  try {
+    let handle: Handle | undefined
+    for (let n = 0; n < nth; n++) {
+      handle = { offset: fields.number('an offset'), bytes: fields.number('a size') }
+    }
+    return handle
+  } catch {
+    return undefined
+  }
+}
+
+function notRead(expected: string): SteleError {
+  return new SteleError('corrupt', `expected ${expected}`)
+}
+
+/** The contents of a block whose checksum is right. @throws SteleError `corrupt` for what LevelDB does not write */
+function unpacked(block: Buffer, bytes: number): Uint8Array {
+  if (block[bytes] === UNCOMPRESSED) return block.subarray(0, bytes)
+  if (block[bytes] === SNAPPY) return unsnapped(block.subarray(0, bytes))
+  throw notRead(`a block that is plain or compressed by Snappy, found type ${block[bytes]}`)
+}
+
+/** Snappy's format: its length, then bytes as they are and copies of earlier ones. */
+function unsnapped(packed: Uint8Array): Uint8Array {
+  const fields = new Fields(packed, notRead)
+  const bytes = Buffer.alloc(fields.number('a length'))
+  let at = 0
+  while (!fields.atEnd) {
+    const tag = fields.bytes(1, 'a tag')[0]!
+    if ((tag & 3) === 0) {
+      const length =
+        tag >> 2 < 60 ? (tag >> 2) + 1 : littleEndian(fields.bytes((tag >> 2) - 59, 'a length')) + 1
+      bytes.set(fields.bytes(length, 'a literal'), at)
+      at += length
+      continue
+    }
+    const isShort = (tag & 3) === 1
+    const length = isShort ? ((tag >> 2) & 7) + 4 : (tag >> 2) + 1
+    const low = littleEndian(fields.bytes(isShort ? 1 : (tag & 3) === 2 ? 2 : 4, 'an offset'))
+    const from = at - (isShort ? (tag >> 5) * 256 + low : low)
+    // One by one: a copy may reach into what it is writing.
+    for (let i = 0; i < length; i++) bytes[at + i] = bytes[from + i]!
+    at += length
+  }
+  return bytes
+}
+
+function littleEndian(bytes: Uint8Array): number {
+  return bytes.reduceRight((n, byte) => n * 256 + byte, 0)
+}
+
+/** The entries of a block, each with its whole key. */
+function* blockEntries(block: Uint8Array, path: string): Generator<[key: Uint8Array, value: Uint8Array]> {
+  const fail = (expected: string): SteleError => new SteleError('corrupt', `${path}: expected ${expected}`)
+  if (block.length < 4) throw fail('a block')
+  const restarts = littleEndian(block.subarray(-4))
+  const fields = new Fields(block.subarray(0, Math.max(0, block.length - 4 * (restarts + 1))), fail)
+  if (restarts === 0) return
+  let key = Buffer.alloc(0)
+  while (!fields.atEnd) {
+    const shared = fields.number('a length')
+    const [rest, size] = [fields.number('a length'), fields.number('a length')]
+    key = Buffer.concat([key.subarray(0, shared), fields.bytes(rest, 'a key')])
+    yield [key, fields.bytes(size, 'a value')]
+  }
+}

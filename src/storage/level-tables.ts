@@ -1,0 +1,195 @@
+import { hasCode, SteleError } from '../errors.ts'
+import { readLevelFiles, type LevelFiles, type TableMeta } from './level-files.ts'
+import { TableFile, type TableFault } from './level-table.ts'
+
+/** Tables whose index is kept in memory, at about 20 KB each; LevelDB keeps as many open. */
+const MOST_LOADED = 64
+
+/**
+ * The table files of an open database: compares each block with its checksum before LevelDB reads it for the first time.
+ * Files that LevelDB has written since they were listed are not in it: what they hold was in memory a moment ago. Owner of
+ * what is known of all files.
+ */
+export class LevelTables {
+  readonly #folder: string
+  #files = new Map<number, TableFile>()
+  /** Of one run, files do not overlap, and are in the order of their keys. */
+  #runs: (readonly TableFile[])[] = []
+  readonly #loaded: TableFile[] = []
+  /** Every file was read as a whole, and is good. */
+  #allGood = false
+
+  constructor(folder: string, files: LevelFiles) {
+    this.#folder = folder
+    this.#take(files)
+  }
+
+  /** Lists the files as they are now. @throws SteleError `corrupt`, `io_error` */
+  async refresh(): Promise<void> {
+    this.#take(await readLevelFiles(this.#folder))
+  }
+
+  /**
+   * What damage keeps each key from being read, before it is.
+   *
+   * @param keys in ascending order, for speed
+   * @returns nothing at once where all of them can be read and that is known
+   * @throws SteleError `io_error`
+   */
+  check(keys: readonly Uint8Array[]): Promise<(TableFault | undefined)[]> | undefined {
+    if (this.#allGood) return undefined
+    for (const run of this.#runs) {
+      let file: TableFile | undefined
+      for (const key of keys) {
+        if (!file?.holds(key)) file = fileOf(run, key)
+        if (file && !file.isGood && file.known(key) !== 'good') return this.#check(keys)
+      }
+    }
+    return undefined
+  }
+
+  /** What keeps the newest keys from being read. @throws SteleError `io_error` */
+  async checkNewest(): Promise<TableFault | undefined> {
+    for (const run of this.#runs) {
+      const fault = await run.at(-1)!.checkLast()
+      if (fault) return fault
+    }
+    return undefined
+  }
+
+  /**
+   * Reads files again as a whole: those that begin with a key in [begin, end), and those that are known to be damaged
+   * there.
+   *
+   * @returns how many bytes were read
+   * @throws SteleError `io_error`
+   */
+  async checkFiles(begin: Uint8Array, end: Uint8Array, between: () => Promise<void>): Promise<number> {
+    let bytes = 0
+    const isIn = (key: Uint8Array): boolean => Buffer.compare(begin, key) <= 0 && Buffer.compare(key, end) < 0
+    for (const file of this.#files.values()) {
+      const { smallest } = file.meta
+      const concerns = isIn(smallest) || file.faults.some(({ after }) => after && isIn(after))
+      if (!concerns) continue
+      bytes += (await this.#unlessGone(file, () => file.checkAll(between))) ?? 0
+    }
+    this.#settle()
+    return bytes
+  }
+
+  /** Reads those again that are known to be damaged. @returns how many bytes were read @throws SteleError `io_error` */
+  async checkDamaged(between: () => Promise<void>): Promise<number> {
+    let bytes = 0
+    for (const file of this.damaged)
+      bytes += (await this.#unlessGone(file, () => file.checkAll(between))) ?? 0
+    this.#settle()
+    return bytes
+  }
+
+  /** Reads all files again. @throws SteleError `io_error` */
+  async checkAll(onFile: (checked: number, of: number) => Promise<void>): Promise<void> {
+    await this.refresh()
+    const files = [...this.#files.values()]
+    for (const [i, file] of files.entries()) {
+      await this.#unlessGone(file, () => file.checkAll(async () => {}))
+      await onFile(i + 1, files.length)
+    }
+    this.#settle()
+  }
+
+  /** All that is known to be damaged, in the order of the keys. */
+  get faults(): TableFault[] {
+    return this.damaged
+      .flatMap(({ faults }) => faults)
+      .sort((a, b) => Buffer.compare(firstKey(a), firstKey(b)))
+  }
+
+  get damaged(): TableFile[] {
+    return [...this.#files.values()].filter(({ faults }) => faults.length > 0)
+  }
+
+  async #check(keys: readonly Uint8Array[]): Promise<(TableFault | undefined)[]> {
+    const found: (TableFault | undefined)[] = []
+    for (const key of keys) found.push(await this.#checkKey(key))
+    return found
+  }
+
+  async #checkKey(key: Uint8Array): Promise<TableFault | undefined> {
+    for (const run of this.#runs) {
+      const file = fileOf(run, key)
+      if (!file) continue
+      const known = file.known(key)
+      if (known === 'good') continue
+      const fault = known ?? (await this.#unlessGone(file, () => file.check(key)))
+      this.#keepLoaded(file)
+      if (fault) return fault
+    }
+    return undefined
+  }
+
+  /** LevelDB has removed a file since they were listed: what it held is in others. */
+  async #unlessGone<T>(file: TableFile, read: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await read()
+    } catch (error) {
+      const isGone = hasCode(error, 'io_error') && (error.cause as NodeJS.ErrnoException).code === 'ENOENT'
+      if (!isGone || !(await this.#isReplaced(file))) throw error
+      return undefined
+    }
+  }
+
+  async #isReplaced(file: TableFile): Promise<boolean> {
+    await this.refresh()
+    if (!this.#files.has(file.meta.number)) return true
+    throw new SteleError('corrupt', `${file.path}: the database needs this file, and it is not there`)
+  }
+
+  #keepLoaded(file: TableFile): void {
+    if (!file.isLoaded || this.#loaded.includes(file)) return
+    this.#loaded.push(file)
+    if (this.#loaded.length > MOST_LOADED) this.#loaded.shift()!.forget()
+  }
+
+  #take({ tables }: LevelFiles): void {
+    const known = this.#files
+    this.#files = new Map(
+      tables.map((meta) => [meta.number, known.get(meta.number) ?? new TableFile(this.#folder, meta)]),
+    )
+    this.#runs = runsOf(tables).map((run) => run.map(({ number }) => this.#files.get(number)!))
+    this.#settle()
+  }
+
+  #settle(): void {
+    this.#allGood = [...this.#files.values()].every(({ isGood }) => isGood)
+  }
+}
+
+/** What a fault is about begins behind this key, or with it. */
+export function firstKey({ after, table }: TableFault): Uint8Array {
+  return after ?? table.smallest
+}
+
+/** Each file of level 0 is a run of its own, each other level is one. */
+function runsOf(tables: readonly TableMeta[]): TableMeta[][] {
+  const levels = new Map<number, TableMeta[]>()
+  for (const table of tables) {
+    const key = table.level === 0 ? -table.number : table.level
+    const run = levels.get(key)
+    if (run) run.push(table)
+    else levels.set(key, [table])
+  }
+  return [...levels.values()].map((run) => run.sort((a, b) => Buffer.compare(a.smallest, b.smallest)))
+}
+
+/** The one file of a run that a key can be in. */
+function fileOf(run: readonly TableFile[], key: Uint8Array): TableFile | undefined {
+  let low = 0
+  let high = run.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (Buffer.compare(run[middle]!.meta.largest, key) < 0) low = middle + 1
+    else high = middle
+  }
+  const file = run[low]
+  return file?.holds(key) ? file : undefined
+}
