@@ -9,6 +9,7 @@ import type { Announce } from './administer.ts'
 import { hashOf, policyPart } from './configuration.ts'
 import { logFiles, readLogInfo } from './data-folder.ts'
 import { activeKeys } from './key-times.ts'
+import { NONE_YET } from './log-files.ts'
 import type { LogInfo } from './log-info.ts'
 import { withStoredHead } from './stored-head.ts'
 
@@ -41,8 +42,9 @@ export async function changePolicy(
     if (before === text) return
     const parts = { [policyPart(name)]: text === undefined ? undefined : hashOf(text) }
     await announce({ before: shown(before), after: shown(text), parts })
-    // Without a policy every head was published. What was kept from before that would show readers an older one.
-    if (before === undefined) await rm(published, { force: true })
+    // Without a policy every head was published. What was kept from before that would show readers an older one. It is written
+    // down, for of a file that is not there nobody knows whether it was lost.
+    if (before === undefined) await replaceFile(published, `${NONE_YET}\n`, 0o600)
     if (text !== undefined) return replaceFile(policy, text)
     await rm(policy)
     await syncFolder(place)

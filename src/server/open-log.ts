@@ -4,7 +4,7 @@ import type { Log, LogOptions, Witnessing } from '../log/log.ts'
 import type { LogObserver } from '../log/observer.ts'
 import { openLog } from '../log/open.ts'
 import { parsePolicy } from '../policy/parse.ts'
-import { readFileIfAny, readTextFile, replaceFile } from '../storage/files.ts'
+import { readTextFile, replaceFile } from '../storage/files.ts'
 import { openHeadFile } from '../storage/head-file.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
@@ -12,6 +12,7 @@ import { ShutOffStore } from '../storage/shut-off.ts'
 import { namingSetsAside, removeSetsAside } from '../storage/set-aside.ts'
 import { headFilePath, logFiles, readLogInfo, type LogFiles } from './data-folder.ts'
 import { headSigner } from './keys.ts'
+import { readPublished } from './log-files.ts'
 import { readPrivateKeys } from './private-keys.ts'
 import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.ts'
 
@@ -47,7 +48,9 @@ export async function openStoredLog(
   try {
     // The database first: it is locked while open, so that nobody else writes the other two.
     const store = new ShutOffStore(await opening(LevelStore.open(files.database)))
-    const headFile = await opening(openHeadFile(headFilePath(folder, name, info)))
+    const headFile = await opening(
+      openHeadFile(headFilePath(folder, name, info), { lock: info.headFile !== undefined }),
+    )
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
     const witnessing = await readWitnessing(files, settings.witnesses, events)
     const log = await openLog(
@@ -84,15 +87,17 @@ async function readWitnessing(
   return {
     cosigner: new Witnesses(parsePolicy(text), { ...settings, events }),
     store: { write: (head) => replaceFile(files.published, encodeHead(head), 0o600) },
-    suspect: await readFileIfAny(files.published),
+    suspect: await readPublished(files.published),
     retryMs: settings.retryMs,
   }
 }
 
 /**
  * Failures that go away by themselves, so that opening again later makes sense. A log that its witnesses contradict is
- * not among them.
+ * not among them, nor one that has a second writer: the two would take the head file from each other.
  */
 export function mayHeal(failure: SteleError): boolean {
-  return hasCode(failure.code === 'log_halted' ? failure.cause : failure, 'io_error', 'outcome_unknown')
+  const cause = failure.code === 'log_halted' ? failure.cause : failure
+  if (!hasCode(cause, 'io_error', 'outcome_unknown', 'quorum_not_met')) return false
+  return !hasCode(cause.cause, 'second_writer')
 }
