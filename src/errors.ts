@@ -45,6 +45,7 @@ export type ErrorCode =
   | 'corrupt' // stored bytes contradict a signed head
   | 'rolled_back' // the database is older than the last head that was signed
   | 'head_missing' // the second copy of the last signed head is gone
+  | 'second_writer' // something else writes to this log's head file
   | 'stale_size' // a commit that grows from another size than the stored one
   | 'internal' // a bug in this program
 

@@ -26,7 +26,13 @@ export type { HostEvents, HostOptions } from './server/host-options.ts'
 export { keySigner, type LogKeys } from './server/keys.ts'
 export { openStoredLog, type LogSettings } from './server/open-log.ts'
 export { startServer, type RunningServer } from './server/start.ts'
-export { createHeadFile, openHeadFile, type HeadFile } from './storage/head-file.ts'
+export {
+  createHeadFile,
+  openHeadFile,
+  readHeadFile,
+  type HeadFile,
+  type HeadRecords,
+} from './storage/head-file.ts'
 export { LevelLeafIndex, MemoryLeafIndex, type LeafIndex } from './storage/leaf-index.ts'
 export { LevelStore } from './storage/level.ts'
 export { MemoryStore } from './storage/memory.ts'

@@ -64,6 +64,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   corrupt: 36,
   head_missing: 37,
   stale_size: 38,
+  second_writer: 39,
   io_error: 40,
   internal: 70,
 }

@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander'
-import { SteleError } from '../errors.ts'
+import { SteleError, type ErrorCode } from '../errors.ts'
 import { visibleText } from '../bytes/visible.ts'
+import { isSystemError } from '../storage/files.ts'
 import { EXIT_CODES, EXIT_OK } from './exit-codes.ts'
 import type { Io } from './io.ts'
 import { indented } from './output/terminal.ts'
@@ -12,10 +13,17 @@ import { indented } from './output/terminal.ts'
  */
 export function reportError(error: unknown, io: Io): number {
   if (error instanceof CommanderError) return commanderCode(error)
-  const known = error instanceof SteleError && error.code !== 'internal'
+  const code = codeOf(error)
+  const known = code !== 'internal' && error instanceof Error
   io.stderr.write(visibleText(`stele: ${indented(known ? error.message : describeBug(error))}\n`))
   if (io.env['STELE_DEBUG'] === '1') io.stderr.write(visibleText(`${stacksOf(error)}\n`))
-  return EXIT_CODES[known ? error.code : 'internal']
+  return EXIT_CODES[code]
+}
+
+/** A disk that fails where no other words were found for it is no bug; the system's own words name the path. */
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof SteleError) return error.code
+  return isSystemError(error) ? 'io_error' : 'internal'
 }
 
 /** Commander has written its message already; asking for help or for the version is no mistake. */

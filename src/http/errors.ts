@@ -47,6 +47,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   corrupt: 500,
   rolled_back: 500,
   head_missing: 500,
+  second_writer: 500,
   stale_size: 500,
   internal: 500,
 }

@@ -1,15 +1,16 @@
 import { toHex } from '../bytes/hex.ts'
 import { equalBytes } from '../bytes/bytes.ts'
-import { SteleError } from '../errors.ts'
+import { hasCode, SteleError } from '../errors.ts'
 import { EMPTY_ROOT, HASH_BYTES, leafHash, type Hash } from '../merkle/hash.ts'
 import type { LeafIndex } from '../storage/leaf-index.ts'
 import type { LogStore } from '../storage/store.ts'
 import { rebuildTree, type Tree } from '../tile/grow.ts'
 import { TileHashes } from '../tile/hashes.ts'
-import { rootAt } from '../tile/prove.ts'
+import { proveConsistency, rootAt } from '../tile/prove.ts'
 import { decodeHead, encodeHead, type SignedHead } from './head.ts'
 import { writeLeaves } from './indexer.ts'
-import { Log, type LogOptions, type LogParts } from './log.ts'
+import { Log, type LogOptions, type LogParts, type Witnessing } from './log.ts'
+import { cosigned } from './publisher.ts'
 import { TileReader } from './reader.ts'
 
 /** Tiles of one step when the leaf index catches up. */
@@ -45,20 +46,45 @@ export async function openLog(parts: LogParts, options: LogOptions): Promise<Log
 
 /**
  * The head that readers saw last. A log that is witnessed for the first time was published as it stands until now;
- * from then on what was published is kept, so that no restart shows readers a head that was not cosigned.
+ * from then on what was published is kept, so that no restart shows readers a head that was not cosigned. Where it is lost,
+ * the witnesses are asked for the newest head first: nothing older is known to be the last that readers saw.
+ *
+ * @throws SteleError `quorum_not_met` where it is lost and too few witnesses answer; `rolled_back`
  */
 async function publishedHead(parts: LogParts, reader: TileReader, head: SignedHead): Promise<SignedHead> {
   const { witnessing, signer, origin } = parts
   if (!witnessing) return head
-  if (witnessing.suspect === undefined) {
+  if (witnessing.suspect === 'none yet') {
     await witnessing.store.write(head)
     return head
   }
+  if (witnessing.suspect === undefined) return cosignedAgain(witnessing, reader, head, origin)
   const published = decodeHead(witnessing.suspect, `log ${origin}: published head`)
   signer.verify(published)
   if (published.size > head.size) checkNotRolledBack(origin, head, [published])
   await checkSameHistory(origin, reader, head, published)
   return published
+}
+
+async function cosignedAgain(
+  { cosigner, store }: Witnessing,
+  reader: TileReader,
+  head: SignedHead,
+  origin: string,
+): Promise<SignedHead> {
+  const prove = async (oldSize: number, newSize: number) =>
+    oldSize === 0 ? [] : proveConsistency(reader, oldSize, newSize)
+  try {
+    return await cosigned(head, { cosigner, store, proveConsistency: prove })
+  } catch (error) {
+    if (!hasCode(error, 'quorum_not_met')) throw error
+    throw new SteleError(
+      'quorum_not_met',
+      `log ${origin}: the file "published" is lost, so it is not known which head readers saw last, and they are shown ` +
+        `none before the witnesses have cosigned it: ${error.message}`,
+      { cause: error },
+    )
+  }
 }
 
 async function storedHead({ store, signer, origin }: LogParts): Promise<SignedHead> {

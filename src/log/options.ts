@@ -36,8 +36,8 @@ export interface LogParts {
 export interface Witnessing {
   readonly cosigner: HeadCosigner
   readonly store: PublishedStore
-  /** What was published when the log was closed, not verified; undefined the first time. */
-  readonly suspect: Uint8Array | undefined
+  /** What was published when the log was closed, not verified; undefined where that is lost. */
+  readonly suspect: Uint8Array | 'none yet' | undefined
   /** How long to wait before asking again after too few cosigned. */
   readonly retryMs: number
   /**

@@ -148,7 +148,11 @@ export class Publisher {
   }
 }
 
-async function cosigned(head: SignedHead, publication: Publication): Promise<SignedHead> {
+/** Gathers cosignatures for a head, and keeps it as the published one. @throws SteleError as `HeadCosigner.cosign` */
+export async function cosigned(
+  head: SignedHead,
+  publication: Pick<Publication, 'cosigner' | 'store' | 'proveConsistency'>,
+): Promise<SignedHead> {
   const { cosigner, store, proveConsistency } = publication
   const checkpoint = await cosigner.cosign(head, (oldSize) => proveConsistency(oldSize, head.size))
   const published = { ...head, checkpoint }

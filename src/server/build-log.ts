@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { encodeHead } from '../log/head.ts'
 import { leafHash } from '../merkle/hash.ts'
@@ -56,4 +58,20 @@ export async function buildStore(
     await store.close()
   }
   await createHeadFile(info.headFile ?? files.head, record)
+}
+
+/**
+ * Takes away what was built of a log that did not come into its place, as far as the disk lets it. Where a failed rename did
+ * happen after all, the log is whole, and keeps its head file.
+ *
+ * @param headFile outside of the folder, if it was made
+ */
+export async function removeBuilt(
+  building: string,
+  place: string,
+  headFile: string | undefined,
+): Promise<void> {
+  await rm(building, { recursive: true, force: true }).catch(() => undefined)
+  if (headFile === undefined || existsSync(place)) return
+  await rm(headFile, { force: true }).catch(() => undefined)
 }

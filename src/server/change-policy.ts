@@ -9,6 +9,7 @@ import type { Announce } from './administer.ts'
 import { hashOf, policyPart } from './configuration.ts'
 import { logFiles, readLogInfo } from './data-folder.ts'
 import { activeKeys } from './key-times.ts'
+import { NONE_YET } from './log-files.ts'
 import type { LogInfo } from './log-info.ts'
 import { withStoredHead } from './stored-head.ts'
 
@@ -74,8 +75,9 @@ async function announcePolicy(
 
 async function putPolicy(folder: string, name: string, text: string | undefined): Promise<void> {
   const { folder: place, policy, published } = logFiles(folder, name)
-  // Without a policy every head was published. What was kept from before that would show readers an older one.
-  if ((await readPolicy(folder, name)) === undefined) await rm(published, { force: true })
+  // Without a policy every head was published. What was kept from before that would show readers an older one. It is written
+  // down, because a missing file could also be a lost one.
+  if ((await readPolicy(folder, name)) === undefined) await replaceFile(published, `${NONE_YET}\n`, 0o600)
   if (text !== undefined) return replaceFile(policy, text)
   await rm(policy)
   await syncFolder(place)

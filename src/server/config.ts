@@ -111,7 +111,7 @@ const options = {
     'Each log is read again and compared with its signed head at this rate; 0 switches it off, and then nothing finds rot before a reader does.',
   ),
   'min-free-bytes': whole(256 * MIB, 0, 2 ** 50).describe(
-    'readyz fails with less room on the disk than this. A log that cannot write halts.',
+    'readyz fails with less room on the disk than this. A log that cannot write halts, and is opened again when a quarter of this is free.',
   ),
   'slow-request-ms': whole(1000, 0, 86_400_000).describe(
     'Requests that take this long get a line in the log; 0: none does. Long polls are meant to take long.',

@@ -11,7 +11,7 @@ import {
 } from '../note/cosigner.ts'
 import { isCosignerKeyType, KEY_TYPE, type CosignerKeyType } from '../note/key-id.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
-import { fileError, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
+import { fileError, inFile, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
 import { formatJson, parseJson } from './json-file.ts'
 import { readKeyFile } from './key-file.ts'
 import { formatLogList } from './log-list.ts'
@@ -112,7 +112,8 @@ export async function readCosignerKeys(
       const { type } = parseVerifierKey(vkey)
       if (!isCosignerKeyType(type)) throw wrongKey(folder, vkey, 'a key that is none of a cosigner')
       const path = join(folder, KEY_FILES[type])
-      const key = parseCosignerKey(await readKeyFile(path))
+      const text = await readKeyFile(path)
+      const key = inFile(path, () => parseCosignerKey(text))
       const found = formatVerifierKey(key.verifier)
       if (found !== vkey) throw wrongKey(path, vkey, `${found}'s`)
       return key

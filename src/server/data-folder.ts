@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SteleError } from '../errors.ts'
-import { fileError, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
-import { buildIdentity, buildStore } from './build-log.ts'
+import { fileError, isSystemError, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
+import { buildIdentity, buildStore, removeBuilt } from './build-log.ts'
 import { filesIn, type LogFiles, type NewLog } from './log-files.ts'
 import { formatJson, parseJson } from './json-file.ts'
 import { parseLogInfo, type LogInfo } from './log-info.ts'
@@ -47,15 +47,24 @@ export async function initDataFolder(folder: string): Promise<void> {
   const found = await readdir(folder).catch((error: unknown) => {
     throw fileError(folder, error)
   })
-  if (found.length > 0) {
+  // An attempt that came no further than this is gone on with.
+  const isBegun = found.length === 1 && found[0] === 'logs' && (await isEmpty(join(folder, 'logs')))
+  if (found.length > 0 && !isBegun) {
     throw new SteleError(
       'foreign_format',
       `${folder}: expected an empty folder, found ${found.slice(0, 3).join(', ')}; nothing was changed`,
     )
   }
-  await mkdir(join(folder, 'logs'))
+  await mkdir(join(folder, 'logs'), { recursive: true }).catch((error: unknown) => {
+    throw fileError(folder, error)
+  })
   await writeNewFile(join(folder, 'stele.json'), formatJson({ format: FORMAT, version: FORMAT_VERSION }))
   await syncFolder(folder)
+}
+
+async function isEmpty(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch(() => ['something that is no folder'])
+  return names.length === 0
 }
 
 /** @throws SteleError `not_initialised`, `foreign_format`: a folder that this version must not touch */
@@ -129,24 +138,21 @@ export async function createLog(
     )
   }
   const building = join(folder, 'logs', `.creating-${log.name}-${randomBytes(4).toString('hex')}`)
-  await mkdir(building, { mode: 0o700 })
+  let headFile: string | undefined
   try {
-    const info = await buildLog(building, log, nowMs)
+    await mkdir(building, { mode: 0o700 })
+    const info = await buildIdentity(building, log, nowMs)
+    await buildStore(building, info, [], nowMs)
+    headFile = info.headFile
+    await syncFolder(building)
     await onBuilt(info)
     await rename(building, place)
     await syncFolder(join(folder, 'logs'))
     return info
   } catch (error) {
-    await rm(building, { recursive: true, force: true })
-    throw error
+    await removeBuilt(building, place, headFile)
+    throw isSystemError(error) ? fileError(place, error) : error
   }
-}
-
-async function buildLog(building: string, log: NewLog, nowMs: number): Promise<LogInfo> {
-  const info = await buildIdentity(building, log, nowMs)
-  await buildStore(building, info, [], nowMs)
-  await syncFolder(building)
-  return info
 }
 
 /** Where the files of a log are. */

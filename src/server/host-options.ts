@@ -10,6 +10,11 @@ import type { LogSettings } from './open-log.ts'
 export interface HostEvents {
   opened(name: string, log: Log, tookMs: number): void
   failed(name: string, failure: SteleError): void
+  /** A log that stopped is not opened again before there is this much room. */
+  waitsForRoom?(
+    name: string,
+    room: { readonly neededBytes: number; readonly freeBytes: number | undefined },
+  ): void
   witnessCosigned?(name: string, witness: string, tookMs: number): void
   witnessFailed(name: string, witness: string, failure: SteleError): void
   publishedWithoutQuorum(name: string, reason: SteleError): void
@@ -28,6 +33,8 @@ export interface HostOptions {
   /** First and longest wait before a log that stopped for want of space is opened again. */
   readonly reopenAfterMs: number
   readonly reopenAtMostMs: number
+  /** With less room than this on the disk a log that stopped is not opened again: opening writes, too. */
+  readonly roomToReopenBytes?: number
   /** Anybody may append: only where nobody else can reach the server. */
   readonly openWrites: boolean
   readonly events: HostEvents

@@ -21,6 +21,8 @@ export function hostReports({
       logger.error({ log: name, code: failure.code }, failure.message)
       events.tell('log_failed', name, { code: failure.code, reason: failure.message })
     },
+    waitsForRoom: (name, room) =>
+      logger.warn({ log: name, ...room }, 'the log is opened again when the disk has this much room'),
     witnessCosigned: (name, witness, tookMs) => meters.witness(name, witness, 'cosigned', tookMs),
     witnessFailed(name, witness, { code, message }) {
       meters.witness(name, witness, code)

@@ -11,9 +11,6 @@ import type { HostOptions } from './host-options.ts'
 import { startScrubber } from './log-scrubber.ts'
 import { mayHeal, openStoredLog } from './open-log.ts'
 
-/** LevelDB writes new files when it opens: with less room than this, opening would only lose the readers too. */
-const ROOM_TO_REOPEN_BYTES = 64 * 1024 * 1024
-
 /** One log and the watch over it: opened again after a failure that may pass, left alone after any other. */
 export class Hosted implements HostedLog {
   readonly name: string
@@ -23,6 +20,8 @@ export class Hosted implements HostedLog {
   #log: Log | undefined
   #scrubber: Scrubber | undefined
   #failure: SteleError | undefined
+  /** What it waits for before it is opened again. */
+  #wantsRoom: string | undefined
   #stopped = false
   #timer: NodeJS.Timeout | undefined
   #opening: Promise<void> = Promise.resolve()
@@ -90,7 +89,8 @@ export class Hosted implements HostedLog {
   }
 
   get failure(): SteleError | undefined {
-    return this.#failure ?? this.#log?.failure
+    const failure = this.#failure ?? this.#log?.failure
+    return failure && this.#wantsRoom !== undefined ? saying(failure, this.#wantsRoom) : failure
   }
 
   /** One at a time, and none while it is being opened again. */
@@ -178,18 +178,36 @@ export class Hosted implements HostedLog {
   async #reopen(nextWaitMs: number): Promise<void> {
     if (!(await this.#hasRoom())) return this.#openLater(nextWaitMs)
     const halted = this.#log
-    this.#failure = this.failure
+    this.#failure ??= halted?.failure
     this.#log = undefined
     await this.#stopScrubber()
     await halted?.close()
     await this.#open(nextWaitMs)
   }
 
-  /** A disk that cannot even be asked is one to come back to later: nobody else waits for the answer. */
+  /**
+   * LevelDB writes new files when it opens: without room for them, opening would only lose the readers too. A disk that cannot
+   * even be asked is one to come back to later: nobody else waits for the answer.
+   */
   async #hasRoom(): Promise<boolean> {
-    const free = await freeBytes(this.#options.folder)
-    return free !== undefined && free >= ROOM_TO_REOPEN_BYTES
+    const { folder, roomToReopenBytes: neededBytes = 0, events } = this.#options
+    const free = await freeBytes(folder)
+    const wanted = this.#wantsRoom
+    this.#wantsRoom = free !== undefined && free >= neededBytes ? undefined : roomInWords(neededBytes, free)
+    if (this.#wantsRoom === undefined) return true
+    if (wanted === undefined) events.waitsForRoom?.(this.name, { neededBytes, freeBytes: free })
+    return false
   }
+}
+
+function roomInWords(neededBytes: number, free: number | undefined): string {
+  const found = free === undefined ? 'does not say what is free' : `has ${free}`
+  return `It is opened again when the disk of the data folder has ${neededBytes} bytes free, a quarter of min-free-bytes; it ${found}`
+}
+
+function saying({ code, message, cause, retryAfterSeconds }: SteleError, more: string): SteleError {
+  const retry = retryAfterSeconds === undefined ? {} : { retryAfterSeconds }
+  return new SteleError(code, `${message}. ${more}`, { cause, ...retry })
 }
 
 /** What is said of a log to whoever wants to change it while the server stops. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { readFileIfAny } from '../storage/files.ts'
 import { FIRST_KEY_FILE, type LogInfo } from './log-info.ts'
 
 /** The files of one log. */
@@ -47,4 +48,19 @@ export function filesIn(folder: string): LogFiles {
     head: join(folder, 'head'),
     scrub: join(folder, 'scrub'),
   }
+}
+
+/** What `published` holds from the moment a log gets its first policy until a head is published under it. */
+export const NONE_YET = 'none yet'
+
+/**
+ * The record of the head that was published last under a policy.
+ *
+ * @returns `none yet` where that is recorded: until then every head was shown as it was signed; undefined for a file that is
+ *   lost, of which nothing follows
+ * @throws SteleError `io_error`
+ */
+export async function readPublished(path: string): Promise<Uint8Array | typeof NONE_YET | undefined> {
+  const bytes = await readFileIfAny(path)
+  return bytes && Buffer.from(bytes).toString().trimEnd() === NONE_YET ? NONE_YET : bytes
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, rename } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseHex, toHex } from '../bytes/hex.ts'
 import { SteleError } from '../errors.ts'
@@ -88,6 +88,7 @@ export async function makeCopy(folder: string, origin: string): Promise<void> {
     await rename(building, place)
     await syncFolder(copies)
   } catch (error) {
+    await rm(building, { recursive: true, force: true }).catch(() => undefined)
     throw error instanceof SteleError ? error : fileError(building, error)
   }
 }

@@ -4,13 +4,14 @@ import type { Log, LogOptions, Witnessing } from '../log/log.ts'
 import type { LogObserver } from '../log/observer.ts'
 import { openLog } from '../log/open.ts'
 import { parsePolicy } from '../policy/parse.ts'
-import { readFileIfAny, readTextFile, replaceFile } from '../storage/files.ts'
+import { readTextFile, replaceFile } from '../storage/files.ts'
 import { openHeadFile } from '../storage/head-file.ts'
 import { acknowledgedSize } from './stored-head.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
 import { headFilePath, logFiles, readLogInfo, type LogFiles } from './data-folder.ts'
 import { headSigner } from './keys.ts'
+import { readPublished } from './log-files.ts'
 import { readPrivateKeys } from './private-keys.ts'
 import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.ts'
 
@@ -47,7 +48,9 @@ export async function openStoredLog(
     const acknowledged = await acknowledgedSize(headFilePath(folder, name, info))
     // The database first: it is locked while open, so that nobody else writes the other two.
     const store = await opening(LevelStore.open(files.database, { acknowledged }))
-    const headFile = await opening(openHeadFile(headFilePath(folder, name, info)))
+    const headFile = await opening(
+      openHeadFile(headFilePath(folder, name, info), { lock: info.headFile !== undefined }),
+    )
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
     // Every answer to a known caller waits for the meta log: it asks its witnesses once and goes on without them.
     const goesOn = info.reads === 'meta'
@@ -83,7 +86,7 @@ async function readWitnessing(
   return {
     cosigner: new Witnesses(parsePolicy(text), { ...settings, events, forkStops: goesOn }),
     store: { write: (head) => replaceFile(files.published, encodeHead(head), 0o600) },
-    suspect: await readFileIfAny(files.published),
+    suspect: await readPublished(files.published),
     retryMs,
     goesOn,
   }
@@ -91,8 +94,10 @@ async function readWitnessing(
 
 /**
  * Failures that go away by themselves, so that opening again later makes sense. A log that its witnesses contradict is
- * not among them.
+ * not among them, nor one that has a second writer: the two would take the head file from each other.
  */
 export function mayHeal(failure: SteleError): boolean {
-  return hasCode(failure.code === 'log_halted' ? failure.cause : failure, 'io_error', 'outcome_unknown')
+  const cause = failure.code === 'log_halted' ? failure.cause : failure
+  if (!hasCode(cause, 'io_error', 'outcome_unknown', 'quorum_not_met')) return false
+  return !hasCode(cause.cause, 'second_writer')
 }

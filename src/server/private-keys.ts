@@ -1,7 +1,8 @@
 import { join } from 'node:path'
+import { inFile } from '../storage/files.ts'
 import { readKeyFile } from './key-file.ts'
 import { activeKeys } from './key-times.ts'
-import { checkKeyPairs, type PrivateKeys } from './keys.ts'
+import { checkKeyPairs, parseCheckpointKey, treeHeadKeyOf, type PrivateKeys } from './keys.ts'
 import { filesIn } from './log-files.ts'
 import type { LogInfo } from './log-info.ts'
 
@@ -14,10 +15,24 @@ import type { LogInfo } from './log-info.ts'
 export async function readPrivateKeys(folder: string, info: LogInfo): Promise<PrivateKeys> {
   const keys: PrivateKeys = {
     checkpointKeys: await Promise.all(
-      activeKeys(info.keys).map(({ file }) => readKeyFile(join(folder, file))),
+      activeKeys(info.keys).map(({ file }) => readCheckpointKey(join(folder, file))),
     ),
-    treeHeadKey: await readKeyFile(filesIn(folder).treeHeadKey),
+    treeHeadKey: await readTreeHeadKey(filesIn(folder).treeHeadKey),
   }
   checkKeyPairs(info, keys, folder)
   return keys
+}
+
+/** The text of a key that signs checkpoints. @throws SteleError as {@link readKeyFile}; `malformed`, each with the path */
+export async function readCheckpointKey(path: string): Promise<string> {
+  const skey = await readKeyFile(path)
+  inFile(path, () => parseCheckpointKey(skey))
+  return skey
+}
+
+/** The text of the key that signs tree heads. @throws SteleError as {@link readCheckpointKey} */
+export async function readTreeHeadKey(path: string): Promise<string> {
+  const pem = await readKeyFile(path)
+  inFile(path, () => treeHeadKeyOf(pem))
+  return pem
 }

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hasCode, SteleError } from '../errors.ts'
+import { SteleError } from '../errors.ts'
 import { encodeHead, type SignedHead } from '../log/head.ts'
 import { openLog } from '../log/open.ts'
 import { fileError, replaceFile, syncFolder, writeNewFile } from '../storage/files.ts'
 import { createHeadFile, openHeadFile } from '../storage/head-file.ts'
 import { LevelLeafIndex } from '../storage/leaf-index.ts'
 import { LevelStore } from '../storage/level.ts'
+import { removeBuilt } from './build-log.ts'
 import { checkLogName, logFiles } from './data-folder.ts'
 import { activeKeys } from './key-times.ts'
 import { headSigner, type PrivateKeys } from './keys.ts'
@@ -49,6 +50,22 @@ export function checkPlaceIsFree(folder: string, name: string): void {
 }
 
 /**
+ * A restored log gets a head file of its own. One that is there may be a living log's, of another data folder: two logs that
+ * share it are two writers with one key.
+ *
+ * @throws SteleError `already_exists` saying how to go on
+ */
+export function checkHeadFileIsNew({ headFile }: LogInfo): void {
+  if (headFile === undefined || !existsSync(headFile)) return
+  throw new SteleError(
+    'already_exists',
+    `${headFile}: there is a head file already, and it may be that of a log that is served elsewhere; nothing was changed. ` +
+      `Name a folder for a new one with --head-folder. If the log that wrote it is gone for good, move it aside and hand ` +
+      `in what it last signed: --head-file ${headFile}-aside`,
+  )
+}
+
+/**
  * Makes a log's folder beside its place, opens it with all the checks of `openLog`, and renames it into its place: a
  * crash leaves a whole log or none. What it leaves behind begins with a dot and is ignored.
  *
@@ -62,12 +79,14 @@ export async function restoreLog(
 ): Promise<void> {
   checkPlaceIsFree(folder, log.name)
   const building = join(folder, 'logs', `.restoring-${log.name}-${randomBytes(4).toString('hex')}`)
-  await mkdir(building, { mode: 0o700 }).catch((error: unknown) => {
-    throw fileError(building, error)
-  })
+  let headFile: string | undefined
   try {
+    await mkdir(building, { mode: 0o700 }).catch((error: unknown) => {
+      throw fileError(building, error)
+    })
     await build(filesIn(building), log, fill)
-    await placeHeadFile(log.info.headFile ?? filesIn(building).head, log.head)
+    await createHeadFile(log.info.headFile ?? filesIn(building).head, encodeHead(log.head))
+    headFile = log.info.headFile
     await tryOpening(filesIn(building), log)
     await syncFolder(building)
     checkPlaceIsFree(folder, log.name)
@@ -77,7 +96,7 @@ export async function restoreLog(
     })
     await syncFolder(join(folder, 'logs'))
   } catch (error) {
-    await rm(building, { recursive: true, force: true })
+    await removeBuilt(building, logFiles(folder, log.name).folder, headFile)
     throw error
   }
 }
@@ -102,25 +121,6 @@ async function build(
   if (policy !== undefined) await writeNewFile(files.policy, policy)
   if (published) await replaceFile(files.published, published, 0o600)
   await writeNewFile(files.info, infoText)
-}
-
-/**
- * The second place of the head. One that outlived the accident, on a disk of its own, goes on: it was compared with the
- * head before, and that one is not behind it.
- */
-async function placeHeadFile(path: string, head: SignedHead): Promise<void> {
-  const record = encodeHead(head)
-  try {
-    const file = await openHeadFile(path)
-    try {
-      await file.write(record)
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    if (!hasCode(error, 'head_missing')) throw error
-    await createHeadFile(path, record)
-  }
 }
 
 /** Nothing goes into its place that would not open there. Builds the leaf index on the way. */

@@ -38,6 +38,11 @@ export interface RunningServer {
 
 const REOPEN_AFTER_MS = 2000
 const REOPEN_AT_MOST_MS = 60_000
+/**
+ * Of `min-free-bytes`, which is the room at which an operator is warned: a log that stopped for want of it comes back with less.
+ * By default that is 64 MiB, where LevelDB writes some 10 MiB when it opens.
+ */
+const ROOM_TO_REOPEN_SHARE = 4
 
 /**
  * Opens the logs of a data folder and serves them.
@@ -64,6 +69,7 @@ export async function startServer(
     settings: logSettings(config),
     reopenAfterMs: REOPEN_AFTER_MS,
     reopenAtMostMs: REOPEN_AT_MOST_MS,
+    roomToReopenBytes: config['min-free-bytes'] / ROOM_TO_REOPEN_SHARE,
     openWrites: config.open,
     scrubBytesPerSecond: config['scrub-bytes-per-second'],
     observe: (name) => meters.observer(name),

@@ -1,6 +1,6 @@
 import { SteleError } from '../errors.ts'
 import { decodeHead, type SignedHead } from '../log/head.ts'
-import { openHeadFile } from '../storage/head-file.ts'
+import { readHeadFile } from '../storage/head-file.ts'
 import { LevelStore } from '../storage/level.ts'
 import { headFilePath, logFiles, readLogInfo } from './data-folder.ts'
 import { headVerifier } from './keys.ts'
@@ -65,7 +65,6 @@ export async function acknowledgedSize(path: string): Promise<number> {
 }
 
 async function keptHeads(path: string): Promise<SignedHead[]> {
-  const file = await openHeadFile(path)
-  await file.close()
-  return file.records.map((record) => decodeHead(record, path))
+  const { records } = await readHeadFile(path)
+  return records.map((record) => decodeHead(record, path))
 }

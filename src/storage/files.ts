@@ -1,12 +1,35 @@
-import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { SteleError } from '../errors.ts'
 
-/** Writes a file that must not exist yet, and syncs its bytes. @throws SteleError `already_exists`, `io_error` */
+/**
+ * Writes a file that must not exist yet, and syncs its bytes. Where that fails, no half of it is left in the way of the next
+ * attempt.
+ *
+ * @throws SteleError `already_exists`, `io_error`
+ */
 export async function writeNewFile(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
-  await writeFile(path, content, { flag: 'wx', mode, flush: true }).catch((error: unknown) => {
+  const file = await open(path, 'wx', mode).catch((error: unknown) => {
     throw fileError(path, error)
   })
+  try {
+    await writeAt(file, Buffer.from(content as Uint8Array), 0)
+    await file.sync()
+    await file.close()
+  } catch (error) {
+    await file.close().catch(() => undefined)
+    await rm(path, { force: true }).catch(() => undefined)
+    throw fileError(path, error)
+  }
+}
+
+/** Writes all of these bytes: a full disk or a signal may let the system write fewer, without an error. */
+export async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at)
+    if (bytesWritten === 0) throw new Error(`wrote ${at} of ${bytes.length} bytes`)
+    at += bytesWritten
+  }
 }
 
 /**
@@ -31,18 +54,20 @@ export async function placeFile(path: string, content: string | Uint8Array, mode
 /** As {@link placeFile}; resolves once the file's name is on disk too. @throws SteleError `io_error` */
 export async function replaceFile(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
   await placeFile(path, content, mode)
-  await syncFolder(dirname(path)).catch((error: unknown) => {
-    throw fileError(path, error)
-  })
+  await syncFolder(dirname(path))
 }
 
-/** Makes a folder's list of files durable. */
+/** Makes a folder's list of files durable. @throws SteleError `io_error` */
 export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
   try {
-    await handle.sync()
-  } finally {
-    await handle.close()
+    const handle = await open(folder, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    throw fileError(folder, error)
   }
 }
 
@@ -66,10 +91,25 @@ async function ifAny<T>(path: string, reading: Promise<T>): Promise<T | undefine
   }
 }
 
+/** Says in which file something is wrong, for what reads only its content. */
+export function inFile<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof SteleError)) throw error
+    throw new SteleError(error.code, `${path}: ${error.message}`, { cause: error })
+  }
+}
+
 /** Our own words for what the file system says. */
 export function fileError(path: string, error: unknown): SteleError {
   const { code, message } = error as NodeJS.ErrnoException
   if (code === 'EEXIST')
     return new SteleError('already_exists', `${path}: there is one already`, { cause: error })
   return new SteleError('io_error', `${path}: ${message}`, { cause: error })
+}
+
+/** What the system says of a call that failed, and no mistake of this program. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error
 }

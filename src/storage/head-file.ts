@@ -1,31 +1,44 @@
-import { createHash } from 'node:crypto'
-import { constants, type FileHandle, open } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { constants, type FileHandle, open, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { hasCode, SteleError } from '../errors.ts'
-import { fileError, syncFolder, writeNewFile } from './files.ts'
+import { fileError, syncFolder, writeAt, writeNewFile } from './files.ts'
+import { holdLock, type Lock } from './lock.ts'
 
 /**
  * The second place where the last signed head is kept. LevelDB alone cannot tell that it was rolled back: a cut
  * write-ahead log, or yesterday's copy of the folder, opens without an error. This file is synced after each
  * commit and before its acknowledgement, so a database that is behind it has lost something that was promised.
  */
-export interface HeadFile {
+export interface HeadFile extends HeadRecords {
+  /**
+   * Resolves once the record is on disk. If it rejects, the older record is still there.
+   *
+   * @throws SteleError `second_writer`: something else has written to the file since
+   */
+  write(record: Uint8Array): Promise<void>
+  close(): Promise<void>
+}
+
+/** What a head file holds. */
+export interface HeadRecords {
   /** The records that can be read whole, newest first: two in a healthy file, one after a torn write. */
   readonly records: readonly Uint8Array[]
   /** False when one of two slots holds something that is not whole: a write torn by a crash, or rot. */
   readonly intact: boolean
-  /** Resolves once the record is on disk. If it rejects, the older record is still there. */
-  write(record: Uint8Array): Promise<void>
-  close(): Promise<void>
 }
 
 /*
  * Two slots of fixed size, written in turns and in place: one write and one fdatasync, no rename, and a torn write
  * leaves the other slot whole. A slot is: uint64 sequence | uint32 length | SHA-256 of sequence, length and
- * record | record. The file has its full size from the start, so a sync has no metadata to write.
+ * record | record | 16 bytes writer | SHA-256 of all that is before it. The last two are not there in files of before.
+ * The file has its full size from the start, so a sync has no metadata to write.
  */
 const SLOT_BYTES = 32 * 1024 // a checkpoint with sixteen lines of 1 KiB and a margin
 const HEADER_BYTES = 44
+const WRITER_BYTES = 16
+const TRAILER_BYTES = WRITER_BYTES + 32
+const MOST_RECORD_BYTES = SLOT_BYTES - HEADER_BYTES - TRAILER_BYTES
 const MAGIC = Buffer.from('stele head file 1\n')
 const FIRST_SLOT = 4096
 
@@ -34,13 +47,57 @@ interface Slot {
   readonly record: Uint8Array
 }
 
+/** Looks at a head file, and changes nothing. @throws SteleError as {@link openHeadFile} */
+export async function readHeadFile(path: string): Promise<HeadRecords> {
+  const file = await openFile(path, constants.O_RDONLY)
+  try {
+    return await readSlots(file, path)
+  } finally {
+    await file.close()
+  }
+}
+
 /**
- * Opens the head file of a log.
+ * Opens the head file of a log to write to it. What is read may be in the page cache alone, if the process before was killed
+ * ahead of its sync, or its sync failed: so it is written again, and synced, before it counts.
  *
- * @throws SteleError `head_missing` when there is none, `corrupt` when neither slot can be read, `foreign_format`
+ * @param options.lock claims the file for this process: for one that lies where two data folders could share it
+ * @throws SteleError `head_missing` when there is none, `corrupt` when neither slot can be read, `foreign_format`;
+ *   `locked`, `io_error`
  */
-export async function openHeadFile(path: string): Promise<HeadFile> {
-  const file = await open(path, constants.O_RDWR).catch((error: NodeJS.ErrnoException) => {
+export async function openHeadFile(
+  path: string,
+  options: { readonly lock?: boolean } = {},
+): Promise<HeadFile> {
+  const file = await openFile(path, constants.O_RDWR)
+  let lock: Lock | undefined
+  try {
+    lock = options.lock ? await lockHeadFile(path) : undefined
+    const found = await readSlots(file, path)
+    await found.settle()
+    return new SlotFile(file, path, found, lock)
+  } catch (error) {
+    await lock?.close()
+    await file.close()
+    throw error
+  }
+}
+
+/** Beside the file, for it is written in place. */
+async function lockHeadFile(path: string): Promise<Lock> {
+  return holdLock(`${path}.lock`).catch((error: unknown) => {
+    if (!hasCode(error, 'locked')) throw error
+    throw new SteleError(
+      'locked',
+      `${path}: another process keeps its last signed head there. Two logs that share a head file are two writers ` +
+        `with one key; stop the other one first`,
+      { cause: error },
+    )
+  })
+}
+
+async function openFile(path: string, flags: number): Promise<FileHandle> {
+  return open(path, flags).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw fileError(path, error)
     throw new SteleError(
       'head_missing',
@@ -50,27 +107,37 @@ export async function openHeadFile(path: string): Promise<HeadFile> {
       { cause: error },
     )
   })
-  try {
-    return await readSlots(file, path)
-  } catch (error) {
-    await file.close()
-    throw error
-  }
 }
 
-/** Makes the head file of a new log, synced, the folder's entry for it included. Refuses to overwrite one. */
+/**
+ * Makes the head file of a new log, synced, the folder's entry for it included. Refuses to overwrite one, and leaves none
+ * behind where it fails.
+ */
 export async function createHeadFile(path: string, record: Uint8Array): Promise<void> {
   const bytes = Buffer.alloc(FIRST_SLOT + 2 * SLOT_BYTES)
   MAGIC.copy(bytes)
-  encodeSlot({ sequence: 1, record }).copy(bytes, FIRST_SLOT + SLOT_BYTES)
+  encodeSlot({ sequence: 1, record }, randomBytes(WRITER_BYTES)).copy(bytes, FIRST_SLOT + SLOT_BYTES)
   await writeNewFile(path, bytes, 0o600).catch((error: unknown) => {
     if (!hasCode(error, 'already_exists')) throw error
     throw new SteleError('already_exists', `${path}: there is a head file already`, { cause: error.cause })
   })
-  await syncFolder(dirname(path))
+  await syncFolder(dirname(path)).catch(async (error: unknown) => {
+    await rm(path, { force: true }).catch(() => undefined)
+    throw error
+  })
 }
 
-async function readSlots(file: FileHandle, path: string): Promise<HeadFile> {
+/** The two slots as they are read. */
+interface Found extends HeadRecords {
+  /** Number of the last write; its parity says which slot holds it. */
+  readonly sequence: number
+  /** What each slot holds, as far as it was ever written. */
+  readonly slots: readonly Buffer[]
+  /** Writes the newest slot again, the same bytes in the same place, and syncs. */
+  settle(): Promise<void>
+}
+
+async function readSlots(file: FileHandle, path: string): Promise<Found> {
   const bytes = await file.readFile().catch((error: unknown) => {
     throw fileError(path, error)
   })
@@ -80,64 +147,121 @@ async function readSlots(file: FileHandle, path: string): Promise<HeadFile> {
   const areas = [0, 1].map((n) =>
     bytes.subarray(FIRST_SLOT + n * SLOT_BYTES, FIRST_SLOT + (n + 1) * SLOT_BYTES),
   )
-  const slots = areas.map(decodeSlot).filter((slot) => slot !== undefined)
-  slots.sort((a, b) => b.sequence - a.sequence)
-  const newest = slots[0]
+  const whole = areas.map(decodeSlot).filter((slot) => slot !== undefined)
+  whole.sort((a, b) => b.sequence - a.sequence)
+  const newest = whole[0]
   if (!newest) {
     throw new SteleError('corrupt', `${path}: neither of the two copies of the last signed head is whole`)
   }
-  const intact = areas.every((area) => decodeSlot(area) !== undefined || area.every((byte) => byte === 0))
-  return new SlotFile(
-    file,
-    path,
-    newest.sequence,
-    slots.map((slot) => slot.record),
-    intact,
-  )
+  const slots = areas.map(writtenPart)
+  const { sequence } = newest
+  return {
+    records: whole.map((slot) => slot.record),
+    intact: areas.every((area) => decodeSlot(area) !== undefined || area.every((byte) => byte === 0)),
+    sequence,
+    slots,
+    settle: () => writeSlot(file, path, slots[sequence % 2]!, sequence),
+  }
 }
 
+/** A copy, so that not all of the file stays in memory. */
+function writtenPart(area: Buffer): Buffer {
+  const length = area.length < HEADER_BYTES ? 0 : area.readUInt32BE(8)
+  const end = length > MOST_RECORD_BYTES ? HEADER_BYTES : HEADER_BYTES + length + TRAILER_BYTES
+  return Buffer.from(area.subarray(0, end))
+}
+
+async function writeSlot(file: FileHandle, path: string, slot: Buffer, sequence: number): Promise<void> {
+  try {
+    await writeAt(file, slot, placeOf(sequence))
+    await file.datasync()
+  } catch (error) {
+    throw fileError(path, error)
+  }
+}
+
+function placeOf(sequence: number): number {
+  return FIRST_SLOT + (sequence % 2) * SLOT_BYTES
+}
+
+/** Owner of what is in the file: it writes only where it finds what it left. */
 class SlotFile implements HeadFile {
   readonly records: readonly Uint8Array[]
   readonly intact: boolean
   readonly #file: FileHandle
   readonly #path: string
+  readonly #lock: Lock | undefined
+  /** Two writers that sign the same at the same time are told apart by it. */
+  readonly #writer = randomBytes(WRITER_BYTES)
+  /** What is expected in each slot; undefined where a write of ours has failed. */
+  readonly #slots: (Buffer | undefined)[]
   /** Number of the last write; its parity says which slot holds it. */
   #sequence: number
 
-  constructor(file: FileHandle, path: string, sequence: number, records: Uint8Array[], intact: boolean) {
+  constructor(file: FileHandle, path: string, found: Found, lock: Lock | undefined) {
     this.#file = file
     this.#path = path
-    this.#sequence = sequence
-    this.records = records
-    this.intact = intact
+    this.#lock = lock
+    this.#slots = [...found.slots]
+    this.#sequence = found.sequence
+    this.records = found.records
+    this.intact = found.intact
   }
 
   async write(record: Uint8Array): Promise<void> {
     const sequence = this.#sequence + 1
-    const slot = encodeSlot({ sequence, record })
-    try {
-      await this.#file.write(slot, 0, slot.length, FIRST_SLOT + (sequence % 2) * SLOT_BYTES)
-      await this.#file.datasync()
-    } catch (error) {
-      throw fileError(this.#path, error)
-    }
+    const slot = encodeSlot({ sequence, record }, this.#writer)
+    const [own, other] = [sequence % 2, (sequence + 1) % 2]
+    // Ahead of the write, or nothing would be left of what somebody else has put there.
+    await this.#checkAlone(own)
+    this.#slots[own] = undefined
+    // The other slot is looked at while the disk is waited for, so that this costs no time.
+    await Promise.all([writeSlot(this.#file, this.#path, slot, sequence), this.#checkAlone(other)])
+    this.#slots[own] = slot
     this.#sequence = sequence
   }
 
-  close(): Promise<void> {
-    return this.#file.close()
+  /** From the page cache: what another process wrote is seen there at once. */
+  async #checkAlone(n: number): Promise<void> {
+    const isAsLeft = await this.#isAsLeft(n).catch((error: unknown) => {
+      throw fileError(this.#path, error)
+    })
+    if (isAsLeft) return
+    throw new SteleError(
+      'second_writer',
+      `${this.#path}: it does not hold what this process wrote last: another process keeps its last signed head there, ` +
+        `so this one signs nothing more. Two writers with one key make two histories. Find the other one, and let one ` +
+        `of them go on`,
+    )
+  }
+
+  async #isAsLeft(n: number): Promise<boolean> {
+    const expected = this.#slots[n]
+    if (expected === undefined || expected.length === 0) return true
+    const found = Buffer.alloc(expected.length)
+    await this.#file.read(found, 0, found.length, placeOf(n))
+    return found.equals(expected)
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close()
+    await this.#lock?.close()
   }
 }
 
-function encodeSlot({ sequence, record }: Slot): Buffer {
-  if (record.length > SLOT_BYTES - HEADER_BYTES) {
+function encodeSlot({ sequence, record }: Slot, writer: Uint8Array): Buffer {
+  if (record.length > MOST_RECORD_BYTES) {
     throw new SteleError('too_large', `head file: a head of ${record.length} bytes does not fit its slot`)
   }
-  const slot = Buffer.alloc(HEADER_BYTES + record.length)
+  const slot = Buffer.alloc(HEADER_BYTES + record.length + TRAILER_BYTES)
   slot.writeBigUInt64BE(BigInt(sequence), 0)
   slot.writeUInt32BE(record.length, 8)
   slot.set(record, HEADER_BYTES)
-  slot.set(digest(slot), 12)
+  const end = HEADER_BYTES + record.length
+  slot.set(digest(slot.subarray(0, end)), 12)
+  slot.set(writer, end)
+  const signed = slot.subarray(0, end + WRITER_BYTES)
+  slot.set(createHash('sha256').update(signed).digest(), signed.length)
   return slot
 }
 

@@ -12,9 +12,12 @@ import {
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { decodeHead } from '../../src/log/head.ts'
-import { openHeadFile } from '../../src/storage/head-file.ts'
+import { readHeadFile } from '../../src/storage/head-file.ts'
+import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
+import { openStoredLog } from '../../src/server/open-log.ts'
+import { SETTINGS } from '../server/settings.ts'
 import { testFolder } from '../support/folder.ts'
-import { dataFolder, lines, serve, stele, type Ran } from './fixture.ts'
+import { dataFolder, lines, ORIGIN, serve, stele, type Ran } from './fixture.ts'
 import { serveFolder } from './static-server.ts'
 
 /** A log that grew, was saved, and grew on. */
@@ -54,10 +57,15 @@ function placed(to: string): string[] {
   return existsSync(join(to, 'logs')) ? readdirSync(join(to, 'logs')) : []
 }
 
+/** The checkpoint that counts in a backup. */
+function savedCheckpoint(folder: string): string {
+  const text = readFileSync(join(folder, 'stele-backup.json'), 'utf8')
+  return join(folder, `checkpoint.${(JSON.parse(text) as { generation: string }).generation}`)
+}
+
 async function headOf(data: string) {
   const path = join(data, 'logs/main/head')
-  const file = await openHeadFile(path)
-  await file.close()
+  const file = await readHeadFile(path)
   return decodeHead(file.records[0]!, path)
 }
 
@@ -169,16 +177,43 @@ describe('what somebody has seen', () => {
     },
   )
 
-  test('the head file on another disk outlived the accident: it is compared, and goes on', async () => {
+  test('the head file on another disk outlived the accident: it is compared, never written to, and a new one is made', async () => {
     const one = await stage()
     const disk = join(testFolder(), 'disk')
     mkdirSync(disk)
-    cpSync(join(one.data, 'logs/main/head'), join(disk, 'main.head'))
-    expect(await restore(one, one.backup, '--head-folder', disk)).toMatchObject({ code: 17 })
+    const kept = join(disk, 'main.head')
+    cpSync(join(one.data, 'logs/main/head'), kept)
+    const before = readFileSync(kept)
+    const refused = await restore(one, one.backup, '--head-folder', disk)
+    expect(refused).toMatchObject({ code: 3 })
+    expect(refused.err).toContain(`--head-file ${kept}-aside`)
+    expect([readFileSync(kept).equals(before), placed(one.to)]).toEqual([true, []])
+    renameSync(kept, `${kept}-aside`)
+    const again = ['--head-folder', disk, '--head-file', `${kept}-aside`]
+    expect(await restore(one, one.backup, ...again)).toMatchObject({ code: 17 })
+    expect(existsSync(kept)).toBe(false)
     const catchUp = ['--not-frozen', '--catch-up', await serveFolder(one.mirror)]
-    expect(await restore(one, one.backup, '--head-folder', disk, ...catchUp)).toMatchObject({ code: 0 })
+    expect(await restore(one, one.backup, ...again, ...catchUp)).toMatchObject({ code: 0 })
     expect((await stele(['fsck', '--data', one.to])).code).toBe(0)
     expect(existsSync(join(one.to, 'logs/main/head'))).toBe(false)
+  })
+
+  test('a drill beside the living log neither writes into its head file nor goes on behind it', async () => {
+    const data = join(testFolder(), 'living')
+    const [heads, drill] = [join(testFolder(), 'heads'), join(testFolder(), 'drill-heads')]
+    for (const folder of [heads, drill]) mkdirSync(folder)
+    await initDataFolder(data)
+    await createLog(data, { name: 'main', origin: ORIGIN, allowDuplicates: false, headFolder: heads })
+    const backup = join(testFolder(), 'backup')
+    await stele(['backup', 'main', '--data', data, '--to', backup, '--with-keys'])
+    const living = await openStoredLog(data, 'main', SETTINGS)
+    await living.append([Buffer.from('a')])
+    const to = join(testFolder(), 'drilled')
+    expect(await restore({ to }, backup)).toMatchObject({ code: 3 })
+    const elsewhere = await restore({ to }, backup, '--head-folder', drill)
+    expect([elsewhere.code, elsewhere.err]).toEqual([17, expect.stringContaining(heads)])
+    await living.append([Buffer.from('b')])
+    await living.close()
   })
 
   test('smaller and equal heads are proven to be prefixes, and named', async () => {
@@ -264,10 +299,16 @@ describe('a damaged backup', () => {
     ['a bit of the last bundle', (b) => flip(join(b, 'tile/entries/002.p/88')), 36, /entry 599/],
     ['a bit of a tile', (b) => flip(join(b, 'tile/0/000')), 36, /entry 255|tile\/0\/000/],
     ['a bit of an upper tile', (b) => flip(join(b, 'tile/1/000.p/2')), 36, /tile\/1\/000\.p\/2/],
-    ['a bit of the checkpoint', (b) => flipSize(join(b, 'checkpoint')), 13, /checkpoint/],
+    ['a bit of the checkpoint', (b) => flipSize(savedCheckpoint(b)), 13, /checkpoint/],
     ['a missing bundle', (b) => rmSync(join(b, 'tile/entries/001')), 36, /tile\/entries\/001/],
     ['a missing tile', (b) => rmSync(join(b, 'tile/0/001')), 36, /tile\/0\/001/],
     ['a missing checkpoint', (b) => rmSync(join(b, 'checkpoint')), 4, /checkpoint/],
+    [
+      'the missing checkpoint of its generation',
+      (b) => rmSync(savedCheckpoint(b)),
+      36,
+      /checkpoint\.[0-9a-f]{16}/,
+    ],
     ['a bundle cut short', (b) => truncateSync(join(b, 'tile/entries/000'), 1000), 36, /tile\/entries\/000/],
     ['a tile cut short', (b) => truncateSync(join(b, 'tile/0/001'), 8000), 36, /tile\/0\/001/],
     [

@@ -35,7 +35,7 @@ class FakeQuorum implements HeadCosigner {
 class WitnessedDisk {
   readonly disk: Disk
   readonly quorum = new FakeQuorum()
-  published: Uint8Array | undefined
+  published: Uint8Array | 'none yet' | undefined = 'none yet'
 
   constructor(disk: Disk) {
     this.disk = disk
@@ -145,6 +145,20 @@ describe('a log with witnesses', () => {
     await expect(log.append([bytes('a')])).rejects.toMatchObject({ code: 'log_halted' })
     expect(log.integrated.size).toBe(0)
     await log.close()
+  })
+
+  test('shows nothing where what it published is lost, until its witnesses have cosigned the newest head', async () => {
+    const { stored, log } = await published()
+    await log.close()
+    stored.published = undefined
+    stored.quorum.answer = 'silent'
+    await expect(stored.open()).rejects.toMatchObject({ code: 'quorum_not_met' })
+    expect(stored.published).toBeUndefined()
+    stored.quorum.answer = 'cosign'
+    const cosigned = stored.quorum.seen.length
+    const again = await stored.open()
+    expect([again.published.size, stored.quorum.seen.length > cosigned]).toEqual([1, true])
+    await again.close()
   })
 
   test('is refused when what it published is ahead of its database', async () => {

@@ -11,7 +11,7 @@ import { readLogInfo } from '../../src/server/data-folder.ts'
 import { activeKeys } from '../../src/server/key-times.ts'
 import { headVerifier } from '../../src/server/keys.ts'
 import { replaceFile, writeNewFile } from '../../src/storage/files.ts'
-import { openHeadFile } from '../../src/storage/head-file.ts'
+import { readHeadFile } from '../../src/storage/head-file.ts'
 import { StoredLog } from './fixture.ts'
 
 const infoOf = (stored: StoredLog) => readLogInfo(stored.folder, 'main')
@@ -209,8 +209,7 @@ test('whatever happens to the keys, every head that was ever signed stays good b
       const heads: SignedHead[] = []
       for (const [i, each] of acts.entries()) await perform(stored, each, i, heads)
       heads.push(await serveOnce(stored, 'the end'))
-      const file = await openHeadFile(stored.head)
-      await file.close()
+      const file = await readHeadFile(stored.head)
       heads.push(...file.records.map((record) => decodeHead(record, 'test')))
 
       const info = await infoOf(stored)

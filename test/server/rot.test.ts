@@ -9,7 +9,7 @@ import { headVerifier } from '../../src/server/keys.ts'
 import { asHash } from '../../src/merkle/hash.ts'
 import { verifyConsistency } from '../../src/merkle/verify.ts'
 import { decodeHead, type SignedHead } from '../../src/log/head.ts'
-import { openHeadFile } from '../../src/storage/head-file.ts'
+import { readHeadFile } from '../../src/storage/head-file.ts'
 import { LevelStore } from '../../src/storage/level.ts'
 import { testFolder } from '../support/folder.ts'
 import { StoredLog, texts } from './fixture.ts'
@@ -83,8 +83,7 @@ describe('rollback', () => {
     const log = await stored.open()
     expect(log.published.size).toBe(11)
     await log.close()
-    const file = await openHeadFile(stored.head)
-    await file.close()
+    const file = await readHeadFile(stored.head)
     expect(decodeHead(file.records[0]!, 'test').size).toBe(11)
   })
 

@@ -1,9 +1,10 @@
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { verifyProofFile } from '../../src/client/verify.ts'
 import { KEY_TYPE } from '../../src/note/key-id.ts'
 import { parseVerifierKey } from '../../src/note/key.ts'
+import { openWithPolicy } from '../../src/policy/evaluate.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { loadConfig } from '../../src/server/config.ts'
 import { createLog, initDataFolder, logFiles, type LogInfo } from '../../src/server/data-folder.ts'
@@ -134,4 +135,22 @@ test('a log that was put back to a backup is stopped by its witnesses before it 
   expect(refused.status).toBe(503)
   expect(await refused.json()).toMatchObject({ code: 'log_halted' })
   expect(restored.host.get('main')?.log?.integrated.size).toBe(1)
+})
+
+test('a log whose published head is lost shows none before its witnesses have cosigned the newest one', async () => {
+  const { folder, witnesses, policy } = await setUp()
+  const server = await runLog(folder)
+  await serving(server)
+  expect((await post(server, 'v1/entries?wait=published', 'a')).status).toBe(200)
+  await server.close()
+  for (const { running } of witnesses) await running.close()
+  rmSync(logFiles(folder, 'main').published)
+  await expect(runLog(folder)).rejects.toMatchObject({
+    code: 'quorum_not_met',
+    message: expect.stringContaining('"published" is lost') as string,
+  })
+  for (const { folder: own, running } of witnesses) await runWitness(own, new URL(running.url).port)
+  const again = await runLog(folder)
+  const note = await (await fetch(`${again.url}/logs/main/checkpoint`)).text()
+  expect(openWithPolicy(note, parsePolicy(policy)).checkpoint.size).toBe(1)
 })

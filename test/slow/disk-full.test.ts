@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { rmSync, statSync, truncateSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
@@ -11,8 +11,12 @@ import { fill, mountedDisk, whyNoMount } from '../support/disk.ts'
 import { ServerProcess } from '../support/process.ts'
 
 const MIB = 1024 * 1024
-/** Room for the log, and for the 64 MiB that the server wants to see before it opens a log again. */
+/** Room for the log, and for what the server wants to see before it is ready. */
 const DISK_MIB = 160
+const MIN_FREE_MIB = 64
+const LIMITS = { env: { STELE_MIN_FREE_BYTES: String(MIN_FREE_MIB * MIB) } }
+/** More than a log waits for, and less than makes the server ready. */
+const SOME_ROOM_MIB = 40
 /** The server's first attempt to open a halted log again comes after two seconds. */
 const PAST_FIRST_ATTEMPT_MS = 3000
 
@@ -25,7 +29,7 @@ test.skipIf(missing !== undefined)(
     const disk = mountedDisk(DISK_MIB)
     const log = await makeLogFolder(disk)
     const ledger = new Ledger()
-    const server = new ServerProcess(log.folder)
+    const server = new ServerProcess(log.folder, LIMITS)
     const at = await server.url
     const [connection, instance] = [new Connection(prefix(at)), new Connection(at)]
     const examiner = new Examiner(log, ledger)
@@ -51,6 +55,17 @@ test.skipIf(missing !== undefined)(
     expect(await ready()).toMatchObject({ status: 503 })
     await new Examiner(log, ledger).examine(prefix(at))
 
+    // It says what it waits for, and comes back with that, while the disk is still said to have too little.
+    const waitsFor = `opened again when the disk of the data folder has ${(MIN_FREE_MIB / 4) * MIB} bytes free`
+    expect(String((await ready()).body)).toContain(waitsFor)
+    const halted = await instance.json<{ logs: object[] }>('/v1/logs')
+    expect(halted.logs).toMatchObject([{ reason: expect.stringContaining(waitsFor) as string }])
+    expect(server.output).toContain(`"neededBytes":${(MIN_FREE_MIB / 4) * MIB}`)
+    truncateSync(`${disk}/filler`, statSync(`${disk}/filler`).size - SOME_ROOM_MIB * MIB)
+    const state = async (): Promise<unknown> =>
+      (await instance.json<{ logs: { state: string }[] }>('/v1/logs')).logs[0]!.state
+    await vi.waitUntil(async () => (await state()) === 'serving', { timeout: 60_000, interval: 100 })
+    expect(await ready()).toMatchObject({ status: 503 })
     rmSync(`${disk}/filler`)
     await vi.waitUntil(async () => (await ready()).status === 200, { timeout: 60_000, interval: 100 })
     for (const entry of ['refused', ...ledger.unacknowledged]) {
@@ -66,11 +81,11 @@ test.skipIf(missing !== undefined)(
 
     // Nor can a log be opened on a full disk; it is as it was when there is room again.
     fill(disk, 0)
-    const full = new ServerProcess(log.folder)
+    const full = new ServerProcess(log.folder, LIMITS)
     expect(await full.exited).toEqual({ code: EXIT_CODES.io_error, signal: null })
     expect(full.output).toMatch(/No space left on device/)
     rmSync(`${disk}/filler`)
-    const again = new ServerProcess(log.folder)
+    const again = new ServerProcess(log.folder, LIMITS)
     await new Examiner(log, ledger).examine(prefix(await again.url))
   },
 )

@@ -1,10 +1,10 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { createHeadFile, openHeadFile, type HeadFile } from '../../src/storage/head-file.ts'
+import { createHeadFile, openHeadFile, readHeadFile, type HeadRecords } from '../../src/storage/head-file.ts'
 import { testFolder } from '../support/folder.ts'
 
 const record = (text: string): Uint8Array => new TextEncoder().encode(text)
-const texts = (file: HeadFile): string[] => file.records.map((bytes) => Buffer.from(bytes).toString())
+const texts = (file: HeadRecords): string[] => file.records.map((bytes) => Buffer.from(bytes).toString())
 
 async function withWrites(...heads: string[]): Promise<string> {
   const path = `${testFolder()}/head`
@@ -92,4 +92,60 @@ test('a head file that was cut short is refused by name, wherever it was cut', a
       code: expect.stringMatching(/corrupt|foreign_format/) as string,
     })
   }
+})
+
+test('a writer that finds what it did not write in its slot stops, and writes nothing', async () => {
+  const path = await withWrites('second')
+  const [first, second] = [await openHeadFile(path), await openHeadFile(path)]
+  await first.write(record('by the first'))
+  const before = readFileSync(path)
+  await expect(second.write(record('by the second'))).rejects.toMatchObject({ code: 'second_writer' })
+  expect(readFileSync(path)).toEqual(before)
+  await first.write(record('again'))
+  await expect(second.write(record('by the second'))).rejects.toMatchObject({ code: 'second_writer' })
+  for (const file of [first, second]) await file.close()
+  expect((await reopened(path)).texts).toEqual(['again', 'by the first'])
+})
+
+test('two writers of one head at one moment are told apart', async () => {
+  const path = await withWrites('second')
+  const [first, second] = [await openHeadFile(path), await openHeadFile(path)]
+  const stale = readFileSync(path)
+  await first.write(record('third'))
+  const written = readFileSync(path)
+  // The second one looked before the first had written, and writes after it.
+  writeFileSync(path, stale)
+  await second.write(record('third'))
+  expect(readFileSync(path)).not.toEqual(written)
+  await expect(first.write(record('fourth'))).rejects.toMatchObject({ code: 'second_writer' })
+  for (const file of [first, second]) await file.close()
+})
+
+test('a head file that is locked is refused to a second process by name, until the first closes it', async () => {
+  const path = await withWrites('second')
+  const file = await openHeadFile(path, { lock: true })
+  await expect(openHeadFile(path, { lock: true })).rejects.toMatchObject({
+    code: 'locked',
+    message: expect.stringContaining(path) as string,
+  })
+  await file.write(record('third'))
+  expect(texts(await readHeadFile(path))).toEqual(['third', 'second'])
+  await file.close()
+  await (await openHeadFile(path, { lock: true })).close()
+})
+
+test('a head file of before, whose slots do not say who wrote them, goes on', async () => {
+  const path = await withWrites('second')
+  const bytes = readFileSync(path)
+  for (const [n, text] of ['second', 'first'].entries()) {
+    const end = 4096 + n * 32_768 + 44 + text.length
+    expect(bytes.subarray(end, end + 48).equals(Buffer.alloc(48))).toBe(false)
+    bytes.fill(0, end, end + 48)
+  }
+  writeFileSync(path, bytes)
+  const file = await openHeadFile(path)
+  expect(texts(file)).toEqual(['second', 'first'])
+  await file.write(record('third'))
+  await file.close()
+  expect((await reopened(path)).texts).toEqual(['third', 'second'])
 })

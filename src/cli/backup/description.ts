@@ -4,9 +4,14 @@ import { SteleError } from '../../errors.ts'
 /**
  * The files of a backup beside those of c2sp.org/tlog-tiles. The private keys, which are called as in the log's folder,
  * are there only if they were asked for.
+ *
+ * What belongs to one checkpoint is written under names of its own, which end with the run's generation, and the
+ * description that names the generation comes last: a run that is cut short changes nothing that an earlier one wrote.
  */
 export const BACKUP_FILES = {
   description: 'stele-backup.json',
+  /** The checkpoint that all of it belongs to; the one without a generation is for readers of the tiles. */
+  checkpoint: 'checkpoint',
   /** As in the log's folder, byte for byte: keys with their times, rotations, who reads. */
   info: 'log.json',
   policy: 'policy',
@@ -17,12 +22,32 @@ export const BACKUP_FILES = {
 /** What a private key of the checkpoints can be called, first or later. */
 export const KEY_FILE = /^[a-z0-9][a-z0-9.-]*\.skey$/
 
+const GENERATION = /^[0-9a-f]{16}$/
+const OF_A_GENERATION = /^(checkpoint|log\.json|policy|published)(?:\.([0-9a-f]{16}))?$/
+
+/** The name of a file in one generation; undefined: as backups of version 1 have it. */
+export function nameIn(generation: string | undefined, path: string): string {
+  return generation === undefined ? path : `${path}.${generation}`
+}
+
+/** Whether a file of a backup belongs to some generation, as a file of a tar may. */
+export function isOfGeneration(name: string): boolean {
+  return OF_A_GENERATION.test(name)
+}
+
+/** Whether a file of a backup is of another generation than this one, and so of no more use. */
+export function isSuperseded(name: string, generation: string): boolean {
+  const [, , other] = OF_A_GENERATION.exec(name) ?? [undefined, undefined, generation]
+  return other !== generation && name !== BACKUP_FILES.checkpoint
+}
+
 const FORMAT = 'stele log backup'
-const VERSION = 1
+const VERSION = 2
 
 const schema = z.object({
   format: z.literal(FORMAT),
-  version: z.literal(VERSION),
+  /** 1: without a generation. */
+  version: z.union([z.literal(1), z.literal(VERSION)]),
   /** What the log was called where it was saved. */
   name: z.string(),
   origin: z.string().min(1),
@@ -46,6 +71,8 @@ const schema = z.object({
     })
     .optional(),
   savedAt: z.string(),
+  /** Which files beside it count. */
+  generation: z.string().regex(GENERATION).optional(),
 })
 
 /** Whether a log has ended: `successor` goes on in its place. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64 } from '../../bytes/base64.ts'
@@ -11,12 +12,20 @@ import type { SignedTreeHead } from '../../note/tree-head.ts'
 import { logFiles, readLogInfo } from '../../server/data-folder.ts'
 import { readKeyFile } from '../../server/key-file.ts'
 import { activeKeys } from '../../server/key-times.ts'
+import { readPublished } from '../../server/log-files.ts'
 import { parseLogInfo, type LogInfo } from '../../server/log-info.ts'
-import { readFileIfAny, readTextFile } from '../../storage/files.ts'
+import { readTextFile } from '../../storage/files.ts'
 import { PATIENCE_MS, type Context } from '../context.ts'
-import type { FileBeside } from '../export/exporter.ts'
+import type { FileBeside, FilesBeside } from '../export/exporter.ts'
 import { StoredLog } from '../files/stored-log.ts'
-import { BACKUP_FILES, formatDescription, type BackupDescription, type EndingState } from './description.ts'
+import {
+  BACKUP_FILES,
+  formatDescription,
+  isSuperseded,
+  nameIn,
+  type BackupDescription,
+  type EndingState,
+} from './description.ts'
 import { readEndingState } from './ending-state.ts'
 import { pinHead, withCheckpoint } from './pinned-head.ts'
 
@@ -29,7 +38,7 @@ export interface BackupSource {
   /** All that ever signed for it. */
   readonly verifierKeys: readonly VerifierKey[]
   /** What a restore needs besides. */
-  readonly beside: readonly FileBeside[]
+  readonly beside: FilesBeside
   close(): Promise<void>
 }
 
@@ -43,6 +52,8 @@ export interface BackupSourceOptions {
 interface Seen {
   readonly treeHead: SignedTreeHead | undefined
   readonly ending: EndingState | undefined
+  /** The record of the head that was published last. */
+  readonly published?: Uint8Array
 }
 
 /**
@@ -83,9 +94,9 @@ async function storedSource(data: string, name: string, options: BackupSourceOpt
     stored.verifyHead(head)
     const treeHead = { ...head, signature: head.treeHeadSignature }
     const ending = head.final ? { frozen: true as const, ...head.final } : { frozen: false as const }
-    const { beside } = await besideFiles(data, name, { treeHead, ending }, options.withKeys)
-    const published = await readFileIfAny(logFiles(data, name).published)
-    if (published) beside.push({ path: BACKUP_FILES.published, bytes: published })
+    const published = await readPublished(logFiles(data, name).published)
+    const seen = { treeHead, ending, ...(published instanceof Uint8Array ? { published } : {}) }
+    const { beside } = await besideFiles(data, name, seen, options.withKeys)
     const close = (): Promise<void> => stored.close()
     const from = logFiles(data, name).folder
     return { from, files, origin: info.origin, verifierKeys: everyVerifier, beside, close }
@@ -117,7 +128,7 @@ async function servedSource(
     return { ...source, origin: info.origin, verifierKeys, beside }
   }
   const own = { origin: verifierKey.name, verifierKey: formatVerifierKey(verifierKey) }
-  const beside = [description(name, own, seen, 'unknown')]
+  const beside = ofGeneration((generation) => description(name, own, seen, { policy: 'unknown', generation }))
   return { ...source, origin: own.origin, verifierKeys: await context.following(verifierKey), beside }
 }
 
@@ -127,28 +138,45 @@ async function besideFiles(
   name: string,
   seen: Seen,
   withKeys: boolean,
-): Promise<{ info: LogInfo; beside: FileBeside[] }> {
+): Promise<{ info: LogInfo; beside: FilesBeside }> {
   const files = logFiles(data, name)
   const text = (await readTextFile(files.info)) ?? ''
   const info = parseLogInfo(text, files.info)
   const policy = await readTextFile(files.policy)
-  const beside: FileBeside[] = [
-    description(name, info, seen, policy === undefined ? 'none' : 'kept'),
-    { path: BACKUP_FILES.info, bytes: text },
-  ]
-  if (policy !== undefined) beside.push({ path: BACKUP_FILES.policy, bytes: policy })
-  if (!withKeys) return { info, beside }
-  for (const file of [...activeKeys(info.keys).map((key) => key.file), BACKUP_FILES.treeHeadKey]) {
-    beside.push({ path: file, bytes: `${await readKeyFile(join(files.folder, file))}\n`, mode: 0o600 })
+  const kept: FileBeside[] = [{ path: BACKUP_FILES.info, bytes: text }]
+  if (policy !== undefined) kept.push({ path: BACKUP_FILES.policy, bytes: policy })
+  if (seen.published) kept.push({ path: BACKUP_FILES.published, bytes: seen.published })
+  const keys: FileBeside[] = []
+  const keyFiles = withKeys ? [...activeKeys(info.keys).map((key) => key.file), BACKUP_FILES.treeHeadKey] : []
+  for (const file of keyFiles) {
+    keys.push({ path: file, bytes: `${await readKeyFile(join(files.folder, file))}\n`, mode: 0o600 })
   }
-  return { info, beside }
+  const said = policy === undefined ? 'none' : 'kept'
+  const describe = (generation: string): FileBeside =>
+    description(name, info, seen, { policy: said, generation })
+  return { info, beside: ofGeneration(describe, kept, keys) }
+}
+
+/** @param keys under the names that they have in the log's folder: what such a name holds never changes */
+function ofGeneration(
+  describe: (generation: string) => FileBeside,
+  kept: readonly FileBeside[] = [],
+  keys: readonly FileBeside[] = [],
+): FilesBeside {
+  const generation = randomBytes(8).toString('hex')
+  return {
+    files: [...kept.map((file) => ({ ...file, path: nameIn(generation, file.path) })), ...keys],
+    checkpoint: nameIn(generation, BACKUP_FILES.checkpoint),
+    selector: describe(generation),
+    isSuperseded: (name) => isSuperseded(name, generation),
+  }
 }
 
 function description(
   name: string,
   { origin, verifierKey }: Pick<LogInfo, 'origin' | 'verifierKey'>,
   { treeHead, ending }: Seen,
-  policy: BackupDescription['policy'],
+  { policy, generation }: Pick<BackupDescription, 'policy' | 'generation'>,
 ): FileBeside {
   const text = formatDescription({
     name,
@@ -158,6 +186,7 @@ function description(
     ...(ending ? { ending } : {}),
     ...(treeHead ? { treeHead: shown(treeHead) } : {}),
     savedAt: new Date().toISOString(),
+    ...(generation === undefined ? {} : { generation }),
   })
   return { path: BACKUP_FILES.description, bytes: text }
 }

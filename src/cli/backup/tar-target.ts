@@ -34,6 +34,13 @@ export class TarTarget implements ExportTarget {
     return written
   }
 
+  /** Nothing of an earlier run is in it. */
+  async list(): Promise<string[]> {
+    return []
+  }
+
+  async remove(): Promise<void> {}
+
   /** What was written is in the stream; whether it is on a disk is for who reads it to say. */
   async sync(): Promise<void> {
     await this.#last

@@ -33,8 +33,8 @@ export function backupCommand(program: Command, actions: Actions): void {
       `
 What "stele export" writes (c2sp.org/tlog-tiles), and what a restore needs besides: stele-backup.json, log.json, the
 policy. A private log that is served takes STELE_API_KEY with a key that reads it; the meta log, an auditor's.
-While a server has the log open it is read over HTTP, from --url or this machine's port 6962. The checkpoint is
-written last, so that an interrupted backup is the one before it; run it again.
+While a server has the log open it is read over HTTP, from --url or this machine's port 6962. What is new
+counts once all of it is there: an interrupted backup is the one before it; run it again.
 ${examples(
   ['stele backup main --to /backup/main --with-keys', 'every hour; the server goes on'],
   ['stele fsck /backup/main --key <vkey>', 'rehash all of it'],

@@ -6,7 +6,7 @@ import { VerifiedTiles } from '../../client/verified-tiles.ts'
 import { hasCode, SteleError } from '../../errors.ts'
 import { decodeHead, encodeHead } from '../../log/head.ts'
 import { openCheckpoint } from '../../note/checkpoint.ts'
-import { createHeadFile, openHeadFile } from '../../storage/head-file.ts'
+import { createHeadFile, readHeadFile } from '../../storage/head-file.ts'
 import { rootAt } from '../../tile/prove.ts'
 import type { Administer } from '../../server/administer.ts'
 import { HOST, onStoredLog } from '../access/stored-logs.ts'
@@ -65,12 +65,11 @@ async function adopt(
 
 /** A head file that can be read is never replaced, whatever it says. */
 async function checkHeadFileIsLost(path: string, size: number): Promise<void> {
-  const file = await openHeadFile(path).catch((error: unknown) => {
+  const file = await readHeadFile(path).catch((error: unknown) => {
     if (hasCode(error, 'head_missing', 'corrupt')) return undefined
     throw error
   })
   if (!file) return
-  await file.close()
   const kept = decodeHead(file.records[0]!, path)
   if (kept.size > size) {
     throw new SteleError(

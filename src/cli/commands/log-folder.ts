@@ -74,11 +74,10 @@ interface Shown extends LogInfo {
 /** The head file tells the size also while a server holds the database. */
 async function shown(data: string, name: string, info: LogInfo): Promise<Shown> {
   const { headFilePath } = await import('../../server/data-folder.ts')
-  const { openHeadFile } = await import('../../storage/head-file.ts')
+  const { readHeadFile } = await import('../../storage/head-file.ts')
   const headFile = headFilePath(data, name, info)
   try {
-    const file = await openHeadFile(headFile)
-    await file.close()
+    const file = await readHeadFile(headFile)
     const { size, root, timestampMs, final } = decodeHead(file.records[0]!, headFile)
     const end = final ? { frozen: true, ...final } : { frozen: false }
     return { ...info, name, headFile, treeSize: size, rootHash: toHex(root), timestampMs, ...end }

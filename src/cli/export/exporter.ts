@@ -22,8 +22,19 @@ export interface ExportOptions {
   readonly verifierKeys: readonly VerifierKey[]
   readonly target: ExportTarget
   /** Files that go with it, in the target before the checkpoint is. */
-  readonly beside?: readonly FileBeside[]
+  readonly beside?: FilesBeside
   readonly onProgress: (done: number, total: number) => void
+}
+
+/** Files that belong to one checkpoint, none of which counts until the last of them is there. */
+export interface FilesBeside {
+  readonly files: readonly FileBeside[]
+  /** Where a copy of the checkpoint goes. */
+  readonly checkpoint: string
+  /** Makes all of them count, and those of before count no more. */
+  readonly selector: FileBeside
+  /** Whether a file of the target is of no more use then. */
+  isSuperseded(name: string): boolean
 }
 
 /** A file that is not the log's own, such as a description. */
@@ -53,7 +64,7 @@ export interface Exported {
  *   `VerifiedTiles`; `io_error`
  */
 export async function exportLog(options: ExportOptions): Promise<Exported> {
-  const { files, origin, verifierKeys, target, beside = [] } = options
+  const { files, origin, verifierKeys, target, beside } = options
   const log = { origin, verifiers: verifierKeys }
   const note = await files.checkpoint()
   const { checkpoint } = openCheckpoint(note, log)
@@ -61,13 +72,33 @@ export async function exportLog(options: ExportOptions): Promise<Exported> {
   const exporter = new Exporter(options, checkpoint, before?.size ?? 0)
   if (before) await exporter.checkExtends(before)
   await exporter.run()
-  for (const { path, bytes, mode } of beside) await target.write(path, bytes, mode)
   await target.sync()
+  if (beside) await writeBeside(target, beside, note)
   // Last, and only now: whoever finds a checkpoint finds all that it covers.
   await target.write('checkpoint', note)
   await target.sync()
+  if (beside) await removeSuperseded(target, beside)
   const { written, bytes, kept } = exporter
   return { checkpoint, written, bytes, kept }
+}
+
+async function writeBeside(
+  target: ExportTarget,
+  { files, checkpoint, selector }: FilesBeside,
+  note: string,
+): Promise<void> {
+  for (const { path, bytes, mode } of files) await target.write(path, bytes, mode)
+  await target.write(checkpoint, note)
+  await target.sync()
+  await target.write(selector.path, selector.bytes, selector.mode)
+  await target.sync()
+}
+
+/** What cannot be removed now is removed by the next run. */
+async function removeSuperseded(target: ExportTarget, beside: FilesBeside): Promise<void> {
+  for (const name of await target.list().catch(() => [])) {
+    if (beside.isSuperseded(name)) await target.remove(name).catch(() => undefined)
+  }
 }
 
 async function earlierCheckpoint(target: ExportTarget, log: LogIdentity): Promise<Checkpoint | undefined> {

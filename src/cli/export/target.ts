@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SteleError } from '../../errors.ts'
 import { DurableFiles } from '../files/durable.ts'
@@ -14,6 +14,9 @@ export interface ExportTarget {
   read(path: string): Promise<Uint8Array | undefined>
   /** @param mode permissions, less the umask */
   write(path: string, bytes: string | Uint8Array, mode?: number): Promise<void>
+  /** The files that are in it, without those in its folders. */
+  list(): Promise<string[]>
+  remove(path: string): Promise<void>
   /** Resolves once all that was written will outlive a crash. */
   sync(): Promise<void>
 }
@@ -43,6 +46,14 @@ export class FolderTarget implements ExportTarget {
 
   write(path: string, bytes: string | Uint8Array, mode?: number): Promise<void> {
     return this.#durable.write(join(this.name, path), bytes, mode)
+  }
+
+  list(): Promise<string[]> {
+    return readdir(this.name)
+  }
+
+  remove(path: string): Promise<void> {
+    return rm(join(this.name, path))
   }
 
   sync(): Promise<void> {

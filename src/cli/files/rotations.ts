@@ -1,6 +1,6 @@
-import { SteleError } from '../../errors.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import { followRotations } from '../../note/rotation.ts'
+import { inFile } from '../../storage/files.ts'
 import type { Io } from '../io.ts'
 import { readInput } from './input.ts'
 
@@ -21,14 +21,4 @@ export async function trustedKeys(
   if (file === undefined) return log.verifiers
   const rotations = await readInput(file, io)
   return inFile(file, () => followRotations(log, rotations))
-}
-
-/** Says in which file something is wrong. */
-export function inFile<T>(file: string, read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    if (!(error instanceof SteleError)) throw error
-    throw new SteleError(error.code, `${file}: ${error.message}`, { cause: error })
-  }
 }

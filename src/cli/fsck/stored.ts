@@ -5,7 +5,7 @@ import { VerifiedTiles } from '../../client/index.ts'
 import { hasCode, SteleError } from '../../errors.ts'
 import { decodeHead, type SignedHead } from '../../log/head.ts'
 import { headFilePath, logFiles } from '../../server/data-folder.ts'
-import { openHeadFile } from '../../storage/head-file.ts'
+import { readHeadFile } from '../../storage/head-file.ts'
 import { rootAt } from '../../tile/prove.ts'
 import { StoredLog } from '../files/stored-log.ts'
 import { counted, formatCount } from '../output/units.ts'
@@ -89,8 +89,7 @@ async function asFinding<T>(
 /** The second place must hold heads that were signed, that the database extends, and none that is ahead of it. */
 async function checkHeadFile(findings: Findings, folder: string, log: StoredLog): Promise<void> {
   const path = headFilePath(folder, log.name, log.info)
-  const file = await openHeadFile(path)
-  await file.close()
+  const file = await readHeadFile(path)
   if (!file.intact)
     findings.warnings.push(`${path}: one of its two copies is torn; the next commit writes it anew`)
   for (const record of file.records) {

@@ -1,8 +1,8 @@
 import { encodeUtf8 } from '../../bytes/text.ts'
 import type { Attack } from './attack.ts'
 import { flipInWriteAheadLog, overwriteEntry, removeEntry, swapEntries, truncateAfter } from './database.ts'
-import { readHistory, rewriteWithoutKey } from './history.ts'
-import { client, fsck, log, logServes, monitor, thirdParty, witnessOfLog } from './lookouts.ts'
+import { copySharingHead, LOG, readHistory, rewriteWithoutKey } from './history.ts'
+import { client, fsck, log, logServes, logTakes, monitor, thirdParty, witnessOfLog } from './lookouts.ts'
 import { monitorOnce } from './monitoring.ts'
 import { backUp, entryAt, restoreBackup } from './setting.ts'
 import type { Stage } from './stage.ts'
@@ -70,6 +70,18 @@ export const diskAttacks: readonly Attack[] = [
     title: 'cut the database back to an older signed head',
     lookouts: [fsck('rolled_back'), log('rolled_back')],
     act: onDisk((stage) => truncateAfter(stage.data, 400)),
+  },
+  {
+    name: 'second-writer',
+    title: 'let a copy of the log append, which shares its head file',
+    lookouts: [logTakes('second_writer'), fsck('fork')],
+    act: async (stage) => {
+      await stage.stopLog()
+      await copySharingHead(stage.data, stage.path('twin'))
+      await stage.startLog()
+      const twin = await stage.serveAlso(stage.path('twin'))
+      await stage.append(stage.newClient(`${twin}/logs/${LOG}`))
+    },
   },
   {
     name: 'restore-backup',

@@ -1,8 +1,9 @@
-import { cp, mkdir, rm } from 'node:fs/promises'
+import { cp, link, mkdir, rm, writeFile } from 'node:fs/promises'
 import { decodeHead, encodeHead, type SignedHead } from '../../log/head.ts'
 import { HASH_BYTES, hashLeafInto } from '../../merkle/hash.ts'
 import { headFilePath, logFiles, readLogInfo } from '../../server/data-folder.ts'
 import { headSigner } from '../../server/keys.ts'
+import { NONE_YET } from '../../server/log-files.ts'
 import { readPrivateKeys } from '../../server/private-keys.ts'
 import { createHeadFile } from '../../storage/head-file.ts'
 import { LevelStore } from '../../storage/level.ts'
@@ -52,7 +53,8 @@ export async function rewriteWithKey(data: string, entries: readonly Uint8Array[
   const headFile = headFilePath(data, LOG, info)
   await rm(headFile)
   await createHeadFile(headFile, encodeHead(head))
-  await rm(logFiles(data, LOG).published, { force: true })
+  // As if no head had ever been published under the policy: of one that is lost the witnesses are asked first.
+  await writeFile(logFiles(data, LOG).published, `${NONE_YET}\n`)
   return head
 }
 
@@ -64,6 +66,15 @@ export async function forkInto(data: string, folder: string, entries: readonly U
   await mkdir(folder, { recursive: true })
   await cp(data, folder, { recursive: true, filter: (path) => !left.includes(path) })
   await rewriteWithKey(folder, entries)
+}
+
+/** A copy of a log that is closed, which shares its head file, as two folders with one `--head-folder` do. It has no witnesses. */
+export async function copySharingHead(data: string, folder: string): Promise<void> {
+  await cp(data, folder, { recursive: true })
+  const [files, copied] = [logFiles(data, LOG), logFiles(folder, LOG)]
+  await rm(copied.policy, { force: true })
+  await rm(copied.head)
+  await link(files.head, copied.head)
 }
 
 async function writeDatabase(

@@ -24,6 +24,12 @@ const open: Look = async (stage) => {
 }
 
 export const log = lookout('log at opening', open)
+/** Sends the log an entry: it takes it, or takes none any more. */
+export const logTakes = lookout('log at opening', async (stage) => {
+  await fetch(`${stage.parts.front.url}/add`, { method: 'POST', body: `sent at ${performance.now()}` })
+  const { failure } = stage
+  return failure && { code: failure.code, message: failure.message }
+})
 /** Asks the log for an entry that it must not give away unless it is the one in the tree. */
 export const logServes = (index: number) =>
   lookout('log at reading', async ({ parts, operatorLines }) => {

@@ -8,6 +8,7 @@ import { createLog, initDataFolder, logFiles, type LogInfo } from '../../server/
 import { witnessOptions } from '../../server/witness-config.ts'
 import { readCosignerKeys } from '../../server/cosigner-folder.ts'
 import { createWitness, witnessFiles } from '../../server/witness-folder.ts'
+import { NONE_YET } from '../../server/log-files.ts'
 import { addToLogList } from '../../server/log-list.ts'
 import { startWitness, type RunningWitness } from '../../server/witness-start.ts'
 import { verifiersOf } from '../../witness/keys.ts'
@@ -45,7 +46,10 @@ export async function setStage(folder: string, options: StageOptions): Promise<S
     options.witnessed === false ? undefined : await openWitness(join(folder, 'witness'), info, clock)
   const policy = formatPolicy(info, made)
   await writeFile(join(folder, 'policy'), policy)
-  if (made) await writeFile(logFiles(data, LOG).policy, policy)
+  if (made) {
+    await writeFile(logFiles(data, LOG).published, `${NONE_YET}\n`)
+    await writeFile(logFiles(data, LOG).policy, policy)
+  }
   const witness = made?.running
   const stage = new Stage({ folder, options, info, clock, witness, policy, front: await Front.open('') })
   try {

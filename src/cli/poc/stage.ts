@@ -119,6 +119,13 @@ export class Stage {
     await server?.close()
   }
 
+  /** Why the log takes no entries any more, down to the cause of it. */
+  get failure(): SteleError | undefined {
+    let failure = this.#server?.host.get(LOG)?.failure
+    while (failure?.cause instanceof SteleError) failure = failure.cause
+    return failure
+  }
+
   /** Serves another data folder besides. @returns its address, without a trailing slash */
   async serveAlso(data: string): Promise<string> {
     const server = await serveFolder(data)

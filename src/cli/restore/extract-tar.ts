@@ -6,11 +6,11 @@ import { extract, type Extract } from 'tar-stream'
 import { hasCode, SteleError } from '../../errors.ts'
 import { MAX_ENTRY_BYTES } from '../../tile/bundle.ts'
 import { parseTilePath, TILE_WIDTH } from '../../tile/path.ts'
-import { BACKUP_FILES, KEY_FILE } from '../backup/description.ts'
+import { BACKUP_FILES, isOfGeneration, KEY_FILE } from '../backup/description.ts'
 
 type Entry = Extract extends AsyncIterable<infer Item> ? Item : never
 
-const BESIDE: readonly string[] = ['checkpoint', ...Object.values(BACKUP_FILES)]
+const BESIDE: readonly string[] = Object.values(BACKUP_FILES)
 /** The largest bundle, which is the largest file of all. */
 const MAX_FILE_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
 
@@ -60,7 +60,7 @@ async function unpack(entry: Entry, folder: string): Promise<boolean> {
 }
 
 function belongs(path: string): boolean {
-  if (BESIDE.includes(path) || KEY_FILE.test(path)) return true
+  if (BESIDE.includes(path) || isOfGeneration(path) || KEY_FILE.test(path)) return true
   try {
     parseTilePath(path)
     return true

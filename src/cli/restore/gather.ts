@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { hasCode, SteleError } from '../../errors.ts'
 import { decodeHead, type SignedHead } from '../../log/head.ts'
 import type { LogIdentity } from '../../note/checkpoint.ts'
-import { openHeadFile } from '../../storage/head-file.ts'
+import { readHeadFile } from '../../storage/head-file.ts'
 import { PATIENCE_MS } from '../context.ts'
 import { readEnd } from '../backup/ending-state.ts'
 import { openMirror, type Headers } from './ask-witnesses.ts'
@@ -28,7 +28,7 @@ export interface Gathered {
 /**
  * Reads what was seen of a log: head files, checkpoints that somebody kept, mirrors, the head that was published.
  *
- * @param inPlace where the new head file is to be: one that is there already outlived the accident
+ * @param former where the log kept its head file: one that is still there outlived the accident
  * @param published the record in the backup, if it has one
  * @param headers for mirrors that ask for a key
  * @throws SteleError for whatever cannot be read or is not signed by the log: it may be the one that saw more
@@ -36,11 +36,11 @@ export interface Gathered {
 export async function gatherSeen(
   log: LogIdentity,
   { headFile = [], seen = [], mirror = [] }: SeenOptions,
-  inPlace: string | undefined,
+  former: string | undefined,
   published: Uint8Array | undefined,
   headers: Headers,
 ): Promise<Gathered> {
-  const paths = [...headFile, ...(inPlace !== undefined && existsSync(inPlace) ? [inPlace] : [])]
+  const paths = [...headFile, ...(former !== undefined && existsSync(former) ? [former] : [])]
   const heads: { source: string; head: SignedHead }[] = []
   for (const path of paths) {
     for (const head of await headsOf(path)) heads.push({ source: `head file ${path}`, head })
@@ -64,11 +64,10 @@ export async function gatherSeen(
 }
 
 async function headsOf(path: string): Promise<SignedHead[]> {
-  const file = await openHeadFile(path).catch((error: unknown) => {
+  const file = await readHeadFile(path).catch((error: unknown) => {
     if (!hasCode(error, 'head_missing')) throw error
     throw new SteleError('not_found', `--head-file ${path}: there is no such file`, { cause: error })
   })
-  await file.close()
   return file.records.map((record) => decodeHead(record, path))
 }
 

@@ -6,6 +6,7 @@ import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
 import { treeHeadKeyOf, parseCheckpointKey, type PrivateKeys } from '../../server/keys.ts'
 import { FIRST_KEY_FILE, firstKey, formatLogInfo, parseLogInfo, type LogInfo } from '../../server/log-info.ts'
 import { idOf } from '../../server/change-keys.ts'
+import { checkHeadFileIsNew } from '../../server/restored-log.ts'
 import { readTextFile } from '../../storage/files.ts'
 import { BACKUP_FILES } from '../backup/description.ts'
 import { privateKeys, readKeys, type KeyOptions } from './keys.ts'
@@ -27,6 +28,8 @@ export interface Identity {
   /** `log.json` as it is to be, byte for byte as it was if nothing in it changes. */
   readonly infoText: string
   readonly keys: PrivateKeys
+  /** Where the log kept its head file, if not in its folder: what is there may know more than the source. */
+  readonly formerHeadFile: string | undefined
 }
 
 /**
@@ -46,8 +49,10 @@ export async function restoredIdentity(
   const keys = await privateKeys(source, options, info)
   const changed = withSettings(info, options, name)
   checkHeadFolder(changed)
+  checkHeadFileIsNew(changed)
   const isSame = JSON.stringify(changed) === JSON.stringify(info)
-  return { info: changed, infoText: isSame && text !== undefined ? text : formatLogInfo(changed), keys }
+  const infoText = isSame && text !== undefined ? text : formatLogInfo(changed)
+  return { info: changed, infoText, keys, formerHeadFile: info.headFile }
 }
 
 async function keptInfo(

@@ -1,9 +1,9 @@
 import { SteleError } from '../../errors.ts'
 import { formatVerifierKey } from '../../note/key.ts'
-import { readKeyFile } from '../../server/key-file.ts'
 import { activeKeys } from '../../server/key-times.ts'
 import { checkKeyPairs, parseCheckpointKey, type PrivateKeys } from '../../server/keys.ts'
 import type { LogInfo } from '../../server/log-info.ts'
+import { readCheckpointKey, readTreeHeadKey } from '../../server/private-keys.ts'
 import { BACKUP_FILES } from '../backup/description.ts'
 import type { RestoreSource } from './source.ts'
 
@@ -57,11 +57,11 @@ export async function readKeys(
   { skey = [], treeHeadKey }: KeyOptions,
   files: readonly string[],
 ): Promise<PrivateKeys> {
-  const given = await Promise.all(skey.map((path) => readKeyFile(path)))
+  const given = await Promise.all(skey.map(readCheckpointKey))
   const found = skey.length > 0 ? given : await Promise.all(files.map((file) => source.key(file)))
   const checkpointKeys = found.filter((key) => key !== undefined)
   const path = BACKUP_FILES.treeHeadKey
-  const treeHead = treeHeadKey === undefined ? await source.key(path) : await readKeyFile(treeHeadKey)
+  const treeHead = treeHeadKey === undefined ? await source.key(path) : await readTreeHeadKey(treeHeadKey)
   return {
     checkpointKeys: checkpointKeys.length > 0 ? checkpointKeys : missing(source, files[0]!, '--skey'),
     treeHeadKey: treeHead ?? missing(source, path, '--tree-head-key'),

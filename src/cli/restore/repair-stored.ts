@@ -2,7 +2,7 @@ import { hasCode, SteleError } from '../../errors.ts'
 import { decodeHead } from '../../log/head.ts'
 import { repairRange, type RepairReport } from '../../log/repair.ts'
 import { headFilePath } from '../../server/data-folder.ts'
-import { openHeadFile } from '../../storage/head-file.ts'
+import { readHeadFile } from '../../storage/head-file.ts'
 import { StoredLog } from '../files/stored-log.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { Headers } from './ask-witnesses.ts'
@@ -57,13 +57,12 @@ async function clearDamage({ store }: StoredLog, terminal: Terminal, dryRun: boo
 
 async function checkNotBehind(data: string, log: StoredLog, terminal: Terminal): Promise<void> {
   const path = headFilePath(data, log.name, log.info)
-  const file = await openHeadFile(path).catch((error: unknown) => {
+  const file = await readHeadFile(path).catch((error: unknown) => {
     if (!hasCode(error, 'head_missing', 'corrupt')) throw error
     terminal.warn(error.message)
     return undefined
   })
   if (!file) return
-  await file.close()
   const kept = decodeHead(file.records[0]!, path)
   const { size } = log.unverifiedHead
   if (kept.size <= size) return

@@ -69,7 +69,7 @@ interface Target {
  */
 export async function restore(job: RestoreJob): Promise<Restored> {
   const { data, name, source, options, terminal, headers } = job
-  const { info, infoText, keys } = job.identity
+  const { info, infoText, keys, formerHeadFile } = job.identity
   const verifiers = info.keys.map(({ verifierKey }) => parseVerifierKey(verifierKey))
   const log: LogIdentity = { origin: info.origin, verifiers }
   const policy = await policyOf(job)
@@ -79,7 +79,7 @@ export async function restore(job: RestoreJob): Promise<Restored> {
   const target = await targetOf(job, log, evidence)
   const { opened, files, note } = target
   checkKeysOfSize(info, target)
-  const { seen, signedAtMs, endings } = await gatherSeen(log, options, info.headFile, published, headers)
+  const { seen, signedAtMs, endings } = await gatherSeen(log, options, formerHeadFile, published, headers)
   const final = restoredEnding(target, endings, options)
   const restored = { ...openSeen(target.name, note, log), files }
   const comparison = new Comparison(log, restored, evidence)

@@ -8,11 +8,13 @@ import { SteleError } from '../../errors.ts'
 import { readKeyFile } from '../../server/key-file.ts'
 import {
   BACKUP_FILES,
+  nameIn,
   parseDescription,
   type BackupDescription,
   type EndingState,
 } from '../backup/description.ts'
 import { readEnd } from '../backup/ending-state.ts'
+import { withCheckpoint } from '../backup/pinned-head.ts'
 import { PATIENCE_MS } from '../context.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import type { Headers } from './ask-witnesses.ts'
@@ -98,12 +100,19 @@ async function folderSource(name: string, folder: string): Promise<RestoreSource
     text === undefined
       ? undefined
       : parseDescription(Buffer.from(text).toString(), join(name, BACKUP_FILES.description))
+  const generation = description?.generation
+  const inGeneration = (path: string): Promise<Uint8Array | undefined> => beside(nameIn(generation, path))
+  const files = new FolderFiles(folder)
+  const note = generation === undefined ? undefined : await inGeneration(BACKUP_FILES.checkpoint)
+  if (generation !== undefined && !note) {
+    throw new SteleError('corrupt', `${join(name, nameIn(generation, 'checkpoint'))}: it is not there`)
+  }
   return {
     name,
-    files: new FolderFiles(folder),
+    files: note ? withCheckpoint(files, Buffer.from(note).toString()) : files,
     description,
     ending: async () => description?.ending,
-    beside,
+    beside: inGeneration,
     key: async (path) => (existsSync(join(folder, path)) ? readKeyFile(join(folder, path)) : undefined),
     close: async () => {},
   }
