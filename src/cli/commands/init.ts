@@ -66,8 +66,10 @@ async function init(context: Context, options: InitOptions): Promise<void> {
   const { name, origin, verifierKey, key: provisioningKey } = made
   const port = localPort(wanted.publicUrl) ?? DEFAULT_PORT
   const key = keyFile === undefined ? { provisioningKey } : { provisioningKeyFile: keyFile }
-  warnOfLoopback(terminal, origin)
-  if (terminal.json) return terminal.jsonLine({ data, name, origin, verifierKey, ...key })
+  if (terminal.json) {
+    await terminal.jsonLine({ data, name, origin, verifierKey, ...key })
+    return warnOfLoopback(terminal, origin)
+  }
   await terminal.line(verifierKey)
   if (options.provisioningKeyFile === STDIN) await terminal.line(provisioningKey)
   terminal.note(`
@@ -80,6 +82,7 @@ Next:
   ${context.io.calledAs} key create --role writer --log ${name} --data ${data}     a key that may append
   ${context.io.calledAs} serve --data ${data}${port === DEFAULT_PORT ? '' : ` --port ${port}`}     serve it on http://127.0.0.1:${port}/logs/${name}
 Back up ${data}/logs/${name}/log.skey and tree-head.pem now, offline: without them the log ends.`)
+  warnOfLoopback(terminal, origin)
 }
 
 /** The port of a public URL that is served on this very machine, without a proxy in front. */
