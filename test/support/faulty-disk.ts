@@ -82,17 +82,19 @@ class Run {
     this.fault = fault
   }
 
-  async tracked<T>(real: Promise<T>): Promise<T> {
+  /** What comes of it once the process has ended is told to nobody. */
+  tracked<T>(real: Promise<T>): Promise<T> {
     this.inFlight.add(real)
-    try {
-      const result = await real
-      return this.dead ? await never<T>() : result
-    } catch (error) {
-      if (this.dead) return never<T>()
-      throw error
-    } finally {
-      this.inFlight.delete(real)
-    }
+    return new Promise((resolve, reject) => {
+      const settled = (tell: () => void): void => {
+        this.inFlight.delete(real)
+        if (!this.dead) tell()
+      }
+      real.then(
+        (result) => settled(() => resolve(result)),
+        (error: Error) => settled(() => reject(error)),
+      )
+    })
   }
 
   /** @returns `stuck` behind an operation that hangs, `endless` where nothing goes on and nothing hangs */
