@@ -51,7 +51,9 @@ export class LevelTables {
   /** What keeps the newest keys from being read. @throws SteleError `io_error` */
   async checkNewest(): Promise<TableFault | undefined> {
     for (const run of this.#runs) {
-      const fault = await run.at(-1)!.checkLast()
+      const file = run.at(-1)!
+      // One that LevelDB has merged into others since it was opened has no newest keys any more.
+      const fault = await this.#unlessGone(file, () => file.checkLast())
       if (fault) return fault
     }
     return undefined

@@ -1,7 +1,7 @@
-import { cpSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { alterRecord } from '../storage/database.ts'
+import { alterRecord, walOf } from '../storage/database.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, lines, serve, stele, type Ran } from './fixture.ts'
 
@@ -56,7 +56,8 @@ test('what the copy does not have stays damaged, and the exit code says so', asy
   await stop()
   await spoil(data, 300, 1)
   await spoil(data, 900, 1)
-  const { code, out } = await repair(data, backup)
+  const { code, out, err } = await repair(data, backup)
+  expect(err).toBe('')
   expect([code, JSON.parse(out)]).toMatchObject([1, { repaired: { entries: 1 }, lost: { entries: 1 } }])
   const { out: text } = await stele(['repair', 'main', '--data', data, '--from', backup])
   expect(text).toMatch(/STILL DAMAGED.*1 entry/)
@@ -73,4 +74,37 @@ test('a database that lost its end is not repaired: that is a rollback', async (
   rmSync(database, { recursive: true })
   cpSync(yesterday, database, { recursive: true })
   expect((await repair(data, backup)).code).toBe(17)
+})
+
+test('a write-ahead log with a flipped bit is only named by --dry-run, and kept and filled up by the repair', async () => {
+  const { data, key, backup } = await stage()
+  const { flags, stop } = await serve({ data, key })
+  for (const last of [4000, 4100]) await stele(['add', '--lines', ...flags], { stdin: lines(last) })
+  await stop()
+  // From a copy: opening the log would move all of it into table files.
+  const copy = join(testFolder(), 'data')
+  cpSync(data, copy, { recursive: true })
+  await stele(['backup', 'main', '--data', copy, '--to', `${backup}-new`])
+  const wal = walOf(join(data, 'logs/main/database'))
+  const bytes = readFileSync(wal)
+  // In a commit before the last one, and not in the same block of 32 KiB, all of which LevelDB drops.
+  bytes[100]! ^= 1
+  writeFileSync(wal, bytes)
+  for (const ran of [
+    await repair(data, `${backup}-new`, '--dry-run'),
+    await stele(['fsck', '--data', data]),
+  ]) {
+    expect(`${ran.err}${ran.out}`).toMatch(/\.log: damaged at byte 0/)
+    expect(readFileSync(wal).equals(bytes)).toBe(true)
+  }
+  const done = await repair(data, `${backup}-new`)
+  expect([done.code, JSON.parse(done.out)]).toMatchObject([
+    0,
+    {
+      repaired: { entries: expect.toSatisfy((n: number) => n >= 50) as number },
+      lost: { entries: 0, tiles: 0 },
+    },
+  ])
+  expect(readFileSync(join(data, 'logs/main/database-damaged', basename(wal))).equals(bytes)).toBe(true)
+  expect(await fsck(data)).toBe(0)
 })

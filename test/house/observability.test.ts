@@ -95,6 +95,8 @@ async function metricsOfServer(): Promise<string> {
   // The one that is not there may be slower to say so than the other is to cosign.
   const read = async (): Promise<string> => (await fetch(`${server.url}/metrics`)).text()
   await expect.poll(read, { timeout: 10_000 }).toContain('witness="gone",outcome="unreachable"')
+  // The scrubber rests longer than it works.
+  await expect.poll(read, { timeout: 10_000 }).toContain('stele_scrub_last_pass_timestamp_seconds{')
   return read()
 }
 
