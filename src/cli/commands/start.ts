@@ -93,12 +93,12 @@ Move it to where secrets are kept; the server does not need it.`
 }
 ${fresh && isLoopbackOrigin(log.origin) ? LOOPBACK_HELP : ''}
 Append an entry, and keep the proof that comes back:
-  printf 'hello' > hello.txt
-  sed 's/^/Authorization: Bearer /' ${writerKeyFile ?? '<file with a key of the role writer>'} | curl -sS -H @- --data-binary @hello.txt \\
+  printf '{"id":"1","at":"%s","action":"hello"}' "$(date -u +%FT%TZ)" > hello.json
+  sed 's/^/Authorization: Bearer /' ${writerKeyFile ?? '<file with a key of the role writer>'} | curl -sS -H @- --data-binary @hello.json \\
     -H 'Accept: text/plain' -o hello.tlog-proof ${log.url}/v1/entries
 
 Verify it, offline, with nothing but the log's public key:
-  ${io.calledAs} verify hello.tlog-proof --entry hello.txt --key '${log.verifierKey}'
+  ${io.calledAs} verify hello.tlog-proof --entry hello.json --key '${log.verifierKey}'
 
 More: ${url}/docs, ${io.calledAs} --help. Ctrl-C stops the server; nothing that was acknowledged is lost.`)
 }
