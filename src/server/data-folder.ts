@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SteleError } from '../errors.ts'
-import { fileError, isSystemError, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
+import { fileError, isSystemError, readTextFile, replaceFile, syncFolder } from '../storage/files.ts'
 import { buildIdentity, buildStore, removeBuilt } from './build-log.ts'
 import { filesIn, type LogFiles, type NewLog } from './log-files.ts'
 import { formatJson, parseJson } from './json-file.ts'
@@ -48,7 +48,9 @@ export async function initDataFolder(folder: string): Promise<void> {
     throw fileError(folder, error)
   })
   // An attempt that came no further than this is gone on with.
-  const isBegun = found.length === 1 && found[0] === 'logs' && (await isEmpty(join(folder, 'logs')))
+  const isBegun =
+    found.every((name) => name === 'logs' || name === 'stele.json.new') &&
+    (await isEmpty(join(folder, 'logs')))
   if (found.length > 0 && !isBegun) {
     throw new SteleError(
       'foreign_format',
@@ -58,8 +60,8 @@ export async function initDataFolder(folder: string): Promise<void> {
   await mkdir(join(folder, 'logs'), { recursive: true }).catch((error: unknown) => {
     throw fileError(folder, error)
   })
-  await writeNewFile(join(folder, 'stele.json'), formatJson({ format: FORMAT, version: FORMAT_VERSION }))
-  await syncFolder(folder)
+  // The last of all, and whole or not there.
+  await replaceFile(join(folder, 'stele.json'), formatJson({ format: FORMAT, version: FORMAT_VERSION }))
 }
 
 async function isEmpty(folder: string): Promise<boolean> {
