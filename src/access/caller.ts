@@ -91,6 +91,15 @@ export function covers({ logs }: Grant, { name }: Pick<LogAccess, 'name'>): bool
   return logs === '*' || logs.includes(name)
 }
 
+/**
+ * True for what takes credentials whichever log it is for.
+ *
+ * @param openWrites whether there are logs that anybody may append to
+ */
+export function needsCredentials(permission: Permission, openWrites: boolean): boolean {
+  return !isOpenToAll(permission, { name: '', reads: 'public', heads: 'open', openWrites })
+}
+
 function isOpenToAll(permission: Permission, { reads, heads, openWrites }: LogAccess): boolean {
   if (permission === 'open') return true
   if (permission === 'read_heads') return heads === 'open' || reads === 'public'

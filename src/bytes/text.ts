@@ -6,6 +6,14 @@ const encoder = new TextEncoder()
 // byte strings would read as the same text.
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** The byte order mark that some editors put before a text in UTF-8: no part of it. */
+const MARK = [0xef, 0xbb, 0xbf]
+
+/** True for bytes that begin with a byte order mark. */
+export function startsWithMark(bytes: Uint8Array): boolean {
+  return MARK.every((byte, i) => bytes[i] === byte)
+}
+
 /**
  * Text as UTF-8 bytes.
  *

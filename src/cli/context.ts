@@ -3,8 +3,13 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { hasCode, SteleError } from '../errors.ts'
 import type { LogClient, LogClientOptions } from '../client/index.ts'
+import { checkLogKeys } from '../note/checkpoint.ts'
+import { KEY_TYPE } from '../note/key-id.ts'
 import { parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
+import type { Trust } from '../policy/evaluate.ts'
+import { parsePolicy } from '../policy/parse.ts'
+import type { Policy } from '../policy/policy.ts'
 import { checkOneServer } from './files/api-key.ts'
 import type { Io } from './io.ts'
 import { Terminal } from './output/terminal.ts'
@@ -19,6 +24,22 @@ export interface GlobalOptions {
   readonly json?: boolean
   readonly quiet?: boolean
   readonly color?: boolean
+}
+
+/** Whom a command believes about the log that it reads, as it was written, beside `--key` and `--rotations`. */
+export interface TrustOptions {
+  readonly origin?: string
+  readonly policy?: string
+}
+
+/** The options of commands that read a log. */
+export function addTrustOptions(command: Command): Command {
+  return command
+    .option('--origin <text>', 'first line of its checkpoints (default: the name of the key)')
+    .option(
+      '--policy <file>',
+      'whose cosignatures its checkpoints must carry (c2sp.org/tlog-policy); without --key, a log of that file is meant',
+    )
 }
 
 /** The data folder if nobody names one, from the working folder on. */
@@ -155,10 +176,64 @@ export class Context {
    *
    * @throws SteleError `io_error`; as `followRotations`
    */
-  async following(key: VerifierKey, origin = key.name): Promise<readonly VerifierKey[]> {
-    if (this.rotationsFile === undefined) return [key]
+  async following(
+    keys: VerifierKey | readonly VerifierKey[],
+    origin?: string,
+  ): Promise<readonly VerifierKey[]> {
+    const verifiers = [keys].flat()
+    if (this.rotationsFile === undefined) return verifiers
     const { trustedKeys } = await import('./files/rotations.ts')
-    return trustedKeys(this.io, { origin, verifiers: [key] }, this.rotationsFile)
+    return trustedKeys(this.io, { origin: origin ?? verifiers[0]!.name, verifiers }, this.rotationsFile)
+  }
+
+  /**
+   * Whom a command with {@link addTrustOptions} believes about a log.
+   *
+   * @param url undefined for a folder, where no other key than the one given is known
+   * @param mirrors whether `--key` may be that of the mirror whose copy is read: then `--origin` says of which log
+   * @throws SteleError `io_error`; `usage` where no key or several logs are named; what is wrong with the policy
+   */
+  async trust(url?: string, { mirrors = false } = {}): Promise<Trust> {
+    const { origin } = this.command.opts<TrustOptions>()
+    const policy = await this.policy()
+    const pinned = this.#listedKeys(policy) ?? [url === undefined ? this.givenKey() : await this.keyFor(url)]
+    const named = origin ?? pinned[0]!.name
+    const ofMirror = mirrors && pinned.every(({ type }) => type === KEY_TYPE.ed25519Cosignature)
+    if (!ofMirror) checkLogKeys(pinned)
+    else if (origin === undefined || policy || this.rotationsFile !== undefined) {
+      throw new SteleError(
+        'usage',
+        `--key: ${pinned[0]!.name} is the key of a witness or a mirror (type 0x04). To read the copy that a mirror ` +
+          `serves, name the log with --origin, without --policy and --rotations; else give the log's own key`,
+      )
+    }
+    return { origin: named, verifiers: await this.following(pinned, named), policy, ofMirror }
+  }
+
+  /** What `--policy` names. @throws SteleError `io_error`; what is wrong with it */
+  async policy(): Promise<Policy | undefined> {
+    const { policy: file } = this.command.opts<TrustOptions>()
+    if (file === undefined) return undefined
+    const [{ readInput }, { inFile }] = await Promise.all([
+      import('./files/input.ts'),
+      import('../storage/files.ts'),
+    ])
+    const text = await readInput(file, this.io)
+    return inFile(file, () => parsePolicy(text))
+  }
+
+  /** The keys that a policy lists, where it lists a log and no key was given. @throws SteleError `usage` */
+  #listedKeys(policy: Policy | undefined): VerifierKey[] | undefined {
+    const listed = (policy?.logs ?? []).map(({ key }) => key)
+    if (listed.length === 0 || this.explicitKey !== undefined) return undefined
+    const { origin = listed[0]!.name } = this.command.opts<TrustOptions>()
+    const keys = listed.filter(({ name }) => name === origin)
+    const names = new Set(listed.map(({ name }) => name))
+    if (keys.length > 0 && (names.size === 1 || this.command.opts<TrustOptions>().origin)) return keys
+    throw new SteleError(
+      'usage',
+      `--policy: lists ${[...names].join(', ')}: expected one of them as --origin`,
+    )
   }
 
   /** The key that was given. @throws SteleError `usage` when there is none, or for one that is none */
@@ -172,12 +247,15 @@ export class Context {
     return this.io.env[name] || undefined
   }
 
-  /** A verifying client of the log that the options name. @throws SteleError as {@link keyFor} */
+  /** A verifying client of the log that the options name. @throws SteleError as {@link trust} */
   async openLog(more: Partial<LogClientOptions> = {}): Promise<LogClient> {
     const { openLogClient } = await import('../client/index.ts')
+    const { origin, verifiers, policy } = await this.trust(this.url)
     return openLogClient({
       url: this.url,
-      verifierKey: await this.following(await this.keyFor(this.url)),
+      verifierKey: verifiers,
+      origin,
+      policy,
       deadlineMs: PATIENCE_MS,
       apiKey: await this.apiKey(),
       ...more,
@@ -207,6 +285,8 @@ function keysOfFile(path: string): string {
 
 /** A key that cannot be read is a mistake of the caller's, unlike a proof that cannot be read. */
 function parseKey(text: string): VerifierKey {
+  const count = text.trim().split(/\s+/).length
+  if (count > 1) throw new SteleError('usage', `--key: expected one verifier key, got ${count}`)
   try {
     return parseVerifierKey(text.trim())
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { Hash } from '../merkle/hash.ts'
 import type { VerifierKey } from '../note/note.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { FullTile, Tree } from '../tile/grow.ts'
 
 /** How far an audit has come. */
@@ -25,6 +26,10 @@ export interface AuditedStretch {
 export interface AuditOptions {
   readonly origin: string
   readonly verifierKeys: readonly (string | VerifierKey)[]
+  /** Whose cosignatures the checkpoint must carry. Its `log` lines do not count. */
+  readonly policy?: Policy | undefined
+  /** True if `verifierKeys` are those of the mirror that the files are of: it speaks for its copy. Default false. */
+  readonly ofMirror?: boolean | undefined
   /** The tree of an earlier report: what it covers is taken as checked. Default: the empty tree. */
   readonly from?: Tree | undefined
   /** `derived` for a source that keeps full tiles only, so that there are no partial ones to compare. Default `stored`. */

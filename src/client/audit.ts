@@ -1,12 +1,14 @@
 import { SteleError } from '../errors.ts'
-import { openCheckpoint, type Checkpoint, type OpenedCheckpoint } from '../note/checkpoint.ts'
+import type { Checkpoint, OpenedCheckpoint } from '../note/checkpoint.ts'
 import { parseVerifierKey } from '../note/key.ts'
+import { openTrusted } from '../policy/evaluate.ts'
 import type { Tree } from '../tile/grow.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 import type { AuditFinding } from './audit-finding.ts'
 import type { AuditOptions } from './audit-options.ts'
 import { AuditWalk } from './audit-walk.ts'
 import type { LogFiles } from './log-files.ts'
+import { checkHasBundles } from './verified-entries.ts'
 
 /** What an audit found, and what it looked at. */
 export interface AuditReport {
@@ -33,12 +35,14 @@ export interface AuditReport {
  * signed head. Memory stays bounded, whatever the size.
  *
  * @returns after the first finding, since nothing behind it can be judged
- * @throws SteleError as `openCheckpoint`; `rolled_back` for a log smaller than `from`; whatever the files and the
+ * @throws SteleError as `openTrusted`; `foreign_format` for a static-ct log; `rolled_back` for a log smaller than `from`; whatever the files and the
  *   second opinion throw
  */
 export async function auditLog(files: LogFiles, options: AuditOptions): Promise<AuditReport> {
   const verifiers = options.verifierKeys.map((key) => (typeof key === 'string' ? parseVerifierKey(key) : key))
-  const opened = openCheckpoint(await files.checkpoint(), { origin: options.origin, verifiers })
+  const { origin, policy, ofMirror } = options
+  checkHasBundles({ origin, verifiers })
+  const opened = openTrusted(await files.checkpoint(), { origin, verifiers, policy, ofMirror })
   const begin = options.from?.size ?? 0
   if (opened.checkpoint.size < begin) {
     throw new SteleError(

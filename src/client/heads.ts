@@ -3,8 +3,8 @@ import { toHex } from '../bytes/hex.ts'
 import { SteleError, type SteleErrorOptions } from '../errors.ts'
 import type { Hash } from '../merkle/hash.ts'
 import { verifyConsistency } from '../merkle/verify.ts'
-import { openCheckpoint, type Checkpoint } from '../note/checkpoint.ts'
-import type { VerifierKey } from '../note/note.ts'
+import type { Checkpoint } from '../note/checkpoint.ts'
+import { openTrusted, type Trust } from '../policy/evaluate.ts'
 import { rootAt } from '../tile/prove.ts'
 import { isDenied, type AskProof, type LeafAccess } from './served-proofs.ts'
 import { VerifiedTiles, type TileCache } from './verified-tiles.ts'
@@ -48,7 +48,7 @@ export class HeadConflict extends SteleError {
 export class Heads {
   readonly #files: LeafAccess
   readonly #askProof: AskProof
-  readonly #log: { readonly origin: string; readonly verifiers: readonly VerifierKey[] }
+  readonly #log: Trust
   readonly #cache: TileCache | undefined
   #newest: { readonly head: VerifiedCheckpoint; readonly tiles: VerifiedTiles } | undefined
   /** Root hashes of the accepted heads, the latest accepted last: a head that comes again costs no request. */
@@ -59,12 +59,7 @@ export class Heads {
   #waiting: Waiting[] = []
   #judging = false
 
-  constructor(
-    files: LeafAccess,
-    askProof: AskProof,
-    log: { readonly origin: string; readonly verifiers: readonly VerifierKey[] },
-    cache?: TileCache,
-  ) {
+  constructor(files: LeafAccess, askProof: AskProof, log: Trust, cache?: TileCache) {
     this.#files = files
     this.#askProof = askProof
     this.#log = log
@@ -88,9 +83,9 @@ export class Heads {
     return newest?.head.size === head.size ? newest.tiles : new VerifiedTiles(this.#files, head, this.#cache)
   }
 
-  /** Opens a signed checkpoint. How it relates to others, {@link accept} says. @throws SteleError as `openCheckpoint` */
+  /** Opens a signed checkpoint. How it relates to others, {@link accept} says. @throws SteleError as `openTrusted` */
   open(note: string): VerifiedCheckpoint {
-    if (this.#opened?.note !== note) this.#opened = { ...openCheckpoint(note, this.#log).checkpoint, note }
+    if (this.#opened?.note !== note) this.#opened = { ...openTrusted(note, this.#log).checkpoint, note }
     return this.#opened
   }
 

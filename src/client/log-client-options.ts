@@ -1,4 +1,5 @@
 import type { VerifierKey } from '../note/note.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { TransportOptions } from './transport.ts'
 import type { TileCache } from './verified-tiles.ts'
 
@@ -12,6 +13,8 @@ export interface LogClientOptions extends TransportOptions {
   readonly rotations?: string | undefined
   /** First line of the log's checkpoints. Default: the name of its (first) key. */
   readonly origin?: string | undefined
+  /** Whose cosignatures every checkpoint must carry (c2sp.org/tlog-policy). Its `log` lines do not count. */
+  readonly policy?: Policy | undefined
   /** A signed checkpoint that was verified in an earlier run: what the log shows now must extend it. */
   readonly known?: string | undefined
   readonly cache?: TileCache | undefined

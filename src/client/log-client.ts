@@ -3,6 +3,7 @@ import { toHex } from '../bytes/hex.ts'
 import { SteleError } from '../errors.ts'
 import { asHash } from '../merkle/hash.ts'
 import { parseVerifierKey } from '../note/key.ts'
+import type { VerifierKey } from '../note/note.ts'
 import { followRotations } from '../note/rotation.ts'
 import { parseLeafAnswer } from './answers.ts'
 import { appendBatch, appendEntry, type AppendLimits, type BatchReceipt, type Receipt } from './append.ts'
@@ -22,7 +23,7 @@ import { Sender } from './sender.ts'
 import { askConsistency, isDenied, LeafAccess, type AskProof } from './served-proofs.ts'
 import type { AppendOptions, BatchOptions, LogClientOptions } from './log-client-options.ts'
 import { Transport } from './transport.ts'
-import { readEntries, type VerifiedEntry } from './verified-entries.ts'
+import { checkHasBundles, readEntries, type VerifiedEntry } from './verified-entries.ts'
 
 const DEFAULT_DEADLINE_MS = 10_000
 const MAX_LEAF_ANSWER_BYTES = 4096
@@ -51,6 +52,7 @@ export class LogClient {
   readonly #access: LeafAccess
   readonly #askProof: AskProof
   readonly #heads: Heads
+  readonly #verifiers: readonly VerifierKey[]
   readonly #sender: Sender
   /** Handed in by the caller and not accepted yet. */
   #known: string | undefined
@@ -68,7 +70,9 @@ export class LogClient {
     const limits = { deadlineMs: this.#deadlineMs }
     this.#access = new LeafAccess(new HttpFiles(options.url, this.#transport, limits))
     this.#askProof = askConsistency(this.#prefix, this.#transport, limits)
-    this.#heads = new Heads(this.#access, this.#askProof, { origin: this.origin, verifiers }, options.cache)
+    const trust = { origin: this.origin, verifiers, policy: options.policy }
+    this.#heads = new Heads(this.#access, this.#askProof, trust, options.cache)
+    this.#verifiers = verifiers
     this.#sender = new Sender(this.#transport, this.#prefix, this.origin)
     this.#known = options.known
   }
@@ -145,9 +149,11 @@ export class LogClient {
    * Entries [begin, end) in order, each verified before it is given. Their bytes are views of a larger piece.
    *
    * @param end default: the size of the newest checkpoint
-   * @throws SteleError `out_of_range` beyond the published tree; `bad_proof` naming the first index that is wrong
+   * @throws SteleError `out_of_range` beyond the published tree; `bad_proof` naming the first index that is wrong;
+   *   `foreign_format` for a static-ct log, which has none of these files
    */
   async *entries(begin: number, end?: number): AsyncGenerator<VerifiedEntry, void, undefined> {
+    checkHasBundles({ origin: this.origin, verifiers: this.#verifiers })
     const head = await this.#headCovering(end)
     yield* readEntries(this.#access, this.#heads.tilesOf(head), begin, end ?? head.size)
   }

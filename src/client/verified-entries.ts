@@ -2,6 +2,8 @@ import { equalBytes } from '../bytes/bytes.ts'
 import { toHex } from '../bytes/hex.ts'
 import { invariant, SteleError } from '../errors.ts'
 import { HASH_BYTES, hashLeafInto, type Hash } from '../merkle/hash.ts'
+import type { LogIdentity } from '../note/checkpoint.ts'
+import { KEY_TYPE } from '../note/key-id.ts'
 import { decodeBundle } from '../tile/bundle.ts'
 import { formatBundlePath, TILE_WIDTH } from '../tile/path.ts'
 import type { LogFiles } from './log-files.ts'
@@ -13,6 +15,21 @@ export interface VerifiedEntry {
   readonly index: number
   readonly entry: Uint8Array
   readonly leafHash: Hash
+}
+
+/**
+ * Refuses logs of c2sp.org/static-ct-api, by the type of key that they alone sign checkpoints with. Their checkpoints and
+ * tiles are those of any tiled log, their entries are not.
+ *
+ * @throws SteleError `foreign_format`
+ */
+export function checkHasBundles({ origin, verifiers }: LogIdentity): void {
+  if (!verifiers.every(({ type }) => type === KEY_TYPE.treeHead)) return
+  throw new SteleError(
+    'foreign_format',
+    `log ${origin}: its key (type 0x05) is that of a static-ct log: it has certificates under tile/data/ in place of ` +
+      'entry bundles under tile/entries/, and they are not read here. Its checkpoints, tiles and proofs are',
+  )
 }
 
 /**

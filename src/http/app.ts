@@ -47,7 +47,7 @@ export function createApp(given: HttpDeps): App {
   const bodies = new BodyReader(deps.limits)
   const fixed = staticRoutes(deps)
   let document: OpenApiDocument | undefined
-  const describe = (): OpenApiDocument => (document ??= openApiDocument(routes))
+  const describe = (): OpenApiDocument => (document ??= openApiDocument(routes, deps.gate))
   const routed = [
     ...appendRoutes(deps, bodies),
     ...entryRoutes(deps),

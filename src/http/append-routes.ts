@@ -38,20 +38,22 @@ const wait = z.enum(['integrated', 'published']).default('integrated').meta({
   description:
     'integrated: answer once a signed tree head on disk covers it. published: once the checkpoint that readers see does.',
 })
+/** The bodies of a batch, for the API's description: none of them is empty, nor is a line. */
+const Lines = z.string().regex(/^[^\n]+(\n[^\n]+)*\n?$/)
+const Bundle = Bytes.min(2)
 /** Entries of one batch whose proofs are asked for: with a log of millions, 1.6 MB of them. */
 const MOST_PROVEN = 1000
 /** So many proofs are made before others get their turn. */
 const PROOFS_A_TURN = 64
 
 const proof = z
-  .enum(['true', 'false'])
-  .default('false')
-  .transform((value) => value === 'true')
+  .stringbool({ truthy: ['true'], falsy: ['false'], case: 'sensitive' })
+  .default(false)
   .meta({
     description:
       'Add the c2sp.org/tlog-proof file, or to the receipt of a batch the published checkpoint and the inclusion proof ' +
       'of each entry; implies wait=published.',
-    override: { type: 'boolean' },
+    override: { type: 'boolean', default: false },
   })
 
 /** The routes that append. */
@@ -132,7 +134,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
         `length and bytes of each entry. At most ${limits.maxBatchEntries} entries and ${limits.maxBatchBytes} bytes. ` +
         `New entries get consecutive indexes. With proof=true, at most ${MOST_PROVEN} entries.`,
       query: { wait, timeout, proof },
-      body: { [NDJSON]: Text, [ENTRY_BUNDLE]: Bytes },
+      body: { [NDJSON]: Lines, [ENTRY_BUNDLE]: Bundle },
       answers: {
         200: { description: 'The receipt.', content: { 'application/json': BatchReceipt } },
         202: {

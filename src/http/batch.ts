@@ -1,4 +1,5 @@
 import { excerpt } from '../bytes/excerpt.ts'
+import { startsWithMark } from '../bytes/text.ts'
 import { SteleError } from '../errors.ts'
 import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 
@@ -70,6 +71,12 @@ class LineParser implements BatchParser {
     const line = this.#rest.takeWith(tail)
     if (line.length === 0)
       throw new SteleError('malformed', `${this.#entries.next}: expected an entry, got an empty line`)
+    if (this.#entries.length === 0 && startsWithMark(line)) {
+      throw new SteleError(
+        'malformed',
+        `${this.#entries.next}: expected an entry, got a byte order mark (EF BB BF) before it`,
+      )
+    }
     this.#entries.add(line)
   }
 }
@@ -123,6 +130,10 @@ class EntryList {
   constructor(unit: 'line' | 'entry', max: number) {
     this.#unit = unit
     this.#max = max
+  }
+
+  get length(): number {
+    return this.#entries.length
   }
 
   /** Names the entry that comes next, counted from 1. */

@@ -15,6 +15,11 @@ export function checkpointAnswer(
   return matches(ifNoneMatch, etag) ? { status: 304, headers } : { status: 200, headers, body: checkpoint }
 }
 
+/** What else {@link checkpointAnswer} gives, for the API's description. */
+export const NOT_MODIFIED = {
+  304: { description: 'The checkpoint is still the one whose ETag is in If-None-Match.' },
+} as const
+
 /** RFC 9110 section 13.1.2; a proxy that compressed the answer made the tag a weak one. */
 function matches(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false

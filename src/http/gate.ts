@@ -1,6 +1,14 @@
 import type { IncomingMessage } from 'node:http'
 import { clientAddress, hostNameOf, isLoopbackName, type AddressSet } from '../access/address.ts'
-import { anonymous, covers, decide, type Caller, type Decision, type LogAccess } from '../access/caller.ts'
+import {
+  anonymous,
+  covers,
+  decide,
+  needsCredentials,
+  type Caller,
+  type Decision,
+  type LogAccess,
+} from '../access/caller.ts'
 import { KeyReader } from '../access/api-key.ts'
 import { KeyRefused, type Keyring } from '../access/keyring.ts'
 import type { Permission } from '../access/role.ts'
@@ -30,6 +38,8 @@ export interface Gate {
    * @param log what it is about, if it is about one
    */
   tells(caller: Caller | undefined, log?: LogAccess): boolean
+  /** Whether a permission takes credentials on this server whichever log it is for. */
+  needsCredentials(permission: Permission): boolean
 }
 
 /** A refusal of somebody who is known: the trail says who it was. */
@@ -152,6 +162,13 @@ export function createGate(parts: GateParts): Gate {
 
   return {
     addressOf,
+    needsCredentials: (permission) => {
+      if (permission === 'read_metrics') return !openMetrics
+      return needsCredentials(
+        permission,
+        logs.list().some(({ openWrites }) => openWrites),
+      )
+    },
     tells: (caller, log) =>
       openMetrics || (caller?.grants.some((grant) => log === undefined || covers(grant, log)) ?? false),
     admit(route, call, address) {
@@ -177,6 +194,7 @@ export const OPEN_GATE: Gate = {
   addressOf: (req) => clientAddress(req.socket.remoteAddress ?? '', undefined, undefined),
   admit: (_route, _call, address) => anonymous(address),
   tells: () => true,
+  needsCredentials: () => false,
 }
 
 /** Values of the header `Host` that were found good and are not looked at again. */

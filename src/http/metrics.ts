@@ -52,6 +52,10 @@ export function createMetrics(
 ): Metrics {
   const { registry } = meters
   collectDefaultMetrics({ register: registry })
+  // Gauges with the suffix of counters. Those without it have the same numbers by type.
+  for (const what of ['handles', 'requests', 'resources']) {
+    registry.removeSingleMetric(`nodejs_active_${what}_total`)
+  }
   const requests = new Counter({
     name: 'stele_http_requests_total',
     help: 'Answered requests.',

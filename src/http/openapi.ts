@@ -1,6 +1,12 @@
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponsesObject } from 'zod-openapi'
+import {
+  createDocument,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiResponseObject,
+  type ZodOpenApiResponsesObject,
+} from 'zod-openapi'
 import type { ErrorCode } from '../errors.ts'
 import { STATUS } from './errors.ts'
+import type { Gate } from './gate.ts'
 import type { Content, Route } from './route.ts'
 import { Problem } from './schemas.ts'
 
@@ -14,14 +20,37 @@ const DESCRIPTION =
   'carry `Retry-After`, and then nothing was logged, unless the code is `outcome_unknown`: repeating is always safe. ' +
   'Unknown query parameters are refused below `v1`, and ignored on `ct/v1` routes, as RFC 6962 wants it.'
 
-/** The description of the API, made from the routes that serve it. */
-export function openApiDocument(routes: readonly Route[]): OpenApiDocument {
+const BEARER =
+  'An API key, or where an identity provider is set up a token of it. Credentials that are not valid are refused on ' +
+  'every operation, also on those that take none.'
+
+/**
+ * The description of the API, made from the routes that serve it.
+ *
+ * @param gate says which of them take credentials
+ */
+export function openApiDocument(
+  routes: readonly Route[],
+  gate: Pick<Gate, 'needsCredentials'>,
+): OpenApiDocument {
   const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
   for (const route of routes) {
-    paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) }
+    const operation = operationOf(route, gate.needsCredentials(route.permission))
+    paths[route.path] = { ...paths[route.path], [route.method]: operation }
   }
   return createDocument(
-    { openapi: '3.1.0', info: { title: 'Stele', version: '1', description: DESCRIPTION }, paths },
+    {
+      openapi: '3.1.0',
+      info: {
+        title: 'Stele',
+        version: '1',
+        description: DESCRIPTION,
+        license: { name: 'Apache License 2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/', description: 'The server that this document came from.' }],
+      paths,
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: BEARER } } },
+    },
     {
       // Readers must bear fields that later versions add.
       override: ({ jsonSchema, io }) => {
@@ -31,38 +60,83 @@ export function openApiDocument(routes: readonly Route[]): OpenApiDocument {
   )
 }
 
-function operationOf(route: Route): ZodOpenApiOperationObject {
+function operationOf(route: Route, needsCredentials: boolean): ZodOpenApiOperationObject {
   return {
+    operationId: operationId(route),
     tags: [route.tag],
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: route.description }),
+    // The empty requirement is how OpenAPI says that credentials are optional: whether a log is read without them is
+    // decided by the log.
+    security: needsCredentials ? [{ bearer: [] }] : [{}, { bearer: [] }],
     requestParams: { path: route.pathSchema, query: route.querySchema },
-    ...(route.body ? { requestBody: { required: true, content: contentOf(route.body) } } : {}),
+    ...(route.body
+      ? { requestBody: { required: isBodyRequired(route.body), content: contentOf(route.body) } }
+      : {}),
     responses: responsesOf(route),
   }
 }
 
+/** `getLogsByLogV1EntriesByIndexProof`: method and path, so that it stays what it is while they do. */
+function operationId({ method, path }: Route): string {
+  const words = path.replaceAll(/\{(\w+)\}/g, '/by/$1').match(/[A-Za-z0-9]+/g) ?? ['root']
+  return method + words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('')
+}
+
+/** A request without a body is one with an empty entry, and where all fields of JSON may be left out, one with none. */
+function isBodyRequired(body: Content): boolean {
+  return Object.entries(body).every(([type, schema]) => {
+    return !schema.safeParse(type === 'application/json' ? {} : '').success
+  })
+}
+
 function responsesOf(route: Route): ZodOpenApiResponsesObject {
-  const responses: Record<string, { description: string; content?: ReturnType<typeof contentOf> }> = {}
+  const responses: ZodOpenApiResponsesObject = {}
   const problem = contentOf({ 'application/problem+json': Problem })
   for (const [status, codes] of codesByStatus(route)) {
-    responses[status] = { description: codes.join(', '), content: problem }
+    const headers = HEADERS[status]
+    responses[status] = { description: codes.join(', '), content: problem, ...(headers ? { headers } : {}) }
   }
   for (const [status, { description, content }] of Object.entries(route.answers)) {
-    responses[status] = { description, ...(content ? { content: contentOf(content) } : {}) }
+    const code = status as `${1 | 2 | 3 | 4 | 5}${string}`
+    responses[code] = { description, ...(content ? { content: contentOf(content) } : {}) }
   }
   return responses
 }
 
-/** The codes of a route under their statuses; a log that is not open says why on all of its routes. */
-function codesByStatus(route: Route): Map<string, ErrorCode[]> {
-  const ofLogs: ErrorCode[] = route.path.startsWith('/logs/')
-    ? ['not_found', 'log_halted', 'shutting_down', 'corrupt']
-    : []
-  const codes = new Set<ErrorCode>([...route.errors, ...ofLogs, 'internal'])
-  const grouped = new Map<string, ErrorCode[]>()
+const RETRY_AFTER = {
+  'Retry-After': { description: 'Seconds.', schema: { type: 'integer', minimum: 0 } },
+} as const
+const HEADERS: Readonly<Record<string, ZodOpenApiResponseObject['headers']>> = {
+  401: { 'WWW-Authenticate': { description: 'The scheme.', schema: { type: 'string' } } },
+  429: RETRY_AFTER,
+  503: RETRY_AFTER,
+}
+
+/** What any request may be refused with, before its route sees it or after. */
+const ANYWHERE: readonly ErrorCode[] = [
+  'unauthenticated',
+  'wrong_host',
+  'rate_limited',
+  'overloaded',
+  'untraceable',
+  'identity_unavailable',
+  'internal',
+]
+/** A log that is not open says why on all of its routes. */
+const OF_LOGS: readonly ErrorCode[] = ['not_found', 'log_halted', 'shutting_down', 'corrupt']
+
+/** The codes of a route under their statuses. */
+function codesByStatus(route: Route): Map<`${4 | 5}${string}`, ErrorCode[]> {
+  const codes = new Set<ErrorCode>([
+    ...route.errors,
+    ...(route.permission === 'open' ? [] : (['forbidden'] as const)),
+    ...(route.path.startsWith('/logs/') ? OF_LOGS : []),
+    ...ANYWHERE,
+  ])
+  const grouped = new Map<`${4 | 5}${string}`, ErrorCode[]>()
   for (const code of codes) {
-    const status = String(STATUS[code])
+    const status = String(STATUS[code]) as `${4 | 5}${string}`
     grouped.set(status, [...(grouped.get(status) ?? []), code])
   }
   return grouped

@@ -31,7 +31,7 @@ export function base64HashParam(name: string, description: string) {
   return z
     .string()
     .transform((value) => asHash(parseBase64(value.replaceAll(' ', '+'), what), what))
-    .meta({ description, override: { type: 'string', minLength: 44, maxLength: 44 } })
+    .meta({ description, override: { type: 'string', pattern: '^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$' } })
 }
 
 /**

@@ -5,7 +5,7 @@ import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { Hash } from '../merkle/hash.ts'
 import { json } from './answer.ts'
-import { checkpointAnswer } from './checkpoint.ts'
+import { checkpointAnswer, NOT_MODIFIED } from './checkpoint.ts'
 import type { Connections } from './connections.ts'
 import type { HttpDeps } from './deps.ts'
 import { hexOf, hexPath } from './encoding.ts'
@@ -118,6 +118,7 @@ export function proofRoutes({ logs, limits, stopping, gate, connections }: Proof
       answers: {
         200: { description: 'The signed note.', content: { [PLAIN_TEXT]: Text } },
         204: { description: 'Nothing new in time.' },
+        ...NOT_MODIFIED,
       },
       errors: ['malformed', 'out_of_range', 'overloaded'],
       async handle({ req, res, log, query: { after, timeout } }) {

@@ -259,7 +259,7 @@ export const Readiness = z
   .meta({ id: 'Readiness' })
 
 /** Bodies that are bytes or text rather than JSON. */
-export const Bytes = z.string().meta({ override: { type: 'string', format: 'binary' } })
+export const Bytes = z.string().meta({ override: { format: 'binary' } })
 export const Text = z.string()
 /** JSON that is described elsewhere. */
 export const Document = z.record(z.string(), z.unknown())

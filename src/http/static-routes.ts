@@ -4,6 +4,7 @@ import type { Log } from '../log/log.ts'
 import type { Answer } from './answer.ts'
 import type { HttpDeps } from './deps.ts'
 import { openedLog } from './directory.ts'
+import { NOT_MODIFIED } from './checkpoint.ts'
 import { PLAIN_TEXT } from './headers.ts'
 import type { Content, Route } from './route.ts'
 import { Bytes, Text } from './schemas.ts'
@@ -27,7 +28,7 @@ export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
     tag: 'Tiles',
     summary: spec.summary,
     description: spec.description,
-    answers: { 200: { description: 'The resource.', content: spec.content } },
+    answers: { 200: { description: 'The resource.', content: spec.content }, ...spec.answers },
     errors: ['not_found', 'malformed'],
     raw: true,
     ct: false,
@@ -56,6 +57,7 @@ export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
     summary: 'The published checkpoint',
     description: 'The signed note of c2sp.org/tlog-checkpoint. Has an ETag.',
     content: { [PLAIN_TEXT]: Text },
+    answers: NOT_MODIFIED,
     serve: async ({ log, req }) => tiled.checkpoint(log, req),
   })
   const pair = (path: string, permission: Permission, spec: StaticSpec): readonly [Route, Route] => [
@@ -86,6 +88,7 @@ interface StaticSpec {
   readonly summary: string
   readonly description: string
   readonly content: Content
+  readonly answers?: Route['answers']
   readonly large?: boolean
   serve(call: StaticCall): Promise<Answer>
 }
@@ -97,14 +100,19 @@ const BUNDLES =
   'c2sp.org/tlog-tiles: uint16 length and bytes of each of 256 entries, or of as many as the width says. Immutable; ' +
   'compressed with gzip for those who accept it, unless that would save nothing or the bundle is above 1 MiB.'
 
+const integer = (minimum: number, maximum: number) => ({ type: 'integer', minimum, maximum }) as const
+
 const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   log: z.string().meta({ description: 'Name of a log, as v1/logs lists it.' }),
-  level: z.string().meta({ description: '0 to 63.', example: '0' }),
+  level: z.string().meta({ description: '0 to 63.', override: integer(0, 63), example: 0 }),
   tile: z.string().meta({
-    description: 'Groups of three digits, all but the last behind an "x": 1234067 is x001/x234/067.',
+    description:
+      'Three digits. Above 999 groups of three digits stand in front as path segments of their own, each behind an "x": ' +
+      '1234067 is x001/x234/067. OpenAPI has no parameter of several segments, so the pattern is that of one.',
+    override: { type: 'string', pattern: '^[0-9]{3}$' },
     example: '000',
   }),
-  width: z.string().meta({ description: '1 to 255.', example: '7' }),
+  width: z.string().meta({ description: '1 to 255.', override: integer(1, 255), example: 7 }),
 }
 
 function namesIn(path: string): string[] {

@@ -92,6 +92,17 @@ export function formatCheckpoint(
  */
 export function openCheckpoint(note: string | Uint8Array, log: LogIdentity): OpenedCheckpoint {
   checkLogKeys(log.verifiers)
+  return openCopiedCheckpoint(note, log)
+}
+
+/**
+ * Opens a checkpoint as {@link openCheckpoint}, under the keys of the mirror that serves a copy of the log: by its
+ * cosignature a mirror states that it has stored this tree (c2sp.org/tlog-mirror). The log need not have signed.
+ *
+ * @param log.verifiers the mirror's keys, of any type
+ * @throws SteleError as {@link openCheckpoint}
+ */
+export function openCopiedCheckpoint(note: string | Uint8Array, log: LogIdentity): OpenedCheckpoint {
   const unverified = parseNote(note)
   // In the order in which c2sp.org/tlog-witness has its answers: malformed, unknown origin, bad signature.
   const checkpoint = parseCheckpoint(unverified.text)
@@ -110,7 +121,11 @@ export function openCheckpoint(note: string | Uint8Array, log: LogIdentity): Ope
 export function checkLogKeys(verifiers: readonly VerifierKey[]): void {
   const cosigner = verifiers.find(({ type }) => !isLogKeyType(type))
   if (cosigner === undefined) return
-  throw new SteleError('usage', `checkpoint: expected a log's key, got the cosigner key of ${cosigner.name}`)
+  throw new SteleError(
+    'usage',
+    `checkpoint: expected a log's key, got the cosigner key of ${cosigner.name} (type 0x04), which a witness or a ` +
+      `mirror signs with. Ask the log's operator for the key of the log; what asks for cosignatures is a policy`,
+  )
 }
 
 /** @throws SteleError `wrong_origin` */

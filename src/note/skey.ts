@@ -1,12 +1,19 @@
 import { parseBase64, toBase64 } from '../bytes/base64.ts'
 import { concatBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
-import { formatKeyId } from './key-id.ts'
+import { formatKeyId, KEY_TYPE } from './key-id.ts'
 import type { KeyType } from './key-id.ts'
 import type { VerifierKey } from './note.ts'
 
 /** Bytes in a seed. Ed25519 and ML-DSA-44 happen to agree. */
 export const SEED_BYTES = 32
+
+/** The private keys that exist in this form. */
+const KINDS: Readonly<Record<number, string>> = {
+  [KEY_TYPE.ed25519]: 'an Ed25519 key (type 0x01)',
+  [KEY_TYPE.ed25519Cosignature]: 'the Ed25519 key of a witness or a mirror (type 0x04)',
+  [KEY_TYPE.mlDsa44Cosignature]: 'an ML-DSA-44 key (type 0x06)',
+}
 
 const PREFIX = 'PRIVATE+KEY+'
 
@@ -37,6 +44,11 @@ export function parseSkey(skey: string, types: readonly KeyType[]): Skey {
   const bytes = decodeSecret(base64)
   const type = types.find((candidate) => candidate === bytes?.[0])
   if (bytes?.length !== 1 + SEED_BYTES || type === undefined) {
+    const other = bytes?.length === 1 + SEED_BYTES ? KINDS[bytes[0]!] : undefined
+    if (other !== undefined) {
+      const wanted = types.map((known) => KINDS[known]).join(', or ')
+      throw malformed(`expected ${wanted}, got ${other}`)
+    }
     const wanted = types.map((known) => `0x${known.toString(16).padStart(2, '0')}`).join(', ')
     throw malformed(`expected a type byte (${wanted}) and a seed of ${SEED_BYTES} bytes in base64`)
   }

@@ -4,6 +4,8 @@ import {
   checkLogStatement,
   checkOriginOf,
   formatCheckpoint,
+  openCheckpoint,
+  openCopiedCheckpoint,
   parseCheckpoint,
 } from '../note/checkpoint.ts'
 import type { Checkpoint, LogIdentity, OpenedCheckpoint } from '../note/checkpoint.ts'
@@ -41,6 +43,20 @@ export interface PolicyEvaluation {
 /** A checkpoint that its log signed, and as many witnesses as the policy asks for. */
 export interface WitnessedCheckpoint extends OpenedCheckpoint {
   readonly cosignatures: readonly WitnessCosignature[]
+}
+
+/** Whom a reader believes about one log. */
+export interface Trust extends LogIdentity {
+  /** Whose cosignatures its checkpoints must carry. Its `log` lines do not count: `verifiers` are the log's keys. */
+  readonly policy?: Policy | undefined
+  /** True if `verifiers` are the keys of a mirror, which speaks for its copy of the log. */
+  readonly ofMirror?: boolean | undefined
+}
+
+/** Opens a checkpoint. @throws SteleError as `openCheckpoint`, and with a policy as {@link openWithPolicy} */
+export function openTrusted(note: string | Uint8Array, trust: Trust): OpenedCheckpoint {
+  if (trust.ofMirror) return openCopiedCheckpoint(note, trust)
+  return trust.policy ? openWithPolicy(note, trust.policy, trust) : openCheckpoint(note, trust)
 }
 
 /**

@@ -155,7 +155,8 @@ function readKey(
   const key = parseKey(line, vkey)
   if (isOfType(key.type)) return key
   const type = `0x${key.type.toString(16).padStart(2, '0')}`
-  throw faultAt(line.number, `expected a key of a type for ${who}, got one of type ${type}`)
+  const instead = isLogKeyType(key.type) ? '' : ': the key of a witness belongs on a "witness" line'
+  throw faultAt(line.number, `expected a key of a type for ${who}, got one of type ${type}${instead}`)
 }
 
 function parseKey(line: PolicyLine, vkey: string): VerifierKey {

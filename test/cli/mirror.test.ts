@@ -62,6 +62,11 @@ test('a log is mirrored from its URL; the copy passes fsck and audit, and meets 
     for (const command of ['fsck', 'audit']) {
       expect([command, (await stele([command, copy, '--key', log.key])).code]).toEqual([command, 0])
     }
+    // Under the mirror's own key too: it speaks for its copy, of the log that is named.
+    for (const command of ['fsck', 'audit']) {
+      const audited = await stele([command, copy, '--key', key, '--origin', ORIGIN])
+      expect([command, audited.code]).toEqual([command, 0])
+    }
     const proof = await stele(['get', '12', '--url', copy, '--key', log.key])
     expect(proof.out).toBe('line 12')
     const [policy, checkpoint] = [join(data, 'policy'), join(data, 'checkpoint')]

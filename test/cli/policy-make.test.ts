@@ -37,6 +37,20 @@ describe('stele policy make', () => {
     expect(readFileSync(output, 'utf8')).toBe(text)
   })
 
+  test('without witnesses it names logs, and asks for no cosignature', async () => {
+    const { key } = await dataFolder()
+    const { code, out } = await make('--log', key)
+    expect(code).toBe(0)
+    expect(parsePolicy(out)).toMatchObject({
+      logs: [{ key: { name: ORIGIN } }],
+      witnesses: [],
+      quorum: 'none',
+    })
+    for (const args of [[], ['--log', key, '--quorum', '1'], ['--witness', witness('a')]]) {
+      expect((await make(...args)).code).toBe(2)
+    }
+  })
+
   test.each([
     ['a quorum above the number of witnesses', [witness('a')], '2'],
     ['a quorum of nobody', [witness('a')], '0'],

@@ -102,6 +102,14 @@ test('add takes files, standard input, and repeats without duplicates', async ()
   expect((await stele(['get', '2', ...flags])).bytes).toHaveLength(0)
 })
 
+test('add --lines: a byte order mark at the start is refused like an empty line', async () => {
+  const { flags } = await serve(await dataFolder())
+  for (const skip of [[], ['--skip-empty']]) {
+    const { code, err } = await stele(['add', '--lines', ...skip, ...flags], { stdin: '\ufeffa\nb\n' })
+    expect([code, err]).toEqual([10, expect.stringContaining('byte order mark')])
+  }
+})
+
 test('add --lines: an empty line is refused by its number, or left out; a last line needs no line feed', async () => {
   const { flags } = await serve(await dataFolder())
   const refused = await stele(['add', '--lines', ...flags], { stdin: 'one\ntwo\n\nfour' })

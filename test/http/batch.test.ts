@@ -29,6 +29,14 @@ describe('lines', () => {
     expect(parse(NDJSON, utf8('a\r\nb\r\n'))).toEqual(['a\r', 'b\r'])
   })
 
+  test('a byte order mark before the first line is refused, however it arrives, and one elsewhere is part of its line', () => {
+    for (const size of [1, 2, 100]) {
+      expect(() => parse(NDJSON, utf8('\ufeffa\nb\n'), [size])).toThrow(/batch, line 1: .*byte order mark/)
+    }
+    expect(parse(NDJSON, utf8('a\n\ufeffb\n'))).toHaveLength(2)
+    expect(parse(ENTRY_BUNDLE, encodeBundle([utf8('\ufeffa')]))).toHaveLength(1)
+  })
+
   test('an empty line is refused by its number, wherever it stands', () => {
     expect(() => parse(NDJSON, utf8('a\n\nb\n'))).toThrow(
       'batch, line 2: expected an entry, got an empty line',

@@ -126,6 +126,16 @@ describe('private keys that are refused', () => {
 
   test('those of cosigners do not sign notes', () => {
     for (const type of TYPES) expectCode(() => parseSigningKey(skeyOf(type)), 'malformed')
+    expect(() => parseSigningKey(skeyOf(ML_DSA))).toThrow(
+      'signing key: expected an Ed25519 key (type 0x01), got an ML-DSA-44 key (type 0x06)',
+    )
+  })
+
+  test('an ML-DSA-44 key is read in the form that other tools write: type byte and seed', () => {
+    const { id } = generateCosignerKey('m.example/1', ML_DSA, SEED).verifier
+    const secret = toBase64(Uint8Array.of(6, ...SEED))
+    const skey = `PRIVATE+KEY+m.example/1+${id.toString(16).padStart(8, '0')}+${secret}`
+    expect(parseCosignerKey(skey)).toMatchObject({ type: ML_DSA, name: 'm.example/1' })
   })
 })
 

@@ -108,7 +108,7 @@ describe('a policy', () => {
 
 describe('what is wrong is said with its line, what was expected and what came', () => {
   const bad = (type: number) =>
-    `expected a key of a type for ${type === 4 ? 'a log (0x01, 0x02, 0x05 or 0x06)' : 'a witness (0x04 or 0x06)'}, got one of type 0x0${type}`
+    `expected a key of a type for ${type === 4 ? 'a log (0x01, 0x02, 0x05 or 0x06)' : 'a witness (0x04 or 0x06)'}, got one of type 0x0${type}${type === 4 ? ': the key of a witness belongs on a "witness" line' : ''}`
   test.each([
     ['', 'policy: expected a "quorum" line, got to the end without one'],
     [THREE, 'policy: expected a "quorum" line, got to the end without one'],

@@ -1,3 +1,4 @@
+import { startsWithMark } from '../../bytes/text.ts'
 import { SteleError } from '../../errors.ts'
 import { MAX_ENTRY_BYTES } from '../../tile/bundle.ts'
 import { readInput, STDIN, streamInput } from '../files/input.ts'
@@ -31,7 +32,7 @@ export async function* wholeFiles(
   }
 }
 
-/** Each line as one entry. @throws SteleError `malformed` for an empty line; `too_large`, `io_error` */
+/** Each line as one entry. @throws SteleError `malformed` for an empty line, or a byte order mark before the first one; `too_large`, `io_error` */
 export async function* linesOf(
   files: readonly string[],
   io: Io,
@@ -39,6 +40,7 @@ export async function* linesOf(
 ): AsyncGenerator<Submission, void, undefined> {
   for (const file of files) {
     for await (const { number, bytes } of splitLines(streamInput(file, io), nameOf(file))) {
+      if (number === 1 && startsWithMark(bytes)) throw markedLine(file)
       if (bytes.length > 0) yield { entry: bytes, file, line: number }
       else if (!skipEmpty) throw emptyLine(file, number)
     }
@@ -50,6 +52,14 @@ function emptyLine(file: string, number: number): SteleError {
   return new SteleError(
     'malformed',
     `${nameOf(file)}, line ${number}: it is empty; --skip-empty leaves such lines out`,
+  )
+}
+
+function markedLine(file: string): SteleError {
+  return new SteleError(
+    'malformed',
+    `${nameOf(file)}, line 1: a byte order mark (EF BB BF) stands before it, which would become part of the entry; ` +
+      'save the file without one',
   )
 }
 

@@ -1,7 +1,8 @@
 import type { LogFiles } from '../../client/index.ts'
 import { hasCode } from '../../errors.ts'
 import { judgeHeads } from '../../monitor/judge.ts'
-import { openCheckpoint, type Checkpoint, type LogIdentity } from '../../note/checkpoint.ts'
+import type { Checkpoint } from '../../note/checkpoint.ts'
+import { openTrusted, type Trust } from '../../policy/evaluate.ts'
 import type { Findings } from '../fsck/report.ts'
 import { formatCount } from '../output/units.ts'
 
@@ -10,9 +11,9 @@ export interface PinnedHead extends Checkpoint {
   readonly note: string
 }
 
-/** @throws SteleError as `openCheckpoint` */
-export function openPinned(note: string, log: LogIdentity): PinnedHead {
-  return { ...openCheckpoint(note, log).checkpoint, note }
+/** @throws SteleError as `openTrusted` */
+export function openPinned(note: string, trust: Trust): PinnedHead {
+  return { ...openTrusted(note, trust).checkpoint, note }
 }
 
 /** Holds the audited head against one that was kept: the log must extend it. */

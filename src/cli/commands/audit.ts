@@ -5,10 +5,9 @@ import { decodeUtf8 } from '../../bytes/text.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import type { Encoding } from '../../client/wire-node.ts'
 import { SteleError } from '../../errors.ts'
-import type { LogIdentity } from '../../note/checkpoint.ts'
-import type { VerifierKey } from '../../note/note.ts'
+import type { Trust } from '../../policy/evaluate.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { addTrustOptions, type Context } from '../context.ts'
 import { EXIT_CODES, EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
 import { COPIES_HELP } from '../files/api-key.ts'
 import { FolderFiles } from '../files/folder-files.ts'
@@ -20,21 +19,20 @@ import { examples } from '../help.ts'
 interface AuditOptions {
   readonly state?: string
   readonly pinned?: string
-  readonly origin?: string
   readonly secondOpinion?: boolean
   readonly encoding?: Encoding
 }
 
 /** `stele audit`: recomputes a whole log, from outside. */
 export function auditCommand(program: Command, actions: Actions): void {
-  program
+  const command = program
     .command('audit [target]')
     .description(
       'recompute a whole log over HTTP, or from an exported folder: every entry, every tile, the head',
     )
+  addTrustOptions(command)
     .option('--state <file>', 'keep how far it has come there, and go on from it')
     .option('--pinned <checkpoint file>', 'a head that was kept earlier: the log must extend it')
-    .option('--origin <text>', 'the log that it must be (default: the name of the key)')
     .option('--second-opinion', 'have every full tile hashed again by merkletreejs and @noble/hashes')
     .addOption(
       new Option(
@@ -50,6 +48,7 @@ ${examples(
   ['stele audit https://log.example.com/logs/main --key <vkey> --state audit.json', 'can be interrupted'],
   ['stele audit ./public --key <vkey> --pinned old-checkpoint', 'has it kept what it said before?'],
 )}
+With the key of a mirror, of type 0x04, and --origin, the copy of the log that it serves is audited under its name.
 ${COPIES_HELP.trim()}
 Exit codes: 0 all is intact; 1 damage was found; 16 the log does not extend the pinned head; 17 it is smaller than that,
 or than what was audited before; 40 all is intact, but the state could not be saved; any other: not checked.
@@ -60,10 +59,9 @@ or than what was audited before; 40 all is intact, but the state could not be sa
 
 async function audit(context: Context, options: AuditOptions, target?: string): Promise<number> {
   const at = target ?? context.url
-  const { files, key } = await sourceOf(context, at, options.encoding)
-  const origin = options.origin ?? key.name
-  const verifierKeys = await context.following(key, origin)
-  const pinned = await pinnedOf(context, options, { origin, verifiers: verifierKeys })
+  const { files, trust } = await sourceOf(context, at, options.encoding)
+  const { origin, verifiers: verifierKeys, policy, ofMirror } = trust
+  const pinned = await pinnedOf(context, options, trust)
   const state = await stateOf(context, options, origin)
   const findings = new Findings(at)
   const from = state?.from
@@ -74,6 +72,8 @@ async function audit(context: Context, options: AuditOptions, target?: string): 
       files,
       origin,
       verifierKeys,
+      policy,
+      ofMirror,
       partialTiles: 'stored',
       from,
       onProgress: ({ tree }) => state?.saver.offer(tree),
@@ -110,23 +110,23 @@ async function sourceOf(
   context: Context,
   target: string,
   encoding: Encoding | undefined,
-): Promise<{ files: LogFiles; key: VerifierKey }> {
+): Promise<{ files: LogFiles; trust: Trust }> {
   if (/^https?:\/\//.test(target)) {
     const { servedFiles } = await import('../files/served-files.ts')
     const files = servedFiles(target, await context.headersForCopies([target]), encoding)
-    return { files, key: await context.keyFor(target) }
+    return { files, trust: await context.trust(target, { mirrors: true }) }
   }
   if (existsSync(join(target, 'checkpoint')))
-    return { files: new FolderFiles(target), key: context.givenKey() }
+    return { files: new FolderFiles(target), trust: await context.trust(undefined, { mirrors: true }) }
   const expected = 'expected a URL, or a folder with a file "checkpoint" in it'
   const hint = existsSync(join(target, 'stele.json')) ? '; a data folder is checked by "stele fsck"' : ''
   throw new SteleError('not_found', `audit: ${expected}, got "${target}"${hint}`)
 }
 
-async function pinnedOf({ io }: Context, { pinned }: AuditOptions, log: LogIdentity) {
+async function pinnedOf({ io }: Context, { pinned }: AuditOptions, trust: Trust) {
   if (pinned === undefined) return undefined
   const { openPinned } = await import('../audit/pinned.ts')
-  return openPinned(decodeUtf8(await readInput(pinned, io), pinned), log)
+  return openPinned(decodeUtf8(await readInput(pinned, io), pinned), trust)
 }
 
 async function stateOf({ terminal }: Context, { state }: AuditOptions, origin: string) {

@@ -2,14 +2,15 @@ import type { Command } from 'commander'
 import { toHex } from '../../bytes/hex.ts'
 import type { VerifiedCheckpoint } from '../../client/heads.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { addTrustOptions, type Context } from '../context.ts'
 import { examples } from '../help.ts'
 
 /** `stele checkpoint`: the newest signed tree head, verified. */
 export function checkpointCommand(program: Command, actions: Actions): void {
-  program
+  const command = program
     .command('checkpoint')
     .description("write the log's newest checkpoint, after verifying its signature")
+  addTrustOptions(command)
     .addHelpText(
       'after',
       examples([

@@ -5,21 +5,23 @@ import { decodeUtf8 } from '../../bytes/text.ts'
 import type { LogClient, ProvenConsistency } from '../../client/index.ts'
 import { isDenied } from '../../client/served-proofs.ts'
 import { SteleError } from '../../errors.ts'
-import { openCheckpoint, type Checkpoint } from '../../note/checkpoint.ts'
+import type { Checkpoint } from '../../note/checkpoint.ts'
+import { openTrusted } from '../../policy/evaluate.ts'
 import type { Hash } from '../../merkle/hash.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { addTrustOptions, type Context } from '../context.ts'
 import { readInput } from '../files/input.ts'
 import { examples } from '../help.ts'
 import { formatCount } from '../output/units.ts'
 
 /** `stele consistency`: that history was not rewritten. */
 export function consistencyCommand(program: Command, actions: Actions): void {
-  program
+  const command = program
     .command('consistency <old-checkpoint> [new-checkpoint]')
     .description(
       "prove that the log's checkpoint of now, or the given one, extends an older one that you kept",
     )
+  addTrustOptions(command)
     .addHelpText(
       'after',
       examples(
@@ -32,11 +34,11 @@ export function consistencyCommand(program: Command, actions: Actions): void {
 
 async function consistency(context: Context, _: object, oldFile: string, newFile?: string): Promise<void> {
   const { terminal } = context
-  const verifiers = await context.following(await context.keyFor(context.url))
-  const origin = verifiers[0]!.name
+  const trust = await context.trust(context.url)
+  const { origin } = trust
   const read = async (file: string): Promise<Kept> => {
     const note = decodeUtf8(await readInput(file, context.io), 'checkpoint')
-    return { ...openCheckpoint(note, { origin, verifiers }).checkpoint, note }
+    return { ...openTrusted(note, trust).checkpoint, note }
   }
   const older = await read(oldFile)
   const log = await context.openLog()

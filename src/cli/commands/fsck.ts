@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { SteleError } from '../../errors.ts'
-import type { VerifierKey } from '../../note/note.ts'
+import type { Trust } from '../../policy/evaluate.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { addTrustOptions, type Context } from '../context.ts'
 import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
 import { COPIES_HELP } from '../files/api-key.ts'
 import { FolderFiles } from '../files/folder-files.ts'
@@ -16,25 +16,22 @@ import { examples } from '../help.ts'
 interface FsckOptions {
   readonly secondOpinion?: boolean
   readonly rebuildIndex?: boolean
-  readonly origin?: string
 }
 
 /** `stele fsck`: rehashes everything. */
 export function fsckCommand(program: Command, actions: Actions): void {
-  program
+  const command = program
     .command('fsck [target]')
     .description('rehash everything of a log and compare it with what was signed; names the first damage')
+  addTrustOptions(command)
     .option('--second-opinion', 'have every full tile hashed again by merkletreejs and @noble/hashes')
     .option('--rebuild-index', 'make the leaf index of a data folder anew')
-    .option(
-      '--origin <text>',
-      'the log that a URL or an exported folder must be of (default: the name of the key)',
-    )
     .addHelpText(
       'after',
       `
 The target is a data folder (all its logs), the name of a log in --data, the URL of any tlog-tiles log, or a folder
-that "stele export" wrote. Without one: --url if it is given, else the data folder.
+that "stele export" wrote. Without one: --url if it is given, else the data folder. --origin and --policy are for URLs and
+exported folders. With the key of a mirror, of type 0x04, and --origin, the copy of the log that it serves is checked.
 ${examples(
   ['stele fsck', 'all logs of ./data; the server must be stopped'],
   ['stele fsck --url http://127.0.0.1:6962/logs/main', 'a log that is being served'],
@@ -64,11 +61,12 @@ async function* reportsOf(
   if (/^https?:\/\//.test(target)) {
     const { servedFiles } = await import('../files/served-files.ts')
     const files = servedFiles(target, await context.headersForCopies([target]))
-    yield fsckFiles(context, options, target, files, await context.keyFor(target))
+    yield fsckFiles(context, options, target, files, await context.trust(target, { mirrors: true }))
   } else if (existsSync(join(target, 'stele.json'))) {
     yield* fsckDataFolder(context, options, target)
   } else if (existsSync(join(target, 'checkpoint'))) {
-    yield fsckFiles(context, options, target, new FolderFiles(target), context.givenKey())
+    const trust = await context.trust(undefined, { mirrors: true })
+    yield fsckFiles(context, options, target, new FolderFiles(target), trust)
   } else if (existsSync(join(context.data, 'logs', target))) {
     yield fsckLog(context, options, context.data, target)
   } else {
@@ -103,15 +101,14 @@ async function fsckLog(
 
 async function fsckFiles(
   context: Context,
-  { origin, secondOpinion = false, rebuildIndex }: FsckOptions,
+  { secondOpinion = false, rebuildIndex }: FsckOptions,
   target: string,
   files: LogFiles,
-  key: VerifierKey,
+  { origin, verifiers: verifierKeys, policy, ofMirror }: Trust,
 ): Promise<FsckReport> {
   if (rebuildIndex) throw new SteleError('usage', '--rebuild-index: only a data folder has a leaf index')
   const findings = new Findings(target)
-  const verifierKeys = await context.following(key, origin)
-  const audited = { files, origin: origin ?? key.name, verifierKeys, partialTiles: 'stored' as const }
+  const audited = { files, origin, verifierKeys, policy, ofMirror, partialTiles: 'stored' as const }
   await auditInto(findings, context.terminal, audited, secondOpinion)
   return findings.report()
 }

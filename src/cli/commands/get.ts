@@ -5,7 +5,7 @@ import { toHex } from '../../bytes/hex.ts'
 import type { VerifiedEntry } from '../../client/verified-entries.ts'
 import { encodeBundle } from '../../tile/bundle.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { addTrustOptions, type Context } from '../context.ts'
 import { examples } from '../help.ts'
 import { parseRange } from '../range.ts'
 
@@ -13,9 +13,10 @@ const LF = Uint8Array.of(0x0a)
 
 /** `stele get`: verified entries. */
 export function getCommand(program: Command, actions: Actions): void {
-  program
+  const command = program
     .command('get <index|begin..end>')
     .description('write the bytes of an entry, or of several, each verified against the signed tree head')
+  addTrustOptions(command)
     .option('--bundle', 'a range as a C2SP entry bundle: two bytes of length before each entry')
     .addHelpText(
       'after',

@@ -59,10 +59,12 @@ export function mirrorListCommand(mirror: Command, actions: Actions): void {
 
 async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise<void> {
   const { origin, keys } = await toldLog(context, told, vkeys)
-  const [{ makeCopy }, { logPrefix }] = await Promise.all([
+  const [{ makeCopy }, { logPrefix }, { checkHasBundles }] = await Promise.all([
     import('../../server/mirror-folder.ts'),
     import('../../client/http-files.ts'),
+    import('../../client/verified-entries.ts'),
   ])
+  checkHasBundles({ origin, verifiers: keys })
   // Not from the environment: STELE_URL names the log that other commands talk to.
   const url = context.flagUrl === undefined ? undefined : logPrefix(context.flagUrl)
   const apiKeyFile = await checkedKeyFile(context)

@@ -1,16 +1,15 @@
 import { Option, type Command } from 'commander'
 import { SteleError } from '../../errors.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { addTrustOptions, type Context, type TrustOptions } from '../context.ts'
 import { EXIT_INTERRUPTED } from '../exit-codes.ts'
 import { examples } from '../help.ts'
 import type { MonitorConfig, MonitorConfigInput } from '../monitor/config.ts'
 
-interface MonitorOptions {
+interface MonitorOptions extends TrustOptions {
   readonly config?: string
   readonly state: string
   readonly once?: boolean
-  readonly policy?: string
   readonly treeHeadKey?: string
   readonly contains?: readonly string[]
   readonly regex?: readonly string[]
@@ -24,18 +23,18 @@ interface MonitorOptions {
 
 /** `stele monitor`: follows logs and raises the alarm. */
 export function monitorCommand(program: Command, actions: Actions): void {
-  program
+  const command = program
     .command('monitor [url]')
     .description(
       'follow logs: verify every head, rehash every entry, look for what you ask for, raise the alarm',
     )
+  addTrustOptions(command)
     .option(
       '--config <file>',
       'several logs, API keys, webhooks and matchers, in YAML (proto-docs/monitor.md)',
     )
     .option('--state <folder>', 'what was seen so far, and evidence', 'monitor')
     .option('--once', 'one look at every log, then end; the exit code says what was found')
-    .option('--policy <file>', 'whose cosignatures heads must carry; without a URL also which logs')
     .addOption(
       new Option('--tree-head-key <base64>', 'read ct/v1/get-sth as well, signed by this P-256 key (SPKI)'),
     )
@@ -61,6 +60,8 @@ A private log is read with the key of --api-key-file, or of api-key-file beside 
 the role monitor follows its heads. Without any, new heads cannot be proven to extend the old ones, which is a finding.
 The key is shown to that URL alone, never the one in STELE_API_KEY: a URL may be anybody's. New keys of a log are believed once its
 old ones announce them (v1/keys/rotations).
+
+With --policy and without a URL, every log that the policy lists with a URL is followed; --origin picks one.
 
 Findings are JSON lines on standard output. With --once the gravest one makes the exit code:
   16 fork            17 rollback   58 unfrozen        13 bad_signature   14 bad_entry, bad_tile
@@ -129,7 +130,8 @@ async function configOf(context: Context, options: MonitorOptions, url?: string)
   return readMonitorConfig(options.config, once)
 }
 
-const NOT_WITH_CONFIG = 'policy treeHeadKey contains regex field webhook webhookKey from interval'.split(' ')
+const NOT_WITH_CONFIG =
+  'origin policy treeHeadKey contains regex field webhook webhookKey from interval'.split(' ')
 
 /** Flags, as the configuration file has them. */
 async function inputOf(context: Context, options: MonitorOptions, url?: string): Promise<MonitorConfigInput> {
@@ -139,6 +141,7 @@ async function inputOf(context: Context, options: MonitorOptions, url?: string):
     field = [],
     webhook,
     webhookKey,
+    origin,
     policy,
     treeHeadKey,
     from,
@@ -154,6 +157,7 @@ async function inputOf(context: Context, options: MonitorOptions, url?: string):
     logs: [
       {
         ...log,
+        origin,
         policy,
         rotations: context.rotationsFile,
         'api-key-file': context.apiKeyFile,

@@ -5,15 +5,15 @@ import { isCosignerKeyType, isLogKeyType, type KeyType } from '../../note/key-id
 import { parseVerifierKey } from '../../note/key.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import { formatPolicy } from '../../policy/format.ts'
-import type { Policy } from '../../policy/policy.ts'
+import { NO_QUORUM, type Policy } from '../../policy/policy.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'
 
 interface PolicyMakeOptions {
   readonly log?: readonly string[]
-  readonly witness: readonly string[]
-  readonly quorum: string
+  readonly witness?: readonly string[]
+  readonly quorum?: string
   readonly output?: string
 }
 
@@ -31,12 +31,13 @@ export function policyMakeCommand(policy: Command, actions: Actions): void {
     .command('make')
     .description('write a policy: a log, its witnesses, and how many of them must have cosigned')
     .option('--log <vkey...>', 'verifier key of a log, for verifiers; a log does not need its own')
-    .requiredOption('--witness <vkey=url...>', 'verifier key of a witness, and the URL where it is asked')
-    .requiredOption('--quorum <number>', 'how many of the witnesses must have cosigned: 1 to all of them')
+    .option('--witness <vkey=url...>', 'verifier key of a witness, and the URL where it is asked')
+    .option('--quorum <number>', 'how many of the witnesses must have cosigned: 1 to all of them')
     .option('-o, --output <file>', 'write it there, where no file may be yet')
     .addHelpText(
       'after',
       `
+Without a witness it names logs and asks for no cosignature: for tools that take their keys from a policy.
 A witness counts by one key. The URL may be left out in a policy that is only for verifiers.
 ${examples([
   'stele policy make --log <vkey> --witness <vkey>=https://w1.example <vkey>=https://w2.example --quorum 1',
@@ -53,13 +54,13 @@ async function make({ terminal }: Context, options: PolicyMakeOptions): Promise<
   if (output !== undefined) {
     const { writeNewFile } = await import('../../storage/files.ts')
     await writeNewFile(output, text)
-    terminal.note(`${output}: ${policy.groups[0]!.threshold} of ${policy.witnesses.length} witnesses`)
+    terminal.note(`${output}: ${policy.groups[0]?.threshold ?? 0} of ${policy.witnesses.length} witnesses`)
   }
   if (terminal.json) await terminal.jsonLine({ policy: text, ...(output === undefined ? {} : { output }) })
   else if (output === undefined) await terminal.data(text)
 }
 
-function policyOf({ log = [], witness, quorum }: PolicyMakeOptions): Policy {
+function policyOf({ log = [], witness = [], quorum }: PolicyMakeOptions): Policy {
   const logs = log.map((text) => partyOf('--log', text, isLogKeyType))
   // Its key's name is what everybody knows it by.
   const witnesses = witness.map((text) => partyOf('--witness', text, isCosignerKeyType))
@@ -70,6 +71,10 @@ function policyOf({ log = [], witness, quorum }: PolicyMakeOptions): Policy {
   }
   if (names.includes(GROUP) || names.includes('none')) {
     throw new SteleError('usage', `policy make: a witness named "${GROUP}" or "none" needs a policy by hand`)
+  }
+  if (witnesses.length === 0) {
+    if (quorum === undefined && logs.length > 0) return { logs, witnesses: [], groups: [], quorum: NO_QUORUM }
+    throw new SteleError('usage', 'policy make: expected --log, or --witness and --quorum, or all of them')
   }
   return {
     logs,
@@ -84,8 +89,11 @@ function partyOf(flag: string, text: string, isOfType: (type: KeyType) => boolea
   const [, vkey, url] = /^(.*?)(?:=(https?:\/\/[^\s]+))?$/s.exec(text)!
   const key = keyOf(flag, vkey!)
   if (!isOfType(key.type)) {
-    const kinds = flag === '--log' ? 'a log, got one of a witness' : 'a witness, got one of a log'
-    throw new SteleError('usage', `${flag}: expected a key of ${kinds}: ${key.name}`)
+    const [kinds, instead] =
+      flag === '--log'
+        ? ['a log, got one of a witness', '--witness takes it']
+        : ['a witness, got one of a log', '--log takes it']
+    throw new SteleError('usage', `${flag}: expected a key of ${kinds}: ${key.name}; ${instead}`)
   }
   return url === undefined ? { key } : { key, url }
 }
@@ -105,7 +113,7 @@ function keyOf(flag: string, vkey: string): VerifierKey {
   }
 }
 
-function thresholdOf(text: string, count: number): number {
+function thresholdOf(text = '', count: number): number {
   const threshold = /^[1-9][0-9]{0,3}$/.test(text) ? Number(text) : 0
   if (threshold >= 1 && threshold <= count) return threshold
   throw new SteleError('usage', `--quorum: expected a number from 1 to ${count}, got "${text}"`)

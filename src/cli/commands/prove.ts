@@ -3,7 +3,7 @@ import { parseHex, toHex } from '../../bytes/hex.ts'
 import { SteleError } from '../../errors.ts'
 import { asHash, leafHash } from '../../merkle/hash.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { addTrustOptions, type Context } from '../context.ts'
 import { writeDurably } from '../files/durable.ts'
 import { readInput } from '../files/input.ts'
 import { examples } from '../help.ts'
@@ -17,9 +17,10 @@ interface ProveOptions {
 
 /** `stele prove`: a proof file for one entry. */
 export function proveCommand(program: Command, actions: Actions): void {
-  program
+  const command = program
     .command('prove [index]')
     .description('make the proof that an entry is in the log: a file that can be verified offline, for ever')
+  addTrustOptions(command)
     .option('--hash <hex>', 'the entry with this leaf hash')
     .option('--entry <file>', 'the entry with these bytes ("-": standard input)')
     .option('-o, --output <file.tlog-proof>', 'write it there instead of to standard output')

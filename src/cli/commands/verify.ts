@@ -5,11 +5,11 @@ import { visibleText } from '../../bytes/visible.ts'
 import { verifyProofFile, type ProofCheck, type ProofFault } from '../../client/verify.ts'
 import { hasCode, SteleError } from '../../errors.ts'
 import { asHash, sha256 } from '../../merkle/hash.ts'
+import { checkLogKeys } from '../../note/checkpoint.ts'
 import { formatVerifierKey } from '../../note/key.ts'
-import { parsePolicy } from '../../policy/parse.ts'
 import { writeNewFile } from '../../storage/files.ts'
 import type { Actions } from '../action.ts'
-import type { Context } from '../context.ts'
+import { addTrustOptions, type Context, type TrustOptions } from '../context.ts'
 import { EXIT_CODES, EXIT_OK, EXIT_WRONG_ENTRY } from '../exit-codes.ts'
 import { readInput, STDIN } from '../files/input.ts'
 import { examples } from '../help.ts'
@@ -24,11 +24,9 @@ import {
   type ReadFile,
 } from '../verify/report.ts'
 
-interface VerifyOptions {
+interface VerifyOptions extends TrustOptions {
   readonly entry?: readonly string[]
   readonly hash?: string
-  readonly origin?: string
-  readonly policy?: string
   readonly evidence?: string
   readonly report?: string
 }
@@ -54,11 +52,12 @@ const UNJUDGED_CODES: Readonly<Record<NotJudged['verdict'], number>> = {
 
 /** `stele verify`: judges a proof file offline. */
 export function verifyCommand(program: Command, actions: Actions): void {
-  program
+  const command = program
     .command('verify [proofs...]')
     .description(
       'verify .tlog-proof files offline: with the entries, the public key of the log, and nothing else',
     )
+  addTrustOptions(command)
     .option('--evidence <file>', "judge a monitor's evidence file instead of a proof")
     .option(
       '--entry <file>',
@@ -66,11 +65,6 @@ export function verifyCommand(program: Command, actions: Actions): void {
       (file: string, before: readonly string[] | undefined) => [...(before ?? []), file],
     )
     .option('--hash <hex>', 'its leaf hash instead')
-    .option('--origin <text>', 'the log it must be of (default: the name of the key)')
-    .option(
-      '--policy <file>',
-      'whose cosignatures it needs beside (c2sp.org/tlog-policy); may name the log, too',
-    )
     .option(
       '--report <file>',
       'write a text for a report: what was verified, with which version, and file hashes',
@@ -262,11 +256,12 @@ async function verifyEvidence(
 /** The log's key, or a policy that lists it, or both. */
 async function trustOf(
   context: Context,
-  { origin, policy: file }: VerifyOptions,
+  { origin }: VerifyOptions,
 ): Promise<Pick<ProofCheck, 'origin' | 'verifierKeys' | 'policy'>> {
-  const policy = file === undefined ? undefined : parsePolicy(await readInput(file, context.io))
+  const policy = await context.policy()
   if (policy && policy.logs.length > 0 && context.explicitKey === undefined) return { policy }
   const key = context.givenKey()
+  checkLogKeys([key])
   return { origin: origin ?? key.name, verifierKeys: [key], ...(policy ? { policy } : {}) }
 }
 

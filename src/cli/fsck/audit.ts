@@ -15,6 +15,8 @@ export interface AuditTarget {
   readonly files: LogFiles
   readonly origin: string
   readonly verifierKeys: readonly VerifierKey[]
+  readonly policy?: AuditOptions['policy']
+  readonly ofMirror?: AuditOptions['ofMirror']
   readonly partialTiles: 'stored' | 'derived'
   /** The tree that an earlier audit left off at. */
   readonly from?: Tree | undefined

@@ -6,6 +6,8 @@ import { parseBase64 } from '../../bytes/base64.ts'
 import { SteleError } from '../../errors.ts'
 import { createMatcher, type MatcherSpec } from '../../monitor/matcher.ts'
 import type { MonitoredLog } from '../../monitor/monitored-log.ts'
+import { checkHasBundles } from '../../client/verified-entries.ts'
+import { checkLogKeys } from '../../note/checkpoint.ts'
 import { parseVerifierKey } from '../../note/key.ts'
 import { followRotations } from '../../note/rotation.ts'
 import { treeHeadVerifier } from '../../note/tree-head.ts'
@@ -154,6 +156,10 @@ function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base
   if (item.url === undefined) throw new SteleError('usage', 'log: expected a url beside its key')
   const verifierKeys = [item.key].flat().map((key) => usage('key', () => parseVerifierKey(key.trim())))
   const origin = item.origin ?? verifierKeys[0]!.name
+  usage('key', () => {
+    checkLogKeys(verifierKeys)
+    checkHasBundles({ origin, verifiers: verifierKeys })
+  })
   return [{ ...followed({ url: item.url, origin, verifierKeys }), ...rest }]
 }
 
