@@ -136,8 +136,10 @@ function copyRoutes({ mirror, limits }: MirrorHttpDeps): Route[] {
   ]
 }
 
-function failureOf(logs: readonly MirroredLog[]): SteleError | undefined {
-  return logs.find(({ failure }) => failure)?.failure
+/** Why a log is not taken or not cosigned any more, of the first of which that is so. */
+function failureOf(logs: Iterable<MirroredLog>): SteleError | undefined {
+  for (const { failure, damage } of logs) if (failure ?? damage) return failure ?? damage
+  return undefined
 }
 
 function describe({ keys, logs }: MirrorHttpDeps['mirror']): string {

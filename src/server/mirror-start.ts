@@ -3,6 +3,9 @@ import { HttpFiles, logPrefix } from '../client/http-files.ts'
 import { Transport } from '../client/transport.ts'
 import { createMirrorMetrics, type MirrorMetrics } from '../http/mirror-metrics.ts'
 import { createMirrorServer } from '../http/mirror-server.ts'
+import type { ScrubClock } from '../log/scrub-clock.ts'
+import type { ScrubEvents } from '../log/scrub-options.ts'
+import { ScrubTurns } from '../log/scrub-turns.ts'
 import { Follower } from '../mirror/follower.ts'
 import type { MirroredLog } from '../mirror/log.ts'
 import { Mirror } from '../mirror/mirror.ts'
@@ -13,10 +16,11 @@ import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
 import { readApiKeyFile, withApiKey } from './api-key-file.ts'
 import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
+import { readFileIfAny, replaceFile } from '../storage/files.ts'
 import { listen, stopListening } from './listen.ts'
 import type { ListedLog } from './log-list.ts'
 import { mirrorLimits, type MirrorConfig } from './mirror-config.ts'
-import { copyPaths, readTicketKey } from './mirror-folder.ts'
+import { copyPaths, readTicketKey, scrubFile } from './mirror-folder.ts'
 import { learnMirroredKeys, readMirroredLogs } from './mirror-keys.ts'
 import type { ServerLog } from './server-log.ts'
 
@@ -37,12 +41,14 @@ export async function startMirror(
   config: MirrorConfig,
   logger: ServerLog,
   nowMs: () => number = Date.now,
+  scrubClock?: ScrubClock,
 ): Promise<RunningMirror> {
   const { keys, evidence } = await openCosignerFolder('mirror', config.data)
   const tickets = new Tickets(await readTicketKey(config.data))
   const list = await withApiKeys(await readMirroredLogs(config.data, verifiersOf(keys)))
-  const logs = await openCopies(list, keys, config, nowMs)
+  const logs = await openCopies(list, keys, { config, nowMs, logger })
   try {
+    if (config['scrub-bytes-per-second'] > 0) startScrubbing(logs, config, scrubClock)
     const metrics = createMirrorMetrics(logs, nowMs, logger.linesLost)
     const events = evidenceReports(evidence, metrics, logger)
     const mirror = new Mirror({ logs, keys, tickets, evidence, events, nowMs })
@@ -69,19 +75,47 @@ async function withApiKeys(list: readonly ListedLog[]): Promise<FollowedLog[]> {
 async function openCopies(
   list: readonly ListedLog[],
   keys: readonly WitnessKey[],
-  config: MirrorConfig,
-  nowMs: () => number,
+  { config, nowMs, logger }: Pick<Serving, 'config' | 'nowMs' | 'logger'>,
 ): Promise<MirroredLog[]> {
   const opened: MirroredLog[] = []
   try {
     for (const { origin, keys: logKeys, url } of list) {
-      const parts = { log: { origin, keys: logKeys }, url, keys, nowMs, cacheBytes: config['cache-bytes'] }
+      const damage = damageReports(origin, logger)
+      const cacheBytes = config['cache-bytes']
+      const parts = { log: { origin, keys: logKeys }, url, keys, nowMs, cacheBytes, damage }
       opened.push(await openMirrorState(copyPaths(config.data, origin), parts))
     }
     return opened
   } catch (error) {
     await Promise.all(opened.map((log) => log.close()))
     throw error
+  }
+}
+
+/** One at a time reads, so that many copies do not keep a disk from everything else. */
+function startScrubbing(logs: readonly MirroredLog[], config: MirrorConfig, clock?: ScrubClock): void {
+  const turns = new ScrubTurns()
+  for (const log of logs) {
+    const path = scrubFile(config.data, log.origin)
+    log.startScrubbing({
+      bytesPerSecond: config['scrub-bytes-per-second'],
+      cursor: { read: () => readFileIfAny(path), write: (bytes) => replaceFile(path, bytes, 0o600) },
+      turns,
+      ...(clock ? { clock } : {}),
+    })
+  }
+}
+
+/** What is damaged of a copy, as lines of the mirror's own log. */
+function damageReports(origin: string, logger: ServerLog): ScrubEvents {
+  return {
+    onFinding({ place, expected, found, message }) {
+      const fields = { origin, code: 'corrupt', place, expected, found }
+      logger.error(fields, `a copy is DAMAGED, and nothing is cosigned for it: ${message}`)
+    },
+    onCleared: ({ place }) => logger.info({ origin, place }, `${place} is good again`),
+    onReadError: ({ code, message }) =>
+      logger.warn({ origin, code }, `reading a copy again failed: ${message}`),
   }
 }
 
@@ -140,6 +174,9 @@ function followAll(
       },
       clock: systemClock,
       intervalMs: config['poll-seconds'] * 1000,
+      onRepaired({ repaired, lost, examples }) {
+        logger.warn({ origin, url, repaired, lost, examples }, 'what was damaged was read from the log again')
+      },
       onTrouble(error) {
         metrics.trouble(origin, error.code)
         if (['unauthenticated', 'forbidden'].includes(error.code)) {
