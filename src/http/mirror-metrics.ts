@@ -9,9 +9,9 @@ export interface MirrorMetrics extends CosignerMetrics {
   trouble(origin: string, code: string): void
 }
 
-/** Counts what the mirror of these logs does. */
+/** Counts what a mirror does. @param logs those that it has copies of now */
 export function createMirrorMetrics(
-  logs: readonly MirroredLog[],
+  logs: () => readonly MirroredLog[],
   nowMs: () => number,
   linesLost?: () => number,
 ): MirrorMetrics {
@@ -26,8 +26,8 @@ export function createMirrorMetrics(
     labelNames: ['origin', 'code'],
     registers: [registry],
   })
-  const byOrigin = logs.map((log) => [log.origin, log] as const)
-  registerReadings(registry, 'origin', () => byOrigin, [
+  const byOrigin = (): [string, MirroredLog][] => logs().map((log) => [log.origin, log])
+  registerReadings(registry, 'origin', byOrigin, [
     [
       'stele_mirror_taking',
       '1 while entries are taken and cosigned, 0 once that was stopped.',

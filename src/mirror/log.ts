@@ -23,7 +23,7 @@ import { originHash, type WitnessedLog } from '../witness/logs.ts'
 import { Turns } from '../witness/turns.ts'
 import { encodeCount } from './count.ts'
 import { encodeRecord } from './record.ts'
-import { logSigned, type LogSigned } from './signed.ts'
+import { logSigned, openStored, type LogSigned } from './signed.ts'
 import { entriesOf, readBack, storedParts } from './stored.ts'
 
 /** Pending checkpoints that uploads may still end at: a log that signs every second leaves them seconds, tickets more. */
@@ -79,10 +79,15 @@ export class MirroredLog {
   #tree: Tree
   #state: MirrorState
   #failure: SteleError | undefined
-  #closing = false
+  #closed: Promise<void> | undefined
+  /** Those who use it and must not be cut off when the log is dropped. */
+  #holders = 0
+  #unheld: (() => void)[] = []
+  #url: string | undefined
 
   constructor(parts: MirroredLogParts, tree: Tree, state: MirrorState) {
     this.#log = parts.log
+    this.#url = parts.url
     this.hash = originHash(parts.log.origin)
     this.#parts = parts
     this.#tree = tree
@@ -112,11 +117,30 @@ export class MirroredLog {
 
   /** The prefix of the log's own files, if it is followed. */
   get url(): string | undefined {
-    return this.#parts.url
+    return this.#url
   }
 
   get origin(): string {
     return this.log.origin
+  }
+
+  /**
+   * Refuses keys none of which has signed what is stored, for with them it could not be opened again.
+   *
+   * @throws SteleError `untrusted_signer`
+   */
+  checkRelisting({ keys }: Pick<WitnessedLog, 'keys'>): void {
+    const { pending, followed } = this.#state
+    const log = { origin: this.origin, keys }
+    for (const signed of [...pending, ...(followed ? [followed] : [])]) {
+      openStored(signed, log, `mirror of ${this.origin}`)
+    }
+  }
+
+  /** Believes exactly these keys from now on, which were checked, and has this URL. */
+  relist({ keys }: Pick<WitnessedLog, 'keys'>, url: string | undefined): void {
+    this.#log = { origin: this.origin, keys }
+    this.#url = url
   }
 
   /** The first entry that is not stored. */
@@ -283,13 +307,44 @@ export class MirroredLog {
     this.#failure ??= reason
   }
 
+  /** Keeps the files open until the returned function is called, also if the log is dropped meanwhile. */
+  hold(): () => void {
+    this.#holders++
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      if (--this.#holders === 0) for (const tell of this.#unheld.splice(0)) tell()
+    }
+  }
+
+  /** Runs a task with the files open. */
+  async holding<T>(task: () => Promise<T>): Promise<T> {
+    const release = this.hold()
+    try {
+      return await task()
+    } finally {
+      release()
+    }
+  }
+
+  get isHeld(): boolean {
+    return this.#holders > 0
+  }
+
+  /** Resolves once nothing holds it. */
+  async unheld(): Promise<void> {
+    if (this.isHeld) await new Promise<void>((resolve) => this.#unheld.push(resolve))
+  }
+
+  get isClosing(): boolean {
+    return this.#closed !== undefined
+  }
+
   /** Lets steps end that were begun, and closes the files. */
-  async close(): Promise<void> {
-    this.#closing = true
-    await this.#scrubber?.close()
-    await this.#turns.idle()
-    await this.#parts.headFile.close()
-    await this.#parts.store.close()
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
   }
 
   // What follows is how the copy is served: up to the mirror checkpoint, and nothing beyond it.
@@ -319,6 +374,13 @@ export class MirroredLog {
     if (end > size) {
       throw new SteleError('not_found', `log ${this.origin}: the mirror checkpoint has ${size} leaves`)
     }
+  }
+
+  async #close(): Promise<void> {
+    await this.#scrubber?.close()
+    await this.#turns.idle()
+    await this.#parts.headFile.close()
+    await this.#parts.store.close()
   }
 
   async #checkStored(size: number): Promise<void> {
@@ -394,7 +456,7 @@ export class MirroredLog {
   }
 
   #step<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#closing) return Promise.reject(new SteleError('shutting_down', 'this mirror is stopping'))
+    if (this.isClosing) return Promise.reject(new SteleError('shutting_down', 'this mirror is stopping'))
     return this.#turns.take('', async () => {
       // Asked in our turn: the failure may be that of the one before us.
       if (this.#failure) throw haltedBy(this.origin, this.#failure)
