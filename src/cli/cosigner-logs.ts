@@ -1,7 +1,7 @@
 import type { CosignerKind } from '../server/cosigner-folder.ts'
 import type { ListedLog } from '../server/log-list.ts'
 import type { Context } from './context.ts'
-import { logAsJson, ownKeys } from './cosigner-options.ts'
+import { cosignerFolder, logAsJson, ownKeys } from './cosigner-options.ts'
 import { formatCount } from './output/units.ts'
 
 /**
@@ -26,6 +26,23 @@ export async function addListedLog(
   const hash = originHash(log.origin)
   await terminal.result({ ...logAsJson(listed), url: listed.url, originHash: hash }, log.origin)
   return { ...listed, originHash: hash }
+}
+
+/**
+ * Takes a log off the list of a cosigner. What is known of it stays in the folder.
+ *
+ * @throws SteleError as `readCosignerInfo` and `dropFromLogList`
+ */
+export async function dropListedLog(context: Context, kind: CosignerKind, origin: string): Promise<void> {
+  const [{ cosignerFiles, readCosignerInfo }, { dropFromLogList }] = await Promise.all([
+    import('../server/cosigner-folder.ts'),
+    import('../server/log-list.ts'),
+  ])
+  const data = cosignerFolder(context, kind)
+  const own = ownKeys(await readCosignerInfo(kind, data))
+  const dropped = await dropFromLogList(cosignerFiles(data).logs, own, origin, kind)
+  await context.terminal.result(logAsJson(dropped), dropped.origin)
+  context.terminal.note(`What ${data} knows of ${origin} is kept, and counts again if it is added again.`)
 }
 
 /** How far a log is, as the folder of a cosigner says. */

@@ -33,6 +33,8 @@ interface Running {
   close(): Promise<void>
   /** Reads the TLS certificate again; absent where there is none. */
   readonly reloadTls?: (() => Promise<void>) | undefined
+  /** Reads the list of logs again, where there is one. */
+  readonly reload?: (() => Promise<void>) | undefined
 }
 
 /**
@@ -62,8 +64,8 @@ export async function runUntilStopped<T extends Running>(
     const starting = start(logger, stop.signal)
     const running = await Promise.race([starting, stop.received])
     if (running) {
-      const { reloadTls } = running
-      if (reloadTls) offReload = io.onReloadSignal(() => void reloadTls())
+      const { reloadTls, reload = reloadTls } = running
+      if (reload) offReload = io.onReloadSignal(() => void reload())
       await onReady(running)
       await stop.received
     }

@@ -28,11 +28,14 @@ export interface FixedApp extends Omit<HttpDeps, 'logs' | 'limits' | 'gate'> {
 
 /**
  * The HTTP layer of a server whose few routes need no router, for no path of theirs is ever decoded, and no gate: all of
- * them are open to everybody.
+ * them are open to everybody but those that ask for a token themselves.
  */
 export function fixedApp(app: FixedApp): Pick<App, 'handler' | 'breakOff' | 'routes'> {
   const { routes, bodies } = app
-  const byPath = new Map(routes.filter(({ path }) => !path.includes('{')).map((route) => [route.path, route]))
+  const byPath = new Map<string, Route[]>()
+  for (const route of routes.filter(({ path }) => !path.includes('{'))) {
+    byPath.set(route.path, [...(byPath.get(route.path) ?? []), route])
+  }
   const serve = server({ ...app, logs: NO_LOGS, limits: DEFAULT_HTTP_LIMITS, gate: OPEN_GATE })
   return {
     routes,
@@ -41,19 +44,24 @@ export function fixedApp(app: FixedApp): Pick<App, 'handler' | 'breakOff' | 'rou
       if (heldBack) bodies.holdBack(req)
       const [target = ''] = (req.url ?? '').split('?', 1)
       const own = byPath.get(target)
-      const { route, path } = (own ? { route: own, path: {} } : app.find(target)) ?? {
-        route: undefined,
-        path: {},
-      }
-      void serve(route ? allowed(route, req) : nowhere(target, routes[0]!), { req, res, search: '', path })
+      const found = own ? undefined : app.find(target)
+      const there = own ?? (found ? [found.route] : undefined)
+      const route = there ? allowed(there, req) : nowhere(target, routes[0]!)
+      void serve(route, { req, res, search: '', path: found?.path ?? {} })
     },
   }
 }
 
-/** A route for the methods it has, and for others the route that says so. */
-function allowed(route: Route, { method = '' }: IncomingMessage): Route {
-  const methods = route.method === 'get' ? ['GET', 'HEAD'] : ['POST']
-  return methods.includes(method) ? route : withoutMethod(method, route.path, methods, isReadable(route))
+/** The route of a path that has this method, and for other methods the route that says which there are. */
+function allowed(routes: readonly Route[], { method = '' }: IncomingMessage): Route {
+  const route = routes.find((one) => methodsOf(one).includes(method))
+  if (route) return route
+  const [{ path }] = routes as [Route]
+  return withoutMethod(method, path, routes.flatMap(methodsOf), routes.every(isReadable))
+}
+
+function methodsOf({ method }: Route): string[] {
+  return method === 'get' ? ['GET', 'HEAD'] : ['POST']
 }
 
 /** Metrics know it by one name, whatever callers make up. */

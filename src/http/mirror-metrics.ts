@@ -9,9 +9,9 @@ export interface MirrorMetrics extends CosignerMetrics {
   trouble(origin: string, code: string): void
 }
 
-/** Counts what the mirror of these logs does. */
+/** Counts what a mirror does. @param logs those that it has copies of now */
 export function createMirrorMetrics(
-  logs: readonly MirroredLog[],
+  logs: () => readonly MirroredLog[],
   nowMs: () => number,
   linesLost?: () => number,
 ): MirrorMetrics {
@@ -26,12 +26,32 @@ export function createMirrorMetrics(
     labelNames: ['origin', 'code'],
     registers: [registry],
   })
-  const byOrigin = logs.map((log) => [log.origin, log] as const)
-  registerReadings(registry, 'origin', () => byOrigin, [
+  const byOrigin = (): [string, MirroredLog][] => logs().map((log) => [log.origin, log])
+  registerReadings(registry, 'origin', byOrigin, [
     [
       'stele_mirror_taking',
       '1 while entries are taken and cosigned, 0 once that was stopped.',
-      ({ failure }) => (failure ? 0 : 1),
+      ({ failure, damage }) => ((failure ?? damage) ? 0 : 1),
+    ],
+    [
+      'stele_mirror_findings',
+      'Stored things that are known to be damaged.',
+      ({ findings }) => findings.length,
+    ],
+    [
+      'stele_mirror_scrub_coverage_ratio',
+      'Share of the copy that was verified in this pass.',
+      ({ scrub }) => scrub?.coverage,
+    ],
+    [
+      'stele_mirror_scrub_bytes_read_total',
+      'Bytes of the copy that were read again since the start.',
+      ({ scrub }) => scrub?.bytesRead,
+    ],
+    [
+      'stele_mirror_scrub_passes_total',
+      'Passes over the whole copy that came to their end.',
+      ({ scrub }) => scrub && (scrub.lastPass?.pass ?? 0),
     ],
     [
       'stele_mirror_pending_size',

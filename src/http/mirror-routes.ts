@@ -9,6 +9,7 @@ import type { Answer } from './answer.ts'
 import { BodyBudget } from './body-budget.ts'
 import type { BodyReader } from './body.ts'
 import { PLAIN_TEXT } from './headers.ts'
+import { logListRoutes } from './log-list-routes.ts'
 import { INFO_TYPE, pendingAnswer, uploadAnswer } from './mirror-answers.ts'
 import type { MirrorHttpDeps } from './mirror-deps.ts'
 import { rootRoute, type Call, type Route } from './route.ts'
@@ -28,7 +29,12 @@ export const BUNDLE_PATH = '/{hash}/tile/entries/{tile}'
 export function mirrorRoutes(deps: MirrorHttpDeps, bodies: BodyReader): Route[] {
   const { metrics, mirror } = deps
   const service = { metrics, failure: () => failureOf(mirror.logs), describe: () => describe(mirror) }
-  return [...submissionRoutes(deps, bodies), ...copyRoutes(deps), ...serviceRoutes(service)]
+  return [
+    ...submissionRoutes(deps, bodies),
+    ...copyRoutes(deps),
+    ...logListRoutes(deps, bodies),
+    ...serviceRoutes(service),
+  ]
 }
 
 /** What moves a mirror on. */
@@ -126,6 +132,10 @@ function copyRoutes({ mirror, limits }: MirrorHttpDeps): Route[] {
       async handle({ req, res, path: { hash, rest } }) {
         const log = mirror.get(hash)
         if (!log) throw new SteleError('not_found', 'this mirror has no such log')
+        // An answer may be read from the files while it is sent.
+        const release = log.hold()
+        if (res.closed) release()
+        else res.once('close', release)
         return serve({ name: hash, log, rest, req, res })
       },
     })
@@ -136,8 +146,10 @@ function copyRoutes({ mirror, limits }: MirrorHttpDeps): Route[] {
   ]
 }
 
-function failureOf(logs: readonly MirroredLog[]): SteleError | undefined {
-  return logs.find(({ failure }) => failure)?.failure
+/** Why a log is not taken or not cosigned any more, of the first of which that is so. */
+function failureOf(logs: Iterable<MirroredLog>): SteleError | undefined {
+  for (const { failure, damage } of logs) if (failure ?? damage) return failure ?? damage
+  return undefined
 }
 
 function describe({ keys, logs }: MirrorHttpDeps['mirror']): string {

@@ -1,5 +1,6 @@
 import type { Witness } from '../witness/witness.ts'
 import type { Connections } from './connections.ts'
+import type { LogAdmin } from './log-list-routes.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import type { WitnessLimits } from './witness-limits.ts'
@@ -14,6 +15,8 @@ export interface CosignerHttpDeps {
   /** Without it nothing is counted, and `metrics` is not found. */
   readonly metrics?: Metrics
   readonly logger?: Logger
+  /** Without it the logs cannot be listed or changed over HTTP. */
+  readonly admin?: LogAdmin | undefined
   /** Aborted when the server begins to stop: connections close behind their answers. */
   readonly stopping?: AbortSignal
 }

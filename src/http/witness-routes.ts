@@ -5,6 +5,7 @@ import type { Answered } from '../witness/witness.ts'
 import { text } from './answer.ts'
 import type { BodyReader } from './body.ts'
 import { CORS_HEADERS, NO_CACHE, PLAIN_TEXT } from './headers.ts'
+import { logListRoutes } from './log-list-routes.ts'
 import { rootRoute, type Route } from './route.ts'
 import { Bytes, Text } from './schemas.ts'
 import { serviceRoutes, type Service } from './service-routes.ts'
@@ -17,7 +18,12 @@ export const CHECKPOINT_PATH = '/{hash}/checkpoint'
 
 /** All routes of a witness. */
 export function witnessRoutes(deps: WitnessHttpDeps, bodies: BodyReader): Route[] {
-  return [...signingRoutes(deps, bodies), checkpointRoute(deps), ...serviceRoutes(aboutOf(deps))]
+  return [
+    ...signingRoutes(deps, bodies),
+    checkpointRoute(deps),
+    ...logListRoutes(deps, bodies),
+    ...serviceRoutes(aboutOf(deps)),
+  ]
 }
 
 /** The two requests to sign. */

@@ -5,6 +5,7 @@ import type { LogFiles } from '../client/log-files.ts'
 import { readEntries } from '../client/verified-entries.ts'
 import { VerifiedTiles } from '../client/verified-tiles.ts'
 import type { Hash } from '../merkle/hash.ts'
+import type { RepairReport } from '../log/repair.ts'
 import { openCheckpoint, type OpenedCheckpoint } from '../note/checkpoint.ts'
 import type { VerifierKey } from '../note/note.ts'
 import { proveConsistency, rootAt } from '../tile/prove.ts'
@@ -37,6 +38,8 @@ export interface Following {
   readonly learnKeys?: (note: string) => Promise<readonly VerifierKey[]>
   /** Between two questions. */
   readonly intervalMs: number
+  /** What was damaged of the copy was read from the log again. */
+  readonly onRepaired: (report: RepairReport) => void
   /** A round failed, and another one follows later. */
   readonly onTrouble: (error: SteleError) => void
   /** The log contradicted itself, or the disk failed: nothing is followed any more. */
@@ -94,6 +97,7 @@ export class Follower {
     await this.#checkNotSmaller(signed)
     const isKnown = await this.#extendsAll(signed, tiles)
     if (!isKnown) return
+    await this.#repair(signed.checkpoint.size)
     await this.#copy(signed, tiles, signal)
   }
 
@@ -162,6 +166,13 @@ export class Follower {
       await this.#halt({ ...judged, verdict, signed, request: { oldSize, path }, proof }, verdict.error)
     }
     return false
+  }
+
+  /** @param size of the tree that the log serves */
+  async #repair(size: number): Promise<void> {
+    const { log, files, onRepaired } = this.#deps
+    const report = await log.repairFrom(files, size)
+    if (report && report.repaired.entries + report.repaired.tiles > 0) onRepaired(report)
   }
 
   /** For a checkpoint below the pending one, which somebody has submitted before the log published it. */

@@ -1,6 +1,13 @@
 import { equalBytes } from '../bytes/bytes.ts'
 import { invariant, SteleError } from '../errors.ts'
+import type { LogFiles } from '../client/log-files.ts'
 import { TileReader } from '../log/reader.ts'
+import { repairRange, type RepairReport } from '../log/repair.ts'
+import type { ScrubFinding } from '../log/scrub-finding.ts'
+import { KnownFindings } from '../log/scrub-known.ts'
+import type { ScrubberOptions, ScrubEvents, ScrubStatus } from '../log/scrub-options.ts'
+import type { StoredParts } from '../log/scrub-parts.ts'
+import { Scrubber } from '../log/scrubber.ts'
 import { HASH_BYTES, hashLeafInto, type Hash } from '../merkle/hash.ts'
 import { formatVerifierKey } from '../note/key.ts'
 import type { NoteSignature, VerifierKey } from '../note/note.ts'
@@ -16,7 +23,8 @@ import { originHash, type WitnessedLog } from '../witness/logs.ts'
 import { Turns } from '../witness/turns.ts'
 import { encodeCount } from './count.ts'
 import { encodeRecord } from './record.ts'
-import { logSigned, type LogSigned } from './signed.ts'
+import { logSigned, openStored, type LogSigned } from './signed.ts'
+import { entriesOf, readBack, storedParts } from './stored.ts'
 
 /** Pending checkpoints that uploads may still end at: a log that signs every second leaves them seconds, tickets more. */
 const MOST_PENDING = 8
@@ -43,7 +51,12 @@ export interface MirroredLogParts {
   readonly headFile: HeadFile
   readonly nowMs: () => number
   readonly cacheBytes: number
+  /** Told of what is stored and is not what was taken in. */
+  readonly damage?: ScrubEvents | undefined
 }
+
+/** How a copy is read again in the background. */
+export type CopyScrubbing = Omit<ScrubberOptions, 'events'>
 
 /**
  * The copy of one log. Owner of its tree, its pending checkpoints and its mirror checkpoint: they only grow, one step at
@@ -52,22 +65,38 @@ export interface MirroredLogParts {
 export class MirroredLog {
   /** SHA-256 of the origin in hex: its place in URLs. */
   readonly hash: string
-  readonly reader: TileReader
   readonly #parts: MirroredLogParts
+  readonly #stored: StoredParts
+  /** What was found damaged as it was read back before cosigning. */
+  readonly #readBack: KnownFindings
+  #reader: TileReader
+  #scrubber: Scrubber | undefined
   readonly #turns = new Turns(MOST_WAITING)
   #log: WitnessedLog
   #tree: Tree
   #state: MirrorState
   #failure: SteleError | undefined
-  #closing = false
+  #closed: Promise<void> | undefined
+  /** Those who use it and must not be cut off when the log is dropped. */
+  #holders = 0
+  #unheld: (() => void)[] = []
+  #url: string | undefined
 
   constructor(parts: MirroredLogParts, tree: Tree, state: MirrorState) {
     this.#log = parts.log
+    this.#url = parts.url
     this.hash = originHash(parts.log.origin)
     this.#parts = parts
     this.#tree = tree
     this.#state = state
-    this.reader = new TileReader(parts.store, () => this.#tree, parts.cacheBytes)
+    this.#reader = this.#newReader()
+    const { store, keys, log, damage = {} } = parts
+    this.#stored = storedParts({ origin: log.origin, store, keys, tree: () => this.#tree })
+    this.#readBack = new KnownFindings(damage)
+  }
+
+  get reader(): TileReader {
+    return this.#reader
   }
 
   /** Whose checkpoints are taken. */
@@ -85,11 +114,30 @@ export class MirroredLog {
 
   /** The prefix of the log's own files, if it is followed. */
   get url(): string | undefined {
-    return this.#parts.url
+    return this.#url
   }
 
   get origin(): string {
     return this.log.origin
+  }
+
+  /**
+   * Refuses keys none of which has signed what is stored, for with them it could not be opened again.
+   *
+   * @throws SteleError `untrusted_signer`
+   */
+  checkRelisting({ keys }: Pick<WitnessedLog, 'keys'>): void {
+    const { pending, followed } = this.#state
+    const log = { origin: this.origin, keys }
+    for (const signed of [...pending, ...(followed ? [followed] : [])]) {
+      openStored(signed, log, `mirror of ${this.origin}`)
+    }
+  }
+
+  /** Believes exactly these keys from now on, which were checked, and has this URL. */
+  relist({ keys }: Pick<WitnessedLog, 'keys'>, url: string | undefined): void {
+    this.#log = { origin: this.origin, keys }
+    this.#url = url
   }
 
   /** The first entry that is not stored. */
@@ -109,6 +157,36 @@ export class MirroredLog {
   /** Why nothing is taken and nothing cosigned any more, or undefined while all is well. */
   get failure(): SteleError | undefined {
     return this.#failure
+  }
+
+  /** What is known to be damaged of what is stored: nothing is cosigned while there is any. */
+  get findings(): readonly ScrubFinding[] {
+    const readBefore = this.#readBack.list()
+    const scrubbed = this.#scrubber?.status.findings ?? []
+    const isNew = ({ place }: ScrubFinding): boolean => !readBefore.some((other) => other.place === place)
+    return [...readBefore, ...scrubbed.filter(isNew)]
+  }
+
+  /** The same as an error that names the log and the first of it; undefined while nothing is known to be damaged. */
+  get damage(): SteleError | undefined {
+    const { findings } = this
+    const [first] = findings
+    if (!first) return undefined
+    const more = findings.length > 1 ? `, and ${findings.length - 1} more` : ''
+    const message = `log ${this.origin}: damaged, so nothing is cosigned: ${first.message}${more}`
+    return new SteleError('corrupt', message)
+  }
+
+  /** How far its scrubber is, if it has one. */
+  get scrub(): ScrubStatus | undefined {
+    return this.#scrubber?.status
+  }
+
+  /** Begins to read all of the copy again and again, at a rate, until {@link close}. */
+  startScrubbing(options: CopyScrubbing): void {
+    invariant(!this.#scrubber, 'a copy has one scrubber')
+    const { damage: events = {} } = this.#parts
+    this.#scrubber = new Scrubber(this.#stored, { ...options, events })
   }
 
   /** A checkpoint that an upload may end at: one of the last pending ones, or the mirror checkpoint. */
@@ -176,17 +254,21 @@ export class MirroredLog {
   }
 
   /**
-   * Cosigns a checkpoint all of whose entries are on disk, and makes it the mirror checkpoint.
+   * Cosigns a checkpoint all of whose entries are on disk, and makes it the mirror checkpoint. What it adds is read back
+   * from the store first, and compared with the tree.
    *
    * @returns what is served from now on; undefined if the mirror checkpoint is larger, and then nothing was signed
-   * @throws SteleError as {@link append}; `corrupt` if the stored entries are not those of the checkpoint
+   * @throws SteleError as {@link append}; `corrupt` if anything that is stored is known to be damaged, or is not what the
+   *   checkpoint has; `io_error` if reading it back failed
    */
-  advance(to: LogSigned): Promise<CosignedHead | undefined> {
+  async advance(to: LogSigned): Promise<CosignedHead | undefined> {
+    // Not in the log's turn, for what is below a committed size does not change, and reading a large range takes time.
+    await this.#checkStored(to.checkpoint.size)
     return this.#step(async () => {
       const { mirrored } = this.#state
       const { size, root } = to.checkpoint
-      invariant(size <= this.#tree.size, 'what is cosigned is on disk')
       if (mirrored && size < mirrored.checkpoint.size) return undefined
+      if (this.damage) throw this.damage
       // Whatever was verified on the way in: what is signed is what can be served.
       const stored: Hash = size === this.#tree.size ? this.#tree.root : await rootAt(this.reader, size)
       if (!equalBytes(stored, root)) {
@@ -199,17 +281,66 @@ export class MirroredLog {
     })
   }
 
+  /**
+   * Puts back what is known to be damaged, from the log's own files or another copy. Only bytes that make the hashes of
+   * this tree are written. What is damaged is known until it was read again and found good.
+   *
+   * @param size how many leaves the other copy has
+   * @returns what was done; undefined where nothing is damaged that another copy could have
+   * @throws SteleError as `repairRange`
+   */
+  async repairFrom(files: LogFiles, size: number): Promise<RepairReport | undefined> {
+    const range = entriesOf(this.findings)
+    if (!range) return undefined
+    const report = await repairRange(this.#parts.store, this.#tree, { files, size }, range)
+    // It may hold tiles as they were.
+    this.#reader = this.#newReader()
+    return report
+  }
+
   /** Takes nothing more, for this log contradicted itself. What was cosigned is served on. */
   halt(reason: SteleError): void {
     this.#failure ??= reason
   }
 
+  /** Keeps the files open until the returned function is called, also if the log is dropped meanwhile. */
+  hold(): () => void {
+    this.#holders++
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      if (--this.#holders === 0) for (const tell of this.#unheld.splice(0)) tell()
+    }
+  }
+
+  /** Runs a task with the files open. */
+  async holding<T>(task: () => Promise<T>): Promise<T> {
+    const release = this.hold()
+    try {
+      return await task()
+    } finally {
+      release()
+    }
+  }
+
+  get isHeld(): boolean {
+    return this.#holders > 0
+  }
+
+  /** Resolves once nothing holds it. */
+  async unheld(): Promise<void> {
+    if (this.isHeld) await new Promise<void>((resolve) => this.#unheld.push(resolve))
+  }
+
+  get isClosing(): boolean {
+    return this.#closed !== undefined
+  }
+
   /** Lets steps end that were begun, and closes the files. */
-  async close(): Promise<void> {
-    this.#closing = true
-    await this.#turns.idle()
-    await this.#parts.headFile.close()
-    await this.#parts.store.close()
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
   }
 
   // What follows is how the copy is served: up to the mirror checkpoint, and nothing beyond it.
@@ -239,6 +370,26 @@ export class MirroredLog {
     if (end > size) {
       throw new SteleError('not_found', `log ${this.origin}: the mirror checkpoint has ${size} leaves`)
     }
+  }
+
+  async #close(): Promise<void> {
+    await this.#scrubber?.close()
+    await this.#turns.idle()
+    await this.#parts.headFile.close()
+    await this.#parts.store.close()
+  }
+
+  async #checkStored(size: number): Promise<void> {
+    invariant(size <= this.#tree.size, 'what is cosigned is on disk')
+    const begin = this.#state.mirrored?.checkpoint.size ?? 0
+    if (begin >= size) return
+    await readBack(this.#stored, { begin, end: size }, (stretch, found) => {
+      this.#readBack.settle(stretch, found)
+    })
+  }
+
+  #newReader(): TileReader {
+    return new TileReader(this.#parts.store, () => this.#tree, this.#parts.cacheBytes)
   }
 
   async #keepPending(held: LogSigned | undefined, signed: LogSigned): Promise<void> {
@@ -301,7 +452,7 @@ export class MirroredLog {
   }
 
   #step<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#closing) return Promise.reject(new SteleError('shutting_down', 'this mirror is stopping'))
+    if (this.isClosing) return Promise.reject(new SteleError('shutting_down', 'this mirror is stopping'))
     return this.#turns.take('', async () => {
       // Asked in our turn: the failure may be that of the one before us.
       if (this.#failure) throw haltedBy(this.origin, this.#failure)

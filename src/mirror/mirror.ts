@@ -8,7 +8,7 @@ import {
 } from '../witness/evidence.ts'
 import { contradictionIn, type Contradiction, type Verdict } from '../witness/judge.ts'
 import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
-import { checkLogs } from '../witness/logs.ts'
+import { checkLogs, type WitnessedLog } from '../witness/logs.ts'
 import { parseAddCheckpoint, type AddCheckpoint } from '../witness/request.ts'
 import { signedBy } from '../witness/signed-by.ts'
 import type { ByteReader } from './byte-reader.ts'
@@ -20,7 +20,7 @@ import { receiveUpload, type Uploaded } from './upload.ts'
 
 /** What a mirror is made of. */
 export interface MirrorParts {
-  /** Opened, and closed by {@link Mirror.close}. */
+  /** At first, opened; see {@link Mirror.replaceLogs}. */
   readonly logs: readonly MirroredLog[]
   readonly keys: readonly WitnessKey[]
   readonly tickets: Tickets
@@ -32,22 +32,38 @@ export interface MirrorParts {
 /** A mirror (c2sp.org/tlog-mirror): keeps copies of logs, and cosigns what it has all entries of. */
 export class Mirror {
   readonly #parts: MirrorParts
-  readonly #byOrigin: ReadonlyMap<string, MirroredLog>
-  readonly #byHash: ReadonlyMap<string, MirroredLog>
+  #byOrigin: ReadonlyMap<string, MirroredLog> = new Map()
+  #byHash: ReadonlyMap<string, MirroredLog> = new Map()
 
   /** @throws SteleError `usage` for logs that no mirror with these keys can have */
   constructor(parts: MirrorParts) {
-    checkLogs(
-      parts.logs.map(({ log }) => log),
-      verifiersOf(parts.keys),
-    )
     this.#parts = parts
-    this.#byOrigin = new Map(parts.logs.map((log) => [log.origin, log]))
-    this.#byHash = new Map(parts.logs.map((log) => [log.hash, log]))
+    this.replaceLogs(parts.logs)
   }
 
   get logs(): readonly MirroredLog[] {
-    return this.#parts.logs
+    return [...this.#byOrigin.values()]
+  }
+
+  /**
+   * Refuses logs that no mirror with these keys can have.
+   *
+   * @throws SteleError `usage`
+   */
+  checkLogs(logs: readonly WitnessedLog[]): void {
+    checkLogs(logs, verifiersOf(this.#parts.keys))
+  }
+
+  /**
+   * Has copies of these logs from now on, and of no others. Requests that have found their log go on with it: see
+   * `MirroredLog.hold`.
+   *
+   * @throws SteleError as {@link checkLogs}, and then nothing is changed
+   */
+  replaceLogs(logs: readonly MirroredLog[]): void {
+    this.checkLogs(logs.map(({ log }) => log))
+    this.#byOrigin = new Map(logs.map((log) => [log.origin, log]))
+    this.#byHash = new Map(logs.map((log) => [log.hash, log]))
   }
 
   get keys(): readonly WitnessKey[] {
@@ -71,9 +87,11 @@ export class Mirror {
     const lines = signedBy(log.log, request)
     if (lines instanceof SteleError) return { kind: 'refused', error: lines }
     const signed = logSigned(lines, { seenAtMs: this.#parts.nowMs(), isServed: false })
-    const { verdict, held } = await log.movePending(signed, request)
-    await this.keepEvidence(log, { signed, held, request, verdict })
-    return verdict
+    return log.holding(async () => {
+      const { verdict, held } = await log.movePending(signed, request)
+      await this.keepEvidence(log, { signed, held, request, verdict })
+      return verdict
+    })
   }
 
   /**
@@ -85,7 +103,8 @@ export class Mirror {
   async addEntries(reader: ByteReader): Promise<Uploaded> {
     const header = await readHeader(reader)
     const log = this.#logOf(header.origin)
-    return receiveUpload({ log, tickets: this.#parts.tickets, header, reader })
+    const { tickets } = this.#parts
+    return log.holding(() => receiveUpload({ log, tickets, header, reader }))
   }
 
   /** Keeps what speaks against a log, if anything does. @returns true if something did */
@@ -110,11 +129,6 @@ export class Mirror {
       suspectUrl: urlOf(signed),
     })
     return true
-  }
-
-  /** Lets every step end that was begun, and closes all files. */
-  async close(): Promise<void> {
-    await Promise.all(this.#parts.logs.map((log) => log.close()))
   }
 
   #logOf(origin: string): MirroredLog {

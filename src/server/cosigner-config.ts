@@ -1,6 +1,9 @@
 import { z } from 'zod'
 import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../http/witness-limits.ts'
-import { count, number, oneOf, seconds, whole } from './option-kinds.ts'
+import { anyText, count, number, oneOf, seconds, whole } from './option-kinds.ts'
+import { SteleError } from '../errors.ts'
+import { readApiKeyFile } from './api-key-file.ts'
+import type { FollowedList } from './log-keeper.ts'
 import type { OptionValues } from './options.ts'
 
 const limits = DEFAULT_WITNESS_LIMITS
@@ -39,6 +42,13 @@ export const cosignerOptions = {
   'answers-in-flight-bytes': whole(limits.maxAnswerBytesInFlight, 16 * 1024 ** 2, 2 ** 32).describe(
     'Bytes of large answers in memory at once; more get 503, and one address, or IPv6 /64, at a quarter of it.',
   ),
+  'log-list': anyText('').describe(
+    'A published list of logs to follow, beside logs.json: a file, or an https:// URL. Empty: none.',
+  ),
+  'log-list-seconds': seconds(3600).describe('How often that list is read again.'),
+  'admin-token-file': anyText('').describe(
+    'File of mode 600 with a token; with it the logs can be listed, added and dropped over HTTP. Empty: they cannot.',
+  ),
   'stop-timeout-seconds': seconds(25).describe(
     'A stop ends the process after this long at the latest. What was cosigned is on disk in any case.',
   ),
@@ -61,4 +71,28 @@ export function cosignerLimits(config: OptionValues<typeof cosignerOptions>): Wi
     callerRequestsPerSecond: config['requests-per-second'],
     callerBurst: config['request-burst'],
   }
+}
+
+/** The published list that is to be followed, if there is one. */
+export function followedList(config: OptionValues<typeof cosignerOptions>): FollowedList | undefined {
+  const source = config['log-list']
+  return source === '' ? undefined : { source, everyMs: config['log-list-seconds'] * 1000 }
+}
+
+/** 128 bits as hex or base64; what people think up is shorter. */
+const LEAST_CHARACTERS = 22
+
+/**
+ * The token of requests that change the logs; undefined where there is none, and then there are no such requests.
+ *
+ * @throws SteleError `key_permissions`, `io_error`; `usage` for what is no token, or can be guessed
+ */
+export async function readAdminToken(
+  config: OptionValues<typeof cosignerOptions>,
+): Promise<string | undefined> {
+  const path = config['admin-token-file']
+  if (path === '') return undefined
+  const token = await readApiKeyFile(path)
+  if (token.length >= LEAST_CHARACTERS) return token
+  throw new SteleError('usage', `${path}: expected a token of at least ${LEAST_CHARACTERS} random characters`)
 }

@@ -6,7 +6,10 @@ import { EvidenceFolder } from './witness-evidence.ts'
 export interface RunningCosigner {
   /** Where it listens, without a trailing slash. */
   readonly url: string
+  /** Those that there are now. */
   readonly logs: readonly { readonly origin: string }[]
+  /** Reads the list of logs again. What is wrong with it is told in the log, and changes nothing. Never rejects. */
+  reload(): Promise<void>
   /** Stops: what was begun ends, then connections and state are closed. */
   close(): Promise<void>
 }

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { z } from 'zod'
+import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
@@ -61,22 +62,16 @@ export async function readLogList(
 /**
  * Adds a log to the list, or a further key to a log that is on it. The new list takes the place of the old one whole.
  *
- * @throws SteleError `already_exists` for a key that the log has, or while somebody else is adding; `usage` for what no
- *   witness with these keys can have; as {@link readLogList}
+ * @throws SteleError `already_exists` for a key that the log has, or while somebody else is changing the list; `usage` for
+ *   what no witness with these keys can have; as {@link readLogList}
  */
-export async function addToLogList(
+export function addToLogList(
   path: string,
   own: readonly VerifierKey[],
   { origin, keys, url, apiKeyFile }: ListedLog,
   kind: CosignerKind = 'witness',
 ): Promise<ListedLog> {
-  const building = `${path}.part`
-  // Made before the list is read, and only one can make it: two who add at once must not lose one another's log.
-  await writeNewFile(building, '').catch((error: unknown) => {
-    throw beingChanged(building, error)
-  })
-  try {
-    const logs = await readLogList(path, own, kind)
+  return changeLogList(path, own, kind, (logs) => {
     const before = logs.find((log) => log.origin === origin)
     const added = keys.filter((key) => !isIn(key, before?.keys))
     const all = [...(before?.keys ?? []), ...added]
@@ -90,9 +85,50 @@ export async function addToLogList(
       )
     }
     const next = before ? logs.map((other) => (other === before ? log : other)) : [...logs, log]
+    return { next, changed: log }
+  })
+}
+
+/**
+ * Takes a log off the list. What is known of it stays in the folder, and counts again should it be added again.
+ *
+ * @throws SteleError `not_found` for a log that is not on it; `already_exists` while somebody else is changing the list; as
+ *   {@link readLogList}
+ */
+export function dropFromLogList(
+  path: string,
+  own: readonly VerifierKey[],
+  origin: string,
+  kind: CosignerKind = 'witness',
+): Promise<ListedLog> {
+  return changeLogList(path, own, kind, (logs) => {
+    const changed = logs.find((log) => log.origin === origin)
+    if (!changed) {
+      throw new SteleError(
+        'not_found',
+        `${path}: the log ${excerpt(origin)} is not there; nothing was changed`,
+      )
+    }
+    return { next: logs.filter((log) => log !== changed), changed }
+  })
+}
+
+async function changeLogList(
+  path: string,
+  own: readonly VerifierKey[],
+  kind: CosignerKind,
+  change: (logs: readonly ListedLog[]) => { next: readonly ListedLog[]; changed: ListedLog },
+): Promise<ListedLog> {
+  const building = `${path}.part`
+  // Made before the list is read, and only one can make it: two who change it at once must not lose one another's log.
+  await writeNewFile(building, '').catch((error: unknown) => {
+    throw beingChanged(building, error)
+  })
+  try {
+    const { next, changed } = change(await readLogList(path, own, kind))
     checkLogs(next, own)
     await replaceFile(path, formatLogList(next))
-    return log
+    return changed
   } finally {
     await rm(building, { force: true })
   }
@@ -134,7 +170,7 @@ function inList<T>(path: string, read: () => T): T {
 
 function beingChanged(path: string, error: unknown): unknown {
   if (!(error instanceof SteleError) || error.code !== 'already_exists') return error
-  const message = `${path}: somebody else is adding a log, or was cut short while doing so: then delete this file`
+  const message = `${path}: the list is being changed by another process, or a change was cut short: then delete this file`
   return new SteleError('already_exists', message, { cause: error })
 }
 

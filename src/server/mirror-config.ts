@@ -3,6 +3,7 @@ import { cosignerLimits, cosignerOptions } from './cosigner-config.ts'
 import { count, hostName, seconds, whole, words } from './option-kinds.ts'
 import { OptionTable, type OptionValues } from './options.ts'
 
+const MIB = 1024 * 1024
 const limits = DEFAULT_MIRROR_LIMITS
 
 /** Every option of a mirror: the flag is `--name`, the variable `STELE_MIRROR_NAME` in capitals with underscores. */
@@ -21,6 +22,9 @@ export const mirrorOptions = new OptionTable('STELE_MIRROR', {
   ),
   'upload-timeout-seconds': seconds(limits.uploadTimeoutMs / 1000).describe(
     'An upload ends after this long. What came by then is kept.',
+  ),
+  'scrub-bytes-per-second': whole(4 * MIB, 0, 4096 * MIB).describe(
+    'How fast each copy is read again in the background and compared with its tree; 0: never.',
   ),
   'cache-bytes': count(16 * 1024 * 1024).describe('Memory of each log for tiles that are read again.'),
   ...cosignerOptions,

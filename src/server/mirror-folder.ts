@@ -27,6 +27,7 @@ import { readKeyFile } from './key-file.ts'
  *   logs.json          the logs that it has copies of
  *   logs/<hash>/database/   LevelDB: entries, tiles, and what is known of that log
  *   logs/<hash>/head   how often something of that log was cosigned, in a second place
+ *   logs/<hash>/scrub  how far the copy was read again and compared with its tree, and what was damaged
  *   logs/<hash>/rotations   what its old keys have said of new ones, where it was followed on by that
  *   evidence/          signed checkpoints that contradict each other
  */
@@ -54,6 +55,11 @@ export function copyPaths(folder: string, origin: string): MirrorPaths {
 /** Where it is kept by which statements one log was followed on. */
 export function rotationsFile(folder: string, origin: string): string {
   return join(mirrorFiles(folder).copies, originHash(origin), 'rotations')
+}
+
+/** Where it is kept how far the scrubber of one log is. */
+export function scrubFile(folder: string, origin: string): string {
+  return join(mirrorFiles(folder).copies, originHash(origin), 'scrub')
 }
 
 /** Makes a mirror of no log yet. Throws as `createCosignerFolder`. */

@@ -17,12 +17,20 @@ import { mirrorFiles, rotationsFile } from './mirror-folder.ts'
 export async function readMirroredLogs(folder: string, own: readonly VerifierKey[]): Promise<ListedLog[]> {
   const listed = await readLogList(mirrorFiles(folder).logs, own, 'mirror')
   const logs: ListedLog[] = []
-  for (const log of listed) logs.push({ ...log, keys: await keysOf(folder, log) })
+  for (const log of listed) logs.push({ ...log, keys: await currentKeys(folder, log) })
   checkLogs(logs, own)
   return logs
 }
 
-async function keysOf(folder: string, { origin, keys }: WitnessedLog): Promise<readonly VerifierKey[]> {
+/**
+ * The keys of a log as they are now: those of the list, and those that followed statements lead to.
+ *
+ * @throws SteleError `corrupt` for statements that do not hold; `io_error`
+ */
+export async function currentKeys(
+  folder: string,
+  { origin, keys }: WitnessedLog,
+): Promise<readonly VerifierKey[]> {
   const path = rotationsFile(folder, origin)
   const rotations = await readTextFile(path)
   if (rotations === undefined) return keys

@@ -1,159 +1,79 @@
-import { systemClock } from '../client/clock.ts'
-import { HttpFiles, logPrefix } from '../client/http-files.ts'
-import { Transport } from '../client/transport.ts'
-import { createMirrorMetrics, type MirrorMetrics } from '../http/mirror-metrics.ts'
+import { createMirrorMetrics } from '../http/mirror-metrics.ts'
 import { createMirrorServer } from '../http/mirror-server.ts'
-import { Follower } from '../mirror/follower.ts'
-import type { MirroredLog } from '../mirror/log.ts'
+import type { ScrubClock } from '../log/scrub-clock.ts'
 import { Mirror } from '../mirror/mirror.ts'
-import { openMirrorState } from '../mirror/open.ts'
 import { Tickets } from '../mirror/ticket.ts'
-import { formatVerifierKey } from '../note/key.ts'
-import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
-import { readApiKeyFile, withApiKey } from './api-key-file.ts'
+import { verifiersOf } from '../witness/keys.ts'
+import { followedList, readAdminToken } from './cosigner-config.ts'
 import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
 import { listen, stopListening } from './listen.ts'
-import type { ListedLog } from './log-list.ts'
+import { LogKeeper } from './log-keeper.ts'
 import { mirrorLimits, type MirrorConfig } from './mirror-config.ts'
-import { copyPaths, readTicketKey } from './mirror-folder.ts'
-import { learnMirroredKeys, readMirroredLogs } from './mirror-keys.ts'
+import { MirrorCopies } from './mirror-copies.ts'
+import { makeCopy, readTicketKey } from './mirror-folder.ts'
 import type { ServerLog } from './server-log.ts'
 
 export interface RunningMirror extends RunningCosigner {
   readonly mirror: Mirror
 }
 
-/** How long one question to a log is tried again, before the round is given up. */
-const PATIENCE_MS = 15_000
-
 /**
  * Opens a mirror folder, serves its copies, and follows the logs that have a URL.
  *
- * @throws SteleError as `openCosignerFolder`, `readTicketKey`, `readLogList` and `openMirrorState`; `io_error` if the port
- *   is taken
+ * @throws SteleError as `openCosignerFolder`, `readTicketKey`, `readAdminToken`, `LogKeeper.open` and
+ *   `MirrorCopies.apply`; `io_error` if the port is taken
  */
 export async function startMirror(
   config: MirrorConfig,
   logger: ServerLog,
   nowMs: () => number = Date.now,
+  scrubClock?: ScrubClock,
 ): Promise<RunningMirror> {
   const { keys, evidence } = await openCosignerFolder('mirror', config.data)
   const tickets = new Tickets(await readTicketKey(config.data))
-  const list = await withApiKeys(await readMirroredLogs(config.data, verifiersOf(keys)))
-  const logs = await openCopies(list, keys, config, nowMs)
-  try {
-    const metrics = createMirrorMetrics(logs, nowMs, logger.linesLost)
-    const events = evidenceReports(evidence, metrics, logger)
-    const mirror = new Mirror({ logs, keys, tickets, evidence, events, nowMs })
-    return await serve(mirror, list, { config, metrics, logger, nowMs })
-  } catch (error) {
-    await Promise.all(logs.map((log) => log.close()))
-    throw error
-  }
-}
-
-/** A log to be followed, with the API key that its URL is shown. */
-interface FollowedLog extends ListedLog {
-  readonly apiKey?: string | undefined
-}
-
-async function withApiKeys(list: readonly ListedLog[]): Promise<FollowedLog[]> {
-  return Promise.all(
-    list.map(async (log) => {
-      return log.apiKeyFile === undefined ? log : { ...log, apiKey: await readApiKeyFile(log.apiKeyFile) }
-    }),
-  )
-}
-
-async function openCopies(
-  list: readonly ListedLog[],
-  keys: readonly WitnessKey[],
-  config: MirrorConfig,
-  nowMs: () => number,
-): Promise<MirroredLog[]> {
-  const opened: MirroredLog[] = []
-  try {
-    for (const { origin, keys: logKeys, url } of list) {
-      const parts = { log: { origin, keys: logKeys }, url, keys, nowMs, cacheBytes: config['cache-bytes'] }
-      opened.push(await openMirrorState(copyPaths(config.data, origin), parts))
-    }
-    return opened
-  } catch (error) {
-    await Promise.all(opened.map((log) => log.close()))
-    throw error
-  }
-}
-
-interface Serving {
-  readonly config: MirrorConfig
-  readonly metrics: MirrorMetrics
-  readonly logger: ServerLog
-  readonly nowMs: () => number
-}
-
-async function serve(mirror: Mirror, list: readonly FollowedLog[], serving: Serving): Promise<RunningMirror> {
-  const { config, metrics, logger, nowMs } = serving
-  const stopping = new AbortController()
-  const limits = mirrorLimits(config)
-  const server = createMirrorServer({ mirror, limits, nowMs, metrics, logger, stopping: stopping.signal })
-  const url = await listen(server, config)
-  const following = followAll(mirror, list, serving, stopping.signal)
-  logger.info({ url, logs: mirror.logs.length, followed: following.length }, 'listening')
-  return {
-    url,
-    mirror,
-    logs: mirror.logs,
-    async close() {
-      stopping.abort()
-      await stopListening(server, async () => {
-        await Promise.all(following)
-        await mirror.close()
-      })
-      logger.info('stopped')
-    },
-  }
-}
-
-function followAll(
-  mirror: Mirror,
-  list: readonly FollowedLog[],
-  { config, metrics, logger }: Serving,
-  signal: AbortSignal,
-): Promise<void>[] {
-  const own = verifiersOf(mirror.keys)
-  return list.flatMap(({ origin, url, apiKey }) => {
-    const log = mirror.logs.find((other) => other.origin === origin)
-    if (url === undefined || !log) return []
-    const transport = new Transport({ headers: withApiKey(apiKey) })
-    const limits = { deadlineMs: PATIENCE_MS, signal }
-    const learning = { folder: config.data, own, source: { prefix: logPrefix(url), transport, limits } }
-    const follower = new Follower({
-      log,
-      mirror,
-      files: new HttpFiles(url, transport, limits),
-      async learnKeys(note) {
-        const keys = await learnMirroredKeys(learning, log.log, note)
-        const added = keys.slice(log.log.keys.length).map(formatVerifierKey)
-        logger.warn({ origin, url, keys: added }, 'new keys are believed: a known one has announced them')
-        return keys
-      },
-      clock: systemClock,
-      intervalMs: config['poll-seconds'] * 1000,
-      onTrouble(error) {
-        metrics.trouble(origin, error.code)
-        if (['unauthenticated', 'forbidden'].includes(error.code)) {
-          const what = apiKey === undefined ? 'asks for an API key, and has none' : 'REFUSES its API key'
-          logger.error({ origin, url, code: error.code, err: error }, `the log ${what}; it is asked again`)
-          return
-        }
-        logger.warn({ origin, url, code: error.code, err: error }, 'following failed, and is tried again')
-      },
-      onStopped(error) {
-        const fields = { origin, url, code: error.code, err: error }
-        logger.error(fields, 'FOLLOWING STOPPED: nothing more is taken of this log or cosigned for it')
-      },
-    })
-    return [follower.run(signal)]
+  const token = await readAdminToken(config)
+  const metrics = createMirrorMetrics(() => mirror.logs, nowMs, logger.linesLost)
+  const events = evidenceReports(evidence, metrics, logger)
+  const mirror = new Mirror({ logs: [], keys, tickets, evidence, events, nowMs })
+  const copies = new MirrorCopies({ mirror, config, metrics, logger, nowMs, scrubClock })
+  const keeper = new LogKeeper({
+    kind: 'mirror',
+    folder: config.data,
+    own: verifiersOf(keys),
+    list: followedList(config),
+    logger,
+    makeRoom: (origin) => makeCopy(config.data, origin),
+    apply: (logs) => copies.apply(logs),
   })
+  const stopping = new AbortController()
+  const admin = token === undefined ? undefined : { token, logs: keeper }
+  const limits = mirrorLimits(config)
+  const deps = { mirror, limits, nowMs, metrics, logger, stopping: stopping.signal, admin }
+  const server = createMirrorServer(deps)
+  try {
+    await copies.apply(await keeper.open())
+    const url = await listen(server, config)
+    keeper.follow()
+    logger.info({ url, logs: mirror.logs.length, followed: copies.followed }, 'listening')
+    return {
+      url,
+      mirror,
+      get logs() {
+        return mirror.logs
+      },
+      reload: () => keeper.reload(),
+      async close() {
+        stopping.abort()
+        await stopListening(server, async () => {
+          await keeper.close()
+          await copies.close()
+        })
+        logger.info('stopped')
+      },
+    }
+  } catch (error) {
+    await copies.close()
+    throw error
+  }
 }

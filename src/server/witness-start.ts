@@ -5,10 +5,10 @@ import { verifiersOf } from '../witness/keys.ts'
 import { openWitnessState } from '../witness/level.ts'
 import type { WitnessStore } from '../witness/store.ts'
 import { Witness } from '../witness/witness.ts'
-import { cosignerLimits } from './cosigner-config.ts'
+import { cosignerLimits, followedList, readAdminToken } from './cosigner-config.ts'
 import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
-import { readLogList } from './log-list.ts'
+import { LogKeeper } from './log-keeper.ts'
 import { listen, stopListening } from './listen.ts'
 import type { WitnessConfig } from './witness-config.ts'
 import { witnessFiles } from './witness-folder.ts'
@@ -24,7 +24,7 @@ const CLOCK_TOLERANCE_SECONDS = 300
 /**
  * Opens a witness folder and serves it.
  *
- * @throws SteleError as `openCosignerFolder`, `readLogList` and `openWitnessState`; `io_error` if the port is taken
+ * @throws SteleError as `openCosignerFolder`, `readAdminToken`, `LogKeeper.open` and `openWitnessState`; `io_error` if the port is taken
  */
 export async function startWitness(
   config: WitnessConfig,
@@ -32,16 +32,26 @@ export async function startWitness(
   nowMs: () => number = Date.now,
 ): Promise<RunningWitness> {
   const { keys, evidence } = await openCosignerFolder('witness', config.data)
-  const files = witnessFiles(config.data)
   const own = verifiersOf(keys)
-  const logs = await readLogList(files.logs, own)
-  const store = await openWitnessState(files.state, own)
+  const token = await readAdminToken(config)
+  const keeper = new LogKeeper({
+    kind: 'witness',
+    folder: config.data,
+    own,
+    list: followedList(config),
+    logger,
+    makeRoom: async () => {},
+    apply: async (logs) => witness.replaceLogs(logs),
+  })
+  const logs = await keeper.open()
+  const store = await openWitnessState(witnessFiles(config.data).state, own)
+  const metrics = createWitnessMetrics(store, nowMs, logger.linesLost)
+  const events = evidenceReports(evidence, metrics, logger)
+  let witness: Witness
   try {
-    const metrics = createWitnessMetrics(store, nowMs, logger.linesLost)
-    const events = evidenceReports(evidence, metrics, logger)
-    const witness = new Witness({ logs, keys, store, evidence, nowMs, events })
+    witness = new Witness({ logs, keys, store, evidence, nowMs, events })
     warnOfFuture(store, nowMs(), logger)
-    return await serve(witness, store, { config, metrics, logger, nowMs })
+    return await serve(witness, keeper, store, { config, metrics, logger, nowMs, token })
   } catch (error) {
     await store.close()
     throw error
@@ -62,22 +72,36 @@ interface Serving {
   readonly metrics: CosignerMetrics
   readonly logger: ServerLog
   readonly nowMs: () => number
+  readonly token: string | undefined
 }
 
-async function serve(witness: Witness, store: WitnessStore, serving: Serving): Promise<RunningWitness> {
-  const { config, metrics, logger, nowMs } = serving
+async function serve(
+  witness: Witness,
+  keeper: LogKeeper,
+  store: WitnessStore,
+  { config, metrics, logger, nowMs, token }: Serving,
+): Promise<RunningWitness> {
   const stopping = new AbortController()
+  const admin = token === undefined ? undefined : { token, logs: keeper }
   const limits = cosignerLimits(config)
-  const server = createWitnessServer({ witness, limits, nowMs, metrics, logger, stopping: stopping.signal })
+  const deps = { witness, limits, nowMs, metrics, logger, stopping: stopping.signal, admin }
+  const server = createWitnessServer(deps)
   const url = await listen(server, config)
+  keeper.follow()
   logger.info({ url, logs: witness.logs.length }, 'listening')
   return {
     url,
     witness,
-    logs: witness.logs,
+    get logs() {
+      return witness.logs
+    },
+    reload: () => keeper.reload(),
     async close() {
       stopping.abort()
-      await stopListening(server, () => store.close())
+      await stopListening(server, async () => {
+        await keeper.close()
+        await store.close()
+      })
       logger.info('stopped')
     },
   }

@@ -20,6 +20,7 @@ import type { Step, WitnessStore } from './store.ts'
 
 /** What a witness is made of. */
 export interface WitnessParts {
+  /** At first; see {@link Witness.replaceLogs}. */
   readonly logs: readonly WitnessedLog[]
   readonly keys: readonly WitnessKey[]
   /** Opened, and closed by whoever opened it. */
@@ -44,18 +45,28 @@ export type Answered =
 /** A witness (c2sp.org/tlog-witness): cosigns the checkpoints of logs, and never two histories of one log. */
 export class Witness {
   readonly #parts: WitnessParts
-  readonly #logs: ReadonlyMap<string, WitnessedLog>
+  #logs: ReadonlyMap<string, WitnessedLog> = new Map()
 
   /** @throws SteleError `usage` for keys and logs that no witness can have */
   constructor(parts: WitnessParts) {
     checkWitnessKeys(parts.keys)
-    checkLogs(parts.logs, verifiersOf(parts.keys))
     this.#parts = parts
-    this.#logs = new Map(parts.logs.map((log) => [log.origin, log]))
+    this.replaceLogs(parts.logs)
   }
 
   get logs(): readonly WitnessedLog[] {
-    return this.#parts.logs
+    return [...this.#logs.values()]
+  }
+
+  /**
+   * Cosigns for these logs from now on, and for no others. Requests that are being answered are answered by the old list.
+   * What was cosigned for a log that is not among them is kept, and binds the witness should that log come back.
+   *
+   * @throws SteleError `usage` for logs that no witness with these keys can have: then nothing is changed
+   */
+  replaceLogs(logs: readonly WitnessedLog[]): void {
+    checkLogs(logs, verifiersOf(this.#parts.keys))
+    this.#logs = new Map(logs.map((log) => [log.origin, log]))
   }
 
   get keys(): readonly WitnessKey[] {

@@ -42,7 +42,11 @@ test('the metrics of each daemon have the names that Prometheus wants', async ()
   const daemons = {
     server,
     witness: createWitnessMetrics(memoryWitnessStore(), () => 0, linesLost),
-    mirror: createMirrorMetrics([], () => 0, linesLost),
+    mirror: createMirrorMetrics(
+      () => [],
+      () => 0,
+      linesLost,
+    ),
     monitor: createMonitorMetrics(linesLost),
   }
   for (const [daemon, metrics] of Object.entries(daemons)) {

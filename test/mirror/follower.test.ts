@@ -51,6 +51,7 @@ function following(
     files: new HttpFiles(URL_PREFIX, { fetch: (url, init) => source.fetch(url, init) }, { deadlineMs: 0 }),
     clock: { nowMs: () => nowMs, random: () => 0, sleep: async (ms) => void (nowMs += ms) },
     intervalMs: 1000,
+    onRepaired: () => {},
     onTrouble: (error) => troubles.push(error),
     onStopped: (error) => stops.push(error),
   })

@@ -364,6 +364,7 @@ async function follow(log: MirroredLog, size: 'small' | 'large'): Promise<void> 
     intervalMs: 1000,
     onTrouble: () => {},
     onStopped: () => {},
+    onRepaired: () => {},
   })
   await follower.round()
 }

@@ -1,9 +1,13 @@
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { KEY_TYPE } from '../../src/note/key-id.ts'
+import { addToLogList } from '../../src/server/log-list.ts'
+import { createMirror, makeCopy } from '../../src/server/mirror-folder.ts'
 import { createWitness } from '../../src/server/witness-folder.ts'
 import { testFolder } from '../support/folder.ts'
+import { FakeLog } from '../witness/fake-log.ts'
 import { seedOfRun } from './random.ts'
 import { CosignerProcess } from './cosigner-process.ts'
 import { witnessRounds } from './witness-rounds.ts'
@@ -35,3 +39,26 @@ test(
     expect(await first.stop()).toEqual({ code: 0, signal: null })
   },
 )
+
+test('SIGHUP has a witness and a mirror read their lists again, and ends neither', LIMIT, async () => {
+  for (const kind of ['witness', 'mirror'] as const) {
+    const folder = join(testFolder(), kind)
+    if (kind === 'witness') await createWitness(folder, 'witness.example/w1', [KEY_TYPE.ed25519Cosignature])
+    else await createMirror(folder, 'mirror.example/m1', [KEY_TYPE.ed25519Cosignature])
+    const running = new CosignerProcess(folder, kind)
+    const url = await running.url
+    const list = join(folder, 'logs.json')
+    const { asWitnessed } = new FakeLog(`log.example/${kind}`, 1)
+    if (kind === 'mirror') await makeCopy(folder, asWitnessed.origin)
+    await addToLogList(list, [], asWitnessed, kind)
+    running.signal('SIGHUP')
+    let page = ''
+    while (!page.includes(asWitnessed.origin)) page = await (await fetch(`${url}/`)).text()
+    writeFileSync(list, '{')
+    running.signal('SIGHUP')
+    while (!running.output.includes('CANNOT BE USED'))
+      expect((await fetch(`${url}/healthz`)).status).toBe(200)
+    expect(await (await fetch(`${url}/`)).text()).toBe(page)
+    expect(await running.stop()).toEqual({ code: 0, signal: null })
+  }
+})

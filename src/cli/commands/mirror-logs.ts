@@ -5,7 +5,7 @@ import type { ListedLog } from '../../server/log-list.ts'
 import type { WitnessKey } from '../../witness/keys.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import { addListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
+import { addListedLog, dropListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
 import { addLogOptions, cosignerFolder, ownKeys, toldLog, type ToldLog } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 
@@ -14,7 +14,7 @@ export function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
   const command = mirror
     .command('add-log <vkey...>')
     .description(
-      'keep a copy of one more log, or trust one more key of a log; a mirror that runs must be started again',
+      'keep a copy of one more log, or trust one more key of a log; a mirror that runs is told so by SIGHUP',
     )
   addLogOptions(command)
     .option(
@@ -40,6 +40,17 @@ export function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
       ),
     )
     .action(actions.of(addLog))
+}
+
+/** `stele mirror drop-log`: takes a log off the list. */
+export function mirrorDropLogCommand(mirror: Command, actions: Actions): void {
+  mirror
+    .command('drop-log <origin>')
+    .description(
+      'take a log off the list; what is known of it is kept. A mirror that runs is told so by SIGHUP',
+    )
+    .addHelpText('after', examples(['stele mirror drop-log log.example.com/logs/main', 'its origin']))
+    .action(actions.of((context: Context, origin: string) => dropListedLog(context, 'mirror', origin)))
 }
 
 /** `stele mirror list`: the logs, and how much of them is here. */
@@ -78,7 +89,7 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
   )
   const how = log.url === undefined ? 'takes entries of' : 'follows'
   context.terminal.note(
-    `${data} ${how} ${origin} from the next start on, and serves it at /${log.originHash}/.`,
+    `${data} ${how} ${origin} from the next start or SIGHUP on, and serves it at /${log.originHash}/.`,
   )
 }
 

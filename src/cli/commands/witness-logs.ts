@@ -3,7 +3,7 @@ import { hasCode } from '../../errors.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import { addListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
+import { addListedLog, dropListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
 import { addLogOptions, cosignerFolder, ownKeys, toldLog, type ToldLog } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 
@@ -12,7 +12,7 @@ export function witnessAddLogCommand(witness: Command, actions: Actions): void {
   const command = witness
     .command('add-log <vkey...>')
     .description(
-      'cosign for one more log, or trust one more key of a log; a witness that runs must be started again',
+      'cosign for one more log, or trust one more key of a log; a witness that runs is told so by SIGHUP',
     )
   addLogOptions(command)
     .addHelpText(
@@ -29,6 +29,17 @@ export function witnessAddLogCommand(witness: Command, actions: Actions): void {
       ),
     )
     .action(actions.of(addLog))
+}
+
+/** `stele witness drop-log`: takes a log off the list. */
+export function witnessDropLogCommand(witness: Command, actions: Actions): void {
+  witness
+    .command('drop-log <origin>')
+    .description(
+      'take a log off the list; what is known of it is kept. A witness that runs is told so by SIGHUP',
+    )
+    .addHelpText('after', examples(['stele witness drop-log log.example.com/logs/main', 'its origin']))
+    .action(actions.of((context: Context, origin: string) => dropListedLog(context, 'witness', origin)))
 }
 
 /** `stele witness list`: the logs, and what was cosigned last. */
@@ -51,7 +62,7 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
   const data = cosignerFolder(context, 'witness')
   const log = await addListedLog(context, { kind: 'witness', data, log: { origin, keys } })
   context.terminal.note(
-    `${data} cosigns for ${origin}, trusting ${log.keys.length} of its keys, from the next start on.`,
+    `${data} cosigns for ${origin}, trusting ${log.keys.length} of its keys, from the next start or SIGHUP on.`,
   )
 }
 
