@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'rate_limited' // this caller holds more than its share of the queue; nothing was logged
   | 'overloaded' // the queue is full for everyone; nothing was logged
   | 'shutting_down' // the server is stopping; nothing was logged
+  | 'index_behind' // the leaf index is being made again, so that it cannot be said what is logged; nothing was logged
   | 'frozen' // this log has ended: it is read for ever and takes no entry; nothing was logged
   | 'log_halted' // this log takes no writes until an operator, or the space it lacks, comes back
   | 'identity_unavailable' // tokens cannot be checked: the identity provider does not hand out its keys

@@ -54,6 +54,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   frozen: 42,
   identity_unavailable: 43,
   wrong_host: 44,
+  index_behind: 45,
   // A data folder that is not opened.
   not_initialised: 30,
   foreign_format: 31,

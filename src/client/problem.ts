@@ -19,6 +19,7 @@ const SPOKEN: readonly ErrorCode[] = [
   'shutting_down',
   'frozen',
   'log_halted',
+  'index_behind',
   'untraceable',
   'outcome_unknown',
 ]

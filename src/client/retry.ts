@@ -20,7 +20,7 @@ export function isPassing(error: unknown): boolean {
 
 /** Failures by which the log promises that it took nothing: sending the entry again cannot store it twice. */
 export function wasRefusedForNow(error: unknown): boolean {
-  return hasCode(error, 'rate_limited', 'overloaded', 'shutting_down')
+  return hasCode(error, 'rate_limited', 'overloaded', 'shutting_down', 'index_behind')
 }
 
 /**

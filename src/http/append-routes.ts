@@ -31,6 +31,7 @@ const WRITE_ERRORS = [
   'shutting_down',
   'frozen',
   'log_halted',
+  'index_behind',
   'outcome_unknown',
 ] as const
 

@@ -61,7 +61,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
       summary: 'Prove that a leaf hash is in the tree',
       query: { hash: base64HashParam('hash', 'Leaf hash in base64.'), tree_size: treeSize },
       answers: { 200: { description: 'The proof.', content: { 'application/json': CtProofByHash } } },
-      errors: ['malformed', 'out_of_range', 'not_found'],
+      errors: ['malformed', 'out_of_range', 'not_found', 'index_behind'],
       async handle({ log, query: { hash, tree_size: size } }) {
         if (size < 1) throw outOfRange('treeSizeUnknown', 'tree_size: expected at least 1, got 0')
         if (size > log.published.size) {

@@ -114,7 +114,7 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
       summary: 'The index of a leaf hash',
       params: { hash: hexHashParam('hash', 'SHA-256(0x00 || entry), lower-case hex.') },
       answers: { 200: { description: 'The lowest index with it.', content: { 'application/json': Leaf } } },
-      errors: ['malformed', 'not_found'],
+      errors: ['malformed', 'not_found', 'index_behind'],
       async handle({ log, path: { hash } }) {
         const found = await log.findLeaf(hash)
         if (found === undefined) throw new SteleError('not_found', `leaf hash ${hexOf(hash)}: not in the log`)

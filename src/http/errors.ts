@@ -25,6 +25,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   shutting_down: 503,
   frozen: 410,
   log_halted: 503,
+  index_behind: 503,
   identity_unavailable: 503,
   untraceable: 503,
   outcome_unknown: 503,
@@ -107,6 +108,7 @@ export function problemOf(error: SteleError, ct = false, brief = false): Problem
 const BRIEF: Partial<Record<ErrorCode, string>> = {
   log_halted: 'the log is not open, or takes no entries; the log of the server says why',
   overloaded: 'too much waits already; nothing was logged',
+  index_behind: 'the leaf index of the log is being made again; nothing was logged',
   untraceable: 'the meta log cannot be written, and nothing is answered that leaves no trace',
   identity_unavailable: 'the identity provider does not hand out its keys, so that no token can be checked',
   outcome_unknown: 'the write may or may not be on disk; repeating it is safe',

@@ -17,7 +17,7 @@ const BATCH_ENTRIES = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 409
 /** From a witness next door to the longest it may be given. */
 const WITNESS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60]
 
-const FORESEEN = ['overloaded', 'rate_limited', 'log_halted', 'outcome_unknown']
+const FORESEEN = ['overloaded', 'rate_limited', 'log_halted', 'index_behind', 'outcome_unknown']
 
 /** Meters with a registry of their own: two servers can live in one process. */
 export function createLogMeters(): LogMeters {

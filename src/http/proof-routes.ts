@@ -60,7 +60,7 @@ export function proofRoutes({ logs, limits, stopping, gate, connections }: Proof
         size: sizeParam('size', 'Size of the tree; without it, the published one.').optional(),
       },
       answers: { 200: { description: 'The proof.', content: { 'application/json': InclusionProof } } },
-      errors: ['malformed', 'out_of_range', 'not_found'],
+      errors: ['malformed', 'out_of_range', 'not_found', 'index_behind'],
       async handle({ log, query }) {
         if ((query.index === undefined) === (query.hash === undefined)) {
           throw new SteleError('malformed', 'parameters: expected either index or hash')

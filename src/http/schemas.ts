@@ -132,10 +132,12 @@ export const LogDescription = z
     treeSize: size('Published tree size.').optional(),
     rootHash: hex('Root hash at that size.').optional(),
     timestampMs: size('When that head was signed, milliseconds since 1970.').optional(),
-    state: z.enum(['confirming', 'serving', 'frozen', 'halted', 'closing', 'closed', 'failed']).meta({
-      description:
-        'frozen: ended for ever, reads only. halted: reads only. failed: it could not be opened, and has neither size nor root here.',
-    }),
+    state: z
+      .enum(['confirming', 'serving', 'indexing', 'frozen', 'halted', 'closing', 'closed', 'failed'])
+      .meta({
+        description:
+          'indexing: reads only, until the leaf index is made again. frozen: ended for ever, reads only. halted: reads only. failed: it could not be opened, and has neither size nor root here.',
+      }),
     reason: z.string().optional().meta({ description: 'Why it is halted or failed: to keys for it.' }),
     successor: z
       .string()

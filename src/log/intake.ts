@@ -24,17 +24,26 @@ export class Intake {
   readonly #finder: LeafFinder
   readonly #allowDuplicates: boolean
   readonly #observer: LogObserver
+  readonly #behind: () => SteleError | undefined
   readonly #live = new Map<string, LiveLeaf>()
   /** Why new submissions are refused. */
   #refusal: SteleError | undefined
   /** Why nothing is queued any more, not even what was admitted before. */
   #halted: SteleError | undefined
 
-  constructor(parts: { pool: Pool; finder: LeafFinder; allowDuplicates: boolean; observer?: LogObserver }) {
+  constructor(parts: {
+    pool: Pool
+    finder: LeafFinder
+    allowDuplicates: boolean
+    observer?: LogObserver
+    /** Why a leaf that the finder does not find may be in the log all the same. */
+    behind: () => SteleError | undefined
+  }) {
     this.#pool = parts.pool
     this.#finder = parts.finder
     this.#allowDuplicates = parts.allowDuplicates
     this.#observer = parts.observer ?? UNOBSERVED
+    this.#behind = parts.behind
   }
 
   /**
@@ -42,7 +51,7 @@ export class Intake {
    *
    * @param caller whose share of the queue this counts against
    * @returns one placement for each entry, in order, once all of them are integrated
-   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted`: nothing was logged;
+   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted`, `index_behind`: nothing was logged;
    *   `outcome_unknown`: repeating it is safe
    */
   async submit(entries: readonly Uint8Array[], caller: string): Promise<Placement[]> {
@@ -62,6 +71,8 @@ export class Intake {
     caller: string,
   ): { unit: Unit; leaves: readonly LiveLeaf[]; known: readonly boolean[] } {
     if (this.#refusal) throw this.#refusal
+    const behind = this.#allowDuplicates ? undefined : this.#behind()
+    if (behind) throw behind
     const hashes = entries.map(leafHash)
     const keys = hashes.map(keyOf)
     const unit = new Unit(caller)
@@ -77,12 +88,20 @@ export class Intake {
     return { unit, leaves, known }
   }
 
-  /** Finds a leaf that is integrated, or undefined. Leaves on their way are not there yet. */
+  /**
+   * Finds a leaf that is integrated, or undefined. Leaves on their way are not there yet.
+   *
+   * @throws SteleError `index_behind` where it is not found, and may be there
+   */
   async find(hash: Hash): Promise<number | undefined> {
+    // Asked before the look-up: what it does not find while the index is completed may have been written since.
+    const behind = this.#behind()
     const live = this.#live.get(keyOf(hash))
-    if (live?.index !== undefined) return live.index
+    if (live?.index !== undefined && !behind) return live.index
     const [index] = await this.#finder.find(hash)
-    return index
+    if (index !== undefined) return index
+    if (behind) throw behind
+    return undefined
   }
 
   /** A leaf that no caller brings, and that stands in no queue: the last one of a log. */

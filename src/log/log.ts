@@ -64,7 +64,7 @@ export class Log {
    * @param entries each of 0 to 65,535 bytes, which the caller has checked
    * @param caller whose share of the queue they count against
    * @returns once all of them are integrated: on disk, and covered by a signed head
-   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted`, `frozen` when nothing was logged;
+   * @throws SteleError `overloaded`, `rate_limited`, `shutting_down`, `log_halted`, `index_behind`, `frozen` when nothing was logged;
    *   `outcome_unknown` when that cannot be said, and repeating is safe
    */
   async append(entries: readonly Uint8Array[], caller = ''): Promise<Appended> {
@@ -100,7 +100,11 @@ export class Log {
     return this.#publisher.whenPast(size, signal)
   }
 
-  /** The index of a published leaf, the lowest if there are several; undefined when there is none. */
+  /**
+   * The index of a published leaf, the lowest if there are several; undefined when there is none.
+   *
+   * @throws SteleError `index_behind` where that cannot be said yet
+   */
   async findLeaf(hash: Hash): Promise<number | undefined> {
     const index = await this.#writer.find(hash)
     return index !== undefined && index < this.published.size ? index : undefined

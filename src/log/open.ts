@@ -8,17 +8,16 @@ import { rebuildTree, type Tree } from '../tile/grow.ts'
 import { TileHashes } from '../tile/hashes.ts'
 import { proveConsistency, rootAt } from '../tile/prove.ts'
 import { decodeHead, encodeHead, type SignedHead } from './head.ts'
-import { writeLeaves } from './indexer.ts'
+import { INDEXING, indexStep } from './indexer.ts'
+import type { Indexing } from './options.ts'
 import { Log, type LogOptions, type LogParts, type Witnessing } from './log.ts'
 import { cosigned } from './publisher.ts'
 import { TileReader } from './reader.ts'
 
-/** Tiles of one step when the leaf index catches up. */
-const CATCH_UP_TILES = 64
-
 /**
  * Opens a log and trusts nothing that it finds: signatures, the root recomputed from what is stored, and the head
- * file must all agree. What it costs does not grow with the log: at most 255 entries and 255 tiles a level.
+ * file must all agree. What it costs does not grow with the log: at most 255 entries and 255 tiles a level, and the leaves that
+ * the leaf index lacks after a crash. One that lacks more is completed behind the open log.
  *
  * On failure the parts are left open, for the caller opened them.
  *
@@ -37,7 +36,7 @@ export async function openLog(parts: LogParts, options: LogOptions): Promise<Log
   // A crash between commit and head file leaves the head file one step behind.
   if (newest.size < head.size || newest.timestampMs < head.timestampMs)
     await parts.headFile.write(encodeHead(head))
-  await catchUp(parts.index, reader, head.size)
+  await catchUp(parts.index, reader, head.size, options.indexing ?? INDEXING)
   const published = await publishedHead(parts, reader, head)
   // A clock that was set back must not date a head before the keys that are to sign it.
   const signedUntilMs = Math.max(newest.timestampMs, (parts.signer.sinceMs ?? 0) - 1)
@@ -198,15 +197,14 @@ async function checkSameHistory(
   )
 }
 
-/** Writes what the leaf index lacks: a bounded tail after a crash, everything after its folder was lost. */
-async function catchUp(index: LeafIndex, reader: TileReader, size: number): Promise<void> {
-  for (let begin = Math.min(index.cursor, size); begin < size;) {
-    const end = Math.min(size, begin - (begin % 256) + CATCH_UP_TILES * 256)
-    const indexes = Array.from({ length: end - begin }, (_, i) => begin + i)
-    const hashes = await reader.leafHashes(indexes)
-    const leaves = hashes.map((hash, i) => ({ hash: hash!, index: begin + i }))
-    await writeLeaves(index, leaves, true)
-    begin = end
-  }
-  if (index.cursor !== size) await index.moveCursor(size)
+/** Writes what the leaf index lacks, if that is a bounded tail as a crash leaves it. */
+async function catchUp(
+  index: LeafIndex,
+  reader: TileReader,
+  size: number,
+  { atOpening, step }: Indexing,
+): Promise<void> {
+  if (index.cursor > size) await index.moveCursor(size)
+  if (size - index.cursor > atOpening) return
+  while (index.cursor < size) await indexStep(index, reader, Math.min(size, index.cursor + step))
 }

@@ -17,6 +17,15 @@ export interface LogOptions {
   readonly cacheBytes: number
   /** The clock: milliseconds since 1970. */
   readonly nowMs: () => number
+  /** How a leaf index that lacks leaves is completed. Default: as `INDEXING`. */
+  readonly indexing?: Indexing
+}
+
+export interface Indexing {
+  /** As many missing leaves are written before the log is open; with more, all of them are written behind the open log. */
+  readonly atOpening: number
+  /** Leaves of one durable step, after which the cursor moves. A multiple of 256 reads each tile once. */
+  readonly step: number
 }
 
 /** The durable parts of a log, opened; the log closes them. */
@@ -49,9 +58,12 @@ export interface Witnessing {
 
 /** What a log is doing, for health and metrics. */
 export interface LogStatus {
-  /** `confirming`: with witnesses, no entries are taken until they have cosigned the head it was opened with. */
-  readonly state: 'confirming' | 'serving' | 'frozen' | 'halted' | 'closing' | 'closed'
-  /** Why it is halted. */
+  /**
+   * `confirming`: with witnesses, no entries are taken until they have cosigned the head it was opened with. `indexing`: none are
+   * taken until the leaf index is complete, for until then it is not known which of them are in the log.
+   */
+  readonly state: 'confirming' | 'serving' | 'indexing' | 'frozen' | 'halted' | 'closing' | 'closed'
+  /** Why it is halted, or how far the leaf index is. */
   readonly reason: string | undefined
   readonly queuedEntries: number
   readonly queuedBytes: number

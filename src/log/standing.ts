@@ -6,7 +6,7 @@ import type { LogStatus } from './options.ts'
  * no entries are taken.
  */
 export class Standing {
-  #state: LogStatus['state'] = 'serving'
+  #state: Exclude<LogStatus['state'], 'indexing'> = 'serving'
   #failure: SteleError | undefined
   /** Resolves with the reason if entries are ever refused for good; reads go on. */
   readonly halted: Promise<SteleError>
@@ -23,7 +23,7 @@ export class Standing {
     else this.#saySettled()
   }
 
-  get state(): LogStatus['state'] {
+  get state(): Exclude<LogStatus['state'], 'indexing'> {
     return this.#state
   }
 

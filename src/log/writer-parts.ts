@@ -1,3 +1,4 @@
+import type { SteleError } from '../errors.ts'
 import type { Tree } from '../tile/grow.ts'
 import type { SignedHead } from './head.ts'
 import { Indexer } from './indexer.ts'
@@ -40,19 +41,29 @@ export interface WriterParts {
   readonly observer: LogObserver
 }
 
-/** Puts the stations together. */
-export function writerParts({ parts, options, verified, reader }: Omit<WriterDeps, 'onHead'>): WriterParts {
+/**
+ * Puts the stations together.
+ *
+ * @param onIndexLost told when the leaf index cannot be completed
+ */
+export function writerParts(
+  { parts, options, verified, reader }: Omit<WriterDeps, 'onHead'>,
+  onIndexLost: (failure: SteleError) => void,
+): WriterParts {
   const { nowMs, allowDuplicates } = options
   const observer = parts.observer ?? UNOBSERVED
   const pool = new Pool(options.pool, nowMs)
   const finder = new LeafFinder(parts.index, (indexes) => reader.leafHashes(indexes))
-  const intake = new Intake({ pool, finder, allowDuplicates, observer })
-  const indexer = new Indexer({
+  const intake = new Intake({ pool, finder, allowDuplicates, observer, behind: () => indexer.behind })
+  const indexer: Indexer = new Indexer({
     observer,
     index: parts.index,
-    next: verified.tree.size,
+    reader,
+    size: verified.tree.size,
     mayRepeat: allowDuplicates,
     forget: (leaves) => intake.forget(leaves),
+    onLost: onIndexLost,
+    ...(options.indexing ? { step: options.indexing.step } : {}),
   })
   const sequencer = new Sequencer({ ...parts, ...verified, nowMs })
   return { pool, intake, sequencer, sealer: new Sealer(parts.headFile, observer), indexer, observer }

@@ -25,13 +25,15 @@ export class Writer {
   /** Heads that were signed before this lack a key. */
   readonly #keysSinceMs: number
   readonly #headIntervalMs: number
+  readonly #allowDuplicates: boolean
   /** Somebody has cosigned a larger tree of this log: nothing is signed any more. */
   #contradiction: SteleError | undefined
 
   constructor(deps: WriterDeps) {
     const { parts, options, verified } = deps
     this.#nowMs = options.nowMs
-    this.#parts = writerParts(deps)
+    this.#allowDuplicates = options.allowDuplicates
+    this.#parts = writerParts(deps, (failure) => this.#halt([], failure))
     const { onHead } = deps
     const { intake } = this.#parts
     this.#committer = new Committer(
@@ -99,9 +101,11 @@ export class Writer {
   }
 
   get status(): Omit<LogStatus, 'unpublished'> {
+    const { state, failure } = this.#standing
+    const behind = state === 'serving' && !this.#allowDuplicates ? this.#parts.indexer.behind : undefined
     return {
-      state: this.#standing.state,
-      reason: this.#standing.failure?.message,
+      state: behind ? 'indexing' : state,
+      reason: failure?.message ?? behind?.message,
       queuedEntries: this.#parts.pool.depth,
       queuedBytes: this.#parts.pool.bytes,
       oldestWaitingMs: this.#oldestWaitingMs(),

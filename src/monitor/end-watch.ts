@@ -146,7 +146,8 @@ function takenBack(
   now: string | undefined,
 ): string | undefined {
   // What is closed, halted or failed says nothing of its end.
-  if (['serving', 'confirming'].includes(state)) return `the log had ended, and says that it is ${state} now`
+  if (['serving', 'indexing', 'confirming'].includes(state))
+    return `the log had ended, and says that it is ${state} now`
   if (state !== 'frozen' || before === undefined || before === now) return undefined
   return `the log had ended with the successor ${before}, and says now that ${now ?? 'it has none'}`
 }

@@ -69,7 +69,7 @@ export async function freezeLog(
 
 /** What would be refused is not announced. */
 function checkTakesEntries({ origin, status, failure }: Log): void {
-  if (status.state === 'serving' || status.state === 'frozen') return
+  if (['serving', 'indexing', 'frozen'].includes(status.state)) return
   const reason = failure?.message ?? `it is ${status.state}`
   throw new SteleError('log_halted', `log ${origin}: ${reason}; nothing was changed`, {
     retryAfterSeconds: 5,

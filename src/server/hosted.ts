@@ -11,20 +11,39 @@ import type { HostOptions } from './host-options.ts'
 import { startScrubber } from './log-scrubber.ts'
 import { mayHeal, openStoredLog } from './open-log.ts'
 
-/** One log and the watch over it: opened again after a failure that may pass, left alone after any other. */
+/** The two states of a log, as those see it who ask for it. */
+type State =
+  | { readonly kind: 'open'; readonly log: Log; readonly scrubber: Scrubber | undefined }
+  | { readonly kind: 'closed'; readonly failure: SteleError }
+
+/** What the loop of a log is told. `retry`: it was told nothing for as long as it was to wait. */
+type Command =
+  | { readonly kind: 'retry' }
+  | { readonly kind: 'halted'; readonly log: Log; readonly failure: SteleError }
+  | {
+      readonly kind: 'change'
+      /** Resolves with what tells the caller how it went. */
+      readonly run: () => Promise<() => void>
+      readonly refuse: (reason: SteleError) => void
+    }
+  | { readonly kind: 'close' }
+
+/**
+ * One log and the watch over it: opened again after a failure that may pass, left alone after any other. One loop takes one
+ * command after the other, and only it opens and closes the log: nothing opens one that is closed for a change.
+ */
 export class Hosted implements HostedLog {
   readonly name: string
   readonly #options: HostOptions
   readonly #turns: ScrubTurns
+  readonly #commands = new Commands()
   #info: LogInfo | undefined
-  #log: Log | undefined
-  #scrubber: Scrubber | undefined
-  #failure: SteleError | undefined
+  /** Changed by `#become` alone. */
+  #state: State = { kind: 'closed', failure: new SteleError('log_halted', 'the log is being opened') }
   /** What it waits for before it is opened again. */
   #wantsRoom: string | undefined
   #stopped = false
-  #timer: NodeJS.Timeout | undefined
-  #opening: Promise<void> = Promise.resolve()
+  #running: Promise<void> = Promise.resolve()
 
   private constructor(name: string, options: HostOptions, turns: ScrubTurns) {
     this.name = name
@@ -35,7 +54,8 @@ export class Hosted implements HostedLog {
   /** @param turns of the scrubbers of this process */
   static async open(name: string, options: HostOptions, turns: ScrubTurns): Promise<Hosted> {
     const hosted = new Hosted(name, options, turns)
-    await hosted.#open(options.reopenAfterMs)
+    const retryMs = await hosted.#open(options.reopenAfterMs)
+    hosted.#running = hosted.#run(retryMs)
     return hosted
   }
 
@@ -77,62 +97,85 @@ export class Hosted implements HostedLog {
   }
 
   get log(): Log | undefined {
-    return this.#log
+    return this.#state.kind === 'open' ? this.#state.log : undefined
   }
 
   get scrub(): ScrubStatus | undefined {
-    return this.#scrubber?.status
+    return this.#state.kind === 'open' ? this.#state.scrubber?.status : undefined
   }
 
   scrubNow(): void {
-    this.#scrubber?.passNow()
+    if (this.#state.kind === 'open') this.#state.scrubber?.passNow()
   }
 
   get failure(): SteleError | undefined {
-    const failure = this.#failure ?? this.#log?.failure
+    const failure = this.#state.kind === 'open' ? this.#state.log.failure : this.#state.failure
     return failure && this.#wantsRoom !== undefined ? saying(failure, this.#wantsRoom) : failure
   }
 
-  /** One at a time, and none while it is being opened again. */
+  /** One at a time. The log is opened again, whether the task succeeded or failed, before this settles. */
   whileClosed<T>(task: () => Promise<T>): Promise<T> {
-    const done = this.#opening.then(() => this.#around(task))
-    this.#opening = done.then(
-      () => {},
-      () => {},
-    )
-    return done
+    return new Promise((resolve, reject) => {
+      if (this.#stopped) return reject(hostStopping())
+      const run = (): Promise<() => void> =>
+        task().then(
+          (result) => () => resolve(result),
+          (error: unknown) => () => reject(error),
+        )
+      this.#commands.push({ kind: 'change', run, refuse: reject })
+    })
   }
 
-  async #around<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#stopped) throw hostStopping()
-    clearTimeout(this.#timer)
-    const log = this.#log
-    this.#failure = new SteleError('log_halted', 'the log is being changed', {
-      retryAfterSeconds: 2,
-    })
-    this.#log = undefined
-    await this.#stopScrubber()
-    await log?.close()
-    try {
-      return await task()
-    } finally {
-      await this.#open(this.#options.reopenAfterMs)
+  /** Ends what is on its way, refuses changes that wait, and closes the log. */
+  async close(): Promise<void> {
+    this.#stopped = true
+    this.#commands.push({ kind: 'close' })
+    await this.#running
+  }
+
+  /** @param retryMs how long to wait before the log is opened again; undefined: until something else happens */
+  async #run(retryMs: number | undefined): Promise<void> {
+    for (let waitMs = retryMs; ;) {
+      const command = await this.#commands.next(waitMs)
+      switch (command.kind) {
+        case 'retry':
+          waitMs = await this.#reopen(Math.min(waitMs! * 2, this.#options.reopenAtMostMs))
+          break
+        case 'halted':
+          // One that was closed meanwhile has been opened again already.
+          if (command.log === this.log) waitMs = retryAfter(command.failure, this.#options.reopenAfterMs)
+          break
+        case 'change':
+          if (this.#stopped) command.refuse(hostStopping())
+          else waitMs = await this.#change(command.run)
+          break
+        case 'close':
+          // Callers are told from now on, also those who read: what they read from is about to be closed.
+          return this.#become(
+            closed(new SteleError('shutting_down', 'the server is stopping', { retryAfterSeconds: 5 })),
+          )
+      }
     }
   }
 
-  async close(): Promise<void> {
-    this.#stopped = true
-    clearTimeout(this.#timer)
-    await this.#opening
-    const log = this.#log
-    // Whoever comes now is told, also to read: what is read from is about to be closed.
-    this.#failure = new SteleError('shutting_down', 'the server is stopping', { retryAfterSeconds: 5 })
-    this.#log = undefined
-    await this.#stopScrubber()
-    await log?.close()
+  async #change(run: () => Promise<() => void>): Promise<number | undefined> {
+    const changing = new SteleError('log_halted', 'the log is being changed', { retryAfterSeconds: 2 })
+    await this.#become(closed(changing))
+    const tell = await run()
+    const retryMs = await this.#open(this.#options.reopenAfterMs)
+    tell()
+    return retryMs
   }
 
-  async #open(waitMs: number): Promise<void> {
+  /** Opening verifies everything, so a log comes back only if what is on disk is what was signed. */
+  async #reopen(nextWaitMs: number): Promise<number | undefined> {
+    if (!(await this.#hasRoom())) return nextWaitMs
+    if (this.failure) await this.#become(closed(this.failure))
+    return this.#open(nextWaitMs)
+  }
+
+  /** @returns how long to wait before it is tried again; undefined where it is open, or trying is of no use */
+  async #open(waitMs: number): Promise<number | undefined> {
     const { folder, settings, events, observe } = this.#options
     const startedMs = performance.now()
     try {
@@ -143,46 +186,33 @@ export class Hosted implements HostedLog {
         publishedWithoutQuorum: (reason) => events.publishedWithoutQuorum(this.name, reason),
         ...(observe ? { observer: observe(this.name) } : {}),
       })
-      this.#log = log
-      this.#failure = undefined
-      this.#scrubber = startScrubber(this.name, log, this.#options, this.#turns)
+      await this.#become({
+        kind: 'open',
+        log,
+        scrubber: startScrubber(this.name, log, this.#options, this.#turns),
+      })
+      this.#wantsRoom = undefined
       events.opened(this.name, log, performance.now() - startedMs)
-      void log.halted.then((failure) => this.#onFailure(failure, this.#options.reopenAfterMs))
+      void log.halted.then((failure) => {
+        events.failed(this.name, failure)
+        this.#commands.push({ kind: 'halted', log, failure })
+      })
+      return undefined
     } catch (error) {
-      this.#log = undefined
-      this.#failure = error instanceof SteleError ? error : unexpected(error)
-      this.#onFailure(this.#failure, waitMs)
+      const failure = error instanceof SteleError ? error : unexpected(error)
+      await this.#become(closed(failure))
+      events.failed(this.name, failure)
+      return retryAfter(failure, waitMs)
     }
   }
 
-  /** Before its log is closed: it reads from it. */
-  async #stopScrubber(): Promise<void> {
-    const scrubber = this.#scrubber
-    this.#scrubber = undefined
-    await scrubber?.close()
-  }
-
-  #onFailure(failure: SteleError, waitMs: number): void {
-    this.#options.events.failed(this.name, failure)
-    if (mayHeal(failure)) this.#openLater(waitMs)
-  }
-
-  #openLater(waitMs: number): void {
-    if (this.#stopped) return
-    this.#timer = setTimeout(() => {
-      this.#opening = this.#reopen(Math.min(waitMs * 2, this.#options.reopenAtMostMs))
-    }, waitMs).unref()
-  }
-
-  /** Opening verifies everything, so a log comes back only if what is on disk is what was signed. */
-  async #reopen(nextWaitMs: number): Promise<void> {
-    if (!(await this.#hasRoom())) return this.#openLater(nextWaitMs)
-    const halted = this.#log
-    this.#failure ??= halted?.failure
-    this.#log = undefined
-    await this.#stopScrubber()
-    await halted?.close()
-    await this.#open(nextWaitMs)
+  /** Closes what was open, the scrubber first: it reads from the log. */
+  async #become(state: State): Promise<void> {
+    const before = this.#state
+    this.#state = state
+    if (before.kind !== 'open') return
+    await before.scrubber?.close()
+    await before.log.close()
   }
 
   /**
@@ -198,6 +228,41 @@ export class Hosted implements HostedLog {
     if (wanted === undefined) events.waitsForRoom?.(this.name, { neededBytes, freeBytes: free })
     return false
   }
+}
+
+/** The commands that wait, oldest first. One reader. */
+class Commands {
+  readonly #waiting: Command[] = []
+  #wake: (() => void) | undefined
+
+  push(command: Command): void {
+    this.#waiting.push(command)
+    this.#wake?.()
+  }
+
+  /** The oldest command; `retry` when none has come after `withinMs`. */
+  async next(withinMs: number | undefined): Promise<Command> {
+    if (this.#waiting.length === 0) await this.#pushed(withinMs)
+    return this.#waiting.shift() ?? { kind: 'retry' }
+  }
+
+  async #pushed(withinMs: number | undefined): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+      if (withinMs !== undefined) timer = setTimeout(resolve, withinMs).unref()
+    })
+    clearTimeout(timer)
+    this.#wake = undefined
+  }
+}
+
+function closed(failure: SteleError): State {
+  return { kind: 'closed', failure }
+}
+
+function retryAfter(failure: SteleError, waitMs: number): number | undefined {
+  return mayHeal(failure) ? waitMs : undefined
 }
 
 function roomInWords(neededBytes: number, free: number | undefined): string {

@@ -93,11 +93,12 @@ async function readWitnessing(
 }
 
 /**
- * Failures that go away by themselves, so that opening again later makes sense. A log that its witnesses contradict is
+ * Failures that go away by themselves, so that opening again later makes sense: another process that has the log open, such as
+ * "stele fsck", ends some time. A log that its witnesses contradict is
  * not among them, nor one that has a second writer: the two would take the head file from each other.
  */
 export function mayHeal(failure: SteleError): boolean {
   const cause = failure.code === 'log_halted' ? failure.cause : failure
-  if (!hasCode(cause, 'io_error', 'outcome_unknown', 'quorum_not_met')) return false
+  if (!hasCode(cause, 'io_error', 'outcome_unknown', 'quorum_not_met', 'locked')) return false
   return !hasCode(cause.cause, 'second_writer')
 }

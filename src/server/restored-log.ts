@@ -144,4 +144,5 @@ const QUIET = {
   headIntervalMs: Infinity,
   cacheBytes: 8 * 1024 * 1024,
   nowMs: Date.now,
+  indexing: { atOpening: Infinity, step: 16_384 },
 }

@@ -39,7 +39,7 @@ export async function readEndingState(
       return { frozen: true, ...(found.successor === undefined ? {} : { successor: found.successor }) }
     }
     // Of any other state nothing follows: a log that waits for its witnesses may have ended long ago.
-    return found?.state === 'serving' ? { frozen: false } : undefined
+    return found?.state === 'serving' || found?.state === 'indexing' ? { frozen: false } : undefined
   } catch (error) {
     if (hasCode(error, 'unreachable')) throw error
     return undefined
