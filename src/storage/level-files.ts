@@ -21,12 +21,16 @@ export interface LevelFiles {
   readonly tables: readonly TableMeta[]
   /** Write-ahead logs of lower numbers have been moved to tables; 0 in a database that was never opened after it was made. */
   readonly firstLog: number
+  /** Number of the last write that the MANIFEST knows of. */
+  readonly lastWrite: number
 }
 
 /** The same of a database of which all was checked that LevelDB replays. */
 export interface CheckedLevelFiles extends LevelFiles {
   /** Paths of the write-ahead logs that are replayed, in their order. */
   readonly logs: readonly string[]
+  /** Number of the last write in them; undefined where they hold none. */
+  readonly lastLogged: number | undefined
   /** What a crash has left of the last write. */
   readonly torn: (TornTail & { readonly path: string }) | undefined
 }
@@ -94,7 +98,7 @@ async function checkWriteAheadLogs(
   folder: string,
   names: ReadonlySet<string>,
   first: number,
-): Promise<Pick<CheckedLevelFiles, 'logs' | 'torn'>> {
+): Promise<Pick<CheckedLevelFiles, 'logs' | 'lastLogged' | 'torn'>> {
   const numberOf = (name: string): number => Number.parseInt(name, 10)
   const live = [...names]
     .filter((name) => /^\d+\.log$/.test(name) && numberOf(name) >= first)
@@ -113,7 +117,7 @@ async function checkWriteAheadLogs(
     }).catch(missing)
     if (tail) torn ??= { ...tail, path }
   }
-  return { logs, torn }
+  return { logs, lastLogged: batches.last, torn }
 }
 
 /**
@@ -127,21 +131,38 @@ export async function readWrittenKeys(
   onKey: (key: Uint8Array) => void,
 ): Promise<void> {
   for (const path of logs) {
-    await readLevelLog(path, Number.POSITIVE_INFINITY, ({ offset, bytes }) => {
-      const batch = bytes.subarray(BATCH_HEADER_BYTES)
-      const fields = new Fields(batch, (what) => damaged(path, offset, `expected ${what}`))
-      while (!fields.atEnd) {
-        const isPut = fields.number('a type') === 1
-        onKey(fields.slice('a key'))
-        if (isPut) fields.slice('a value')
-      }
+    await readLevelLog(path, Number.POSITIVE_INFINITY, (record) => {
+      for (const { key } of operationsOf(path, record)) onKey(key)
     })
   }
+}
+
+/** One write of a batch. */
+export type Operation =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array }
+
+/** The writes of a batch, in their order (db/write_batch.cc in LevelDB's source). @throws SteleError `corrupt` */
+export function operationsOf(path: string, { offset, bytes }: LevelRecord): Operation[] {
+  const fields = new Fields(bytes.subarray(BATCH_HEADER_BYTES), (what) =>
+    damaged(path, offset, `expected ${what}`),
+  )
+  const operations: Operation[] = []
+  while (!fields.atEnd) {
+    const isPut = fields.number('a type') === 1
+    const key = fields.slice('a key')
+    operations.push(isPut ? { type: 'put', key, value: fields.slice('a value') } : { type: 'del', key })
+  }
+  return operations
 }
 
 /** Every batch of writes goes on where the one before it ended, also from one file to the next. */
 class BatchOrder {
   #next: bigint | undefined
+
+  get last(): number | undefined {
+    return this.#next === undefined ? undefined : Number(this.#next - 1n)
+  }
 
   next(path: string, { offset, length, bytes }: LevelRecord): void {
     if (length < BATCH_HEADER_BYTES) throw damaged(path, offset, `a record of ${length} bytes is no batch`)
@@ -180,11 +201,15 @@ class VersionEdits {
     for (const table of added) this.#tables.set(`${table.level}/${table.number}`, table)
   }
 
-  result(): Pick<LevelFiles, 'tables' | 'firstLog'> {
+  result(): Pick<LevelFiles, 'tables' | 'firstLog' | 'lastWrite'> {
     for (const tag of REQUIRED) {
       if (!this.#numbers.has(tag)) throw damaged(this.#path, 0, `it lacks a number that each MANIFEST has`)
     }
-    return { tables: [...this.#tables.values()], firstLog: this.#numbers.get(LOG_NUMBER)! }
+    return {
+      tables: [...this.#tables.values()],
+      firstLog: this.#numbers.get(LOG_NUMBER)!,
+      lastWrite: this.#numbers.get(LAST_SEQUENCE)!,
+    }
   }
 }
 

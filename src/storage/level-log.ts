@@ -56,7 +56,21 @@ export async function readLevelLog(
   keep: number,
   onRecord: (record: LevelRecord) => void,
 ): Promise<TornTail | undefined> {
-  const file = await opened(path)
+  const file = await openForReading(path)
+  try {
+    return await readOpenLog(file, path, keep, onRecord)
+  } finally {
+    await file.close()
+  }
+}
+
+/** As {@link readLevelLog}, of a file that is open: its name may be gone. @param path for messages */
+export async function readOpenLog(
+  file: FileHandle,
+  path: string,
+  keep: number,
+  onRecord: (record: LevelRecord) => void,
+): Promise<TornTail | undefined> {
   try {
     const { size } = await file.stat()
     const scan = new LogScan(path, { size, dataEnd: await endOfData(file, size), keep, onRecord })
@@ -71,8 +85,6 @@ export async function readLevelLog(
     return scan.end()
   } catch (error) {
     throw error instanceof SteleError ? error : fileError(path, error)
-  } finally {
-    await file.close()
   }
 }
 
@@ -226,7 +238,8 @@ async function readAt(file: FileHandle, buffer: Buffer, position: number, length
   return buffer.subarray(0, length)
 }
 
-async function opened(path: string): Promise<FileHandle> {
+/** @throws SteleError `io_error` */
+export async function openForReading(path: string): Promise<FileHandle> {
   return open(path, 'r').catch((error: unknown) => {
     throw fileError(path, error)
   })

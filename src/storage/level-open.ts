@@ -1,10 +1,18 @@
 import { constants, existsSync } from 'node:fs'
-import { copyFile, mkdir, open, readdir } from 'node:fs/promises'
+import { copyFile, mkdir, open, readdir, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Level } from 'level'
 import { hasCode, SteleError } from '../errors.ts'
 import { fileError, syncFolder } from './files.ts'
-import { checkLevelFiles, readLevelFiles, type CheckedLevelFiles, type LevelFiles } from './level-files.ts'
+import {
+  checkLevelFiles,
+  operationsOf,
+  readLevelFiles,
+  type CheckedLevelFiles,
+  type LevelFiles,
+  type Operation,
+} from './level-files.ts'
+import { openForReading, readOpenLog } from './level-log.ts'
 import { LevelTables } from './level-tables.ts'
 
 export type LevelDatabase = Level<Uint8Array, Uint8Array>
@@ -28,7 +36,7 @@ export interface OpenedLevel {
   readonly tables: LevelTables
 }
 
-const NO_FILES: LevelFiles = { manifest: '', tables: [], firstLog: 0 }
+const NO_FILES: LevelFiles = { manifest: '', tables: [], firstLog: 0, lastWrite: 0 }
 
 /**
  * Opens a LevelDB folder of bytes, and says in our own words why it could not. LevelDB takes a write-ahead log that it
@@ -48,7 +56,9 @@ export async function openLevel(
       `${folder}: expected a LevelDB database, found no CURRENT file in it`,
     )
   }
-  const files = create ? NO_FILES : await checked(folder, mayDropTail, salvage)
+  const files: LevelFiles | CheckedLevelFiles = create
+    ? NO_FILES
+    : await checked(folder, mayDropTail, salvage)
   const db: LevelDatabase = new Level<Uint8Array, Uint8Array>(folder, {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -58,20 +68,57 @@ export async function openLevel(
     maxOpenFiles: 64,
     compression,
   })
+  const logs = isChecked(files) ? await holdLogs(files) : undefined
   try {
     await db.open()
+    await logs?.writeMissing(db, folder)
   } catch (error) {
     await db.close().catch(() => {})
     throw openingError(folder, error)
+  } finally {
+    await logs?.close()
   }
   return { db, tables: new LevelTables(folder, files) }
+}
+
+function isChecked(files: LevelFiles | CheckedLevelFiles): files is CheckedLevelFiles {
+  return 'logs' in files
+}
+
+/**
+ * Keeps the write-ahead logs readable while LevelDB opens: when reading one fails, LevelDB goes on without it and deletes it.
+ * An open file outlives its name.
+ */
+async function holdLogs({ logs, lastLogged }: CheckedLevelFiles) {
+  const held: { readonly path: string; readonly file: FileHandle }[] = []
+  const close = async (): Promise<void> => void (await Promise.all(held.map(({ file }) => file.close())))
+  try {
+    for (const path of logs) held.push({ path, file: await openForReading(path) })
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return {
+    close,
+    /** Writes what LevelDB did not take from them: the numbers of writes tell. Equal writes change nothing. */
+    async writeMissing(db: LevelDatabase, folder: string): Promise<void> {
+      if (lastLogged === undefined || (await readLevelFiles(folder)).lastWrite >= lastLogged) return
+      for (const { path, file } of held) {
+        const batches: Operation[][] = []
+        await readOpenLog(file, path, Number.POSITIVE_INFINITY, (record) => {
+          batches.push(operationsOf(path, record))
+        })
+        for (const batch of batches) await db.batch(batch, { sync: true })
+      }
+    },
+  }
 }
 
 async function checked(
   folder: string,
   mayDropTail: OpenLevelOptions['mayDropTail'],
   salvage: boolean,
-): Promise<LevelFiles> {
+): Promise<LevelFiles | CheckedLevelFiles> {
   try {
     const files = await checkLevelFiles(folder)
     if (files.torn) await mayDropTail?.(files)
