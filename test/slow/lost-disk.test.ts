@@ -17,7 +17,11 @@ test.skipIf(missing !== undefined)(
     const log = await makeLogFolder()
     const ledger = new Ledger()
     const spoiled = ['-P', `${log.files.folder}/head`, '-P', log.folder, '-e', 'trace=pwrite64,statfs']
-    const faults = ['pwrite64', 'statfs'].flatMap((call) => ['-e', `inject=${call}:error=EIO:when=1`])
+    // Opening writes the head file once more; the write after that is the one of the first commit.
+    const faults = ['pwrite64:error=EIO:when=2', 'statfs:error=EIO:when=1'].flatMap((f) => [
+      '-e',
+      `inject=${f}`,
+    ])
     const trace = `${testFolder()}/trace`
     const server = new ServerProcess(log.folder, {
       wrapper: ['strace', '-D', '-f', '-o', trace, ...spoiled, ...faults],
