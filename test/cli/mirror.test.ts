@@ -76,7 +76,12 @@ test('a log is mirrored from its URL; the copy passes fsck and audit, and meets 
     expect([checked.code, checked.out]).toEqual([0, `quorum met: ${ORIGIN} at size 700, cosigned by m1\n`])
     // A second one on the same folder names the lock, and a list says that one runs.
     expect((await stele(['mirror', 'serve', '--port', '0'], { env })).code).toBe(EXIT_CODES.locked)
-    expect((await stele(['mirror', 'list'], { env })).out).toContain('a mirror is running')
+    expect((await stele(['mirror', 'list', '--server', 'http://127.0.0.1:1'], { env })).out).toContain(
+      'a mirror is running',
+    )
+    // Asked where it listens, the list has sizes.
+    const asked = await stele(['mirror', 'list', '--server', url], { env })
+    expect([asked.code, asked.out]).toEqual([0, expect.stringContaining('size 700')])
   })
   const listed = JSON.parse((await stele(['mirror', 'list', '--json'], { env })).out) as object[]
   expect(listed).toMatchObject([

@@ -239,7 +239,7 @@ describe('what is wrong is said with its line, what was expected and what came',
       }
       return ''
     }
-    expect(shown('quorum \u202e\u200bx\u2028\u0085\n')).toContain('got "\\u{202e}\\u{200b}x\\u{2028}\\u{85}"')
+    expect(shown('quorum \u202e\u200bx\u2028\u0085\n')).toContain('got "\\u202e\\u{200b}x\\u2028\\u0085"')
     expect(shown(`quorum ${'x'.repeat(5000)}\n`).length).toBeLessThan(200)
   })
 })

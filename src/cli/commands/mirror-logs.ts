@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { hasCode } from '../../errors.ts'
+import { hasCode, SteleError } from '../../errors.ts'
 import type { ListedLog } from '../../server/log-list.ts'
 import type { WitnessKey } from '../../witness/keys.ts'
 import type { Actions } from '../action.ts'
@@ -8,6 +8,9 @@ import type { Context } from '../context.ts'
 import { addListedLog, dropListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
 import { addLogOptions, cosignerFolder, ownKeys, toldLog, type ToldLog } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
+
+/** Where "stele mirror serve" listens if nobody says otherwise. */
+const DEFAULT_MIRROR = 'http://127.0.0.1:6966'
 
 /** `stele mirror add-log`: puts a log on the list, and makes room for its copy. */
 export function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
@@ -58,6 +61,7 @@ export function mirrorListCommand(mirror: Command, actions: Actions): void {
   mirror
     .command('list')
     .description('the logs that this mirror has copies of, and how far they are')
+    .option('--server <url>', 'where a mirror that runs on this folder is asked', DEFAULT_MIRROR)
     .addHelpText(
       'after',
       examples([
@@ -101,7 +105,7 @@ async function checkedKeyFile({ apiKeyFile }: Context): Promise<string | undefin
   return resolve(apiKeyFile)
 }
 
-async function list(context: Context): Promise<void> {
+async function list(context: Context, { server }: { readonly server: string }): Promise<void> {
   const [{ readCosignerInfo, readCosignerKeys }, { readMirroredLogs }] = await Promise.all([
     import('../../server/cosigner-folder.ts'),
     import('../../server/mirror-keys.ts'),
@@ -110,10 +114,42 @@ async function list(context: Context): Promise<void> {
   const info = await readCosignerInfo('mirror', data)
   const keys = await readCosignerKeys(data, info)
   const listed = await readMirroredLogs(data, ownKeys(info))
-  const logs = await shownLogs(data, listed, (log) => progressOf(data, log, keys))
+  const logs = await shownLogs(
+    data,
+    listed,
+    async (log, hash) => (await progressOf(data, log, keys)) ?? (await servedProgress(server, log, hash)),
+  )
   await showLogs(context, 'mirror', logs)
   if (logs.some(({ treeSize }) => treeSize === undefined)) {
-    context.terminal.note('A mirror runs on this folder: it serves its copies, and its metrics have sizes.')
+    context.terminal.note(
+      `A mirror runs on this folder, and ${server} serves no copy of what has no size above: --server names another URL.`,
+    )
+  }
+}
+
+/**
+ * How far the copy is that a running mirror serves, as the log has signed it; undefined where none is served.
+ *
+ * @throws SteleError `usage` for what is not a URL
+ */
+async function servedProgress(
+  server: string,
+  { origin, keys }: ListedLog,
+  hash: string,
+): Promise<Progress | undefined> {
+  const [{ HttpFiles }, { nodeWire }, { openCheckpoint }] = await Promise.all([
+    import('../../client/http-files.ts'),
+    import('../../client/wire-node.ts'),
+    import('../../note/checkpoint.ts'),
+  ])
+  const url = `${server.replace(/\/+$/, '')}/${hash}`
+  const files = new HttpFiles(url, { wire: nodeWire('identity') }, { deadlineMs: 0 })
+  try {
+    const { checkpoint } = openCheckpoint(await files.checkpoint(), { origin, verifiers: keys })
+    return { treeSize: checkpoint.size }
+  } catch (error) {
+    if (!(error instanceof SteleError) || error.code === 'usage') throw error
+    return undefined
   }
 }
 
