@@ -63,5 +63,5 @@ export function processIo(): Io {
  * fetch a package of that name from a registry.
  */
 function calledAs(script: string): string {
-  return /[/\\]main\.(js|ts)$/.test(script) ? 'npx --no-install stele' : 'stele'
+  return /[/\\](main\.(js|ts)|bin\.cjs)$/.test(script) ? 'npx --no-install stele' : 'stele'
 }

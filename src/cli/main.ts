@@ -1,5 +1,3 @@
-#!/usr/bin/env node
-
 // Before anything is loaded, which takes a while: the first process of a container has no default for these signals.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, endUnlessHandled)
 

@@ -52,6 +52,7 @@ function logState(
   const reason =
     failure?.message ??
     log?.status.reason ??
+    pendingReason(log?.status.writePendingMs) ??
     damageReason(scrub) ??
     (old ? `the published head is too old${whyUnpublished(hosted)}` : undefined) ??
     (log && headFault(hosted, log.published, verified))
@@ -62,6 +63,14 @@ function logState(
     ...(reason === undefined ? {} : { reason }),
     ...(headAgeMs === undefined ? {} : { headAgeMs }),
   }
+}
+
+/** Far more than a commit takes (0.1 s at full load), and less than a supervisor waits before it acts. */
+const MAX_WRITE_MS = 10_000
+
+function pendingReason(pendingMs = 0): string | undefined {
+  if (pendingMs < MAX_WRITE_MS) return undefined
+  return `a write has waited for ${Math.floor(pendingMs / 1000)} s: the disk of this log does not answer`
 }
 
 /** A damaged log serves what is good; somebody has to repair the rest. */

@@ -49,6 +49,11 @@ export class Committer {
     return this.#steps.oldestMs
   }
 
+  /** See `Steps.pendingMs`. */
+  get pendingMs(): number {
+    return this.#steps.pendingMs
+  }
+
   /**
    * One commit. It never rejects: whoever waits is told by `settle` or `fail`.
    *

@@ -69,6 +69,8 @@ export interface LogStatus {
   readonly queuedBytes: number
   /** How long the oldest of them has waited for its index and for the disk. */
   readonly oldestWaitingMs: number
+  /** How long the oldest write has waited for the disk; 0 without any. */
+  readonly writePendingMs: number
   readonly indexLag: number
   readonly liveLeaves: number
   readonly commits: number

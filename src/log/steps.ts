@@ -23,6 +23,12 @@ export class Steps {
     return Math.min(...[...this.#onTheWay].flatMap(({ units }) => units[0]?.queuedAtMs ?? []))
   }
 
+  /** How long the oldest of them has been on its way. */
+  get pendingMs(): number {
+    const [oldest] = this.#onTheWay
+    return oldest ? performance.now() - oldest.beganMs : 0
+  }
+
   begin(units: readonly Unit[], leaves: readonly LiveLeaf[]): Step {
     const step = { units, leaves, beganMs: performance.now() }
     this.#onTheWay.add(step)

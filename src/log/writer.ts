@@ -109,6 +109,7 @@ export class Writer {
       queuedEntries: this.#parts.pool.depth,
       queuedBytes: this.#parts.pool.bytes,
       oldestWaitingMs: this.#oldestWaitingMs(),
+      writePendingMs: this.#committer.pendingMs,
       indexLag: this.#parts.indexer.lag,
       liveLeaves: this.#parts.intake.liveLeaves,
       commits: this.#committer.committed,

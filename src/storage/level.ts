@@ -34,6 +34,9 @@ const HEAD = 0
 const ENTRY = 1
 const FIRST_TILE = 2
 
+/** Reads of one log at a time: on a disk that hangs each of them blocks a thread of the pool, and `cli/bin.cts` counts with so many. */
+const MAX_READS = 4
+
 /** Entries of one call of LevelDB: a bundle. */
 const READ_STEP = 256
 /** Where bytes are bounded, the first call asks for so few: 1 MiB at most. */
@@ -58,6 +61,9 @@ export class LevelStore implements LogStore {
   /** The committed size, -1 before the first commit. Moved by `commit` alone. */
   #size: number
   #committing = false
+  #reads = 0
+  /** Reads that wait for one of those under way. */
+  readonly #waitingReads: (() => void)[] = []
   #failure: SteleError | undefined
 
   private constructor({ db, tables }: OpenedLevel, size: number) {
@@ -199,11 +205,19 @@ export class LevelStore implements LogStore {
 
   /** @throws SteleError `corrupt` for the first that is in a damaged part of a file */
   async #getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    // Not one turn of the event loop once all files have been checked.
-    const checking = this.#tables.check(keys)
-    const fault = checking && (await checking).find((found) => found !== undefined)
-    if (fault) throw new DamagedFileError(inWords(fault))
-    return this.#db.getMany(keys)
+    if (this.#reads < MAX_READS) this.#reads++
+    else await new Promise<void>((resolve) => this.#waitingReads.push(resolve))
+    try {
+      // Not one turn of the event loop once all files have been checked.
+      const checking = this.#tables.check(keys)
+      const fault = checking && (await checking).find((found) => found !== undefined)
+      if (fault) throw new DamagedFileError(inWords(fault))
+      return await this.#db.getMany(keys)
+    } finally {
+      const next = this.#waitingReads.shift()
+      if (next) next()
+      else this.#reads--
+    }
   }
 
   async inspect(places: readonly StoredId[]): Promise<Inspected[]> {

@@ -37,7 +37,7 @@ describe('the whole suite, in a process of its own', () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'stele-test-poc-'))
-    const args = [join(ROOT, 'dist/cli/main.js'), 'poc', '--json', '--keep']
+    const args = [join(ROOT, 'dist/cli/bin.cjs'), 'poc', '--json', '--keep']
     const out = await new Promise<string>((resolve) => {
       const child = execFile(
         process.execPath,

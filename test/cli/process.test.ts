@@ -8,7 +8,7 @@ import { reportError } from '../../src/cli/report.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, lines, serve } from './fixture.ts'
 
-const MAIN = new URL('../../dist/cli/main.js', import.meta.url).pathname
+const MAIN = new URL('../../dist/cli/bin.cjs', import.meta.url).pathname
 
 interface Child {
   readonly process: ChildProcess
@@ -43,7 +43,7 @@ test('start on nothing: a served log, and commands to copy that work', async () 
   const cwd = testFolder()
   const child = start(['start', '--port', '0'], { cwd })
   const [, commands] = await child.seen(/(  printf [^]*\/v1\/entries)\n/)
-  const [, verify] = await child.seen(/npx stele (verify [^\n]*)/)
+  const [, verify] = await child.seen(/npx --no-install stele (verify [^\n]*)/)
   expect(existsSync(join(cwd, 'data/stele.json'))).toBe(true)
   execFileSync('bash', ['-ec', commands!], { cwd })
   const args = verify!.split(' ').map((arg) => arg.replaceAll("'", ''))

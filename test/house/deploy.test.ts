@@ -94,7 +94,7 @@ describe('the systemd unit', () => {
 
   test('runs commands that exist, with flags that exist', async () => {
     expect(commands.map((command) => command.slice(0, 2))).toEqual(
-      commands.map(() => ['/usr/bin/node', '/opt/stele/dist/cli/main.js']),
+      commands.map(() => ['/usr/bin/node', '/opt/stele/dist/cli/bin.cjs']),
     )
     expect(commands.map((command) => command.slice(2).filter((arg) => /^[a-z]+$/.test(arg)))).toEqual([
       ['config', 'check'],
@@ -167,7 +167,7 @@ describe('the image', () => {
     expect(valueOf(command, '--port')).toBe(port)
     expect(valueOf(command, '--data')!.startsWith(`${lines(final, 'VOLUME')[0]}/`)).toBe(true)
     expect(lines(final, 'HEALTHCHECK')[0]).toContain(`http://127.0.0.1:${port}/healthz`)
-    expect(json(lines(final, 'ENTRYPOINT')[0]!)).toEqual(['node', '/opt/stele/dist/cli/main.js'])
+    expect(json(lines(final, 'ENTRYPOINT')[0]!)).toEqual(['node', '/opt/stele/dist/cli/bin.cjs'])
   })
 })
 

@@ -31,6 +31,22 @@ describe('readyz', () => {
     expect((await (await serve([spoil({})])).get('/readyz')).status).toBe(200)
   })
 
+  test('names a log whose write has waited for the disk too long', async () => {
+    const hosted = await openTestLog()
+    const waiting = async (writePendingMs: number): Promise<number> => {
+      const status = { ...hosted.log.status, writePendingMs }
+      const { published } = hosted.log
+      const replaced = { published: { value: published }, status: { value: status } }
+      const log = Object.create(hosted.log, replaced) as TestLog['log']
+      const reply = await (await serve([{ ...hosted, log }])).get('/readyz')
+      const [first] = Readiness.parse(reply.json()).logs
+      expect(first!.reason ?? '').toContain(reply.status === 200 ? '' : 'a write has waited for 12 s')
+      return reply.status
+    }
+    expect(await waiting(9_999)).toBe(200)
+    expect(await waiting(12_345)).toBe(503)
+  })
+
   test.each([
     [1000, 200, { ready: true, freeBytes: 1000, minFreeBytes: 1000 }],
     [999, 503, { ready: false, reason: 'the disk has less room than min-free-bytes' }],

@@ -215,7 +215,7 @@ describe('a server with a certificate', () => {
 test('commands trust a private authority that they are told of, and no other', async () => {
   const fixture = await started()
   const { verifierKey } = fixture.server.host.get('main')!
-  const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+  const main = fileURLToPath(new URL('../../dist/cli/bin.cjs', import.meta.url))
   const args = [main, 'checkpoint', '--url', `${fixture.server.url}/logs/main`, '--key', verifierKey]
   const run = (env: Record<string, string>): Promise<number | null> =>
     new Promise((resolve) => {

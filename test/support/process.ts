@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
 /** The command line as it is built: these tests run what users run. */
-export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+export const MAIN = fileURLToPath(new URL('../../dist/cli/bin.cjs', import.meta.url))
 
 /** How a process ended: an exit code, or the signal that ended it. */
 export interface Exit {

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const processFile = (name) => fileURLToPath(new URL(`../processes/${name}.mjs`, import.meta.url))
-const STELE = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
+const STELE = fileURLToPath(new URL('../../../dist/cli/bin.cjs', import.meta.url))
 
 /**
  * A server that is running.
