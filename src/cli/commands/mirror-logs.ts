@@ -5,7 +5,14 @@ import type { ListedLog } from '../../server/log-list.ts'
 import type { WitnessKey } from '../../witness/keys.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import { addListedLog, dropListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
+import {
+  addListedLog,
+  dropListedLog,
+  servedProgress,
+  showLogs,
+  shownLogs,
+  type Progress,
+} from '../cosigner-logs.ts'
 import { addLogOptions, cosignerFolder, ownKeys, toldLog, type ToldLog } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 
@@ -50,7 +57,11 @@ export function mirrorDropLogCommand(mirror: Command, actions: Actions): void {
       'take a log off the list; what is known of it is kept. A mirror that runs is told so by SIGHUP',
     )
     .addHelpText('after', examples(['stele mirror drop-log log.example.com/logs/main', 'its origin']))
-    .action(actions.of((context: Context, origin: string) => dropListedLog(context, 'mirror', origin)))
+    .action(
+      actions.of((context: Context, _options: object, origin: string) =>
+        dropListedLog(context, 'mirror', origin),
+      ),
+    )
 }
 
 /** `stele mirror list`: the logs, and how much of them is here. */
@@ -111,11 +122,11 @@ async function list(context: Context): Promise<void> {
   const logs = await shownLogs(data, listed, (log) => progressOf(data, log, keys))
   await showLogs(context, 'mirror', logs)
   if (logs.some(({ treeSize }) => treeSize === undefined)) {
-    context.terminal.note('A mirror runs on this folder: it serves its copies, and its metrics have sizes.')
+    context.terminal.note('A mirror runs on this folder, and does not answer: its metrics have sizes.')
   }
 }
 
-/** How far a copy is; undefined while a mirror has it open. */
+/** How far a copy is; while a mirror has it open, what that serves; undefined where it does not answer. */
 async function progressOf(
   data: string,
   { origin, keys: logKeys }: ListedLog,
@@ -138,7 +149,12 @@ async function progressOf(
       ...(mirrored ? { cosignedAtSeconds: mirrored.timestampSeconds } : {}),
     }
   } catch (error) {
-    if (hasCode(error, 'locked')) return undefined
+    if (hasCode(error, 'locked'))
+      return servedProgress(
+        data,
+        keys.map(({ verifier }) => verifier),
+        { origin },
+      )
     throw error
   }
 }
