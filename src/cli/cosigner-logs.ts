@@ -1,8 +1,14 @@
 import type { CosignerKind } from '../server/cosigner-folder.ts'
+import { decodeUtf8 } from '../bytes/text.ts'
+import { SteleError } from '../errors.ts'
+import { MAX_NOTE_BYTES, type VerifierKey } from '../note/note.ts'
 import type { ListedLog } from '../server/log-list.ts'
 import type { Context } from './context.ts'
 import { cosignerFolder, logAsJson, ownKeys } from './cosigner-options.ts'
 import { formatCount } from './output/units.ts'
+
+/** How long a cosigner on this machine is waited for. */
+const PATIENCE_MS = 5000
 
 /**
  * Puts a log on the list of a cosigner, and tells programs what is known of it now.
@@ -55,7 +61,40 @@ export interface Progress {
   readonly cosignedAtSeconds?: number
 }
 
-/** What `list` shows of a log. Its progress is not known while a cosigner runs on the folder. */
+/**
+ * What a cosigner that runs on the folder serves of a log, verified by its keys.
+ *
+ * @returns undefined where nothing says where it is, or where it does not answer
+ */
+export async function servedProgress(
+  data: string,
+  own: readonly VerifierKey[],
+  { origin }: Pick<ListedLog, 'origin'>,
+): Promise<Progress | undefined> {
+  const [{ cosignerFiles }, { readTextFile }, { Transport }, { openHead }, { originHash }] =
+    await Promise.all([
+      import('../server/cosigner-folder.ts'),
+      import('../storage/files.ts'),
+      import('../client/transport.ts'),
+      import('../witness/head.ts'),
+      import('../witness/logs.ts'),
+    ])
+  const url = (await readTextFile(cosignerFiles(data).serving))?.trim()
+  if (!url) return undefined
+  try {
+    const ask = { maxBytes: MAX_NOTE_BYTES, expect: [200, 404], timeoutMs: PATIENCE_MS, fresh: true }
+    const place = `${url}/${originHash(origin)}/checkpoint`
+    const { status, body } = await new Transport().ask(place, ask)
+    if (status === 404) return { treeSize: 0 }
+    const { checkpoint, timestampSeconds } = openHead(decodeUtf8(body, place), own, place)
+    return { treeSize: checkpoint.size, cosignedAtSeconds: timestampSeconds }
+  } catch (error) {
+    if (error instanceof SteleError && error.code !== 'internal') return undefined
+    throw error
+  }
+}
+
+/** What `list` shows of a log. Its progress is not known where a cosigner runs on the folder and does not answer. */
 export interface ShownLog extends Partial<Progress> {
   readonly origin: string
   readonly verifierKeys: readonly string[]

@@ -39,11 +39,17 @@ const KEY_FILES: Readonly<Record<CosignerKeyType, string>> = {
 export interface CosignerFiles {
   readonly logs: string
   readonly evidence: string
+  /** The URL of the process that has the folder open; there is none while it starts. */
+  readonly serving: string
 }
 
 /** Where they are. */
 export function cosignerFiles(folder: string): CosignerFiles {
-  return { logs: join(folder, 'logs.json'), evidence: join(folder, 'evidence') }
+  return {
+    logs: join(folder, 'logs.json'),
+    evidence: join(folder, 'evidence'),
+    serving: join(folder, 'serving'),
+  }
 }
 
 /** The file that says what a folder is. */

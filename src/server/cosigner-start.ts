@@ -1,5 +1,8 @@
+import { rm } from 'node:fs/promises'
+import { replaceFile } from '../storage/files.ts'
 import type { WitnessKey } from '../witness/keys.ts'
 import { cosignerFiles, readCosignerInfo, readCosignerKeys, type CosignerKind } from './cosigner-folder.ts'
+import type { ServerLog } from './server-log.ts'
 import { EvidenceFolder } from './witness-evidence.ts'
 
 /** A witness or a mirror that runs. */
@@ -12,6 +15,22 @@ export interface RunningCosigner {
   reload(): Promise<void>
   /** Stops: what was begun ends, then connections and state are closed. */
   close(): Promise<void>
+}
+
+/**
+ * Says in the folder where the process listens that has it open, for commands of the same machine. That it cannot be said
+ * stops nothing.
+ *
+ * @param url undefined once it does not listen any more
+ */
+export async function sayServing(folder: string, url: string | undefined, logger: ServerLog): Promise<void> {
+  const { serving } = cosignerFiles(folder)
+  try {
+    if (url === undefined) await rm(serving, { force: true })
+    else await replaceFile(serving, `${url}\n`)
+  } catch (error) {
+    logger.warn({ err: error }, 'commands on this folder are not told where it is served')
+  }
 }
 
 /**

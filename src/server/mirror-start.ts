@@ -5,7 +5,7 @@ import { Mirror } from '../mirror/mirror.ts'
 import { Tickets } from '../mirror/ticket.ts'
 import { verifiersOf } from '../witness/keys.ts'
 import { followedList, readAdminToken } from './cosigner-config.ts'
-import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
+import { openCosignerFolder, sayServing, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
 import { listen, stopListening } from './listen.ts'
 import { LogKeeper } from './log-keeper.ts'
@@ -53,7 +53,9 @@ export async function startMirror(
   const server = createMirrorServer(deps)
   try {
     await copies.apply(await keeper.open())
+    await sayServing(config.data, undefined, logger)
     const url = await listen(server, config)
+    await sayServing(config.data, url, logger)
     keeper.follow()
     logger.info({ url, logs: mirror.logs.length, followed: copies.followed }, 'listening')
     return {
@@ -67,6 +69,7 @@ export async function startMirror(
         stopping.abort()
         await stopListening(server, async () => {
           await keeper.close()
+          await sayServing(config.data, undefined, logger)
           await copies.close()
         })
         logger.info('stopped')

@@ -6,7 +6,7 @@ import { openWitnessState } from '../witness/level.ts'
 import type { WitnessStore } from '../witness/store.ts'
 import { Witness } from '../witness/witness.ts'
 import { cosignerLimits, followedList, readAdminToken } from './cosigner-config.ts'
-import { openCosignerFolder, type RunningCosigner } from './cosigner-start.ts'
+import { openCosignerFolder, sayServing, type RunningCosigner } from './cosigner-start.ts'
 import { evidenceReports } from './evidence-reports.ts'
 import { LogKeeper } from './log-keeper.ts'
 import { listen, stopListening } from './listen.ts'
@@ -86,7 +86,9 @@ async function serve(
   const limits = cosignerLimits(config)
   const deps = { witness, limits, nowMs, metrics, logger, stopping: stopping.signal, admin }
   const server = createWitnessServer(deps)
+  await sayServing(config.data, undefined, logger)
   const url = await listen(server, config)
+  await sayServing(config.data, url, logger)
   keeper.follow()
   logger.info({ url, logs: witness.logs.length }, 'listening')
   return {
@@ -100,6 +102,7 @@ async function serve(
       stopping.abort()
       await stopListening(server, async () => {
         await keeper.close()
+        await sayServing(config.data, undefined, logger)
         await store.close()
       })
       logger.info('stopped')

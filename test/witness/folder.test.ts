@@ -266,7 +266,7 @@ describe('the command line', () => {
     expect(await run(data, 'list')).toMatchObject({ code: 0, out: `${log.origin}\tsize 0\n` })
     const running = await start(data)
     await running.http.post('/add-checkpoint', await log.request(0, 7))
-    expect((await run(data, 'list')).out).toContain('a witness is running')
+    expect((await run(data, 'list')).out).toBe(`${log.origin}\tsize 7\t2025-06-15T15:06:40.000Z\n`)
     await running.close()
     const listed = JSON.parse((await run(data, 'list', '--json')).out) as object[]
     expect(listed).toEqual([

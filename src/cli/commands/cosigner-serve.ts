@@ -63,7 +63,9 @@ function serveCommand<Config extends CosignerConfig>(
   serving: Serving<Config>,
 ): void {
   const { kind, does, port, options } = serving
-  const command = parent.command('serve').description(`${does}; SIGTERM or SIGINT stops it`)
+  const command = parent
+    .command('serve')
+    .description(`${does}; SIGTERM or SIGINT stops it, SIGHUP reads its list of logs again`)
   addOptionFlags(command, options)
   command
     .addHelpText(
@@ -87,7 +89,13 @@ async function serve<Config extends CosignerConfig>(
   const data = cosignerFolder(context, kind)
   const config = options.load(optionSources(context, options.list, { data }))
   const begin = (logger: ServerLog): Promise<RunningCosigner> => start(config, logger)
-  return runUntilStopped(context, config, begin, async ({ url, logs }) => {
+  // One that comes while it starts must not end it, and the list may have been read before.
+  let isDue = false
+  const off = context.io.onReloadSignal(() => (isDue = true))
+  return runUntilStopped(context, config, begin, async (running) => {
+    off()
+    if (isDue) await running.reload()
+    const { url, logs } = running
     const origins = logs.map(({ origin }) => origin)
     if (terminal.json) await terminal.jsonLine({ url, data: config.data, logs: origins })
     else terminal.note(`stele: ${kind} ${config.data} on ${url}, ${preposition} ${logs.length} logs`)

@@ -1,16 +1,20 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { hasCode, SteleError } from '../../errors.ts'
+import { hasCode } from '../../errors.ts'
 import type { ListedLog } from '../../server/log-list.ts'
 import type { WitnessKey } from '../../witness/keys.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import { addListedLog, dropListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
+import {
+  addListedLog,
+  dropListedLog,
+  servedProgress,
+  showLogs,
+  shownLogs,
+  type Progress,
+} from '../cosigner-logs.ts'
 import { addLogOptions, cosignerFolder, ownKeys, toldLog, type ToldLog } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
-
-/** Where "stele mirror serve" listens if nobody says otherwise. */
-const DEFAULT_MIRROR = 'http://127.0.0.1:6966'
 
 /** `stele mirror add-log`: puts a log on the list, and makes room for its copy. */
 export function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
@@ -53,7 +57,11 @@ export function mirrorDropLogCommand(mirror: Command, actions: Actions): void {
       'take a log off the list; what is known of it is kept. A mirror that runs is told so by SIGHUP',
     )
     .addHelpText('after', examples(['stele mirror drop-log log.example.com/logs/main', 'its origin']))
-    .action(actions.of((context: Context, origin: string) => dropListedLog(context, 'mirror', origin)))
+    .action(
+      actions.of((context: Context, _options: object, origin: string) =>
+        dropListedLog(context, 'mirror', origin),
+      ),
+    )
 }
 
 /** `stele mirror list`: the logs, and how much of them is here. */
@@ -61,7 +69,6 @@ export function mirrorListCommand(mirror: Command, actions: Actions): void {
   mirror
     .command('list')
     .description('the logs that this mirror has copies of, and how far they are')
-    .option('--server <url>', 'where a mirror that runs on this folder is asked', DEFAULT_MIRROR)
     .addHelpText(
       'after',
       examples([
@@ -74,12 +81,10 @@ export function mirrorListCommand(mirror: Command, actions: Actions): void {
 
 async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise<void> {
   const { origin, keys } = await toldLog(context, told, vkeys)
-  const [{ makeCopy }, { logPrefix }, { checkHasBundles }] = await Promise.all([
+  const [{ makeCopy }, { logPrefix }] = await Promise.all([
     import('../../server/mirror-folder.ts'),
     import('../../client/http-files.ts'),
-    import('../../client/verified-entries.ts'),
   ])
-  checkHasBundles({ origin, verifiers: keys })
   // Not from the environment: STELE_URL names the log that other commands talk to.
   const url = context.flagUrl === undefined ? undefined : logPrefix(context.flagUrl)
   const apiKeyFile = await checkedKeyFile(context)
@@ -105,7 +110,7 @@ async function checkedKeyFile({ apiKeyFile }: Context): Promise<string | undefin
   return resolve(apiKeyFile)
 }
 
-async function list(context: Context, { server }: { readonly server: string }): Promise<void> {
+async function list(context: Context): Promise<void> {
   const [{ readCosignerInfo, readCosignerKeys }, { readMirroredLogs }] = await Promise.all([
     import('../../server/cosigner-folder.ts'),
     import('../../server/mirror-keys.ts'),
@@ -114,46 +119,14 @@ async function list(context: Context, { server }: { readonly server: string }): 
   const info = await readCosignerInfo('mirror', data)
   const keys = await readCosignerKeys(data, info)
   const listed = await readMirroredLogs(data, ownKeys(info))
-  const logs = await shownLogs(
-    data,
-    listed,
-    async (log, hash) => (await progressOf(data, log, keys)) ?? (await servedProgress(server, log, hash)),
-  )
+  const logs = await shownLogs(data, listed, (log) => progressOf(data, log, keys))
   await showLogs(context, 'mirror', logs)
   if (logs.some(({ treeSize }) => treeSize === undefined)) {
-    context.terminal.note(
-      `A mirror runs on this folder, and ${server} serves no copy of what has no size above: --server names another URL.`,
-    )
+    context.terminal.note('A mirror runs on this folder, and does not answer: its metrics have sizes.')
   }
 }
 
-/**
- * How far the copy is that a running mirror serves, as the log has signed it; undefined where none is served.
- *
- * @throws SteleError `usage` for what is not a URL
- */
-async function servedProgress(
-  server: string,
-  { origin, keys }: ListedLog,
-  hash: string,
-): Promise<Progress | undefined> {
-  const [{ HttpFiles }, { nodeWire }, { openCheckpoint }] = await Promise.all([
-    import('../../client/http-files.ts'),
-    import('../../client/wire-node.ts'),
-    import('../../note/checkpoint.ts'),
-  ])
-  const url = `${server.replace(/\/+$/, '')}/${hash}`
-  const files = new HttpFiles(url, { wire: nodeWire('identity') }, { deadlineMs: 0 })
-  try {
-    const { checkpoint } = openCheckpoint(await files.checkpoint(), { origin, verifiers: keys })
-    return { treeSize: checkpoint.size }
-  } catch (error) {
-    if (!(error instanceof SteleError) || error.code === 'usage') throw error
-    return undefined
-  }
-}
-
-/** How far a copy is; undefined while a mirror has it open. */
+/** How far a copy is; while a mirror has it open, what that serves; undefined where it does not answer. */
 async function progressOf(
   data: string,
   { origin, keys: logKeys }: ListedLog,
@@ -176,7 +149,12 @@ async function progressOf(
       ...(mirrored ? { cosignedAtSeconds: mirrored.timestampSeconds } : {}),
     }
   } catch (error) {
-    if (hasCode(error, 'locked')) return undefined
+    if (hasCode(error, 'locked'))
+      return servedProgress(
+        data,
+        keys.map(({ verifier }) => verifier),
+        { origin },
+      )
     throw error
   }
 }

@@ -3,7 +3,14 @@ import { hasCode } from '../../errors.ts'
 import type { VerifierKey } from '../../note/note.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
-import { addListedLog, dropListedLog, showLogs, shownLogs, type Progress } from '../cosigner-logs.ts'
+import {
+  addListedLog,
+  dropListedLog,
+  servedProgress,
+  showLogs,
+  shownLogs,
+  type Progress,
+} from '../cosigner-logs.ts'
 import { addLogOptions, cosignerFolder, ownKeys, toldLog, type ToldLog } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 
@@ -39,7 +46,11 @@ export function witnessDropLogCommand(witness: Command, actions: Actions): void 
       'take a log off the list; what is known of it is kept. A witness that runs is told so by SIGHUP',
     )
     .addHelpText('after', examples(['stele witness drop-log log.example.com/logs/main', 'its origin']))
-    .action(actions.of((context: Context, origin: string) => dropListedLog(context, 'witness', origin)))
+    .action(
+      actions.of((context: Context, _options: object, origin: string) =>
+        dropListedLog(context, 'witness', origin),
+      ),
+    )
 }
 
 /** `stele witness list`: the logs, and what was cosigned last. */
@@ -77,12 +88,12 @@ async function list(context: Context): Promise<void> {
   const files = witnessFiles(data)
   const listed = await readLogList(files.logs, own)
   const seen = await seenBy(files.state, own)
-  const logs = await shownLogs(data, listed, async (_, hash) => seen?.(hash))
+  const logs = await shownLogs(data, listed, (log, hash) =>
+    seen ? seen(hash) : servedProgress(data, own, log),
+  )
   await showLogs(context, 'witness', logs)
-  if (!seen) {
-    context.terminal.note(
-      'A witness runs on this folder: it serves what it cosigned last, and its metrics have sizes.',
-    )
+  if (logs.some(({ treeSize }) => treeSize === undefined)) {
+    context.terminal.note('A witness runs on this folder, and does not answer: its metrics have sizes.')
   }
 }
 
@@ -90,12 +101,12 @@ async function list(context: Context): Promise<void> {
 async function seenBy(
   state: { database: string; headFile: string },
   own: readonly VerifierKey[],
-): Promise<((hash: string) => Progress) | undefined> {
+): Promise<((hash: string) => Promise<Progress>) | undefined> {
   const { openWitnessState } = await import('../../witness/level.ts')
   try {
     const store = await openWitnessState(state, own)
     await store.close()
-    return (hash) => {
+    return async (hash) => {
       const head = store.get(hash)
       return head
         ? { treeSize: head.checkpoint.size, cosignedAtSeconds: head.timestampSeconds }
