@@ -189,8 +189,8 @@ export class MirroredLog {
   startScrubbing(options: CopyScrubbing): void {
     invariant(!this.#scrubber, 'a copy has one scrubber')
     const { damage: events = {} } = this.#parts
-    const marks = { reading: NO_MARK, deaths: NO_MARK }
-    this.#scrubber = new Scrubber(this.#stored, { ...options, events, marks })
+    const all = { ...options, events, marks: { reading: NO_MARK, deaths: NO_MARK } }
+    this.#scrubber = new Scrubber(this.#stored, all)
   }
 
   /** A checkpoint that an upload may end at: one of the last pending ones, or the mirror checkpoint. */
