@@ -168,11 +168,19 @@ export class Follower {
     return false
   }
 
-  /** @param size of the tree that the log serves */
+  /**
+   * Asks the log for what is damaged of the copy. That it cannot be had must not keep new entries out.
+   *
+   * @param size of the tree that the log serves
+   */
   async #repair(size: number): Promise<void> {
-    const { log, files, onRepaired } = this.#deps
-    const report = await log.repairFrom(files, size)
-    if (report && report.repaired.entries + report.repaired.tiles > 0) onRepaired(report)
+    const { log, files, onRepaired, onTrouble } = this.#deps
+    try {
+      const report = await log.repairFrom(files, size)
+      if (report && report.repaired.entries + report.repaired.tiles > 0) onRepaired(report)
+    } catch (error) {
+      onTrouble(asSteleError(error))
+    }
   }
 
   /** For a checkpoint below the pending one, which somebody has submitted before the log published it. */

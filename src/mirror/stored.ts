@@ -62,7 +62,7 @@ export async function readBack(
 ): Promise<void> {
   const tree = parts.tree()
   const path = new VerifiedPath(parts.store, tree)
-  const options = { looksUp: () => false, leavesOut: () => false, yieldTurn }
+  const options = { looksUp: () => false, yieldTurn }
   for (let stretch = Math.floor(begin / TILE_WIDTH); stretch * TILE_WIDTH < end; stretch++) {
     const check = new StretchCheck(parts, path, tree, stretch, options)
     await check.run()

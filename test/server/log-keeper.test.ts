@@ -295,6 +295,34 @@ test('a mirror follows a log from the moment its URL is listed, and no longer th
   expect([(await mirror.http.get(place)).status, asked.count]).toEqual([200, then])
 })
 
+test('a mirror has copies of what a published list names, and keeps them when the list drops them', async () => {
+  const log = await TiledLog.create(300)
+  const server = createServer((req, res) => {
+    const bytes = log.file(req.url!.slice(1))
+    res.statusCode = bytes ? 200 : 404
+    res.end(bytes)
+  })
+  const url = `http://127.0.0.1:${await listenInTest(server)}/`
+  const list = await published()
+  const yaml = `Logs:\n  - PublicKey: ${formatVerifierKey(log.key.verifier)}\n    URL: ${url}\n    Feeder: tiles\n`
+  list.text = yaml
+  const folder = await mirrorFolder()
+  const flags = { 'log-list': list.url, 'log-list-seconds': 0.05, 'poll-seconds': 0.02 }
+  const first = await runMirror(folder, flags)
+  const served = async ({ http }: Running): Promise<string> =>
+    (await http.get(`/${originHash(log.origin)}/checkpoint`)).text.split('\n')[1] ?? ''
+  await until(async () => (await served(first)) === '300')
+  await first.close()
+
+  list.text = undefined
+  const second = await runMirror(folder, flags)
+  expect(await served(second)).toBe('300')
+  list.text = 'Logs: []\n'
+  await until(async () => (await served(second)) === '')
+  list.text = yaml
+  await until(async () => (await served(second)) === '300')
+})
+
 test('a key that has signed what is stored cannot be taken off the list of a mirror that runs', async () => {
   const log = await TiledLog.create(10)
   const folder = await mirrorFolder(log)

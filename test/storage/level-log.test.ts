@@ -239,6 +239,7 @@ describe('a database', () => {
     expect(await readLevelFiles(folder)).toEqual({
       manifest: 'MANIFEST-000004',
       firstLog: 6,
+      lastWrite: 3,
       tables: [
         {
           number: 5,
