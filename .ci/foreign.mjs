@@ -80,8 +80,10 @@ async function schemathesis() {
 /** The package is taken apart rather than installed: installing it would start a server. */
 async function promtool() {
   if ((await run('promtool', ['--version'])).ok) return { command: ['promtool'] }
-  await run('apt-get', ['update', '-qq'])
-  const { ok, output } = await run('apt-get', ['download', 'prometheus'])
+  const download = () => run('apt-get', ['download', 'prometheus'])
+  let { ok, output } = await download()
+  // The lists of packages may be old, or not there yet.
+  if (!ok && (await run('apt-get', ['update', '-qq'])).ok) ({ ok, output } = await download())
   if (!ok) return { missing: lastLine(output) }
   await must('sh', ['-c', 'dpkg -x prometheus_*.deb prometheus'])
   return { command: [join(SCRATCH, 'prometheus', 'usr', 'bin', 'promtool')] }
@@ -173,8 +175,9 @@ async function check(title, { command, missing }, ask) {
 }
 
 async function checkAll() {
-  const [linter, tester, prometheus] = await Promise.all([redocly(), schemathesis(), promtool()])
-  const { open, closed, key, ...others } = await startDaemons()
+  const having = [redocly(), schemathesis(), promtool(), startDaemons()]
+  const [linter, tester, prometheus, daemonsAt] = await Promise.all(having)
+  const { open, closed, key, ...others } = daemonsAt
   await check('redocly lint, open server', linter, (tool) => lint(tool, open, 'open'))
   await check('redocly lint, closed server', linter, (tool) => lint(tool, closed, 'closed'))
   for (const [daemon, url] of Object.entries({ server: open, ...others })) {
