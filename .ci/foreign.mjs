@@ -27,13 +27,19 @@ const daemons = []
 /** Runs a command. @returns what it wrote, also of one that failed or was not there */
 function run(command, args, { input = '', seconds = 120, ...options } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { ...at, ...options, timeout: seconds * 1000 })
+    const child = spawn(command, args, { ...at, ...options })
+    const timer = setTimeout(() => child.kill(), seconds * 1000)
+    const done = (result) => {
+      // Not left to spawn's own timeout: where there is no such command, that one keeps this process waiting.
+      clearTimeout(timer)
+      resolve(result)
+    }
     let output = ''
     child.stdout.on('data', (chunk) => (output += chunk))
     child.stderr.on('data', (chunk) => (output += chunk))
     child.stdin.on('error', () => {}).end(input)
-    child.on('error', (error) => resolve({ ok: false, output: error.message }))
-    child.on('close', (status) => resolve({ ok: status === 0, output }))
+    child.on('error', (error) => done({ ok: false, output: error.message }))
+    child.on('close', (status) => done({ ok: status === 0, output }))
   })
 }
 
