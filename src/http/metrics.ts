@@ -136,13 +136,13 @@ function logReadings(nowMs: () => number): readonly Reading<Log>[] {
     ],
     [
       'stele_head_age_seconds',
-      'Age of the published head.',
-      (log) => Math.max(0, nowMs() - log.published.timestampMs) / 1000,
+      'Age of the published head; negative where it is dated in the future.',
+      (log) => (nowMs() - log.published.timestampMs) / 1000,
     ],
     [
       'stele_signed_head_age_seconds',
-      'Age of the newest signed head, published or not.',
-      (log) => Math.max(0, nowMs() - log.integrated.timestampMs) / 1000,
+      'Age of the newest signed head, published or not; negative where it is dated in the future.',
+      (log) => (nowMs() - log.integrated.timestampMs) / 1000,
     ],
     [
       'stele_queue_age_seconds',

@@ -46,7 +46,7 @@ function logState(
 ): Ready['logs'][number] {
   const { name, log, failure, scrub } = hosted
   const state = log?.status.state ?? 'failed'
-  const headAgeMs = log && Math.max(0, nowMs() - log.published.timestampMs)
+  const headAgeMs = log && nowMs() - log.published.timestampMs
   // Of a frozen log nothing new is expected, so that no age of it is a fault.
   const old = state !== 'frozen' && headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
   const reason =

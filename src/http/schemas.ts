@@ -246,7 +246,10 @@ export const Readiness = z
         ready: z.boolean(),
         state: z.string(),
         reason: z.string().optional(),
-        headAgeMs: z.int().optional().meta({ description: 'Age of the published head.' }),
+        headAgeMs: z
+          .int()
+          .optional()
+          .meta({ description: 'Age of the published head; negative where it is dated in the future.' }),
       }),
     ),
     disk: z

@@ -17,9 +17,17 @@ export interface LogOptions {
   readonly cacheBytes: number
   /** The clock: milliseconds since 1970. */
   readonly nowMs: () => number
+  /**
+   * How far a head may be dated ahead of the clock, or of the witnesses' where theirs are later; nothing is signed beyond that.
+   * Default: `MAX_AHEAD_MS`.
+   */
+  readonly maxAheadMs?: number
   /** How a leaf index that lacks leaves is completed. Default: as `INDEXING`. */
   readonly indexing?: Indexing
 }
+
+/** As far as clocks that are kept by a time server are never apart. */
+export const MAX_AHEAD_MS = 300_000
 
 export interface Indexing {
   /** As many missing leaves are written before the log is open; with more, all of them are written behind the open log. */

@@ -4,6 +4,8 @@ import type { SignedHead } from './head.ts'
 
 /** Asks others to cosign a head before readers see it. */
 export interface HeadCosigner {
+  /** The median of the times that its witnesses have last cosigned at, milliseconds since 1970; undefined before the first. */
+  readonly timeMs?: number | undefined
   /**
    * Gathers cosignatures for a head that is on disk.
    *

@@ -18,6 +18,25 @@ export function later(message: string): SteleError {
   return new SteleError('log_halted', message, { retryAfterSeconds: 2 })
 }
 
+/**
+ * For a log whose clock was ahead once, or is behind now: timestamps must grow, and this one would grow into the future.
+ *
+ * @param lastMs of the newest head
+ * @param soundMs the latest time that a clock says: this machine's, or the witnesses'
+ */
+export function tooEarly(lastMs: number, soundMs: number, maxAheadMs: number): SteleError {
+  const time = (ms: number): string => new Date(ms).toISOString()
+  const waitMs = lastMs - soundMs - maxAheadMs
+  return new SteleError(
+    'log_halted',
+    `the newest head of the log is dated ${time(lastMs)}, and it is ${time(soundMs)} by the clock of this machine, or by those of ` +
+      `its witnesses where they are later: nothing is signed more than ${maxAheadMs / 1000} s ahead, and nothing was logged. Set ` +
+      `the clock, if that is wrong; otherwise the log goes on by itself at ${time(lastMs - maxAheadMs)}, or at once with a larger ` +
+      `max-head-ahead-seconds`,
+    { retryAfterSeconds: Math.min(60, Math.max(1, Math.ceil(waitMs / 1000))) },
+  )
+}
+
 /** For a log that is being closed. */
 export function stopping(): SteleError {
   return new SteleError('shutting_down', 'the log is stopping; nothing was logged', { retryAfterSeconds: 5 })

@@ -38,6 +38,11 @@ export class Sequencer {
     return this.#tree
   }
 
+  /** The time of the next head is later than this, milliseconds since 1970. */
+  get lastMs(): number {
+    return Math.max(this.#head.timestampMs, this.#signedUntilMs)
+  }
+
   /**
    * Appends leaves, or with none of them signs the same tree anew.
    *
@@ -74,7 +79,7 @@ export class Sequencer {
 
   /** RFC 6962 section 3.5: each timestamp is later than the one before it, even if the clock was set back. */
   #nextTimestamp(): number {
-    this.#signedUntilMs = Math.max(this.#nowMs(), this.#head.timestampMs + 1, this.#signedUntilMs + 1)
+    this.#signedUntilMs = Math.max(this.#nowMs(), this.lastMs + 1)
     return this.#signedUntilMs
   }
 }

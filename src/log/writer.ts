@@ -6,8 +6,9 @@ import { already, endingOf, isFurtherMark, type Ending, type LastWords } from '.
 import type { FinalMark, SignedHead } from './head.ts'
 import { IdleHead } from './idle-head.ts'
 import type { Placement } from './intake.ts'
-import type { LogStatus } from './options.ts'
-import { frozenError, haltedBy, later, stopping } from './refusals.ts'
+import { MAX_AHEAD_MS, type LogStatus } from './options.ts'
+import type { HeadCosigner } from './publisher.ts'
+import { frozenError, haltedBy, later, stopping, tooEarly } from './refusals.ts'
 import { Standing } from './standing.ts'
 import type { Unit } from './unit.ts'
 import { writerParts, type WriterDeps, type WriterParts } from './writer-parts.ts'
@@ -26,6 +27,8 @@ export class Writer {
   readonly #keysSinceMs: number
   readonly #headIntervalMs: number
   readonly #allowDuplicates: boolean
+  readonly #maxAheadMs: number
+  readonly #cosigner: HeadCosigner | undefined
   /** Somebody has cosigned a larger tree of this log: nothing is signed any more. */
   #contradiction: SteleError | undefined
 
@@ -33,6 +36,8 @@ export class Writer {
     const { parts, options, verified } = deps
     this.#nowMs = options.nowMs
     this.#allowDuplicates = options.allowDuplicates
+    this.#maxAheadMs = options.maxAheadMs ?? MAX_AHEAD_MS
+    this.#cosigner = parts.witnessing?.cosigner
     this.#parts = writerParts(deps, (failure) => this.#halt([], failure))
     const { onHead } = deps
     const { intake } = this.#parts
@@ -58,7 +63,7 @@ export class Writer {
     this.#headIntervalMs = options.headIntervalMs
     const firstMs = Math.max(0, options.headIntervalMs - Math.max(0, this.#headAgeMs()))
     this.#idleHead = new IdleHead(options.headIntervalMs, firstMs, {
-      maySign: () => this.#standing.signs,
+      maySign: () => this.#standing.signs && !this.#tooEarly(),
       due: () => this.#parts.pool.poke(),
     })
     if (!confirming && this.#isOutdated()) this.#idleHead.ask()
@@ -67,6 +72,11 @@ export class Writer {
 
   /** See `Intake.submit`. */
   submit(entries: readonly Uint8Array[], caller: string): Promise<Placement[]> {
+    const early = this.#standing.state === 'serving' ? this.#tooEarly() : undefined
+    if (early) {
+      this.#parts.observer.refused(early.code)
+      return Promise.reject(early)
+    }
     return this.#parts.intake.submit(entries, caller)
   }
 
@@ -102,10 +112,11 @@ export class Writer {
 
   get status(): Omit<LogStatus, 'unpublished'> {
     const { state, failure } = this.#standing
+    const early = this.#standing.signs ? this.#tooEarly() : undefined
     const behind = state === 'serving' && !this.#allowDuplicates ? this.#parts.indexer.behind : undefined
     return {
-      state: behind ? 'indexing' : state,
-      reason: failure?.message ?? behind?.message,
+      state: state !== 'serving' ? state : early ? 'halted' : behind ? 'indexing' : state,
+      reason: (failure ?? early ?? behind)?.message,
       queuedEntries: this.#parts.pool.depth,
       queuedBytes: this.#parts.pool.bytes,
       oldestWaitingMs: this.#oldestWaitingMs(),
@@ -136,6 +147,8 @@ export class Writer {
     const { state, signs } = this.#standing
     if (state === 'confirming' || state === 'halted') throw this.#notNow()
     if (!signs) throw stopping()
+    const early = this.#tooEarly()
+    if (early) throw early
     if (this.#ending) throw already('it is being frozen')
     if (final && !isFurtherMark(final, words)) return this.#committer.integrated
     this.#ending = endingOf(words)
@@ -175,7 +188,9 @@ export class Writer {
       if (!this.#hasWork()) await this.#parts.pool.whenFilled()
       const units = this.#parts.pool.take()
       if (this.#contradiction) return this.#halt(units, this.#contradiction)
-      if (this.#ending && this.#parts.pool.depth === 0) await this.#end(this.#ending)
+      const early = this.#hasWork() || units.length > 0 ? this.#tooEarly() : undefined
+      if (early) this.#putOff(units, early)
+      else if (this.#ending && this.#parts.pool.depth === 0) await this.#end(this.#ending)
       else if (units.length > 0 || this.#idleHead.isDue) await this.#commit(units)
       if (this.#standing.state === 'closing' && this.#parts.pool.depth === 0) return
     }
@@ -205,6 +220,25 @@ export class Writer {
   async #commit(units: readonly Unit[]): Promise<void> {
     const leaves = units.flatMap((unit) => unit.leaves)
     void (await this.#committer.commit(units, leaves)).sealed
+  }
+
+  /** Nothing of it was signed, so that nothing has to be read back. */
+  #putOff(units: readonly Unit[], early: SteleError): void {
+    this.#parts.intake.settle(units, early)
+    this.#idleHead.signing()
+    if (!this.#ending) return
+    this.#ending.reject(early)
+    this.#ending = undefined
+    if (!this.#committer.integrated.final && this.#standing.signs) this.#parts.intake.accept()
+  }
+
+  /** Why nothing can be signed at this time. */
+  #tooEarly(): SteleError | undefined {
+    const { lastMs } = this.#parts.sequencer
+    const nowMs = this.#nowMs()
+    if (lastMs < nowMs) return undefined
+    const soundMs = Math.max(nowMs, this.#cosigner?.timeMs ?? 0)
+    return lastMs < soundMs + this.#maxAheadMs ? undefined : tooEarly(lastMs, soundMs, this.#maxAheadMs)
   }
 
   #freezeWith(mark: FinalMark): void {

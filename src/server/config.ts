@@ -45,6 +45,9 @@ const options = {
   'stale-head-seconds': seconds(900).describe(
     'readyz fails for a log whose head is older. Must exceed head-interval-seconds.',
   ),
+  'max-head-ahead-seconds': whole(300, 0, 3_153_600_000).describe(
+    'A log whose newest head is dated this far ahead of the clock, and of its witnesses, signs nothing and takes no entries until then. The meta log goes on.',
+  ),
   'queue-entries': count(65_536).describe('Entries of one log that may wait for an index; more get 503.'),
   'queue-bytes': bytes(64 * MIB).describe(
     'Bytes of one log that may wait, 512 added for each entry; more get 503, and one caller gets 429 at half of it.',

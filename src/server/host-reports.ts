@@ -9,14 +9,23 @@ export function hostReports({
   logger,
   events,
   meters,
+  maxAheadMs,
 }: {
   readonly logger: Logger
   readonly events: MetaEvents
   readonly meters: LogMeters
+  /** A head that is dated further ahead of the clock is warned of when its log is opened. */
+  readonly maxAheadMs: number
 }): HostEvents {
   return {
-    opened: (name, log, tookMs) =>
-      logger.info({ log: name, origin: log.origin, treeSize: log.integrated.size, tookMs }, 'log opened'),
+    opened(name, log, tookMs) {
+      const { size, timestampMs } = log.integrated
+      logger.info({ log: name, origin: log.origin, treeSize: size, tookMs }, 'log opened')
+      const aheadMs = timestampMs - Date.now()
+      if (aheadMs < maxAheadMs) return
+      const { reason } = log.status
+      logger.warn({ log: name, aheadMs }, reason ?? 'the newest head of the log is dated in the future')
+    },
     failed(name, failure) {
       logger.error({ log: name, code: failure.code }, failure.message)
       events.tell('log_failed', name, { code: failure.code, reason: failure.message })

@@ -65,7 +65,11 @@ export async function openStoredLog(
         ...(witnessing ? { witnessing } : {}),
         ...(events.observer ? { observer: events.observer } : {}),
       },
-      { ...settings, allowDuplicates: info.allowDuplicates },
+      {
+        ...settings,
+        allowDuplicates: info.allowDuplicates,
+        ...(goesOn ? { maxAheadMs: Infinity } : {}),
+      },
     )
   } catch (error) {
     await Promise.allSettled(opened.map((part) => part.close()))

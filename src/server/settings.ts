@@ -15,6 +15,7 @@ export function logSettings(config: Config): LogSettings {
       maxCommitBytes: config['commit-bytes'],
     },
     headIntervalMs: config['head-interval-seconds'] * 1000,
+    maxAheadMs: config['max-head-ahead-seconds'] * 1000,
     cacheBytes: config['cache-bytes'],
     nowMs: Date.now,
     witnesses: {

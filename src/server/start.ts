@@ -73,7 +73,7 @@ export async function startServer(
     openWrites: config.open,
     scrubBytesPerSecond: config['scrub-bytes-per-second'],
     observe: (name) => meters.observer(name),
-    events: hostReports({ logger, events, meters }),
+    events: hostReports({ logger, events, meters, maxAheadMs: config['max-head-ahead-seconds'] * 1000 }),
   })
   try {
     checkWanted(giveUp)

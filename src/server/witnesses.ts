@@ -2,6 +2,8 @@ import { hasCode, SteleError } from '../errors.ts'
 import type { SignedHead } from '../log/head.ts'
 import type { HeadCosigner } from '../log/publisher.ts'
 import type { Hash } from '../merkle/hash.ts'
+import { parseCosignature } from '../note/cosignature.ts'
+import { isCosignerKeyType } from '../note/key-id.ts'
 import { formatNote, parseNote, type NoteSignature } from '../note/note.ts'
 import type { Policy } from '../policy/policy.ts'
 import { describeMissing, evaluateQuorum, type Quorum } from '../policy/quorum.ts'
@@ -36,6 +38,8 @@ export class Witnesses implements HeadCosigner {
   readonly #options: WitnessOptions
   /** What a witness said after the quorum was met: the next head is not published any more. */
   #contradiction: SteleError | undefined
+  /** When each witness has last cosigned, by its own clock, in seconds since 1970. */
+  readonly #times = new Map<WitnessClient, number>()
   /** The round before: a witness is never asked two things at a time. */
   #lastRound: Promise<unknown> = Promise.resolve()
 
@@ -44,6 +48,13 @@ export class Witnesses implements HeadCosigner {
     this.#policy = policy
     this.#clients = policy.witnesses.map((witness) => new WitnessClient(witness, options))
     this.#options = options
+  }
+
+  /** The lower one of two in the middle: one witness whose clock is ahead does not move it beyond the others. */
+  get timeMs(): number | undefined {
+    const times = [...this.#times.values()].toSorted((a, b) => a - b)
+    const median = times[Math.floor((times.length - 1) / 2)]
+    return median === undefined ? undefined : median * 1000
   }
 
   async cosign(head: SignedHead, prove: (oldSize: number) => Promise<Hash[]>): Promise<string> {
@@ -62,7 +73,9 @@ export class Witnesses implements HeadCosigner {
       const asked = this.#clients.map(async (client) => {
         const askedMs = performance.now()
         try {
-          lines.set(client, await client.cosign(head, prove))
+          const line = await client.cosign(head, prove)
+          lines.set(client, line)
+          this.#noteTime(client, line)
           this.#options.events.cosigned(client.witness.name, performance.now() - askedMs)
           if (quorum().met) publish()
         } catch (error) {
@@ -85,6 +98,12 @@ export class Witnesses implements HeadCosigner {
         publish()
       })
     })
+  }
+
+  #noteTime(client: WitnessClient, { signature }: NoteSignature): void {
+    const { type } = client.witness.key
+    const seconds = isCosignerKeyType(type) ? parseCosignature(signature, type).timestampSeconds : undefined
+    if (seconds !== undefined) this.#times.set(client, seconds)
   }
 
   #contradicts(failure: SteleError): boolean {

@@ -3,7 +3,10 @@ import { expect, test } from 'vitest'
 import type { SteleError } from '../../src/errors.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { Witnesses } from '../../src/server/witnesses.ts'
+import { generateCosignerKey } from '../../src/note/cosigner.ts'
+import { KEY_TYPE } from '../../src/note/key-id.ts'
 import { formatVerifierKey } from '../../src/note/key.ts'
+import { formatNote, parseNote } from '../../src/note/note.ts'
 import { ED25519 } from '../witness/fixture.ts'
 import { listenInTest } from '../support/listen.ts'
 import { openTestLog } from '../support/log.ts'
@@ -73,3 +76,34 @@ test.each([
     expect(seen.map(({ failure }) => failure?.code)).toEqual(seen.map(() => code))
   },
 )
+
+test('the time of witnesses is the middle one of those that they have cosigned at', async () => {
+  const { log } = await openTestLog()
+  const { text } = parseNote(log.published.checkpoint)
+  const keys = ['a', 'b', 'c'].map((name, i) =>
+    generateCosignerKey(name, KEY_TYPE.ed25519Cosignature, new Uint8Array(32).fill(i + 1)),
+  )
+  let times = [100, 4_000_000_000, 300]
+  const cosigned: typeof fetch = async (url) => {
+    const at = Number(/w(\d)/.exec(url instanceof Request ? url.url : url.toString())![1])
+    const line = keys[at]!.cosign(text, times[at]!)
+    return new Response(formatNote({ text, signatures: [line] }).split('\n\n')[1])
+  }
+  const policy = [
+    ...keys.map(({ verifier }, i) => `witness w${i} ${formatVerifierKey(verifier)} http://w${i}.example`),
+    'group all 3 w0 w1 w2',
+    'quorum all\n',
+  ].join('\n')
+  const witnesses = new Witnesses(parsePolicy(policy), {
+    fetch: cosigned,
+    timeoutMs: 10_000,
+    withoutQuorum: false,
+    events: { cosigned: () => {}, failed: () => {}, publishedWithoutQuorum: () => {} },
+  })
+  expect(witnesses.timeMs).toBeUndefined()
+  await witnesses.cosign(log.published, async () => [])
+  expect(witnesses.timeMs).toBe(300_000)
+  times = [500, 4_000_000_000, 700]
+  await witnesses.cosign(log.published, async () => [])
+  expect(witnesses.timeMs).toBe(700_000)
+})

@@ -62,13 +62,18 @@ function lineOf(log: LogState, width: number, { paintData }: Terminal): string {
   const parts = [
     `${visible(name).padEnd(width)}  ${ready ? paintData.green(shown) : paintData.red(shown)}`,
     treeSize === undefined ? '' : `size ${formatCount(treeSize)}`,
-    headAgeMs === undefined ? '' : `head ${formatSeconds(headAgeMs / 1000)} old`,
+    headAgeMs === undefined ? '' : ageOf(headAgeMs),
     queueEntries === undefined ? '' : `queue ${formatCount(queueEntries)}`,
     scrubOf(log, paintData),
     successor === undefined ? '' : `goes on at ${visible(successor)}`,
     reason === undefined ? '' : paintData.red(reason),
   ]
   return parts.filter((part) => part !== '').join('  ')
+}
+
+function ageOf(headAgeMs: number): string {
+  const seconds = formatSeconds(Math.abs(headAgeMs) / 1000)
+  return headAgeMs < 0 ? `head dated ${seconds} ahead` : `head ${seconds} old`
 }
 
 function scrubOf({ scrub }: LogState, paint: Terminal['paintData']): string {
