@@ -24,7 +24,8 @@ export interface VerifiedEntry {
  * @throws SteleError `foreign_format`
  */
 export function checkHasBundles({ origin, verifiers }: LogIdentity): void {
-  if (!verifiers.every(({ type }) => type === KEY_TYPE.treeHead)) return
+  const types = new Set(verifiers.map(({ type }) => type))
+  if (types.size !== 1 || !types.has(KEY_TYPE.treeHead)) return
   throw new SteleError(
     'foreign_format',
     `log ${origin}: its key (type 0x05) is that of a static-ct log: it has certificates under tile/data/ in place of ` +
