@@ -38,7 +38,12 @@ async function linesOf<T>(script: string, ...args: string[]): Promise<{ lines: T
 async function logOf(entriesOf: (begin: number, end: number) => Uint8Array[], size: number): Promise<string> {
   const folder = `${testFolder()}/data`
   await initDataFolder(folder)
-  await createLog(folder, { name: 'main', origin: 'log.example/main', allowDuplicates: false })
+  await createLog(folder, {
+    name: 'main',
+    origin: 'log.example/main',
+    allowDuplicates: false,
+    reads: 'public',
+  })
   const log = await openStoredLog(folder, 'main', SETTINGS)
   for (let at = 0; at < size; at += 1000) await log.append(entriesOf(at, Math.min(at + 1000, size)))
   await log.close()

@@ -102,8 +102,8 @@ test('whatever a file holds, the outcome is a configuration or a list of mistake
 })
 
 test('each value knows where it came from', () => {
-  const file = withFile('\nport: 1\nhost: a\nqueue-entries: 20000\n')
-  const env = { STELE_PORT: '2', STELE_HOST: 'b' }
+  const file = withFile('\nport: 1\nhost: localhost\nqueue-entries: 20000\n')
+  const env = { STELE_PORT: '2', STELE_HOST: '127.0.0.2' }
   const { origins } = resolveConfig({ file, env, flags: { port: '3' } })
   expect(origins['port']).toEqual({ kind: 'flag', written: '--port' })
   expect(origins['host']).toEqual({ kind: 'variable', written: 'STELE_HOST' })

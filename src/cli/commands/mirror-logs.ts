@@ -81,6 +81,8 @@ export function mirrorListCommand(mirror: Command, actions: Actions): void {
 
 async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise<void> {
   const { origin, keys } = await toldLog(context, told, vkeys)
+  const { checkHasBundles } = await import('../../client/verified-entries.ts')
+  checkHasBundles({ origin, verifiers: keys })
   const [{ makeCopy }, { logPrefix }] = await Promise.all([
     import('../../server/mirror-folder.ts'),
     import('../../client/http-files.ts'),
