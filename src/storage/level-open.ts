@@ -56,9 +56,9 @@ export async function openLevel(
       `${folder}: expected a LevelDB database, found no CURRENT file in it`,
     )
   }
-  const files: LevelFiles | CheckedLevelFiles = create
-    ? NO_FILES
-    : await checked(folder, mayDropTail, salvage)
+  const { files, logs } = create
+    ? { files: NO_FILES, logs: undefined }
+    : await checkedAndHeld(folder, mayDropTail, salvage)
   const db: LevelDatabase = new Level<Uint8Array, Uint8Array>(folder, {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -68,7 +68,6 @@ export async function openLevel(
     maxOpenFiles: 64,
     compression,
   })
-  const logs = isChecked(files) ? await holdLogs(files) : undefined
   try {
     await db.open()
     await logs?.writeMissing(db, folder)
@@ -80,6 +79,27 @@ export async function openLevel(
   }
   return { db, tables: new LevelTables(folder, files) }
 }
+
+/** How often files are checked again because a process that has the database open replaced them in between. */
+const MOST_CHECKS = 10
+
+async function checkedAndHeld(
+  folder: string,
+  mayDropTail: OpenLevelOptions['mayDropTail'],
+  salvage: boolean,
+): Promise<{ files: LevelFiles; logs: HeldLogs | undefined }> {
+  for (let checks = 1; ; checks++) {
+    const files = await checked(folder, mayDropTail, salvage)
+    try {
+      return { files, logs: isChecked(files) ? await holdLogs(files) : undefined }
+    } catch (error) {
+      const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
+      if (code !== 'ENOENT' || checks === MOST_CHECKS) throw error
+    }
+  }
+}
+
+type HeldLogs = Awaited<ReturnType<typeof holdLogs>>
 
 function isChecked(files: LevelFiles | CheckedLevelFiles): files is CheckedLevelFiles {
   return 'logs' in files
