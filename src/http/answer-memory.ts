@@ -1,21 +1,21 @@
 import type { ServerResponse } from 'node:http'
 import { SteleError } from '../errors.ts'
-import { heldBytes, isLarge, MOST_BYTES, type Answer } from './answer.ts'
+import { heldBytes, isLarge, isPieces, MOST_BYTES, type Answer, type Pieces } from './answer.ts'
 import { Quota } from './quota.ts'
 
 /** One network may hold this share of the memory for answers: past it others still get theirs. */
 const NETWORK_SHARE = 0.25
 /**
- * Large answers that are being made at once. Each reads a few MiB at a time before it is counted (see `PIECE_BYTES` in
- * bundles.ts). Storage reads, writes and syncs on four threads, one of which this leaves to those who append.
+ * Large answers and pieces of streamed ones that are being made at once. All of them read and hash, and what is asked for
+ * beside them waits for each once in a turn of the event loop: with 60 at once an append took half a second.
  */
 const MADE_AT_ONCE = 3
 /** A moment: answers leave within seconds. */
 const RETRY_AFTER_SECONDS = 2
 
 /**
- * The memory that large answers take: while they are made, by making few at once, and until their callers have taken
- * them, by a budget of bytes. Owner of both counts.
+ * The memory and the processor time that large answers take: while they are made, by making few at once, and until their
+ * callers have taken them, by a budget of bytes. Owner of both counts.
  */
 export class AnswerMemory {
   readonly #bytes: Quota
@@ -39,29 +39,54 @@ export class AnswerMemory {
    * @throws SteleError `overloaded`; what `make` throws
    */
   async make(network: string, res: ServerResponse, make: () => Promise<Answer> | Answer): Promise<Answer> {
-    if (this.#making < MADE_AT_ONCE) this.#making++
-    else await this.#turn(network, res)
-    try {
+    return this.#inTurn(network, res, () => {
       // Before the work is done, which may be in vain: whether there is room for the largest.
       this.#take(network, MOST_BYTES)
       this.#bytes.release(network, MOST_BYTES)
-      return await make()
-    } finally {
-      this.#next()
-    }
+      return make()
+    })
   }
 
   /**
    * Counts an answer until its caller has taken it or is gone. Small ones are not counted.
    *
+   * @returns the answer; one in pieces makes each of them when it is its turn
    * @throws SteleError `overloaded`
    */
-  hold(network: string, res: ServerResponse, answer: Answer): void {
+  hold(network: string, res: ServerResponse, answer: Answer): Answer {
     // A response that is over does not say so a second time.
-    if (!isLarge(answer) || res.destroyed) return
+    if (!isLarge(answer) || res.destroyed) return answer
     const bytes = heldBytes(answer)
     this.#take(network, bytes)
     res.once('close', () => this.#bytes.release(network, bytes))
+    const { body } = answer
+    return isPieces(body) ? { ...answer, body: this.#inTurns(network, res, body) } : answer
+  }
+
+  #inTurns(network: string, res: ServerResponse, pieces: Pieces): Pieces {
+    const inTurn = (next: () => Promise<IteratorResult<Uint8Array>>): Promise<IteratorResult<Uint8Array>> =>
+      this.#inTurn(network, res, next)
+    return {
+      length: pieces.length,
+      async *[Symbol.asyncIterator]() {
+        const each = pieces[Symbol.asyncIterator]()
+        for (;;) {
+          const next = await inTurn(() => each.next())
+          if (next.done) return
+          yield next.value
+        }
+      },
+    }
+  }
+
+  async #inTurn<T>(network: string, res: ServerResponse, make: () => Promise<T> | T): Promise<T> {
+    if (this.#making < MADE_AT_ONCE) this.#making++
+    else await this.#turn(network, res)
+    try {
+      return await make()
+    } finally {
+      this.#next()
+    }
   }
 
   #take(network: string, bytes: number): void {

@@ -93,6 +93,8 @@ export function send(
   else if (isPieces(body) || length > SMALL_BYTES) {
     const pieces = isPieces(body) ? body : [typeof body === 'string' ? Buffer.from(body) : body]
     pour(res, pieces).catch((error: unknown) => {
+      // Its caller is gone, and what was read for them with them.
+      if (res.destroyed) return
       // Cut short, so that the caller sees that something is missing.
       res.destroy()
       onBroken(error)
@@ -113,7 +115,7 @@ export function heldBytes({ body = '' }: Answer): number {
 }
 
 /** True for a body that is read while it is sent. */
-function isPieces(body: string | Uint8Array | Pieces): body is Pieces {
+export function isPieces(body: string | Uint8Array | Pieces | undefined): body is Pieces {
   return typeof body === 'object' && !(body instanceof Uint8Array)
 }
 

@@ -49,7 +49,9 @@ const WORTH_IT = 0.9
  * A bundle above this is sent as it is, and read piece by piece while it is sent: 256 entries may have 16 MiB, and as
  * many callers as there are connections may ask for them.
  */
-const PIECE_BYTES = 1024 * 1024
+const WHOLE_BYTES = 1024 * 1024
+/** So much is read and hashed at a stretch: about a millisecond. */
+const PIECE_BYTES = 256 * 1024
 /** Of what is kept, this share is for partial bundles, so that asking for every width pushes out no full one. */
 const PARTIAL_SHARE = 0.25
 
@@ -102,12 +104,12 @@ export class Bundles {
   }
 }
 
-/** The bundle, or undefined for one that is larger than a piece. */
+/** The bundle, or undefined for one that is sent in pieces. */
 async function readWhole(request: BundleRequest): Promise<Uint8Array | undefined> {
   const { log, index, width } = request
   const begin = index * TILE_WIDTH
   const [entries, tile] = await Promise.all([
-    log.readEntries(begin, begin + width, PIECE_BYTES),
+    log.readEntries(begin, begin + width, WHOLE_BYTES),
     log.readTile({ level: 0, index, width }),
   ])
   if (entries.length < width) return undefined

@@ -285,6 +285,12 @@ export class Connections {
   #answerNext(app: Pick<App, 'handler'>, connection: Connection): void {
     const next = connection.waiting.shift()
     if (!next) return
+    // There is no room for this client now: of 50 requests ahead each would be refused, and each takes its time.
+    if (connection.current!.statusCode === 503) {
+      this.refused.pipelined++
+      next.req.socket.destroySoon()
+      return
+    }
     if (connection.waiting.length > 0) next.res.once('close', () => this.#answerNext(app, connection))
     else next.req.socket.resume()
     this.#answer(app, connection, next)

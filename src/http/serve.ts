@@ -55,14 +55,13 @@ export function server(deps: HttpDeps): Serve {
       const { req, res, search, path } = call
       const raw = { req, res, search, path, caller }
       if (!route.large) {
-        const answer = await route.handle(raw)
+        let answer = await route.handle(raw)
         // What a write has come to is told in any case.
-        if (route.method === 'get' && isLarge(answer)) answers.hold(networkOf(address), res, answer)
+        if (route.method === 'get' && isLarge(answer)) answer = answers.hold(networkOf(address), res, answer)
         return { caller, answer, error: undefined, denied: false }
       }
       const network = networkOf(address)
-      const answer = await answers.make(network, res, () => route.handle(raw))
-      answers.hold(network, res, answer)
+      const answer = answers.hold(network, res, await answers.make(network, res, () => route.handle(raw)))
       return { caller, answer, error: undefined, denied: false }
     } catch (error) {
       return refused(route, error, caller)

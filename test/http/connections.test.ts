@@ -1,6 +1,7 @@
 import { connect as connectTls } from 'node:tls'
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parseAddressSet } from '../../src/access/address.ts'
 import type { Handler } from '../../src/http/app.ts'
@@ -99,6 +100,42 @@ describe('one request at a time', () => {
     expect(await client.closed).toMatch(/^HTTP\/1\.1 200 [^]*bye$/)
     expect(begun).toBe(1)
   })
+
+  test('what was sent behind a request for which there was no room is not begun either', async () => {
+    let begun = 0
+    const server = await serverOf((req, res) => {
+      begun++
+      send(req, res, { status: 503, headers: {}, body: 'full' })
+    })
+    const client = await connection(server.port)
+    client.socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(50))
+    expect(await client.closed).toMatch(/^HTTP\/1\.1 503 [^]*full$/)
+    expect([begun, server.connections.refused.pipelined]).toEqual([1, 1])
+  })
+})
+
+test('of all answers that are read while they are sent, three pieces are made at once', async () => {
+  let [making, most] = [0, 0]
+  const pieces = {
+    length: 10 * 20_000,
+    async *[Symbol.asyncIterator]() {
+      for (let i = 0; i < 10; i++) {
+        most = Math.max(most, ++making)
+        await setImmediate()
+        making--
+        yield new Uint8Array(20_000)
+      }
+    },
+  }
+  const server: Made = await serverOf((req, res) => {
+    const { answers } = server.connections
+    send(req, res, answers.hold('a network', res, { status: 200, headers: {}, body: pieces }))
+  })
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, async () => (await fetch(`http://127.0.0.1:${server.port}/`)).arrayBuffer()),
+  )
+  expect(answers.map(({ byteLength }) => byteLength)).toEqual(Array.from({ length: 30 }, () => pieces.length))
+  expect(most).toBe(3)
 })
 
 describe('answers that are not taken', () => {
