@@ -94,32 +94,35 @@ class BlockIndex {
   }
 }
 
-/** What is known of a data block. */
-const UNKNOWN = 0
+/** What a data block is. */
 const GOOD = 1
 const EMPTY = 2
 const BAD = 3
 
-/** One table file. Owner of what is known of its blocks; the file itself never changes, but rots. */
+/**
+ * One table file. Owner of what is known of its blocks; the file itself never changes, but rots. It is read as a whole when
+ * a key of it is wanted for the first time: 2 MiB at once cost less than finding its blocks in the index one by one.
+ */
 export class TableFile {
   readonly meta: TableMeta
   readonly path: string
   /** A block of it that leads to all others is damaged: then nothing in it is read. */
   #broken: TableFault | undefined
-  #index: BlockIndex | undefined
   #metaindex: Handle | undefined
-  #states = new Uint8Array(0)
-  /** All of it was compared, and is good. */
-  #isGood = false
+  /** All of it was compared. */
+  #isChecked = false
   #faults: readonly TableFault[] = []
+  /** Those who want a key of it while it is being compared wait for that. */
+  #checking: Promise<void> | undefined
 
   constructor(folder: string, meta: TableMeta) {
     this.meta = meta
     this.path = join(folder, tableName(meta.number))
   }
 
+  /** All of it was compared, and is good. */
   get isGood(): boolean {
-    return this.#isGood
+    return this.#isChecked && this.faults.length === 0
   }
 
   get faults(): readonly TableFault[] {
@@ -130,46 +133,31 @@ export class TableFile {
     return Buffer.compare(this.meta.smallest, key) <= 0 && Buffer.compare(key, this.meta.largest) <= 0
   }
 
-  /** Whether the index is in memory, which `forget` frees. */
-  get isLoaded(): boolean {
-    return this.#index !== undefined
-  }
-
-  forget(): void {
-    this.#index = undefined
-  }
-
   /** Whether a key can be read; undefined where that is not known yet. */
   known(key: Uint8Array): TableFault | 'good' | undefined {
-    if (this.#isGood) return 'good'
     if (this.#broken) return this.#broken
-    const block = this.#index?.blockOf(key)
-    if (block === undefined) return this.#index && 'good'
-    const state = this.#states[block]
-    if (state === UNKNOWN) return undefined
-    return state === BAD ? this.#fault(this.#index!, block) : 'good'
+    return this.#isChecked ? (this.#faults.find((fault) => concerns(fault, key)) ?? 'good') : undefined
   }
 
-  /** Reads and compares what has to be read for a key. @throws SteleError `io_error` */
+  /** What keeps a key from being read, after all of the file was compared. @throws SteleError `io_error` */
   async check(key: Uint8Array): Promise<TableFault | undefined> {
-    return this.#open(async (file) => {
-      const index = await this.#load(file)
-      const block = index?.blockOf(key)
-      if (!index || block === undefined) return this.#broken
-      if (this.#states[block] === UNKNOWN) await this.#checkBlocks(file, index, block, block + 1)
-      return this.#states[block] === BAD ? this.#fault(index, block) : undefined
-    })
+    this.#checking ??= this.checkAll(async () => {})
+      .then(() => {})
+      .finally(() => (this.#checking = undefined))
+    await this.#checking
+    const known = this.known(key)
+    return known === 'good' ? undefined : known
   }
 
-  /** The same for its newest keys: the last block that holds any. @throws SteleError `io_error` */
+  /** The same for its newest keys: the last block that holds any, and nothing else. @throws SteleError `io_error` */
   async checkLast(): Promise<TableFault | undefined> {
     return this.#open(async (file) => {
       const index = await this.#load(file)
       if (!index) return this.#broken
       for (let block = index.length - 1; block >= 0; block--) {
-        await this.#checkBlocks(file, index, block, block + 1)
-        if (this.#states[block] === BAD) return this.#fault(index, block)
-        if (this.#states[block] === GOOD) return undefined
+        const [state] = await checkBlocks(file, index, block, block + 1)
+        if (state === BAD) return this.#fault(index, block)
+        if (state === GOOD) return undefined
       }
       return undefined
     })
@@ -184,30 +172,28 @@ export class TableFile {
    */
   async checkAll(between: () => Promise<void>): Promise<number> {
     await this.#open(async (file) => {
-      this.#index = undefined
       const index = await this.#load(file)
       if (!index) return
+      const faults: TableFault[] = []
       for (let block = 0; block < index.length;) {
-        const next = runEnd(index, block)
-        await this.#checkBlocks(file, index, block, next)
-        block = next
+        const states = await checkBlocks(file, index, block, runEnd(index, block))
+        for (const state of states) {
+          if (state === BAD) faults.push(this.#fault(index, block))
+          block++
+        }
         await between()
       }
-      const bad = [...this.#states.keys()].filter((block) => this.#states[block] === BAD)
-      this.#faults = bad.map((block) => this.#fault(index, block))
-      this.#isGood = bad.length === 0
-      this.forget()
+      this.#faults = faults
+      this.#isChecked = true
     })
     return this.meta.bytes
   }
 
   /** Footer, filters and index. */
   async #load(file: FileHandle): Promise<BlockIndex | undefined> {
-    if (this.#index) return this.#index
     const broken = (what: TableFault['what'], { offset, bytes }: Handle): undefined => {
       const { smallest: _, largest: last } = this.meta
       this.#broken = { table: this.meta, offset, bytes, what, after: undefined, last }
-      this.#isGood = false
     }
     const place = { offset: Math.max(0, this.meta.bytes - FOOTER_BYTES), bytes: FOOTER_BYTES }
     const handles = readFooter(await readAt(file, place.offset, FOOTER_BYTES), this.meta.bytes)
@@ -223,29 +209,14 @@ export class TableFile {
       if (!filter || !this.#fits(filter) || !(await this.#block(file, filter)))
         return broken('filter', filter && this.#fits(filter) ? filter : metaindex)
     }
-    const blocks = new BlockIndex(block, this.path)
-    if (this.#states.length !== blocks.length) this.#states = new Uint8Array(blocks.length)
     this.#broken = undefined
-    return (this.#index = blocks)
+    return new BlockIndex(block, this.path)
   }
 
   /** A block that is as it was written. */
   async #block(file: FileHandle, { offset, bytes }: Handle): Promise<Uint8Array | undefined> {
     const block = await readAt(file, offset, bytes + TRAILER_BYTES)
     return isWhole(block, bytes) ? unpacked(block, bytes) : undefined
-  }
-
-  async #checkBlocks(file: FileHandle, index: BlockIndex, begin: number, end: number): Promise<void> {
-    const first = index.handle(begin).offset
-    const last = index.handle(end - 1)
-    const run = await readAt(file, first, last.offset + last.bytes + TRAILER_BYTES - first)
-    for (let n = begin; n < end; n++) {
-      const { offset, bytes } = index.handle(n)
-      const block = run.subarray(offset - first, offset - first + bytes + TRAILER_BYTES)
-      this.#states[n] = isWhole(block, bytes) ? (isEmpty(block, bytes) ? EMPTY : GOOD) : BAD
-    }
-    // Found bad by a reader, before all of the file was read.
-    if (this.#states.subarray(begin, end).includes(BAD)) this.#isGood = false
   }
 
   #fault(index: BlockIndex, block: number): TableFault {
@@ -292,7 +263,6 @@ export class TableFile {
       await file.sync()
     }, 'r+')
     this.#broken = undefined
-    this.#states = new Uint8Array(0)
     await this.checkAll(async () => {})
   }
 }
@@ -302,6 +272,29 @@ function runEnd(index: BlockIndex, block: number): number {
   let end = block
   for (let bytes = 0; end < index.length && bytes < READ_BYTES; end++) bytes += index.handle(end).bytes
   return end
+}
+
+/** What the blocks in [begin, end) are; they are read together. */
+async function checkBlocks(
+  file: FileHandle,
+  index: BlockIndex,
+  begin: number,
+  end: number,
+): Promise<number[]> {
+  const first = index.handle(begin).offset
+  const last = index.handle(end - 1)
+  const run = await readAt(file, first, last.offset + last.bytes + TRAILER_BYTES - first)
+  return Array.from({ length: end - begin }, (_, i) => {
+    const { offset, bytes } = index.handle(begin + i)
+    const block = run.subarray(offset - first, offset - first + bytes + TRAILER_BYTES)
+    if (!isWhole(block, bytes)) return BAD
+    return isEmpty(block, bytes) ? EMPTY : GOOD
+  })
+}
+
+/** Whether a key is among those that cannot be read. */
+function concerns({ after, last }: TableFault, key: Uint8Array): boolean {
+  return (!after || Buffer.compare(after, key) < 0) && Buffer.compare(key, last) <= 0
 }
 
 /** @returns fewer bytes where the file ends */

@@ -2,11 +2,8 @@ import { hasCode, SteleError } from '../errors.ts'
 import { readLevelFiles, type LevelFiles, type TableMeta } from './level-files.ts'
 import { TableFile, type TableFault } from './level-table.ts'
 
-/** Tables whose index is kept in memory, at about 20 KB each; LevelDB keeps as many open. */
-const MOST_LOADED = 64
-
 /**
- * The table files of an open database: compares each block with its checksum before LevelDB reads it for the first time.
+ * The table files of an open database: compares each with its checksums before LevelDB reads it for the first time.
  * Files that LevelDB has written since they were listed are not in it: what they hold was in memory a moment ago. Owner of
  * what is known of all files.
  */
@@ -15,7 +12,6 @@ export class LevelTables {
   #files = new Map<number, TableFile>()
   /** Of one run, files do not overlap, and are in the order of their keys. */
   #runs: (readonly TableFile[])[] = []
-  readonly #loaded: TableFile[] = []
   /** Every file was read as a whole, and is good. */
   #allGood = false
 
@@ -123,8 +119,8 @@ export class LevelTables {
       const known = file.known(key)
       if (known === 'good') continue
       const fault = known ?? (await this.#unlessGone(file, () => file.check(key)))
-      this.#keepLoaded(file)
       if (fault) return fault
+      this.#settle()
     }
     return undefined
   }
@@ -144,12 +140,6 @@ export class LevelTables {
     await this.refresh()
     if (!this.#files.has(file.meta.number)) return true
     throw new SteleError('corrupt', `${file.path}: the database needs this file, and it is not there`)
-  }
-
-  #keepLoaded(file: TableFile): void {
-    if (!file.isLoaded || this.#loaded.includes(file)) return
-    this.#loaded.push(file)
-    if (this.#loaded.length > MOST_LOADED) this.#loaded.shift()!.forget()
   }
 
   #take({ tables }: LevelFiles): void {
