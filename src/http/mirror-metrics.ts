@@ -1,5 +1,7 @@
 import { Counter } from 'prom-client'
+import type { SteleError } from '../errors.ts'
 import type { MirroredLog } from '../mirror/log.ts'
+import type { Mirror } from '../mirror/mirror.ts'
 import { createCosignerMetrics, type CosignerMetrics } from './cosigner-metrics.ts'
 import { registerReadings } from './readings.ts'
 
@@ -9,9 +11,9 @@ export interface MirrorMetrics extends CosignerMetrics {
   trouble(origin: string, code: string): void
 }
 
-/** Counts what a mirror does. @param logs those that it has copies of now */
+/** Counts what a mirror does. */
 export function createMirrorMetrics(
-  logs: () => readonly MirroredLog[],
+  mirror: () => Pick<Mirror, 'logs' | 'failures'>,
   nowMs: () => number,
   linesLost?: () => number,
 ): MirrorMetrics {
@@ -26,13 +28,17 @@ export function createMirrorMetrics(
     labelNames: ['origin', 'code'],
     registers: [registry],
   })
-  const byOrigin = (): [string, MirroredLog][] => logs().map((log) => [log.origin, log])
-  registerReadings(registry, 'origin', byOrigin, [
+  const failures = (): [string, { failure: SteleError | undefined }][] =>
+    [...mirror().failures].map(([origin, failure]) => [origin, { failure }])
+  registerReadings(registry, 'origin', failures, [
     [
       'stele_mirror_taking',
       '1 while entries are taken and cosigned, 0 once that was stopped.',
-      ({ failure, damage }) => ((failure ?? damage) ? 0 : 1),
+      ({ failure }) => (failure ? 0 : 1),
     ],
+  ])
+  const byOrigin = (): [string, MirroredLog][] => mirror().logs.map((log) => [log.origin, log])
+  registerReadings(registry, 'origin', byOrigin, [
     [
       'stele_mirror_findings',
       'Stored things that are known to be damaged.',

@@ -1,7 +1,6 @@
 import * as z from 'zod'
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
-import type { MirroredLog } from '../mirror/log.ts'
 import { ByteReader } from '../mirror/byte-reader.ts'
 import { MAX_PACKAGE_BYTES } from '../mirror/packages.ts'
 import { formatVerifierKey } from '../note/key.ts'
@@ -28,7 +27,11 @@ export const BUNDLE_PATH = '/{hash}/tile/entries/{tile}'
 /** All routes of a mirror. */
 export function mirrorRoutes(deps: MirrorHttpDeps, bodies: BodyReader): Route[] {
   const { metrics, mirror } = deps
-  const service = { metrics, failure: () => failureOf(mirror.logs), describe: () => describe(mirror) }
+  const service = {
+    metrics,
+    failure: () => [...mirror.failures.values()].find((failure) => failure !== undefined),
+    describe: () => describe(mirror),
+  }
   return [
     ...submissionRoutes(deps, bodies),
     ...copyRoutes(deps),
@@ -144,12 +147,6 @@ function copyRoutes({ mirror, limits }: MirrorHttpDeps): Route[] {
     route(TILE_PATH, 'A tile of hashes', async ({ log, rest }) => tiled.tile(log, rest)),
     route(BUNDLE_PATH, 'An entry bundle', async (call) => tiled.bundle(call), true),
   ]
-}
-
-/** Why a log is not taken or not cosigned any more, of the first of which that is so. */
-function failureOf(logs: Iterable<MirroredLog>): SteleError | undefined {
-  for (const { failure, damage } of logs) if (failure ?? damage) return failure ?? damage
-  return undefined
 }
 
 function describe({ keys, logs }: MirrorHttpDeps['mirror']): string {

@@ -8,7 +8,7 @@ import {
 } from '../witness/evidence.ts'
 import { contradictionIn, type Contradiction, type Verdict } from '../witness/judge.ts'
 import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
-import { checkLogs, type WitnessedLog } from '../witness/logs.ts'
+import { checkLogs, originHash, type WitnessedLog } from '../witness/logs.ts'
 import { parseAddCheckpoint, type AddCheckpoint } from '../witness/request.ts'
 import { signedBy } from '../witness/signed-by.ts'
 import type { ByteReader } from './byte-reader.ts'
@@ -34,6 +34,7 @@ export class Mirror {
   readonly #parts: MirrorParts
   #byOrigin: ReadonlyMap<string, MirroredLog> = new Map()
   #byHash: ReadonlyMap<string, MirroredLog> = new Map()
+  #unopened: ReadonlyMap<string, SteleError> = new Map()
 
   /** @throws SteleError `usage` for logs that no mirror with these keys can have */
   constructor(parts: MirrorParts) {
@@ -58,20 +59,33 @@ export class Mirror {
    * Has copies of these logs from now on, and of no others. Requests that have found their log go on with it: see
    * `MirroredLog.hold`.
    *
+   * @param unopened why the copies of other logs could not be opened, by origin. Requests for them fail with that
    * @throws SteleError as {@link checkLogs}, and then nothing is changed
    */
-  replaceLogs(logs: readonly MirroredLog[]): void {
+  replaceLogs(logs: readonly MirroredLog[], unopened: ReadonlyMap<string, SteleError> = new Map()): void {
     this.checkLogs(logs.map(({ log }) => log))
     this.#byOrigin = new Map(logs.map((log) => [log.origin, log]))
     this.#byHash = new Map(logs.map((log) => [log.hash, log]))
+    this.#unopened = unopened
+  }
+
+  /** Why nothing is cosigned for a log, by origin; undefined where it is. */
+  get failures(): ReadonlyMap<string, SteleError | undefined> {
+    const opened = this.logs.map(({ origin, failure, damage }) => [origin, failure ?? damage] as const)
+    return new Map([...this.#unopened, ...opened])
   }
 
   get keys(): readonly WitnessKey[] {
     return this.#parts.keys
   }
 
-  /** A log by the hash of its origin, in lower-case hex. */
+  /**
+   * A log by the hash of its origin, in lower-case hex. Undefined for one that is not mirrored.
+   *
+   * @throws SteleError why its copy could not be opened
+   */
   get(hash: string): MirroredLog | undefined {
+    for (const [origin, failure] of this.#unopened) if (originHash(origin) === hash) throw failure
     return this.#byHash.get(hash)
   }
 
@@ -134,6 +148,8 @@ export class Mirror {
   #logOf(origin: string): MirroredLog {
     const log = this.#byOrigin.get(origin)
     if (log) return log
+    const failure = this.#unopened.get(origin)
+    if (failure) throw failure
     throw new SteleError('not_found', `origin ${excerpt(origin)}: this mirror does not know that log`)
   }
 }

@@ -1,6 +1,7 @@
 import { systemClock } from '../client/clock.ts'
 import { HttpFiles, logPrefix } from '../client/http-files.ts'
 import { Transport } from '../client/transport.ts'
+import { hasCode, type SteleError } from '../errors.ts'
 import type { MirrorMetrics } from '../http/mirror-metrics.ts'
 import type { ScrubClock } from '../log/scrub-clock.ts'
 import type { ScrubEvents } from '../log/scrub-options.ts'
@@ -41,9 +42,21 @@ interface Copy {
   readonly following: Promise<void> | undefined
 }
 
+/** What is wrong with the copy itself, so that trying again later is of no use. Other copies have nothing to do with it. */
+const BROKEN = [
+  'corrupt',
+  'rolled_back',
+  'head_missing',
+  'not_initialised',
+  'foreign_format',
+  'wrong_key',
+  'untrusted_signer',
+] as const
+
 /**
  * Opens, follows, scrubs and closes the copies of a mirror, as its list changes. Owner of which are open. A copy that is
- * dropped while requests use it is closed when the last of them has ended.
+ * dropped while requests use it is closed when the last of them has ended. One that is broken at the start is left closed
+ * until the list is read again; requests for it, and readiness, say why.
  */
 export class MirrorCopies {
   readonly #parts: CopiesParts
@@ -51,6 +64,8 @@ export class MirrorCopies {
   readonly #scrubTurns = new ScrubTurns()
   #copies = new Map<string, Copy>()
   readonly #leaving = new Map<string, MirroredLog>()
+  /** By origin. */
+  #unopened: ReadonlyMap<string, SteleError> = new Map()
 
   constructor(parts: CopiesParts) {
     this.#parts = parts
@@ -62,22 +77,42 @@ export class MirrorCopies {
   }
 
   /**
-   * Has copies of exactly these logs.
+   * The copies at the start. Those that are broken are left closed and told in the log, unless all are.
    *
-   * @throws SteleError as `openMirrorState`, `readApiKeyFile` and `currentKeys`, for any of them; `untrusted_signer` for a
-   *   log whose new keys have not signed what is stored. Then the copies are those of before
+   * @throws SteleError as {@link apply}
    */
-  async apply(list: readonly ListedLog[]): Promise<void> {
-    const prepared: { listed: ListedLog; apiKey: string | undefined; log: MirroredLog }[] = []
+  async start(list: readonly ListedLog[]): Promise<void> {
+    await this.#apply(list, () => true)
+    const [failure] = this.#unopened.values()
+    if (failure && this.#copies.size === 0) throw failure
+  }
+
+  /**
+   * Has copies of exactly these logs. One that could not be opened before is tried again, and may fail again.
+   *
+   * @throws SteleError as `openMirrorState`, `readApiKeyFile` and `currentKeys`, for any other of them; `untrusted_signer`
+   *   for a log whose new keys have not signed what is stored. Then the copies are those of before
+   */
+  apply(list: readonly ListedLog[]): Promise<void> {
+    return this.#apply(list, (origin) => this.#unopened.has(origin))
+  }
+
+  async #apply(list: readonly ListedLog[], mayFail: (origin: string) => boolean): Promise<void> {
+    const prepared: Pick<Copy, 'listed' | 'apiKey' | 'log'>[] = []
     const opened: MirroredLog[] = []
+    const unopened = new Map<string, SteleError>()
     try {
       for (const entry of list) {
-        const listed = { ...entry, keys: await currentKeys(this.#parts.config.data, entry) }
-        const apiKey = listed.apiKeyFile === undefined ? undefined : await readApiKeyFile(listed.apiKeyFile)
-        const there = this.#copies.get(listed.origin)?.log
-        const log = there ?? (await this.#open(listed))
-        if (!there) opened.push(log)
-        prepared.push({ listed, apiKey, log })
+        const there = this.#copies.get(entry.origin)?.log
+        try {
+          const copy = await this.#prepare(entry, there)
+          if (!there) opened.push(copy.log)
+          prepared.push(copy)
+        } catch (error) {
+          if (there || !hasCode(error, ...BROKEN) || !mayFail(entry.origin)) throw error
+          unopened.set(entry.origin, error)
+          this.#tellUnopened(entry.origin, error)
+        }
       }
       // What is checked changes nothing, so that it is checked for all before anything is changed.
       for (const { log, listed } of prepared) log.checkRelisting(listed)
@@ -87,7 +122,26 @@ export class MirrorCopies {
       throw error
     }
     for (const { log, listed } of prepared) log.relist(listed, listed.url)
+    this.#unopened = unopened
     await this.#replace(new Map(prepared.map((one) => [one.listed.origin, one])))
+  }
+
+  async #prepare(
+    entry: ListedLog,
+    there: MirroredLog | undefined,
+  ): Promise<Pick<Copy, 'listed' | 'apiKey' | 'log'>> {
+    const listed = { ...entry, keys: await currentKeys(this.#parts.config.data, entry) }
+    const apiKey = listed.apiKeyFile === undefined ? undefined : await readApiKeyFile(listed.apiKeyFile)
+    return { listed, apiKey, log: there ?? (await this.#open(listed)) }
+  }
+
+  #tellUnopened(origin: string, error: SteleError): void {
+    const { logger } = this.#parts
+    const fields = { origin, code: error.code, err: error }
+    logger.error(
+      fields,
+      `a copy CANNOT BE OPENED; nothing is served of it or cosigned for it: ${error.message}`,
+    )
   }
 
   /** Follows nothing any more, lets every step end that was begun, and closes all files. */
@@ -101,7 +155,10 @@ export class MirrorCopies {
   async #replace(next: ReadonlyMap<string, Pick<Copy, 'listed' | 'apiKey' | 'log'>>): Promise<void> {
     const before = this.#copies
     const copies = new Map<string, Copy>()
-    this.#parts.mirror.replaceLogs([...next.values()].map(({ log }) => log))
+    this.#parts.mirror.replaceLogs(
+      [...next.values()].map(({ log }) => log),
+      this.#unopened,
+    )
     for (const [origin, copy] of before) {
       const wanted = next.get(origin)
       if (wanted && isFollowedAlike(copy, wanted)) continue

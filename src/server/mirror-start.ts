@@ -22,7 +22,7 @@ export interface RunningMirror extends RunningCosigner {
  * Opens a mirror folder, serves its copies, and follows the logs that have a URL.
  *
  * @throws SteleError as `openCosignerFolder`, `readTicketKey`, `readAdminToken`, `LogKeeper.open` and
- *   `MirrorCopies.apply`; `io_error` if the port is taken
+ *   `MirrorCopies.start`; `io_error` if the port is taken
  */
 export async function startMirror(
   config: MirrorConfig,
@@ -33,7 +33,7 @@ export async function startMirror(
   const { keys, evidence } = await openCosignerFolder('mirror', config.data)
   const tickets = new Tickets(await readTicketKey(config.data))
   const token = await readAdminToken(config)
-  const metrics = createMirrorMetrics(() => mirror.logs, nowMs, logger.linesLost)
+  const metrics = createMirrorMetrics(() => mirror, nowMs, logger.linesLost)
   const events = evidenceReports(evidence, metrics, logger)
   const mirror = new Mirror({ logs: [], keys, tickets, evidence, events, nowMs })
   const copies = new MirrorCopies({ mirror, config, metrics, logger, nowMs, scrubClock })
@@ -52,7 +52,7 @@ export async function startMirror(
   const deps = { mirror, limits, nowMs, metrics, logger, stopping: stopping.signal, admin }
   const server = createMirrorServer(deps)
   try {
-    await copies.apply(await keeper.open())
+    await copies.start(await keeper.open())
     await sayServing(config.data, undefined, logger)
     const url = await listen(server, config)
     await sayServing(config.data, url, logger)

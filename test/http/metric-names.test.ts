@@ -43,7 +43,7 @@ test('the metrics of each daemon have the names that Prometheus wants', async ()
     server,
     witness: createWitnessMetrics(memoryWitnessStore(), () => 0, linesLost),
     mirror: createMirrorMetrics(
-      () => [],
+      () => ({ logs: [], failures: new Map() }),
       () => 0,
       linesLost,
     ),

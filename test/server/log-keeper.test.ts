@@ -1,14 +1,14 @@
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { KEY_TYPE } from '../../src/note/key-id.ts'
-import { formatVerifierKey } from '../../src/note/key.ts'
+import { formatVerifierKey, generateSigningKey } from '../../src/note/key.ts'
 import type { RunningCosigner } from '../../src/server/cosigner-start.ts'
 import { addToLogList, dropFromLogList } from '../../src/server/log-list.ts'
 import { mirrorOptions } from '../../src/server/mirror-config.ts'
-import { createMirror, makeCopy, mirrorFiles } from '../../src/server/mirror-folder.ts'
+import { copyPaths, createMirror, makeCopy, mirrorFiles } from '../../src/server/mirror-folder.ts'
 import { startMirror, type RunningMirror } from '../../src/server/mirror-start.ts'
 import { witnessOptions } from '../../src/server/witness-config.ts'
 import { createWitness, witnessFiles } from '../../src/server/witness-folder.ts'
@@ -321,6 +321,40 @@ test('a mirror has copies of what a published list names, and keeps them when th
   await until(async () => (await served(second)) === '')
   list.text = yaml
   await until(async () => (await served(second)) === '300')
+})
+
+test('a copy that cannot be opened does not keep the others from being served, and is tried again with the list', async () => {
+  const [broken, good] = [new TiledLog(), await TiledLog.create(20)]
+  broken.origin = 'log.example/broken'
+  broken.key = generateSigningKey(broken.origin)
+  await broken.add(Array.from({ length: 10 }, (_, i) => `entry ${i}`))
+  const folder = await mirrorFolder(broken, good)
+  const { headFile } = copyPaths(folder, broken.origin)
+  await rename(headFile, `${headFile}-away`)
+  const mirror = await runMirror(folder)
+  const { http } = mirror
+  expect((await http.post('/add-checkpoint', await checkpointBody(good, 0, 20))).status).toBe(200)
+  const refused = await http.post('/add-checkpoint', await checkpointBody(broken, 0, 10))
+  const place = await http.get(`/${originHash(broken.origin)}/checkpoint`)
+  const ready = await http.get('/readyz')
+  expect([refused.status, place.status, ready.status]).toEqual([500, 500, 503])
+  expect([refused.json()['code'], place.json()['code']]).toEqual(['head_missing', 'head_missing'])
+  expect(ready.text).toContain('the second copy of the last signed head is not there')
+  expect((await http.get('/metrics')).text).toContain(`stele_mirror_taking{origin="${broken.origin}"} 0`)
+
+  await mirror.running.reload()
+  expect((await http.get('/readyz')).status).toBe(503)
+  await rename(`${headFile}-away`, headFile)
+  await mirror.running.reload()
+  expect((await http.get('/readyz')).status).toBe(200)
+  expect((await http.post('/add-checkpoint', await checkpointBody(broken, 0, 10))).status).toBe(200)
+})
+
+test('a mirror of which no copy can be opened does not start', async () => {
+  const log = await TiledLog.create(10)
+  const folder = await mirrorFolder(log)
+  await rm(copyPaths(folder, log.origin).headFile)
+  await expect(runMirror(folder)).rejects.toMatchObject({ code: 'head_missing' })
 })
 
 test('a key that has signed what is stored cannot be taken off the list of a mirror that runs', async () => {
