@@ -30,6 +30,8 @@ export interface HostOptions {
   /** Ends the opening of logs behind the one that is being opened. */
   readonly giveUp?: AbortSignal
   readonly settings: LogSettings
+  /** How long, in all, logs are waited for that take their time to open. They go on opening behind. */
+  readonly openWithinMs: number
   /** First and longest wait before a log that stopped for want of space is opened again. */
   readonly reopenAfterMs: number
   readonly reopenAtMostMs: number

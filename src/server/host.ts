@@ -8,7 +8,7 @@ import type { KeyChange } from './change-keys.ts'
 import { listLogs } from './data-folder.ts'
 import { freezeLog, type Frozen } from './freeze.ts'
 import type { HostEvents, HostOptions } from './host-options.ts'
-import { Hosted, hostStopping } from './hosted.ts'
+import { BEING_OPENED, Hosted, hostStopping } from './hosted.ts'
 
 /**
  * The logs of one data folder, each on its own: one that fails leaves the others serving. Owner of which logs are
@@ -31,13 +31,20 @@ export class Host implements LogDirectory {
     this.#events = options.events
   }
 
-  /** Opens every log of the folder. Logs that cannot be opened are listed with the reason. */
+  /**
+   * Opens every log of the folder, one after the other. Those that cannot be opened are listed with the reason, as are those
+   * that are still being opened because a disk hangs.
+   */
   static async open(options: HostOptions): Promise<Host> {
     const logs = new Map<string, Hosted>()
     const turns = new ScrubTurns()
+    let patienceMs = options.openWithinMs
     for (const name of await listLogs(options.folder)) {
       if (options.giveUp?.aborted) break
-      logs.set(name, await Hosted.open(name, options, turns))
+      const hosted = await Hosted.open(name, options, turns, patienceMs)
+      // Others may be on the same disk, and each would be waited for as long.
+      if (hosted.failure === BEING_OPENED) patienceMs = 0
+      logs.set(name, hosted)
     }
     return new Host(logs, options, turns)
   }
@@ -63,7 +70,7 @@ export class Host implements LogDirectory {
 
   async #add(name: string): Promise<void> {
     if (this.#stopping) throw hostStopping()
-    const hosted = await Hosted.open(name, this.#options, this.#turns)
+    const hosted = await Hosted.open(name, this.#options, this.#turns, this.#options.openWithinMs)
     const logs = [...this.#logs, [name, hosted] as const]
     this.#logs = new Map(logs.toSorted(([a], [b]) => (a < b ? -1 : 1)))
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseBase64 } from '../bytes/base64.ts'
 import { SteleError } from '../errors.ts'
 import type { HostedLog } from '../http/directory.ts'
@@ -10,6 +11,9 @@ import { freeBytes } from './disk-room.ts'
 import type { HostOptions } from './host-options.ts'
 import { startScrubber } from './log-scrubber.ts'
 import { mayHeal, openStoredLog } from './open-log.ts'
+
+/** Why a log takes no requests before it was opened for the first time. */
+export const BEING_OPENED = new SteleError('log_halted', 'the log is being opened', { retryAfterSeconds: 2 })
 
 /** The two states of a log, as those see it who ask for it. */
 type State =
@@ -39,7 +43,7 @@ export class Hosted implements HostedLog {
   readonly #commands = new Commands()
   #info: LogInfo | undefined
   /** Changed by `#become` alone. */
-  #state: State = { kind: 'closed', failure: new SteleError('log_halted', 'the log is being opened') }
+  #state: State = closed(BEING_OPENED)
   /** What it waits for before it is opened again. */
   #wantsRoom: string | undefined
   #stopped = false
@@ -51,11 +55,22 @@ export class Hosted implements HostedLog {
     this.#turns = turns
   }
 
-  /** @param turns of the scrubbers of this process */
-  static async open(name: string, options: HostOptions, turns: ScrubTurns): Promise<Hosted> {
+  /**
+   * @param turns of the scrubbers of this process
+   * @param patienceMs how long to wait until it is open, or cannot be opened: a disk may hang. It goes on opening afterwards
+   */
+  static async open(
+    name: string,
+    options: HostOptions,
+    turns: ScrubTurns,
+    patienceMs: number,
+  ): Promise<Hosted> {
     const hosted = new Hosted(name, options, turns)
-    const retryMs = await hosted.#open(options.reopenAfterMs)
-    hosted.#running = hosted.#run(retryMs)
+    const tried = hosted.#open(options.reopenAfterMs)
+    hosted.#running = tried.then((retryMs) => hosted.#run(retryMs))
+    const patience = new AbortController()
+    await Promise.race([tried, sleep(patienceMs, undefined, { signal: patience.signal }).catch(() => {})])
+    patience.abort()
     return hosted
   }
 

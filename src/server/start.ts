@@ -15,6 +15,7 @@ import { listOf, maxKeyMsOf, type Config } from './config.ts'
 import { freeBytes } from './disk-room.ts'
 import { hostReports } from './host-reports.ts'
 import { Host } from './host.ts'
+import { BEING_OPENED } from './hosted.ts'
 import { tokenReader } from './identity.ts'
 import { listen, stopListening } from './listen.ts'
 import { MetaEvents } from './meta-events.ts'
@@ -36,6 +37,8 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
+/** A log that takes longer to open, for one because its disk hangs, does not keep the others from being served. */
+const OPEN_WITHIN_MS = 10_000
 const REOPEN_AFTER_MS = 2000
 const REOPEN_AT_MOST_MS = 60_000
 /**
@@ -67,6 +70,7 @@ export async function startServer(
     folder,
     giveUp,
     settings: logSettings(config),
+    openWithinMs: OPEN_WITHIN_MS,
     reopenAfterMs: REOPEN_AFTER_MS,
     reopenAtMostMs: REOPEN_AT_MOST_MS,
     roomToReopenBytes: config['min-free-bytes'] / ROOM_TO_REOPEN_SHARE,
@@ -207,7 +211,7 @@ function sizesOf(host: Host): { log: string; size: number }[] {
   })
 }
 
-/** With some logs open, the rest can wait for its operator; with none there is nothing to serve. */
+/** With some logs open or being opened, the rest can wait for its operator; with none there is nothing to serve. */
 function checkServable(host: Host, folder: string): void {
   const logs = host.list().filter(({ name }) => name !== META_LOG)
   if (logs.length === 0) {
@@ -217,7 +221,8 @@ function checkServable(host: Host, folder: string): void {
     )
   }
   const [first] = logs
-  if (first?.failure && logs.every((hosted) => !hosted.log)) throw first.failure
+  if (first?.failure && logs.every(({ log, failure }) => !log && failure !== BEING_OPENED))
+    throw first.failure
 }
 
 function withinOpenFiles(limits: HttpLimits, logs: number, logger: ServerLog): HttpLimits {

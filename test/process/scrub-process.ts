@@ -17,6 +17,7 @@ const host = await Host.open({
   settings: SETTINGS,
   reopenAfterMs: 1000,
   reopenAtMostMs: 1000,
+  openWithinMs: 10_000,
   openWrites: true,
   scrubBytesPerSecond: 1e9,
   scrubClock: {

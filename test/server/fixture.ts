@@ -16,6 +16,7 @@ export async function openHost(folder: string, { events, ...options }: HostInTes
     settings: SETTINGS,
     reopenAfterMs: 1000,
     reopenAtMostMs: 1000,
+    openWithinMs: 10_000,
     openWrites: true,
     events: { opened() {}, failed() {}, witnessFailed() {}, publishedWithoutQuorum() {}, ...events },
     ...options,

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
@@ -5,6 +7,7 @@ import { SteleError } from '../../src/errors.ts'
 import { changeAccess } from '../../src/server/change-access.ts'
 import { addKey, rotateKey } from '../../src/server/change-keys.ts'
 import { changePolicy } from '../../src/server/change-policy.ts'
+import { createLog } from '../../src/server/data-folder.ts'
 import type { Host } from '../../src/server/host.ts'
 import { LevelStore } from '../../src/storage/level.ts'
 import { openHost, StoredLog } from './fixture.ts'
@@ -117,4 +120,25 @@ test('a host that stops while a log waits to be opened again ends as it should',
   expect(watched.host.get('main')!.failure?.code).toBe('shutting_down')
   await other.close()
   await stored.append(['nobody else has it open'])
+})
+
+test('a log whose disk hangs while it is opened does not keep others from being served, and is served when it goes on', async () => {
+  const stored = await StoredLog.create()
+  await stored.append(['there'], 1)
+  await createLog(stored.folder, { name: 'other', origin: 'log.example/other', allowDuplicates: false })
+  // Reading a pipe waits for one who writes to it, as a disk lets one wait.
+  const [head, pipe] = [stored.files.head, `${stored.files.head}-pipe`]
+  const bytes = await readFile(head)
+  await rm(head)
+  execFileSync('mkfifo', [pipe])
+  await link(pipe, head)
+  const host = await openHost(stored.folder, { openWithinMs: 20, events: {} })
+  expect(host.get('main')!.failure).toMatchObject({ code: 'log_halted', retryAfterSeconds: 2 })
+  await vi.waitUntil(() => host.get('other')!.log)
+
+  await writeFile(`${head}-copy`, bytes)
+  await rename(`${head}-copy`, head)
+  await writeFile(pipe, bytes)
+  await vi.waitUntil(() => host.get('main')!.log)
+  expect(host.get('main')!.log!.integrated.size).toBe(1)
 })
