@@ -13,9 +13,11 @@ import { hashOf, logPart } from './configuration.ts'
 import { checkLogName, logFiles, readLogInfo } from './data-folder.ts'
 import { freezeStoredLog } from './freeze.ts'
 import { activeKeys } from './key-times.ts'
+import { headVerifier } from './keys.ts'
 import { filesIn, type NewLog } from './log-files.ts'
 import { formatLogInfo, parseLogInfo, type LogInfo } from './log-info.ts'
 import type { LogSettings } from './open-log.ts'
+import { keptHeads } from './stored-head.ts'
 
 /** The log that goes on where another one ends. */
 export interface RolloverOptions extends Omit<NewLog, 'allowDuplicates'> {
@@ -137,9 +139,22 @@ async function complete(
 ): Promise<void> {
   const { database, head } = filesIn(building)
   await rm(database, { recursive: true, force: true })
+  if (info.headFile !== undefined && existsSync(info.headFile)) await checkOwn(info.headFile, info)
   await rm(info.headFile ?? head, { force: true })
   await buildStore(building, info, [firstEntry], nowMs)
   await syncFolder(building)
+}
+
+/** A head file outside of the folder may be that of another log, made since the attempt that was cut short. */
+async function checkOwn(headFile: string, info: LogInfo): Promise<void> {
+  try {
+    for (const head of await keptHeads(headFile)) headVerifier(info)(head)
+  } catch (cause) {
+    const what = `${headFile}: expected no head file, or one that this rollover began, found another`
+    throw new SteleError('already_exists', `${what}; it was left as it is, and the old log has ended`, {
+      cause,
+    })
+  }
 }
 
 function exists(message: string): SteleError {

@@ -64,7 +64,8 @@ export async function acknowledgedSize(path: string): Promise<number> {
   }
 }
 
-async function keptHeads(path: string): Promise<SignedHead[]> {
+/** The heads in a head file. @throws SteleError as `readHeadFile` */
+export async function keptHeads(path: string): Promise<SignedHead[]> {
   const { records } = await readHeadFile(path)
   return records.map((record) => decodeHead(record, path))
 }

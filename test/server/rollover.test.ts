@@ -1,4 +1,6 @@
 import { readdirSync, writeFileSync } from 'node:fs'
+import { cp, mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { lineageOf } from '../../src/cli/lineage/lineage.ts'
 import {
@@ -11,6 +13,7 @@ import {
 import { encodeUtf8 } from '../../src/bytes/text.ts'
 import { createLog, listLogs } from '../../src/server/data-folder.ts'
 import { freezeStoredLog } from '../../src/server/freeze.ts'
+import { parseLogInfo } from '../../src/server/log-info.ts'
 import { openStoredLog } from '../../src/server/open-log.ts'
 import { rollOver, type RolloverStep } from '../../src/server/rollover.ts'
 import { SETTINGS, StoredLog } from './fixture.ts'
@@ -105,6 +108,27 @@ describe('rolling over', () => {
       expect(readdirSync(`${stored.folder}/logs`).toSorted()).toEqual(['main', 'next'])
     },
   )
+
+  test('going on leaves a head file alone that is none of its own', async () => {
+    const stored = await StoredLog.create()
+    const headFolder = join(stored.folder, 'heads')
+    await mkdir(headFolder)
+    const options = { ...OPTIONS, headFolder }
+    const end = (step: RolloverStep): void => {
+      if (step === 'complete') throw new Error('cut short')
+    }
+    await expect(rollOver(stored.folder, 'main', { ...options, onStep: end })).rejects.toThrow('cut short')
+    const { headFile } = parseLogInfo(
+      await readFile(`${stored.folder}/logs/.successor-next/log.json`, 'utf8'),
+      'next',
+    )
+    await cp(stored.files.head, headFile!)
+    await expect(rollOver(stored.folder, 'main', options)).rejects.toMatchObject({ code: 'already_exists' })
+    expect(await readFile(headFile!)).toEqual(await readFile(stored.files.head))
+    await rm(headFile!)
+    await rollOver(stored.folder, 'main', options)
+    expect(await listLogs(stored.folder)).toEqual(['main', 'next'])
+  })
 
   test('is refused where the name is taken, or the log has ended otherwise', async () => {
     const stored = await StoredLog.create()
