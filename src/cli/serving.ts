@@ -11,7 +11,7 @@ export type ServingOptions = Pick<Config, 'log-level' | 'stop-timeout-seconds'>
 
 /**
  * Serves logs until SIGINT or SIGTERM; see {@link runUntilStopped}. SIGHUP reads the TLS certificate again, where there is
- * one.
+ * one, and does nothing otherwise.
  *
  * @returns the exit code
  * @throws SteleError as `startServer`
@@ -65,7 +65,9 @@ export async function runUntilStopped<T extends Running>(
     const running = await Promise.race([starting, stop.received])
     if (running) {
       const { reloadTls, reload = reloadTls } = running
-      if (reload) offReload = io.onReloadSignal(() => void reload())
+      // Without a listener the signal would end the process.
+      const ignored = (): void => logger.info('SIGHUP: there is nothing to read again')
+      offReload = io.onReloadSignal(() => (reload ? void reload() : ignored()))
       await onReady(running)
       await stop.received
     }

@@ -12,6 +12,9 @@ class SlowStart extends ListeningProcess {
   readonly #policy: string
   /** Resolves once the first log is open. */
   readonly opening = this.said(/("log":"first")/)
+  readonly listening = this.said(/(listening)/)
+  /** Resolves once it has told what came of a SIGHUP. */
+  readonly hasIgnored = this.said(/(nothing to read again)/)
 
   private constructor(folder: string, policy: string, flags: readonly string[]) {
     super(['serve', '--data', folder, '--port', '0', '--open', ...flags])
@@ -50,6 +53,15 @@ test(
     }
   },
 )
+
+test('SIGHUP leaves a server running that has nothing to read again', LIMIT, async () => {
+  const server = await SlowStart.begin()
+  server.goOn()
+  await server.listening
+  server.signal('SIGHUP')
+  await server.hasIgnored
+  expect(await server.stop()).toEqual({ code: 0, signal: null })
+})
 
 test(
   'an opening that hangs is ended stop-timeout-seconds after a signal, and at once by a second one',
