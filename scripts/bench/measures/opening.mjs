@@ -1,5 +1,5 @@
 // Opening a log: everything is checked, and yet it must not grow with the log.
-import { cp } from 'node:fs/promises'
+import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EntrySource, Load, parseTarget, Sample, Writers } from '../../../dist/cli/load/index.js'
 import { runProcess, startStele } from '../lib/children.mjs'
@@ -40,6 +40,8 @@ export async function run(context) {
   rows.push(await afterKill(context))
   progress('after a kill with a long write-ahead log')
   rows.push(await withLongLog(context))
+  progress('with a lost leaf index')
+  rows.push(await withoutIndex(context))
   return rows
 }
 
@@ -85,6 +87,33 @@ async function withLongLog({ sizes, space }) {
     ours: times.log,
     baseline: times.databases,
     baselineIs: 'its two LevelDBs alone',
+  })
+}
+
+/** The leaf index is rebuilt behind a server that listens. The start of Node counts here, in both. */
+async function withoutIndex({ sizes, space, progress }) {
+  const made = await space.logOf(sizes.largeLog, (text) => progress(`making a log, ${text}`))
+  const data = join(await space.emptyFolder(), 'stele')
+  await cp(made, data, { recursive: true })
+  const times = { kept: [], lost: [] }
+  for (const what of ['kept', 'lost']) {
+    for (let i = 0; i < sizes.openings; i++) {
+      if (what === 'lost') await rm(join(data, 'logs', 'main', 'leaf-index'), { recursive: true })
+      const startedMs = performance.now()
+      const server = await startStele(data)
+      times[what].push(performance.now() - startedMs)
+      await server.kill()
+    }
+  }
+  await space.remove(data)
+  return row({
+    name: 'opening.lost-index',
+    figure: `until a server listens whose log of ${sizes.largeLog.toLocaleString('en')} entries has lost its leaf index`,
+    unit: 'ms',
+    ours: times.lost,
+    baseline: times.kept,
+    baselineIs: 'the same with its leaf index',
+    goals: [{ of: 'ours', atMost: 1000 }],
   })
 }
 

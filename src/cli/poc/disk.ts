@@ -1,8 +1,18 @@
 import { encodeUtf8 } from '../../bytes/text.ts'
 import type { Attack } from './attack.ts'
 import { flipInWriteAheadLog, overwriteEntry, removeEntry, swapEntries, truncateAfter } from './database.ts'
-import { copySharingHead, LOG, readHistory, rewriteWithoutKey } from './history.ts'
-import { client, fsck, log, logServes, logTakes, monitor, thirdParty, witnessOfLog } from './lookouts.ts'
+import { copySharingHead, LOG, readHistory, rewriteWithKey, rewriteWithoutKey } from './history.ts'
+import {
+  client,
+  fsck,
+  log,
+  logAppends,
+  logServes,
+  logTakes,
+  monitor,
+  thirdParty,
+  witnessOfLog,
+} from './lookouts.ts'
 import { monitorOnce } from './monitoring.ts'
 import { backUp, entryAt, restoreBackup } from './setting.ts'
 import type { Stage } from './stage.ts'
@@ -10,6 +20,7 @@ import type { Stage } from './stage.ts'
 const FORGED = encodeUtf8('Dec 10 06:55:46 host-a sshd[10]: Accepted password for root')
 /** Enough for full tiles of two levels. */
 const TWO_LEVELS = 66_000
+const YEAR_MS = 365 * 86_400_000
 
 /** What somebody does who can write to the disk and has no key. The log is closed meanwhile. */
 function onDisk(task: (stage: Stage) => Promise<void>): Attack['act'] {
@@ -82,6 +93,15 @@ export const diskAttacks: readonly Attack[] = [
       const twin = await stage.serveAlso(stage.path('twin'))
       await stage.append(stage.newClient(`${twin}/logs/${LOG}`))
     },
+  },
+  {
+    name: 'clock-ahead',
+    title: 'sign the newest head by a clock that is a year ahead',
+    lookouts: [log(undefined), logAppends('log_halted')],
+    act: onDisk(async ({ data }) => {
+      const { entries } = await readHistory(data)
+      await rewriteWithKey(data, entries, Date.now() + YEAR_MS)
+    }),
   },
   {
     name: 'restore-backup',

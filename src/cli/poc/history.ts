@@ -42,13 +42,18 @@ export async function rewriteWithoutKey(data: string, entries: readonly Uint8Arr
  * Replaces the history of a log with another one, signed with its own keys: database, leaf index, head file, and what was
  * published. Nothing in the folder contradicts anything else.
  *
+ * @param timestampMs the time at which the new head is said to be signed
  * @returns the new head
  */
-export async function rewriteWithKey(data: string, entries: readonly Uint8Array[]): Promise<SignedHead> {
+export async function rewriteWithKey(
+  data: string,
+  entries: readonly Uint8Array[],
+  timestampMs = Date.now(),
+): Promise<SignedHead> {
   const info = await readLogInfo(data, LOG)
   const signer = headSigner(info, await readPrivateKeys(logFiles(data, LOG).folder, info))
   const { size, root } = growTree(EMPTY_TREE, leafHashes(entries)).tree
-  const head = await signer.sign({ size, root, timestampMs: Date.now() })
+  const head = await signer.sign({ size, root, timestampMs })
   await writeDatabase(data, entries, encodeHead(head))
   const headFile = headFilePath(data, LOG, info)
   await rm(headFile)

@@ -5,7 +5,7 @@ import { verifyConsistency } from '../../merkle/verify.ts'
 import { openWithPolicy } from '../../policy/evaluate.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import { formatAddCheckpoint } from '../../witness/request.ts'
-import { noticed, type Lookout, type Party } from './attack.ts'
+import { noticed, type Lookout, type Notice, type Party } from './attack.ts'
 import { ask } from './front.ts'
 import { LOG } from './history.ts'
 import { judgeEvidence, monitorOnce } from './monitoring.ts'
@@ -29,6 +29,11 @@ export const logTakes = lookout('log at opening', async (stage) => {
   await fetch(`${stage.parts.front.url}/add`, { method: 'POST', body: `sent at ${performance.now()}` })
   const { failure } = stage
   return failure && { code: failure.code, message: failure.message }
+})
+/** Sends the log an entry, as an application does. */
+export const logAppends = lookout('log at writing', async ({ parts: { front } }) => {
+  const { status, body } = await ask(`${front.url}/add`, 'POST', {}, encodeUtf8(`${performance.now()}`))
+  return status === 200 ? undefined : refusalIn(body)
 })
 /** Asks the log for an entry that it must not give away unless it is the one in the tree. */
 export const logServes = (index: number) =>
@@ -65,12 +70,15 @@ export const logTakesFromPage = lookout('log at writing', async (stage) => {
     page,
     encodeUtf8(name),
   )
-  if (status === 200) return undefined
-  const { code, detail } = JSON.parse(body.toString()) as { code: string; detail: string }
-  return { code, message: detail }
+  return status === 200 ? undefined : refusalIn(body)
 })
 /** The same, where it is the witness's answer that stops the log. */
 export const witnessOfLog = lookout('witness', open)
+
+function refusalIn(body: Uint8Array): Notice {
+  const { code, detail } = JSON.parse(Buffer.from(body).toString()) as { code: string; detail: string }
+  return { code, message: detail }
+}
 
 /** One round. */
 export const monitor = lookout('monitor', monitorOnce)
