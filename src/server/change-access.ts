@@ -1,6 +1,6 @@
 import { SteleError } from '../errors.ts'
 import { replaceFile } from '../storage/files.ts'
-import type { Announce } from './administer.ts'
+import type { Announce } from './plan.ts'
 import { hashOf, logPart } from './configuration.ts'
 import { logFiles } from './data-folder.ts'
 import { formatLogInfo, type LogInfo } from './log-info.ts'

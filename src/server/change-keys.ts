@@ -11,7 +11,7 @@ import {
 } from '../note/key.ts'
 import { followRotations, MAX_ROTATIONS, signRotation } from '../note/rotation.ts'
 import { replaceFile, syncFolder, writeNewFile } from '../storage/files.ts'
-import { UNANNOUNCED, type Announce, type Planned } from './administer.ts'
+import { UNANNOUNCED, type Announce, type Planned } from './plan.ts'
 import { hashOf, logPart } from './configuration.ts'
 import { logFiles } from './data-folder.ts'
 import { activeKeys, firstVerifierKey, isEd25519 } from './key-times.ts'

@@ -4,7 +4,7 @@ import { SteleError } from '../errors.ts'
 import { finalMark, isFurtherMark, type LastWords } from '../log/ending.ts'
 import type { SignedHead } from '../log/head.ts'
 import type { Log } from '../log/log.ts'
-import { UNANNOUNCED, type Announce } from './administer.ts'
+import { UNANNOUNCED, type Announce } from './plan.ts'
 import { openStoredLog, type LogSettings } from './open-log.ts'
 
 /** A log that has ended. */

@@ -1,12 +1,6 @@
 import { META_LOG, readAccess } from './access-files.ts'
-import {
-  administer,
-  UNANNOUNCED,
-  type Act,
-  type Administer,
-  type Announce,
-  type Planned,
-} from './administer.ts'
+import { administer } from './administer.ts'
+import { UNANNOUNCED, type Act, type Administer, type Announce, type Planned } from './plan.ts'
 import { Administration, type Works } from './administration.ts'
 import { freezeStoredLog } from './freeze.ts'
 import { withOfflineAccess } from './offline-access.ts'

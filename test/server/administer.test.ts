@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { administer, type Administer } from '../../src/server/administer.ts'
+import { administer } from '../../src/server/administer.ts'
+import type { Administer } from '../../src/server/plan.ts'
 import { Administration, type Works } from '../../src/server/administration.ts'
 import { readConfiguration, summaryOf } from '../../src/server/configuration.ts'
 import { createLog, logFiles } from '../../src/server/data-folder.ts'
