@@ -112,7 +112,7 @@ export class Context {
     const named = await this.namedApiKey()
     const own = this.#variable('STELE_API_KEY')
     if (named !== undefined || own === undefined) return named
-    const { checkedApiKey } = await import('../server/api-key-file.ts')
+    const { checkedApiKey } = await import('../access/api-key-file.ts')
     return checkedApiKey(own, 'STELE_API_KEY')
   }
 
@@ -303,6 +303,6 @@ async function localKey(data: string, url: string): Promise<string | undefined> 
   if (name === undefined || !['127.0.0.1', 'localhost', '[::1]'].includes(hostname)) return undefined
   if (!existsSync(join(data, 'stele.json'))) return undefined
   // Not at the top: it brings LevelDB and more, and most commands do without.
-  const { readLogInfo } = await import('../server/data-folder.ts')
+  const { readLogInfo } = await import('../instance/data-folder.ts')
   return (await readLogInfo(data, name)).verifierKey
 }

@@ -1,8 +1,8 @@
-import type { CosignerKind } from '../server/cosigner-folder.ts'
+import type { CosignerKind } from '../witness/cosigner-folder.ts'
 import { decodeUtf8 } from '../bytes/text.ts'
 import { SteleError } from '../errors.ts'
 import { MAX_NOTE_BYTES, type VerifierKey } from '../note/note.ts'
-import type { ListedLog } from '../server/log-list.ts'
+import type { ListedLog } from '../witness/log-list.ts'
 import type { Context } from './context.ts'
 import { cosignerFolder, logAsJson, ownKeys } from './cosigner-options.ts'
 import { formatCount } from './output/units.ts'
@@ -22,8 +22,8 @@ export async function addListedLog(
   makeRoom: () => Promise<void> = async () => {},
 ): Promise<ListedLog & { originHash: string }> {
   const [{ cosignerFiles, readCosignerInfo }, { addToLogList }, { originHash }] = await Promise.all([
-    import('../server/cosigner-folder.ts'),
-    import('../server/log-list.ts'),
+    import('../witness/cosigner-folder.ts'),
+    import('../witness/log-list.ts'),
     import('../witness/logs.ts'),
   ])
   const own = ownKeys(await readCosignerInfo(kind, data))
@@ -41,8 +41,8 @@ export async function addListedLog(
  */
 export async function dropListedLog(context: Context, kind: CosignerKind, origin: string): Promise<void> {
   const [{ cosignerFiles, readCosignerInfo }, { dropFromLogList }] = await Promise.all([
-    import('../server/cosigner-folder.ts'),
-    import('../server/log-list.ts'),
+    import('../witness/cosigner-folder.ts'),
+    import('../witness/log-list.ts'),
   ])
   const data = cosignerFolder(context, kind)
   const own = ownKeys(await readCosignerInfo(kind, data))
@@ -73,7 +73,7 @@ export async function servedProgress(
 ): Promise<Progress | undefined> {
   const [{ cosignerFiles }, { readTextFile }, { Transport }, { openHead }, { originHash }] =
     await Promise.all([
-      import('../server/cosigner-folder.ts'),
+      import('../witness/cosigner-folder.ts'),
       import('../storage/files.ts'),
       import('../client/transport.ts'),
       import('../witness/head.ts'),
@@ -115,8 +115,8 @@ export async function shownLogs(
   progressOf: (log: ListedLog, originHash: string) => Promise<Progress | undefined>,
 ): Promise<ShownLog[]> {
   const [{ cosignerFiles }, { listEvidence }, { originHash }] = await Promise.all([
-    import('../server/cosigner-folder.ts'),
-    import('../server/witness-evidence.ts'),
+    import('../witness/cosigner-folder.ts'),
+    import('../witness/evidence-folder.ts'),
     import('../witness/logs.ts'),
   ])
   const evidence = await listEvidence(cosignerFiles(data).evidence)

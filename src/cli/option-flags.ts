@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander'
-import type { OptionInfo, OptionSources } from '../server/options.ts'
+import type { OptionInfo, OptionSources } from '../config/options.ts'
 import type { Context } from './context.ts'
 
 /** The option of commands that make logs. */

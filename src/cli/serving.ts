@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { hasCode } from '../errors.ts'
-import type { Config } from '../server/config.ts'
-import type { ServerLog } from '../server/server-log.ts'
+import type { Config } from '../config/config.ts'
+import type { ServerLog } from '../http/server-log.ts'
 import type { RunningServer } from '../server/start.ts'
 import type { Context } from './context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from './exit-codes.ts'
@@ -52,7 +52,7 @@ export async function runUntilStopped<T extends Running>(
   start: (logger: ServerLog, stopping: AbortSignal) => Promise<T>,
   onReady: (running: T) => Promise<void>,
 ): Promise<number> {
-  const { createServerLog } = await import('../server/server-log.ts')
+  const { createServerLog } = await import('../http/server-log.ts')
   stayYoung()
   const stop = stopSignal(
     (listener) => io.onStopSignal(listener),

@@ -1,5 +1,5 @@
 import type * as z from 'zod'
-import type { HostedLog } from './directory.ts'
+import type { HostedLog } from '../instance/directory.ts'
 import { base64Of, hexOf } from './encoding.ts'
 import type { LogDescription } from './schemas.ts'
 import { withoutPaths } from './without-paths.ts'

@@ -5,7 +5,7 @@ import type { Permission } from '../access/role.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { Answer } from './answer.ts'
-import { noSuchLog, openedLog, type HostedLog, type LogDirectory } from './directory.ts'
+import { noSuchLog, openedLog, type HostedLog, type LogDirectory } from '../instance/directory.ts'
 import { parseParams, parseQuery } from './params.ts'
 
 /** A request that found its route. */

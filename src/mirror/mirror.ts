@@ -9,7 +9,7 @@ import {
 import { contradictionIn, type Contradiction, type Verdict } from '../witness/judge.ts'
 import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
 import { checkLogs, originHash, type WitnessedLog } from '../witness/logs.ts'
-import { parseAddCheckpoint, type AddCheckpoint } from '../witness/request.ts'
+import { parseAddCheckpoint, type AddCheckpoint } from '../note/add-checkpoint.ts'
 import { signedBy } from '../witness/signed-by.ts'
 import type { ByteReader } from './byte-reader.ts'
 import type { MirroredLog } from './log.ts'

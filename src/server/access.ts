@@ -1,13 +1,19 @@
 import { Keyring } from '../access/keyring.ts'
 import { accessState, formatAccessState } from '../access/state.ts'
 import { SteleError } from '../errors.ts'
-import { accessPath, META_LOG, readAccess, writeAccess } from './access-files.ts'
-import { administer } from './administer.ts'
-import { ACCESS, changedParts, hashOf, readConfiguration, withEarlierLogs } from './configuration.ts'
-import type { StartLine } from './meta-line.ts'
-import { MetaLog, type MetaTarget, type Recorded } from './meta-log.ts'
-import { unaccounted, type LogAccount } from './trail-accounts.ts'
-import { readTrailState } from './trail-state.ts'
+import { accessPath, META_LOG, readAccess, writeAccess } from '../instance/access-files.ts'
+import { administer } from '../audit-trail/administer.ts'
+import {
+  ACCESS,
+  changedParts,
+  hashOf,
+  readConfiguration,
+  withEarlierLogs,
+} from '../instance/configuration.ts'
+import type { StartLine } from '../audit-trail/meta-line.ts'
+import { MetaLog, type MetaTarget, type Recorded } from '../audit-trail/meta-log.ts'
+import { unaccounted, type LogAccount } from '../audit-trail/trail-accounts.ts'
+import { readTrailState } from '../audit-trail/trail-state.ts'
 
 /** Keys, and the log that says what they were used for. */
 export interface Access {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
-import type { LogMeters } from '../http/log-meters.ts'
-import type { HostEvents } from './host-options.ts'
-import type { MetaEvents } from './meta-events.ts'
+import type { LogMeters } from '../http/metrics/log-meters.ts'
+import type { HostEvents } from '../instance/host-options.ts'
+import type { MetaEvents } from '../audit-trail/meta-events.ts'
 import { scrubReports } from './scrub-reports.ts'
 
 /** What happens to logs, told to everybody who is to know: the server's own log, the meta log, the metrics. */

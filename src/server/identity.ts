@@ -1,7 +1,7 @@
 import { ProviderKeys } from '../access/provider-keys.ts'
 import { PeopleTokens } from '../access/tokens.ts'
 import type { TokenReader } from '../http/gate.ts'
-import type { IdentityConfig } from './identity-config.ts'
+import type { IdentityConfig } from '../config/identity-config.ts'
 
 /** Reads people's tokens as configured; undefined where people are not known. */
 export function tokenReader(identity: IdentityConfig): TokenReader | undefined {

@@ -1,9 +1,9 @@
 import { hasCode, SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
-import { META_LOG } from './access-files.ts'
+import { META_LOG } from '../instance/access-files.ts'
 import { openAccess, type Access } from './access.ts'
-import { loadConfig } from './config.ts'
-import { openStoredLog } from './open-log.ts'
+import { loadConfig } from '../config/config.ts'
+import { openStoredLog } from '../instance/open-log.ts'
 import { logSettings } from './settings.ts'
 
 /** Keys and meta log of a folder that no server has open. */

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { hasCode, SteleError } from '../errors.ts'
-import { META_LOG, readAccess } from './access-files.ts'
-import { readConfiguration } from './configuration.ts'
-import { logFiles } from './data-folder.ts'
+import { META_LOG, readAccess } from '../instance/access-files.ts'
+import { readConfiguration } from '../instance/configuration.ts'
+import { logFiles } from '../instance/data-folder.ts'
 import { withOfflineAccess, type OfflineAccess } from './offline-access.ts'
 
 /** Something that whoever has the machine does to a log while no server runs. */

@@ -1,10 +1,10 @@
-import { META_LOG, readAccess } from './access-files.ts'
-import { administer } from './administer.ts'
-import { UNANNOUNCED, type Act, type Administer, type Announce, type Planned } from './plan.ts'
-import { Administration, type Works } from './administration.ts'
-import { freezeStoredLog } from './freeze.ts'
+import { META_LOG, readAccess } from '../instance/access-files.ts'
+import { administer } from '../audit-trail/administer.ts'
+import { UNANNOUNCED, type Act, type Administer, type Announce, type Planned } from '../instance/plan.ts'
+import { Administration, type Works } from '../instance/administration.ts'
+import { freezeStoredLog } from '../instance/freeze.ts'
 import { withOfflineAccess } from './offline-access.ts'
-import type { LogSettings } from './open-log.ts'
+import type { LogSettings } from '../instance/open-log.ts'
 
 /** What a command on a stopped server has. */
 export interface OfflineAdministration {

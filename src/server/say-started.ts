@@ -2,8 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { hasCode, type SteleError } from '../errors.ts'
 import { recordStart, type Access } from './access.ts'
-import type { MetaLog, MetaTarget } from './meta-log.ts'
-import { unaccounted } from './trail-accounts.ts'
+import type { MetaLog, MetaTarget } from '../audit-trail/meta-log.ts'
+import { unaccounted } from '../audit-trail/trail-accounts.ts'
 
 /** What is said of a server that starts, and to whom. */
 export interface Starting {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import type { ScrubEvents } from '../log/scrub-options.ts'
-import type { MetaEvents } from './meta-events.ts'
+import type { ScrubEvents } from '../scrub/scrub-options.ts'
+import type { MetaEvents } from '../audit-trail/meta-events.ts'
 
 /** What a scrubber says, as lines of the server's own log, and of the meta log. */
 export function scrubReports(log: string, logger: Logger, events: MetaEvents): ScrubEvents {

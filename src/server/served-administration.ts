@@ -1,9 +1,9 @@
 import { SteleError } from '../errors.ts'
-import { META_LOG } from './access-files.ts'
-import { administer } from './administer.ts'
-import { Administration } from './administration.ts'
-import type { Host } from './host.ts'
-import type { MetaLog } from './meta-log.ts'
+import { META_LOG } from '../instance/access-files.ts'
+import { administer } from '../audit-trail/administer.ts'
+import { Administration } from '../instance/administration.ts'
+import type { Host } from '../instance/host.ts'
+import type { MetaLog } from '../audit-trail/meta-log.ts'
 
 /** What an administration of a running server is made of. */
 export interface ServedParts {

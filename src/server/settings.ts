@@ -1,6 +1,6 @@
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
-import type { Config } from './config.ts'
-import type { LogSettings } from './open-log.ts'
+import type { Config } from '../config/config.ts'
+import type { LogSettings } from '../instance/open-log.ts'
 
 /** After too few cosigned, they are asked again this much later, with the newest head. */
 const WITNESS_RETRY_MS = 2000

@@ -3,7 +3,7 @@ import { createSecureContext } from 'node:tls'
 import { SteleError } from '../errors.ts'
 import { contextOf, type Certificate } from '../http/tls-server.ts'
 import { readTextFile } from '../storage/files.ts'
-import { readKeyFile } from './key-file.ts'
+import { readKeyFile } from '../storage/key-file.ts'
 
 /** Where a certificate and its private key are. */
 export interface TlsPaths {

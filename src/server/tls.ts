@@ -5,8 +5,8 @@ import { SteleError } from '../errors.ts'
 import { asSteleError } from '../http/errors.ts'
 import { contextOf } from '../http/tls-server.ts'
 import { withoutPaths } from '../http/without-paths.ts'
-import type { Config } from './config.ts'
-import type { MetaEvents } from './meta-events.ts'
+import type { Config } from '../config/config.ts'
+import type { MetaEvents } from '../audit-trail/meta-events.ts'
 import { readCertificate, type ReadCertificate, type TlsPaths } from './tls-files.ts'
 
 interface Parts {

@@ -9,7 +9,7 @@ import { parseNote } from '../note/note.ts'
 import type { Contradiction } from './judge.ts'
 import { originHash } from './logs.ts'
 import type { WitnessedLog } from './logs.ts'
-import type { AddCheckpoint } from './request.ts'
+import type { AddCheckpoint } from '../note/add-checkpoint.ts'
 
 /** What speaks against a log, complete: whoever has the log's key can check it without this witness. */
 export interface Evidence {

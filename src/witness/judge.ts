@@ -3,7 +3,7 @@ import { hasCode, SteleError } from '../errors.ts'
 import { EMPTY_ROOT } from '../merkle/hash.ts'
 import { verifyConsistency } from '../merkle/verify.ts'
 import type { Checkpoint } from '../note/checkpoint.ts'
-import type { AddCheckpoint } from './request.ts'
+import type { AddCheckpoint } from '../note/add-checkpoint.ts'
 
 /** What the rules of c2sp.org/tlog-witness say to a checkpoint that its log has signed. */
 export type Verdict =

@@ -4,7 +4,7 @@ import { checkLogStatement } from '../note/checkpoint.ts'
 import { verifyLines } from '../note/note.ts'
 import type { VerifiedNote } from '../note/note.ts'
 import type { WitnessedLog } from './logs.ts'
-import type { Submitted } from './request.ts'
+import type { Submitted } from '../note/add-checkpoint.ts'
 
 /** The text of a checkpoint and the log's lines on it that were verified. */
 export type VerifiedLines = Pick<VerifiedNote, 'text' | 'signatures'>

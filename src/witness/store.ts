@@ -1,6 +1,6 @@
 import { SteleError } from '../errors.ts'
 import type { CosignedHead } from './head.ts'
-import { Turns } from './turns.ts'
+import { Turns } from '../bytes/turns.ts'
 
 /** What a step decides: a head to keep, if any, and what its caller gets once that is kept. */
 export interface Step<T> {

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { generateApiKey } from '../../src/access/api-key.ts'
-import { UNKNOWN_CALLERS } from '../../src/server/denied-tally.ts'
+import { UNKNOWN_CALLERS } from '../../src/audit-trail/denied-tally.ts'
 import { eachOf } from './each.ts'
 import { Stage, type Reply } from './stage.ts'
 

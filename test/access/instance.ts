@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { Role } from '../../src/access/role.ts'
-import { loadConfig } from '../../src/server/config.ts'
+import { loadConfig } from '../../src/config/config.ts'
 import { withOfflineAccess } from '../../src/server/offline-access.ts'
 import { startServer, type RunningServer } from '../../src/server/start.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'

@@ -4,7 +4,7 @@ import { openCheckpoint } from '../../src/note/checkpoint.ts'
 import { generateCosignerKey } from '../../src/note/cosigner.ts'
 import { KEY_TYPE } from '../../src/note/key-id.ts'
 import { formatVerifierKey, parseVerifierKey } from '../../src/note/key.ts'
-import { logFiles } from '../../src/server/data-folder.ts'
+import { logFiles } from '../../src/instance/data-folder.ts'
 import { Instance } from './instance.ts'
 
 const NEW = { name: 'billing', origin: 'log.example/billing' }

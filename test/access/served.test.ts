@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Role } from '../../src/access/role.ts'
 import type { MadeKey } from '../../src/access/keyring.ts'
-import { loadConfig } from '../../src/server/config.ts'
+import { loadConfig } from '../../src/config/config.ts'
 import { startServer } from '../../src/server/start.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
 

@@ -3,7 +3,7 @@ import { request, type IncomingMessage } from 'node:http'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { hostNameOf } from '../../src/access/address.ts'
-import { loadConfig } from '../../src/server/config.ts'
+import { loadConfig } from '../../src/config/config.ts'
 import { startServer } from '../../src/server/start.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { extract } from 'tar-stream'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
-import { createLog } from '../../src/server/data-folder.ts'
+import { createLog } from '../../src/instance/data-folder.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, lines, serve, stele } from './fixture.ts'
 

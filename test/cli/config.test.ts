@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { loadConfig, optionList, serverOptions } from '../../src/server/config.ts'
+import { loadConfig, optionList, serverOptions } from '../../src/config/config.ts'
 import { readText, ROOT } from '../house/repository.ts'
 import { testFolder } from '../support/folder.ts'
 import { stele } from './fixture.ts'

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { logFiles } from '../../src/server/data-folder.ts'
+import { logFiles } from '../../src/instance/data-folder.ts'
 import { Instance } from '../access/instance.ts'
 import { testFolder } from '../support/folder.ts'
 import { stele, type Ran } from './fixture.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
-import { loadConfig } from '../../src/server/config.ts'
+import { loadConfig } from '../../src/config/config.ts'
 import { startServer } from '../../src/server/start.ts'
 import { Instance } from '../access/instance.ts'
 import { testFolder } from '../support/folder.ts'

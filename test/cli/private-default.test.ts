@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { createLog, initDataFolder, readLogInfo } from '../../src/server/data-folder.ts'
+import { createLog, initDataFolder, readLogInfo } from '../../src/instance/data-folder.ts'
 import { Instance } from '../access/instance.ts'
 import { testFolder } from '../support/folder.ts'
 import { stele } from './fixture.ts'

@@ -16,7 +16,7 @@ import { asHash } from '../../src/merkle/hash.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { decodeBundle, encodeBundle } from '../../src/tile/bundle.ts'
 import { parseTilePath } from '../../src/tile/path.ts'
-import { parseAddCheckpoint, parseSignSubtree } from '../../src/witness/request.ts'
+import { parseAddCheckpoint, parseSignSubtree } from '../../src/note/add-checkpoint.ts'
 
 /** A parser that meets the network, what it reads, and how it may refuse. */
 export interface Fuzzed {

@@ -1,11 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+// @ts-expect-error a script without types
+import { ROWS as MAP } from '../../scripts/check-imports.mjs'
 import { testFolder } from '../support/folder.ts'
 import { ROOT } from './repository.ts'
 
 type Files = Record<string, string>
+/** Rooms that do not know each other stand in one row. */
+const ROWS = MAP as readonly (readonly string[])[]
 
 /** Writes a small project and checks it; gives the exit status and the reported lines, sorted. */
 function check(files: Files): { status: number | null; faults: string[] } {
@@ -33,7 +37,7 @@ describe('a map that is kept', () => {
       'tile/path.ts': `export * from './bundle.ts'`,
       'storage/level.ts': `import fs from 'node:fs'\nimport { toHex } from '../bytes/hex.ts'`,
       'server/start.ts': `export type { Log } from '../log/log.ts'`,
-      'web/page.ts': `import { openLogClient } from '../client/index.ts'`,
+      'cli/commands/poc.ts': `import { runSuite } from '../../poc/suite.ts'`,
       'index.ts': `export { startServer } from './server/start.ts'`,
     })
     expect(faults).toEqual([])
@@ -81,26 +85,26 @@ describe('an arrow that points the wrong way is reported with its place and the 
   test('rooms of one row do not know each other', () => {
     const { faults } = check({
       'note/a.ts': `import '../tile/path.ts'`,
-      'witness/a.ts': `import '../log/log.ts'`,
-      'monitor/a.ts': `import '../witness/a.ts'`,
+      'witness/a.ts': `import '../audit-trail/meta-log.ts'`,
+      'monitor/a.ts': `import '../log/log.ts'`,
     })
     expect(faults).toEqual([
-      'src/monitor/a.ts:1  monitor and witness do not know each other',
+      'src/monitor/a.ts:1  monitor and log do not know each other',
       'src/note/a.ts:1  note and tile do not know each other',
-      'src/witness/a.ts:1  witness and log do not know each other',
+      'src/witness/a.ts:1  witness and audit-trail do not know each other',
     ])
   })
 
-  test('web sees nothing below client, and nobody sees the package entry', () => {
+  test('no file sees the package entry, and one command sees the attacks', () => {
     const { faults } = check({
-      'web/a.ts': `import '../storage/store.ts'`,
+      'cli/commands/serve.ts': `import '../../poc/suite.ts'`,
       'cli/a.ts': `import '../index.ts'`,
       'http/a.ts': `import 'stele/client'`,
     })
     expect(faults).toEqual([
       'src/cli/a.ts:1  cli and index do not know each other',
+      'src/cli/commands/serve.ts:1  cli may import only from rows above it, and poc is below',
       'src/http/a.ts:1  "stele/client" is this package: name the file by its relative path',
-      'src/web/a.ts:1  web may import only from client and above, not storage',
     ])
   })
 
@@ -127,7 +131,7 @@ describe('above the browser line', () => {
       'client/b.ts': `import { createHash } from 'crypto'`,
       'note/a.ts': `\nexport const f = (b: Buffer): string => String(b)`,
       'tile/a.ts': `export const f = () => globalThis.Buffer.from('')`,
-      'web/a.ts': `export const f = () => process.env`,
+      'policy/a.ts': `export const f = () => process.env`,
       'merkle/a.ts': `import { sha256 } from './sha256-node.ts'`,
     })
     expect(faults).toEqual([
@@ -135,8 +139,8 @@ describe('above the browser line', () => {
       'src/client/b.ts:1  "crypto" above the browser line, outside a *-node.ts file',
       'src/merkle/a.ts:1  "./sha256-node.ts" is for Node only: use its subpath import',
       'src/note/a.ts:2  Buffer above the browser line, outside a *-node.ts file',
+      'src/policy/a.ts:1  process above the browser line, outside a *-node.ts file',
       'src/tile/a.ts:1  Buffer above the browser line, outside a *-node.ts file',
-      'src/web/a.ts:1  process above the browser line, outside a *-node.ts file',
     ])
   })
 
@@ -166,4 +170,21 @@ test('the map of this repository is kept', () => {
   const run = spawnSync(process.execPath, [join(ROOT, 'scripts/check-imports.mjs')], { encoding: 'utf8' })
   expect(run.stderr).toBe('')
   expect(run.status).toBe(0)
+})
+
+describe('the map', () => {
+  const page = readFileSync(join(ROOT, 'proto-docs/architecture.md'), 'utf8')
+  const table = page.slice(page.indexOf('## The rooms'), page.indexOf('## Who owns what'))
+
+  test('is the table of the page about the architecture', () => {
+    const rows = [...table.matchAll(/^\| (`[^|]+) \|/gm)].map(([, cell]) =>
+      [...cell!.matchAll(/`([a-z-]+)(?:\/|\.ts)`/g)].map(([, room]) => room),
+    )
+    expect(rows).toEqual(ROWS)
+  })
+
+  test('has each folder of the sources, and no other', () => {
+    const rooms = readdirSync(join(ROOT, 'src')).map((name) => name.replace(/\.ts$/, ''))
+    expect(rooms.toSorted()).toEqual(ROWS.flat().toSorted())
+  })
 })

@@ -13,8 +13,8 @@ import {
   sha256,
   type Hash,
 } from '../../src/merkle/hash.ts'
-import * as node from '../../src/merkle/sha256-node.ts'
-import * as portable from '../../src/merkle/sha256-portable.ts'
+import * as node from '../../src/crypto/sha256-node.ts'
+import * as portable from '../../src/crypto/sha256-portable.ts'
 import { referenceLeaf, referenceNode } from '../reference/tree.ts'
 import { codeOf, expectCode } from '../note/expect-code.ts'
 

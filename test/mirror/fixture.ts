@@ -14,7 +14,7 @@ import { MemoryStore } from '../../src/storage/memory.ts'
 import { TileHashes } from '../../src/tile/hashes.ts'
 import { proveConsistency, proveSubtree, rootAt, type TileSource } from '../../src/tile/prove.ts'
 import type { WitnessedLog } from '../../src/witness/logs.ts'
-import { formatAddCheckpoint } from '../../src/witness/request.ts'
+import { formatAddCheckpoint } from '../../src/note/add-checkpoint.ts'
 import type { FakeLog } from '../client/fake-log.ts'
 import { MemoryEvidence, NOW_SECONDS } from '../witness/fixture.ts'
 

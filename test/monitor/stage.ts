@@ -8,7 +8,7 @@ import type { RegexRunner } from '../../src/monitor/regex-guard.ts'
 import type { MonitorStore } from '../../src/monitor/store.ts'
 import type { Webhook } from '../../src/monitor/webhook.ts'
 import { formatGetSth } from '../../src/note/get-sth.ts'
-import { formatPkcs8 } from '../../src/note/p256-der.ts'
+import { formatPkcs8 } from '../../src/crypto/p256-der.ts'
 import { treeHeadSigner, type TreeHead } from '../../src/note/tree-head.ts'
 import { FakeClock, FakeLog, KEY, ORIGIN, URL_PREFIX } from '../client/fake-log.ts'
 

@@ -1,4 +1,4 @@
-import type { CosignerKind } from '../../src/server/cosigner-folder.ts'
+import type { CosignerKind } from '../../src/witness/cosigner-folder.ts'
 import { ListeningProcess } from '../support/process.ts'
 
 /** A witness or a mirror in a process of its own, for callers in a hurry. */

@@ -1,9 +1,9 @@
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { SteleError } from '../../src/errors.ts'
-import { logFiles } from '../../src/server/data-folder.ts'
-import { openStoredLog } from '../../src/server/open-log.ts'
-import { SETTINGS } from '../server/settings.ts'
+import { logFiles } from '../../src/instance/data-folder.ts'
+import { openStoredLog } from '../../src/instance/open-log.ts'
+import { SETTINGS } from '../instance/settings.ts'
 import { Random } from './random.ts'
 
 /*

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { createLog, logFiles } from '../../src/server/data-folder.ts'
+import { createLog, logFiles } from '../../src/instance/data-folder.ts'
 import { testFolder } from '../support/folder.ts'
 import { ServerProcess } from '../support/process.ts'
 import { makeLogFolder } from './log-folder.ts'

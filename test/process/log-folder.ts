@@ -1,4 +1,4 @@
-import { createLog, initDataFolder, logFiles, type LogFiles } from '../../src/server/data-folder.ts'
+import { createLog, initDataFolder, logFiles, type LogFiles } from '../../src/instance/data-folder.ts'
 import { testFolder } from '../support/folder.ts'
 import type { LogIdentity } from './examiner.ts'
 

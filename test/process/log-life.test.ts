@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { openLogClient } from '../../src/client/index.ts'
-import { idOf } from '../../src/server/change-keys.ts'
+import { idOf } from '../../src/instance/change-keys.ts'
 import { stele } from '../cli/fixture.ts'
 import { ServerProcess } from '../support/process.ts'
 import { testFolder } from '../support/folder.ts'

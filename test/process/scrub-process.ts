@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs'
-import { Host } from '../../src/server/host.ts'
-import { SETTINGS } from '../server/settings.ts'
+import { Host } from '../../src/instance/host.ts'
+import { SETTINGS } from '../instance/settings.ts'
 
 /*
  * A process that opens the logs of a folder and does nothing but scrub them, without rest: sleeping moves its clock and

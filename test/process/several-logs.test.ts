@@ -1,6 +1,6 @@
 import { cpSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { createLog, logFiles } from '../../src/server/data-folder.ts'
+import { createLog, logFiles } from '../../src/instance/data-folder.ts'
 import { testFolder } from '../support/folder.ts'
 import { ServerProcess } from '../support/process.ts'
 import { Connection } from './connection.ts'

@@ -1,7 +1,7 @@
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
-import { createLog, initDataFolder, logFiles } from '../../src/server/data-folder.ts'
+import { createLog, initDataFolder, logFiles } from '../../src/instance/data-folder.ts'
 import { testFolder } from '../support/folder.ts'
 import { ListeningProcess, MAIN } from '../support/process.ts'
 

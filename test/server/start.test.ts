@@ -1,8 +1,8 @@
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
-import { initAccess } from '../../src/server/access-files.ts'
-import { loadConfig } from '../../src/server/config.ts'
-import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
+import { initAccess } from '../../src/instance/access-files.ts'
+import { loadConfig } from '../../src/config/config.ts'
+import { createLog, initDataFolder } from '../../src/instance/data-folder.ts'
 import { startServer, type RunningServer } from '../../src/server/start.ts'
 import { testFolder } from '../support/folder.ts'
 

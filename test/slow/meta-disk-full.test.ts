@@ -1,7 +1,7 @@
 import { cpSync, rmSync, symlinkSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
 import type { MadeKey } from '../../src/access/keyring.ts'
-import { initAccess } from '../../src/server/access-files.ts'
+import { initAccess } from '../../src/instance/access-files.ts'
 import { Connection, type Answer } from '../process/connection.ts'
 import { makeLogFolder } from '../process/log-folder.ts'
 import { ServerProcess } from '../support/process.ts'

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { initAccess } from '../../src/server/access-files.ts'
-import { createLog, initDataFolder } from '../../src/server/data-folder.ts'
+import { initAccess } from '../../src/instance/access-files.ts'
+import { createLog, initDataFolder } from '../../src/instance/data-folder.ts'
 import { testFolder } from './folder.ts'
 
 /**

@@ -3,7 +3,7 @@ import { EMPTY_ROOT, type Hash } from '../../src/merkle/hash.ts'
 import { formatCheckpoint } from '../../src/note/checkpoint.ts'
 import { generateSigningKey } from '../../src/note/key.ts'
 import { signNote, type NoteSigner, type VerifierKey } from '../../src/note/note.ts'
-import { formatAddCheckpoint } from '../../src/witness/request.ts'
+import { formatAddCheckpoint } from '../../src/note/add-checkpoint.ts'
 import type { WitnessedLog } from '../../src/witness/logs.ts'
 import {
   rangeHash,

@@ -1,8 +1,8 @@
 // Data folders to measure with, and what they weigh.
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { initAccess } from '../../../dist/server/access-files.js'
-import { createLog, initDataFolder } from '../../../dist/server/data-folder.js'
+import { initAccess } from '../../../dist/instance/access-files.js'
+import { createLog, initDataFolder } from '../../../dist/instance/data-folder.js'
 import { withOfflineAccess } from '../../../dist/server/offline-access.js'
 import { runProcess } from './children.mjs'
 

@@ -1,5 +1,5 @@
 // GET requests of a few paths in turns.
-import { requestHead } from '../../../dist/cli/load/index.js'
+import { requestHead } from '../../../dist/load/index.js'
 
 /** An exchange that asks for these paths of a log, beginning at a random one; answers must be 200. */
 export function getter(

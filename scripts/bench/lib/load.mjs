@@ -1,5 +1,5 @@
 // Loads a server over HTTP for a while, with the generator that `stele bench` has.
-import { Load, parseTarget } from '../../../dist/cli/load/index.js'
+import { Load, parseTarget } from '../../../dist/load/index.js'
 import { cpuSecondsOf } from './proc.mjs'
 import { median } from './stats.mjs'
 

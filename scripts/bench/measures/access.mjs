@@ -1,5 +1,5 @@
 // What keys, roles and the meta log cost whoever writes: the same server with all of it, and open without any.
-import { EntrySource, Sample, Writers } from '../../../dist/cli/load/index.js'
+import { EntrySource, Sample, Writers } from '../../../dist/load/index.js'
 import { startStele } from '../lib/children.mjs'
 import { withAccess } from '../lib/data.mjs'
 import { coresNote, loaded } from '../lib/load.mjs'

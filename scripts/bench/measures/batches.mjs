@@ -1,5 +1,5 @@
 // Batches of 1,000 entries, in the process and over HTTP, against LevelDB alone.
-import { EntrySource, Sample, Writers } from '../../../dist/cli/load/index.js'
+import { EntrySource, Sample, Writers } from '../../../dist/load/index.js'
 import { runProcess, startStele } from '../lib/children.mjs'
 import { coresNote, loaded } from '../lib/load.mjs'
 import { ENTRY_BYTES } from '../lib/payload.mjs'

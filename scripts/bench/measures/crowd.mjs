@@ -1,7 +1,7 @@
 // A normal client beside a crowd that is idle, reads slowly or pipelines: what it waits, and what the server weighs.
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { EntrySource, Sample, Writers } from '../../../dist/cli/load/index.js'
+import { EntrySource, Sample, Writers } from '../../../dist/load/index.js'
 import { startStele } from '../lib/children.mjs'
 import { loaded } from '../lib/load.mjs'
 import { ENTRY_BYTES } from '../lib/payload.mjs'

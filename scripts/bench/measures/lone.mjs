@@ -1,5 +1,5 @@
 // A lone entry now and then: how long its sender waits for the disk and the signature.
-import { EntrySource, Sample, Writers } from '../../../dist/cli/load/index.js'
+import { EntrySource, Sample, Writers } from '../../../dist/load/index.js'
 import { startKoa, startStele } from '../lib/children.mjs'
 import { loaded, onlyStatus } from '../lib/load.mjs'
 import { ENTRY_BYTES } from '../lib/payload.mjs'

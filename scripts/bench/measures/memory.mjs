@@ -1,5 +1,5 @@
 // What the server weighs on a large log under everything at once, and whether it grows.
-import { EntrySource, Load, parseTarget, Sample, Writers } from '../../../dist/cli/load/index.js'
+import { EntrySource, Load, parseTarget, Sample, Writers } from '../../../dist/load/index.js'
 import { startStele } from '../lib/children.mjs'
 import { getter } from '../lib/get.mjs'
 import { sleep } from '../lib/load.mjs'

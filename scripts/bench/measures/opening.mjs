@@ -1,7 +1,7 @@
 // Opening a log: everything is checked, and yet it must not grow with the log.
 import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { EntrySource, Load, parseTarget, Sample, Writers } from '../../../dist/cli/load/index.js'
+import { EntrySource, Load, parseTarget, Sample, Writers } from '../../../dist/load/index.js'
 import { runProcess, startStele } from '../lib/children.mjs'
 import { sleep } from '../lib/load.mjs'
 import { ENTRY_BYTES } from '../lib/payload.mjs'

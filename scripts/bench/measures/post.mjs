@@ -1,5 +1,5 @@
 // One entry per request: what most programs that log something do.
-import { EntrySource, Sample, Writers } from '../../../dist/cli/load/index.js'
+import { EntrySource, Sample, Writers } from '../../../dist/load/index.js'
 import { startKoa, startStele } from '../lib/children.mjs'
 import { coresNote, loaded, onlyStatus } from '../lib/load.mjs'
 import { ENTRY_BYTES } from '../lib/payload.mjs'

@@ -1,5 +1,5 @@
 // Inclusion proofs over HTTP: how many, and whether a large tree makes them dearer.
-import { ProofReader, Sample } from '../../../dist/cli/load/index.js'
+import { ProofReader, Sample } from '../../../dist/load/index.js'
 import { openLogClient, leafHash, toHex } from '../lib/stele.mjs'
 import { startKoa, startStele } from '../lib/children.mjs'
 import { coresNote, loaded } from '../lib/load.mjs'

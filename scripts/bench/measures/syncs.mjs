@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { EntrySource, Sample, Writers } from '../../../dist/cli/load/index.js'
+import { EntrySource, Sample, Writers } from '../../../dist/load/index.js'
 import { startStele } from '../lib/children.mjs'
 import { loaded } from '../lib/load.mjs'
 import { ENTRY_BYTES } from '../lib/payload.mjs'

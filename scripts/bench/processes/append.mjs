@@ -3,7 +3,7 @@
 import { DEFAULTS } from '../lib/settings.mjs'
 import { entries } from '../lib/payload.mjs'
 import { memoryOf } from '../lib/proc.mjs'
-import { openStoredLog } from '../../../dist/server/open-log.js'
+import { openStoredLog } from '../../../dist/instance/open-log.js'
 
 /**
  * @type {{ data: string, entries: number, batch: number, inFlight: number, kind?: 'random' | 'audit', seed: string,

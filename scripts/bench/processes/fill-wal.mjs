@@ -1,6 +1,6 @@
 // Fills the write-ahead log of a log with large batches, and ends as by kill -9: nothing is closed.
 import { randomBytes } from 'node:crypto'
-import { openStoredLog } from '../../../dist/server/open-log.js'
+import { openStoredLog } from '../../../dist/instance/open-log.js'
 import { DEFAULTS } from '../lib/settings.mjs'
 
 /** Entries of 64 KiB in each commit. LevelDB begins a file after the first, and holds the other two in one of 16 MiB. */

@@ -1,7 +1,7 @@
 // Opens a log once, or only its two databases, and says how long that took. Node's own start does not count.
 import { join } from 'node:path'
 import { Level } from 'level'
-import { openStoredLog } from '../../../dist/server/open-log.js'
+import { openStoredLog } from '../../../dist/instance/open-log.js'
 import { DEFAULTS } from '../lib/settings.mjs'
 
 /** @type {{ data: string, what: 'log' | 'databases' }} */

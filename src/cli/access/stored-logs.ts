@@ -1,4 +1,4 @@
-import type { LogSettings } from '../../server/open-log.ts'
+import type { LogSettings } from '../../instance/open-log.ts'
 import type { OfflineAdministration } from '../../server/offline-administration.ts'
 import type { Context } from '../context.ts'
 
@@ -24,7 +24,7 @@ export async function onStoredLog<T>(
 
 /** With the server's defaults and environment: witnesses are asked as the server would. */
 async function settingsOf({ data, io }: Context): Promise<LogSettings> {
-  const { loadConfig } = await import('../../server/config.ts')
+  const { loadConfig } = await import('../../config/config.ts')
   const { logSettings } = await import('../../server/settings.ts')
   return logSettings(loadConfig({ flags: { data }, env: io.env }))
 }

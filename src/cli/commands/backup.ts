@@ -57,7 +57,7 @@ async function backup(context: Context, options: BackupOptions, log?: string): P
   }
   const { FolderTarget } = await import('../export/target.ts')
   if (log !== undefined) return saveTo(context, options, log, context.explicitUrl, new FolderTarget(to!))
-  const { listLogs } = await import('../../server/data-folder.ts')
+  const { listLogs } = await import('../../instance/data-folder.ts')
   for (const name of await listLogs(context.data)) {
     await saveTo(context, options, name, urlOf(context, name), new FolderTarget(join(to!, name)))
   }
@@ -66,7 +66,7 @@ async function backup(context: Context, options: BackupOptions, log?: string): P
 
 /** Keys as hashes, which tell nobody the keys. After the logs: the newest state counts, for it knows who was revoked. */
 async function saveAccess({ data, terminal }: Context, target: ExportTarget): Promise<void> {
-  const { accessPath } = await import('../../server/access-files.ts')
+  const { accessPath } = await import('../../instance/access-files.ts')
   const { readTextFile } = await import('../../storage/files.ts')
   const text = await readTextFile(accessPath(data))
   if (text === undefined) return

@@ -4,7 +4,7 @@ import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_CODES, EXIT_OK } from '../exit-codes.ts'
 import { examples } from '../help.ts'
-import type { BenchResult, BenchState, Measured } from '../load/index.ts'
+import type { BenchResult, BenchState, Measured } from '../../load/index.ts'
 import { formatCount, formatMs, formatSeconds } from '../output/units.ts'
 import { asUsage, parseCount } from '../range.ts'
 import { parseSize } from '../../bytes/decimal.ts'
@@ -50,7 +50,7 @@ ${examples(
 async function bench(context: Context, options: BenchCommandOptions): Promise<number> {
   const { terminal } = context
   const sizes = parseOptions(options)
-  const { runBench } = await import('../load/index.ts')
+  const { runBench } = await import('../../load/index.ts')
   const verifierKey = await context.following(await context.keyFor(context.url))
   const bar = terminal.progress('bench')
   const onTick = (state: BenchState): void => bar.draw(() => describeState(state, sizes.durationMs))

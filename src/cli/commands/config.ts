@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { resolveConfig, serverOptions, type OptionName } from '../../server/config.ts'
-import { factsOf } from '../../server/option-kinds.ts'
+import { resolveConfig, serverOptions, type OptionName } from '../../config/config.ts'
+import { factsOf } from '../../config/option-kinds.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'
@@ -70,7 +70,7 @@ async function describeConfig(
   { terminal }: Context,
   { sample }: { readonly sample?: boolean },
 ): Promise<void> {
-  const { optionsSchema, sampleFile } = await import('../../server/options-schema.ts')
+  const { optionsSchema, sampleFile } = await import('../../config/options-schema.ts')
   if (sample) return terminal.data(sampleFile(serverOptions, './stele.schema.json'))
   await terminal.line(JSON.stringify(optionsSchema(serverOptions, 'Configuration of stele serve'), null, 2))
 }

@@ -1,16 +1,16 @@
 import type { Command } from 'commander'
-import type { CosignerKind } from '../../server/cosigner-folder.ts'
-import type { RunningCosigner } from '../../server/cosigner-start.ts'
-import { mirrorOptions } from '../../server/mirror-config.ts'
-import type { OptionSources } from '../../server/options.ts'
-import { witnessOptions } from '../../server/witness-config.ts'
+import type { CosignerKind } from '../../witness/cosigner-folder.ts'
+import type { RunningCosigner } from '../../witness/cosigner-start.ts'
+import { mirrorOptions } from '../../mirror/config.ts'
+import type { OptionSources } from '../../config/options.ts'
+import { witnessOptions } from '../../witness/config.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { cosignerFolder } from '../cosigner-options.ts'
 import { examples } from '../help.ts'
 import { addOptionFlags, optionSources, type FlagOptions } from '../option-flags.ts'
 import { runUntilStopped, type ServingOptions } from '../serving.ts'
-import type { ServerLog } from '../../server/server-log.ts'
+import type { ServerLog } from '../../http/server-log.ts'
 
 /** What this file reads of a configuration. */
 type CosignerConfig = ServingOptions & { readonly data: string }
@@ -36,7 +36,7 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
     preposition: 'for',
     options: witnessOptions,
     async start(config, logger) {
-      const { startWitness } = await import('../../server/witness-start.ts')
+      const { startWitness } = await import('../../witness/start.ts')
       return startWitness(config, logger)
     },
   })
@@ -51,7 +51,7 @@ export function mirrorServeCommand(mirror: Command, actions: Actions): void {
     preposition: 'of',
     options: mirrorOptions,
     async start(config, logger) {
-      const { startMirror } = await import('../../server/mirror-start.ts')
+      const { startMirror } = await import('../../mirror/start.ts')
       return startMirror(config, logger)
     },
   })

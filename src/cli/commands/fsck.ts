@@ -82,7 +82,7 @@ async function* fsckDataFolder(
   options: FsckOptions,
   folder: string,
 ): AsyncGenerator<FsckReport> {
-  const { listLogs } = await import('../../server/data-folder.ts')
+  const { listLogs } = await import('../../instance/data-folder.ts')
   const names = await listLogs(folder)
   if (names.length === 0) throw new SteleError('not_initialised', `${folder}: there is no log in it`)
   for (const name of names) yield fsckLog(context, options, folder, name)

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { isLoopbackOrigin } from '../../server/public-url.ts'
+import { isLoopbackOrigin } from '../../config/public-url.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import type { Initialised } from '../files/initialise.ts'

@@ -180,7 +180,7 @@ async function keysOf(context: Context, { server }: ServerOption): Promise<Keys>
     return servedKeys(server, await context.headers())
   }
   const { storedKeys } = await import('../access/stored-keys.ts')
-  const { loadConfig, maxKeyMsOf } = await import('../../server/config.ts')
+  const { loadConfig, maxKeyMsOf } = await import('../../config/config.ts')
   return storedKeys(context.data, maxKeyMsOf(loadConfig({ env: context.io.env })))
 }
 

@@ -8,7 +8,7 @@ import { decodeHead, encodeHead } from '../../log/head.ts'
 import { openCheckpoint } from '../../note/checkpoint.ts'
 import { createHeadFile, readHeadFile } from '../../storage/head-file.ts'
 import { rootAt } from '../../tile/prove.ts'
-import type { Administer } from '../../server/plan.ts'
+import type { Administer } from '../../instance/plan.ts'
 import { HOST, onStoredLog } from '../access/stored-logs.ts'
 import type { Context } from '../context.ts'
 import type { StoredLog } from '../files/stored-log.ts'
@@ -37,7 +37,7 @@ async function adopt(
   administer: Administer,
 ): Promise<void> {
   const { data, terminal } = context
-  const { headFilePath } = await import('../../server/data-folder.ts')
+  const { headFilePath } = await import('../../instance/data-folder.ts')
   const { StoredLog: Stored } = await import('../files/stored-log.ts')
   const log = await Stored.open(data, name)
   try {

@@ -2,7 +2,7 @@ import { visible } from '../../bytes/visible.ts'
 import { toHex } from '../../bytes/hex.ts'
 import { SteleError } from '../../errors.ts'
 import { HOST, onStoredLog } from '../access/stored-logs.ts'
-import { isLoopbackOrigin, prefixOf } from '../../server/public-url.ts'
+import { isLoopbackOrigin, prefixOf } from '../../config/public-url.ts'
 import type { Context } from '../context.ts'
 import { formatCount } from '../output/units.ts'
 import { serverOf, type ServerOption } from './log-server.ts'
@@ -65,8 +65,8 @@ export async function rolloverCommand(
   newName: string,
 ): Promise<void> {
   const { data, terminal } = context
-  const { readLogInfo } = await import('../../server/data-folder.ts')
-  const { rollOver } = await import('../../server/rollover.ts')
+  const { readLogInfo } = await import('../../instance/data-folder.ts')
+  const { rollOver } = await import('../../instance/rollover.ts')
   const { originOf } = await import('../files/initialise.ts')
   const old = await readLogInfo(data, name)
   const publicUrl = options.publicUrl ?? context.flagUrl ?? publicUrlOf(old.origin, name)

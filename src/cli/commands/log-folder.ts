@@ -2,13 +2,13 @@ import { visible } from '../../bytes/visible.ts'
 import { toHex } from '../../bytes/hex.ts'
 import { hasCode } from '../../errors.ts'
 import { decodeHead } from '../../log/head.ts'
-import type { LogInfo, LogKey } from '../../server/data-folder.ts'
+import type { LogInfo, LogKey } from '../../instance/data-folder.ts'
 import type { Context } from '../context.ts'
 import { formatCount } from '../output/units.ts'
 
 /** `stele log list`. */
 export async function listLogsCommand({ data, terminal }: Context): Promise<void> {
-  const { listLogs, readLogInfo } = await import('../../server/data-folder.ts')
+  const { listLogs, readLogInfo } = await import('../../instance/data-folder.ts')
   const logs: Shown[] = []
   for (const name of await listLogs(data)) logs.push(await shown(data, name, await readLogInfo(data, name)))
   if (terminal.json) return terminal.jsonLine(logs)
@@ -20,7 +20,7 @@ export async function listLogsCommand({ data, terminal }: Context): Promise<void
 
 /** `stele log show`. */
 export async function showLogCommand({ data, terminal }: Context, _: object, name: string): Promise<void> {
-  const { logFiles, readLogInfo } = await import('../../server/data-folder.ts')
+  const { logFiles, readLogInfo } = await import('../../instance/data-folder.ts')
   const log = await shown(data, name, await readLogInfo(data, name))
   if (terminal.json) return terminal.jsonLine(log)
   const rows: [string, string][] = [
@@ -73,7 +73,7 @@ interface Shown extends LogInfo {
 
 /** The head file tells the size also while a server holds the database. */
 async function shown(data: string, name: string, info: LogInfo): Promise<Shown> {
-  const { headFilePath } = await import('../../server/data-folder.ts')
+  const { headFilePath } = await import('../../instance/data-folder.ts')
   const { readHeadFile } = await import('../../storage/head-file.ts')
   const headFile = headFilePath(data, name, info)
   try {

@@ -2,7 +2,7 @@ import { visible } from '../../bytes/visible.ts'
 import { HOST, onStoredLog } from '../access/stored-logs.ts'
 import type { Context } from '../context.ts'
 import { SteleError } from '../../errors.ts'
-import type { KeyAlgorithm, KeyChange } from '../../server/change-keys.ts'
+import type { KeyAlgorithm, KeyChange } from '../../instance/change-keys.ts'
 import { parseIndex } from '../range.ts'
 import { serverOf, type ServerOption } from './log-server.ts'
 
@@ -47,7 +47,7 @@ export async function retireKeyCommand(
 ): Promise<void> {
   const server = await serverOf(context, options)
   if (server) return reportServed(context, name, await server.retireKey(name, keyId, beforeOverlapEnds))
-  const { logFiles } = await import('../../server/data-folder.ts')
+  const { logFiles } = await import('../../instance/data-folder.ts')
   const change = await onStoredLog(context, name, ({ logs }) =>
     logs.retireKey(HOST, name, keyId, beforeOverlapEnds),
   )

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { hasCode } from '../../errors.ts'
-import type { ListedLog } from '../../server/log-list.ts'
+import type { ListedLog } from '../../witness/log-list.ts'
 import type { WitnessKey } from '../../witness/keys.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
@@ -84,7 +84,7 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
   const { checkHasBundles } = await import('../../client/verified-entries.ts')
   checkHasBundles({ origin, verifiers: keys })
   const [{ makeCopy }, { logPrefix }] = await Promise.all([
-    import('../../server/mirror-folder.ts'),
+    import('../../mirror/folder.ts'),
     import('../../client/http-files.ts'),
   ])
   // Not from the environment: STELE_URL names the log that other commands talk to.
@@ -107,15 +107,15 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
 /** The mirror reads it at each start, so that it has to stay where it is, and has to be a file. */
 async function checkedKeyFile({ apiKeyFile }: Context): Promise<string | undefined> {
   if (apiKeyFile === undefined) return undefined
-  const { readApiKeyFile } = await import('../../server/api-key-file.ts')
+  const { readApiKeyFile } = await import('../../access/api-key-file.ts')
   await readApiKeyFile(apiKeyFile)
   return resolve(apiKeyFile)
 }
 
 async function list(context: Context): Promise<void> {
   const [{ readCosignerInfo, readCosignerKeys }, { readMirroredLogs }] = await Promise.all([
-    import('../../server/cosigner-folder.ts'),
-    import('../../server/mirror-keys.ts'),
+    import('../../witness/cosigner-folder.ts'),
+    import('../../mirror/keys.ts'),
   ])
   const data = cosignerFolder(context, 'mirror')
   const info = await readCosignerInfo('mirror', data)
@@ -135,7 +135,7 @@ async function progressOf(
   keys: readonly WitnessKey[],
 ): Promise<Progress | undefined> {
   const [{ copyPaths }, { openMirrorState }] = await Promise.all([
-    import('../../server/mirror-folder.ts'),
+    import('../../mirror/folder.ts'),
     import('../../mirror/open.ts'),
   ])
   try {

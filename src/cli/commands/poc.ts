@@ -4,7 +4,7 @@ import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
 import { examples } from '../help.ts'
-import type { Attack } from '../poc/attack.ts'
+import type { Attack } from '../../poc/attack.ts'
 
 interface PocOptions {
   readonly only?: readonly string[]
@@ -41,11 +41,11 @@ Exit codes:
 }
 
 async function poc(context: Context, options: PocOptions): Promise<number> {
-  const { ATTACKS } = await import('../poc/attacks.ts')
+  const { ATTACKS } = await import('../../poc/attacks.ts')
   const attacks = options.only ? chosen(ATTACKS, options.only) : ATTACKS
   if (options.list) return list(context, attacks)
-  const { exitCodeOf, runSuite } = await import('../poc/suite.ts')
-  const report = await import('../poc/report.ts')
+  const { exitCodeOf, runSuite } = await import('../../poc/suite.ts')
+  const report = await import('../../poc/report.ts')
   const { terminal, io } = context
   const keep = options.keep === true
   const nameWidth = Math.max(...attacks.map(({ name }) => name.length))
@@ -72,7 +72,7 @@ async function poc(context: Context, options: PocOptions): Promise<number> {
 }
 
 async function list({ terminal }: Context, attacks: readonly Attack[]): Promise<number> {
-  const { promises } = await import('../poc/attack.ts')
+  const { promises } = await import('../../poc/attack.ts')
   for (const attack of attacks) {
     const { name, title } = attack
     const caughtBy = promises(attack)

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { RepairReport } from '../../log/repair.ts'
+import type { RepairReport } from '../../scrub/repair.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'

@@ -92,7 +92,7 @@ async function restoreAll(context: Context, options: RestoreCommandOptions): Pro
     throw new SteleError('usage', `restore --all: ${single} is said of one log; restore that one by its name`)
   }
   const [{ logFiles }, { restoreOne }, { restoreAccess, savedLogs }] = await Promise.all([
-    import('../../server/data-folder.ts'),
+    import('../../instance/data-folder.ts'),
     import('../restore/one.ts'),
     import('../restore/instance.ts'),
   ])

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { loadConfig, optionList, serverOptions, type Config, type OptionName } from '../../server/config.ts'
-import type { OptionSources } from '../../server/options.ts'
+import { loadConfig, optionList, serverOptions, type Config, type OptionName } from '../../config/config.ts'
+import type { OptionSources } from '../../config/options.ts'
 import type { Actions } from '../action.ts'
 import type { Context } from '../context.ts'
 import { examples } from '../help.ts'

@@ -79,9 +79,9 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
 
 async function list(context: Context): Promise<void> {
   const [{ readCosignerInfo }, { readLogList }, { witnessFiles }] = await Promise.all([
-    import('../../server/cosigner-folder.ts'),
-    import('../../server/log-list.ts'),
-    import('../../server/witness-folder.ts'),
+    import('../../witness/cosigner-folder.ts'),
+    import('../../witness/log-list.ts'),
+    import('../../witness/folder.ts'),
   ])
   const data = cosignerFolder(context, 'witness')
   const own = ownKeys(await readCosignerInfo('witness', data))

@@ -14,7 +14,7 @@ A URL may be anybody's, so an API key is sent there only if --api-key-file names
  * @throws SteleError `io_error`, `key_permissions`; `usage` for what is no key
  */
 export async function apiKeyOf(path: string, io: Io): Promise<string> {
-  const { checkedApiKey, readApiKeyFile } = await import('../../server/api-key-file.ts')
+  const { checkedApiKey, readApiKeyFile } = await import('../../access/api-key-file.ts')
   if (!isPipe(path)) return readApiKeyFile(path)
   return checkedApiKey(Buffer.from(await readInput(path, io)).toString(), path)
 }

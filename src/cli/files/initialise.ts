@@ -1,8 +1,8 @@
 import { relative, resolve } from 'node:path'
 import { hasCode, SteleError } from '../../errors.ts'
 import { checkKeyName } from '../../note/key-id.ts'
-import { initAccess, META_LOG } from '../../server/access-files.ts'
-import { checkVisibility, type Visibility } from '../../server/change-access.ts'
+import { initAccess, META_LOG } from '../../instance/access-files.ts'
+import { checkVisibility, type Visibility } from '../../instance/change-access.ts'
 import {
   checkDataFolder,
   createLog,
@@ -10,9 +10,9 @@ import {
   readLogInfo,
   type LogInfo,
   type NewLog,
-} from '../../server/data-folder.ts'
-import { NEW_LOG } from '../../server/log-files.ts'
-import { DEFAULT_PUBLIC_URL, isLoopbackOrigin, originPrefix, originUnder } from '../../server/public-url.ts'
+} from '../../instance/data-folder.ts'
+import { NEW_LOG } from '../../instance/log-files.ts'
+import { DEFAULT_PUBLIC_URL, isLoopbackOrigin, originPrefix, originUnder } from '../../config/public-url.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { keepKey, writeKey } from './secret-file.ts'
 

@@ -7,7 +7,7 @@ import {
   type Succession,
 } from '../../client/lineage.ts'
 import { SteleError } from '../../errors.ts'
-import { listLogs, readLogInfo } from '../../server/data-folder.ts'
+import { listLogs, readLogInfo } from '../../instance/data-folder.ts'
 import { StoredLog } from '../files/stored-log.ts'
 
 /** A log before or behind another one. */

@@ -5,7 +5,7 @@ import { hasCode, SteleError } from '../../errors.ts'
 import type { Context } from '../context.ts'
 import { PATIENCE_MS } from '../context.ts'
 import { StoredLog } from '../files/stored-log.ts'
-import { META_LOG } from '../../server/access-files.ts'
+import { META_LOG } from '../../instance/access-files.ts'
 
 /** Pages of a meta log, every one of them checked against a signed head. */
 export interface Pages {

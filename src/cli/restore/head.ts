@@ -7,9 +7,9 @@ import type { OpenedCheckpoint } from '../../note/checkpoint.ts'
 import { formatNote, parseNote } from '../../note/note.ts'
 import { evaluatePolicy } from '../../policy/evaluate.ts'
 import { parsePolicy } from '../../policy/parse.ts'
-import { changedMs } from '../../server/key-times.ts'
-import { headSigner, headVerifier, type PrivateKeys } from '../../server/keys.ts'
-import type { LogInfo } from '../../server/log-info.ts'
+import { changedMs } from '../../instance/key-times.ts'
+import { headSigner, headVerifier, type PrivateKeys } from '../../instance/keys.ts'
+import type { LogInfo } from '../../instance/log-info.ts'
 import type { BackupDescription } from '../backup/description.ts'
 
 /** What the head of a restored log is made of. */

@@ -3,10 +3,16 @@ import { dirname, join, resolve } from 'node:path'
 import { toBase64 } from '../../bytes/base64.ts'
 import { SteleError } from '../../errors.ts'
 import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
-import { treeHeadKeyOf, parseCheckpointKey, type PrivateKeys } from '../../server/keys.ts'
-import { FIRST_KEY_FILE, firstKey, formatLogInfo, parseLogInfo, type LogInfo } from '../../server/log-info.ts'
-import { idOf } from '../../server/change-keys.ts'
-import { checkHeadFileIsNew } from '../../server/restored-log.ts'
+import { treeHeadKeyOf, parseCheckpointKey, type PrivateKeys } from '../../instance/keys.ts'
+import {
+  FIRST_KEY_FILE,
+  firstKey,
+  formatLogInfo,
+  parseLogInfo,
+  type LogInfo,
+} from '../../instance/log-info.ts'
+import { idOf } from '../../instance/change-keys.ts'
+import { checkHeadFileIsNew } from '../../instance/restored-log.ts'
 import { readTextFile } from '../../storage/files.ts'
 import { BACKUP_FILES } from '../backup/description.ts'
 import { privateKeys, readKeys, type KeyOptions } from './keys.ts'

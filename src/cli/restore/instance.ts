@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAccessState } from '../../access/state.ts'
 import { SteleError } from '../../errors.ts'
-import { accessPath, META_LOG } from '../../server/access-files.ts'
+import { accessPath, META_LOG } from '../../instance/access-files.ts'
 import { replaceFile } from '../../storage/files.ts'
 
 /** The file of a backup of all logs that has the API keys, as hashes. */

@@ -1,9 +1,9 @@
 import { SteleError } from '../../errors.ts'
 import { formatVerifierKey } from '../../note/key.ts'
-import { activeKeys } from '../../server/key-times.ts'
-import { checkKeyPairs, parseCheckpointKey, type PrivateKeys } from '../../server/keys.ts'
-import type { LogInfo } from '../../server/log-info.ts'
-import { readCheckpointKey, readTreeHeadKey } from '../../server/private-keys.ts'
+import { activeKeys } from '../../instance/key-times.ts'
+import { checkKeyPairs, parseCheckpointKey, type PrivateKeys } from '../../instance/keys.ts'
+import type { LogInfo } from '../../instance/log-info.ts'
+import { readCheckpointKey, readTreeHeadKey } from '../../instance/private-keys.ts'
 import { BACKUP_FILES } from '../backup/description.ts'
 import type { RestoreSource } from './source.ts'
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { HttpFiles } from '../../client/http-files.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import { SteleError } from '../../errors.ts'
-import { readKeyFile } from '../../server/key-file.ts'
+import { readKeyFile } from '../../storage/key-file.ts'
 import {
   BACKUP_FILES,
   nameIn,

@@ -1,0 +1,301 @@
+import { SteleError } from '../errors.ts'
+import type { Log } from '../log/log.ts'
+import type { TrailStatus } from '../http/metrics/trail-metrics.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { Trail } from '../http/trail.ts'
+import { logPartsOf, partsBetween, summaryOf, type Configuration } from '../instance/configuration.ts'
+import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
+import { DeniedTally } from './denied-tally.ts'
+import { deniedLine, type AdminLine, type MetaLine, type StartLine } from './meta-line.ts'
+import { MetaRound, type WrittenLine } from './meta-round.ts'
+import { RequestLines } from './request-lines.ts'
+import { TrailAccounts, type LogAccount, type Placed } from './trail-accounts.ts'
+import { LIST_BYTES, REMINDER_PAGES, stateLines, type TrailState } from './trail-state.ts'
+
+/** Lines that may wait to be written; beyond that nothing more is begun. */
+const MOST_WAITING = 50_000
+/** Bytes of one line: an entry holds 65,535, and what is recorded at a start must fit as well, with what it adds. */
+const MOST_LINE_BYTES = 60_000
+
+/** What a meta log writes to: a log, as far as it is open at this moment. */
+export interface MetaTarget {
+  readonly log: Log | undefined
+}
+
+/**
+ * The log of who did what: a Stele log like any other, whose entries are pages of JSON lines. Owner of the lines that
+ * wait. While one page is on its way to the disk the next lines gather, so that a thousand requests a second cost a
+ * few entries.
+ */
+export class MetaLog implements Trail {
+  readonly #target: MetaTarget
+  readonly #nowMs: () => number
+  readonly #denied: DeniedTally
+  readonly #requests = new RequestLines()
+  /** Those that wait, oldest first; the last one takes what comes. */
+  readonly #rounds: MetaRound[] = []
+  #linesWaiting = 0
+  /** The configuration that was recorded last, and how many pages ago all of it was said. */
+  #configuration: Configuration | undefined
+  #pagesSince = 0
+  /** Which entries the lines that are on disk speak of. */
+  #accounts: TrailAccounts
+  /** The moment of the last line. */
+  #at = { ms: NaN, text: '' }
+  #linesWritten = 0
+  #failed = 0
+  #writing: Promise<void> | undefined
+  #lastChange: Promise<void> = Promise.resolve()
+  /** The server is stopping, and has said so: nothing comes behind that line. */
+  #closed = false
+  /** Why no request may be written down yet. */
+  #held: string | undefined
+  /** The lines that are on their way to the disk. */
+  #onItsWay: Promise<void> | undefined
+  /** Its log is closed for a moment: lines wait until this resolves. */
+  #paused: Promise<void> | undefined
+
+  /** @param recorded what the log has recorded last */
+  constructor(target: MetaTarget, nowMs: () => number, recorded?: Recorded) {
+    this.#configuration = recorded?.configuration
+    this.#accounts = recorded?.accounts ?? new TrailAccounts()
+    // It may stand far back: the first page says it again.
+    this.#pagesSince = REMINDER_PAGES
+    this.#target = target
+    this.#nowMs = nowMs
+    this.#denied = new DeniedTally(nowMs, (line) => this.write(line))
+  }
+
+  get status(): TrailStatus {
+    return { waiting: this.#linesWaiting, written: this.#linesWritten, failed: this.#failed }
+  }
+
+  /** The configuration that was recorded last. */
+  get configuration(): Configuration | undefined {
+    return this.#configuration
+  }
+
+  /** Takes over what the log has recorded last, where it could not be read before. */
+  recall({ configuration, accounts }: Recorded): void {
+    this.#configuration = configuration
+    this.#accounts = accounts
+  }
+
+  /** What the lines speak of, for logs of these sizes, and for others that were spoken of. */
+  accountsFor(sizes: NonNullable<StartLine['sizes']>): LogAccount[] {
+    const open = new Set(sizes.map(({ log }) => log))
+    const others = this.#accounts.list().filter(({ log }) => !open.has(log))
+    return [...sizes.map(({ log, size }) => ({ log, size, ...this.#accounts.of(log) })), ...others]
+  }
+
+  /** Lets no request through before something else has been written. @param reason undefined: from now on they may */
+  hold(reason: string | undefined): void {
+    this.#held = reason
+  }
+
+  check(): void {
+    if (this.#closed) throw untraceable('the server is stopping')
+    if (this.#held !== undefined) throw untraceable(this.#held)
+    const { log } = this.#target
+    if (!this.#paused && (!log || log.failure)) throw untraceable(log?.failure?.message ?? 'it is not open')
+    if (this.#linesWaiting >= MOST_WAITING) throw untraceable(`${MOST_WAITING} lines are waiting already`)
+  }
+
+  record(exchange: Exchange): Promise<void> {
+    // Also of those that are only counted: a count that cannot be written is no trace.
+    this.check()
+    const { caller, denied } = exchange
+    if (denied || !caller) return this.#denied.count(deniedLine(exchange))
+    return this.#join([this.#written(this.#requests.textOf(exchange, caller), placedBy(exchange))])
+  }
+
+  /**
+   * Writes a line.
+   *
+   * @returns once it is on disk, and a signed head of the meta log covers it
+   * @throws SteleError `untraceable`; `too_large` for a change that does not fit in a line
+   */
+  async write(line: MetaLine): Promise<void> {
+    const lines = this.#linesOf(line)
+    const { bytes } = lines[0]!
+    if (line.kind === 'admin' && bytes > MOST_LINE_BYTES) throw tooLarge(bytes)
+    await this.#join(lines)
+  }
+
+  /**
+   * Writes a line that builds on the configuration that was recorded last. One such line waits for the one before, so
+   * that none drops what another has just recorded.
+   *
+   * @param found what the configuration is, which is taken for the recorded one where there is none
+   * @throws SteleError as {@link write}
+   */
+  writeChange(found: Configuration, lineOf: (recorded: Configuration) => MetaLine): Promise<void> {
+    const written = this.#lastChange.then(() => this.write(lineOf((this.#configuration ??= found))))
+    this.#lastChange = written.catch(() => undefined)
+    return written
+  }
+
+  /** Does something while its log is closed. Lines wait meanwhile, and are written when it is open again. */
+  async whilePaused<T>(task: () => Promise<T>): Promise<T> {
+    let goOn = (): void => {}
+    this.#paused = new Promise((resolve) => (goOn = resolve))
+    await this.#onItsWay?.catch(() => undefined)
+    try {
+      return await task()
+    } finally {
+      this.#paused = undefined
+      goOn()
+    }
+  }
+
+  /**
+   * Writes what was counted and not yet written, and waits until all lines are on disk.
+   *
+   * @param last a line behind all others
+   */
+  async close(last?: MetaLine): Promise<void> {
+    await this.#denied.close().catch(() => undefined)
+    if (last) await this.write(last).catch(() => undefined)
+    this.#closed = true
+    await this.#writing
+  }
+
+  /** Puts lines into the round that gathers. @returns the promise of all who wait for that round */
+  #join(lines: readonly WrittenLine[]): Promise<void> {
+    if (this.#closed) throw untraceable('the server is stopping')
+    if (this.#linesWaiting >= MOST_WAITING) throw untraceable('too many lines are waiting')
+    // Alone: in one append with others it would take them along.
+    if (lines.some(({ bytes }) => bytes > MAX_ENTRY_BYTES)) {
+      throw untraceable('a line is too long for an entry')
+    }
+    const round = this.#roundFor(lines[0]!)
+    for (const line of lines) round.add(line)
+    this.#linesWaiting += lines.length
+    this.#writing ??= this.#run()
+    return round.done
+  }
+
+  #linesOf(line: MetaLine): WrittenLine[] {
+    if (line.kind === 'start') return this.#startLines(line)
+    return line.kind === 'admin' ? this.#adminLines(line) : [this.#object(line)]
+  }
+
+  #startLines({ sizes = [], configuration, ...line }: StartLine): WrittenLine[] {
+    const lines = stateLines(line, configuration, this.accountsFor(sizes)).map((one) => this.#object(one))
+    return [...lines.slice(0, -1), { ...lines.at(-1)!, configuration, sizes }]
+  }
+
+  /** With the parts of logs that change; where they are too many for a line, all parts follow. */
+  #adminLines({ configuration, ...line }: AdminLine): WrittenLine[] {
+    const before = this.#configuration ?? configuration
+    const parts = partsBetween(logPartsOf(before), logPartsOf(configuration))
+    const isShort = Buffer.byteLength(JSON.stringify(parts)) <= LIST_BYTES
+    const shown = isShort && Object.keys(parts).length > 0 ? { parts } : {}
+    const { log, index, entries = 0 } = line
+    const placed = log === undefined || index === undefined ? undefined : { log, index, entries }
+    const act = this.#object({ ...line, ...shown, configuration: summaryOf(configuration) })
+    const behind = isShort ? [] : stateLines({ kind: 'configuration' }, configuration, undefined)
+    return [{ ...act, configuration, placed }, ...behind.map((one) => this.#object(one))]
+  }
+
+  #object(line: object): WrittenLine {
+    return this.#written(JSON.stringify(line).slice(1))
+  }
+
+  /** @param rest of an object in JSON, behind the brace that begins it */
+  #written(rest: string, placed?: Placed): WrittenLine {
+    const text = `{"at":"${this.#now()}",${rest}\n`
+    return { text, bytes: Buffer.byteLength(text), placed }
+  }
+
+  /** Many lines come in one millisecond, and writing it out is a part of what each of them costs. */
+  #now(): string {
+    const atMs = this.#nowMs()
+    if (atMs !== this.#at.ms) this.#at = { ms: atMs, text: new Date(atMs).toISOString() }
+    return this.#at.text
+  }
+
+  /** The one that gathers, unless it is full. */
+  #roundFor(line: WrittenLine): MetaRound {
+    const last = this.#rounds.at(-1)
+    if (last?.hasRoomFor(line)) return last
+    const round = new MetaRound()
+    this.#rounds.push(round)
+    return round
+  }
+
+  async #run(): Promise<void> {
+    // A request that came with this one is ready at the end of this turn: its line goes into the same page.
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    let round: MetaRound | undefined
+    while ((round = this.#rounds.shift())) {
+      const { length } = round
+      // Nothing is awaited between this look and the start of the write: that is the lock.
+      while (this.#paused) await this.#paused
+      try {
+        this.#onItsWay = this.#writeRound(round)
+        await this.#onItsWay
+        this.#linesWritten += round.length
+        round.resolve()
+      } catch (error) {
+        this.#failed += length
+        round.reject(untraceable((error as Error).message, error))
+      }
+      this.#linesWaiting -= length
+    }
+    this.#writing = undefined
+  }
+
+  async #writeRound(round: MetaRound): Promise<void> {
+    const { log } = this.#target
+    if (!log) throw untraceable('it is not open')
+    // Its witnesses are asked first whether they have seen more of it, once: it goes on without an answer.
+    await log.settled
+    const isSaid = this.#remind(round)
+    const pages = round.pages()
+    await log.append(pages)
+    this.#configuration = round.configuration ?? this.#configuration
+    round.account(this.#accounts)
+    this.#pagesSince = isSaid ? pages.length : this.#pagesSince + pages.length
+  }
+
+  /**
+   * Says again what the configuration and the accounts are, so that a reader finds the newest ones without reading far.
+   *
+   * @returns true if the round says all of it
+   */
+  #remind(round: MetaRound): boolean {
+    if (round.isStart) return true
+    // Where nothing is recorded yet, what the first act makes of it is said ahead of its line.
+    const configuration = this.#configuration ?? round.configuration
+    if (this.#pagesSince < REMINDER_PAGES || !configuration) return false
+    const lines = stateLines({ kind: 'configuration' }, configuration, this.#accounts.list())
+    round.addFirst(lines.map((line) => this.#object(line)))
+    return true
+  }
+}
+
+/** What a trail has recorded. */
+export type Recorded = Pick<TrailState, 'configuration' | 'accounts'>
+
+/** The entries that a request has put into a log. */
+function placedBy({ answer: { placed }, call }: Exchange): Placed | undefined {
+  const log = call.path['log']
+  return placed && log !== undefined ? { log, index: placed.index, entries: placed.entries } : undefined
+}
+
+function tooLarge(bytes: number): SteleError {
+  return new SteleError(
+    'too_large',
+    `meta log: the line about this change would have ${bytes} bytes, and at most ${MOST_LINE_BYTES} fit; nothing was ` +
+      `changed`,
+  )
+}
+
+function untraceable(reason: string, cause?: unknown): SteleError {
+  return new SteleError(
+    'untraceable',
+    `the meta log cannot be written (${reason}), and nothing is answered that leaves no trace`,
+    { cause, retryAfterSeconds: 5 },
+  )
+}

@@ -1,0 +1,234 @@
+import * as z from 'zod'
+import type { Log } from '../log/log.ts'
+import {
+  ALL_LOGS,
+  logPartsOf,
+  summaryOf,
+  withParts,
+  type Configuration,
+  type Parts,
+} from '../instance/configuration.ts'
+import { TrailAccounts, type LogAccount, type Placed } from './trail-accounts.ts'
+
+/** After this many pages the state is written down again. */
+export const REMINDER_PAGES = 256
+/** Pages that are read at once. */
+const STEP = 32
+/** A reminder stands in at least every so many pages; twice that leaves room for the pages that were under way. */
+const FARTHEST = 2 * REMINDER_PAGES
+/** Bytes of the lists in one line; a line has at most 60,000. */
+export const LIST_BYTES = 24_000
+
+/** Parts of the configuration that are about logs, in as many lines as they take, ahead of a line that has their hash. */
+export interface HashesLine {
+  readonly kind: 'hashes'
+  /** The part `all logs` of the configuration that they belong to. */
+  readonly of: string
+  /** From 1. */
+  readonly part: number
+  readonly parts: number
+  readonly hashes: Configuration
+}
+
+/** How far the trail has lines for the entries of logs: those that have no room in the line behind it. */
+export interface SizesLine {
+  readonly kind: 'sizes'
+  readonly logs: readonly LogAccount[]
+}
+
+/** What a trail says of the server it belongs to, as far as a next start has to know it. */
+export interface TrailState {
+  readonly configuration: Configuration
+  /** An earlier version recorded it; one hash may stand for many logs. */
+  readonly isEarlier: boolean
+  readonly accounts: TrailAccounts
+}
+
+/**
+ * The lines that say what is, in the order in which they are written: the parts of logs, the accounts that do not fit in
+ * the last line, and the last line.
+ *
+ * @param last line, which gets the summary of the configuration and the first of the accounts
+ * @param accounts undefined: nothing is said of entries
+ */
+export function stateLines<L extends object>(
+  last: L,
+  configuration: Configuration,
+  accounts: readonly LogAccount[] | undefined,
+): (HashesLine | SizesLine | (L & { configuration: Configuration; logs?: readonly LogAccount[] }))[] {
+  const summary = summaryOf(configuration)
+  const [logs, ...more] = accounts ? chunksOf(accounts) : []
+  return [
+    ...hashesLines(configuration, summary[ALL_LOGS]!),
+    ...more.map((chunk) => ({ kind: 'sizes', logs: chunk }) as const),
+    { ...last, configuration: summary, ...(accounts ? { logs: logs ?? [] } : {}) },
+  ]
+}
+
+function hashesLines(configuration: Configuration, of: string): HashesLine[] {
+  const chunks = chunksOf(Object.entries(logPartsOf(configuration)))
+  return chunks.map((chunk, i) => ({
+    kind: 'hashes',
+    of,
+    part: i + 1,
+    parts: chunks.length,
+    hashes: Object.fromEntries(chunk),
+  }))
+}
+
+/** Items in order, in runs that are each short enough for a line. */
+function chunksOf<T>(items: readonly T[]): T[][] {
+  const chunks: T[][] = []
+  let bytes = Infinity
+  for (const item of items) {
+    const own = Buffer.byteLength(JSON.stringify(item)) + 1
+    if (bytes + own > LIST_BYTES) {
+      chunks.push([])
+      bytes = 0
+    }
+    chunks.at(-1)!.push(item)
+    bytes += own
+  }
+  return chunks
+}
+
+const range = z.tuple([z.number(), z.number()])
+const account = z.object({
+  log: z.string(),
+  size: z.number().optional(),
+  accounted: z.number().optional(),
+  gaps: z.array(range).optional(),
+  earlier: z.number().optional(),
+})
+const hashes = z.record(z.string(), z.string())
+
+/** What of a line counts here, whatever its kind. */
+const lineSchema = z.object({
+  kind: z.string(),
+  configuration: hashes.optional(),
+  parts: z.union([z.number(), z.record(z.string(), z.string().nullable())]).optional(),
+  logs: z.array(account).optional(),
+  of: z.string().optional(),
+  part: z.number().optional(),
+  hashes: hashes.optional(),
+  log: z.string().optional(),
+  index: z.number().optional(),
+  entries: z.number().optional(),
+})
+type StateLine = z.output<typeof lineSchema>
+
+const MARKS = ['"configuration"', '"hashes"', '"sizes"', '"entries"']
+
+/**
+ * What a meta log says last of configuration and entries, published or not; undefined in one that says nothing yet. It
+ * is read from its end back to where all of it was said at once, and what came behind that is added.
+ */
+export async function readTrailState(log: Log): Promise<TrailState | undefined> {
+  const { size } = log.integrated
+  const reading = new BackwardReading()
+  for (let end = size; end > 0 && !reading.isDone; end -= STEP) {
+    if (size - end >= FARTHEST && !reading.isUnderWay) break
+    const pages = await log.readIntegrated(Math.max(0, end - STEP), end)
+    for (const page of pages.reverse()) {
+      const lines = new TextDecoder().decode(page).split('\n')
+      for (const line of lines.reverse()) {
+        if (!reading.isDone && MARKS.some((mark) => line.includes(mark))) reading.take(line)
+      }
+    }
+  }
+  return reading.state
+}
+
+/** Takes the lines of a trail, the newest first, until they say what is. */
+class BackwardReading {
+  /** The newest summary. */
+  #summary: Configuration | undefined
+  /** Of the newest line with all parts before it: what their lines are about. */
+  #of: string | undefined
+  #hashes: Record<string, string> = {}
+  #configuration: Configuration | undefined
+  #isEarlier = false
+  /** What came behind, the newest first. */
+  readonly #changes: Parts[] = []
+  readonly #placed: Placed[] = []
+  #accounts: LogAccount[] | undefined
+  /** Lines of sizes that come now belong to the accounts. */
+  #moreAccounts = false
+
+  get isDone(): boolean {
+    return (
+      this.#configuration !== undefined &&
+      (this.#isEarlier || (this.#accounts !== undefined && !this.#moreAccounts))
+    )
+  }
+
+  /** Some of its lines have come, and the rest stands right before them. */
+  get isUnderWay(): boolean {
+    return this.#of !== undefined && this.#configuration === undefined
+  }
+
+  get state(): TrailState | undefined {
+    if (!this.#configuration) return undefined
+    const accounts = new TrailAccounts(this.#accounts)
+    for (const placed of this.#placed.toReversed()) accounts.cover(placed)
+    const changed = this.#changes.toReversed().reduce<Configuration>(withParts, this.#configuration)
+    const { [ALL_LOGS]: _, ...own } = this.#summary ?? {}
+    return {
+      configuration: { ...own, ...(this.#isEarlier ? changed : logPartsOf(changed)) },
+      isEarlier: this.#isEarlier,
+      accounts,
+    }
+  }
+
+  take(text: string): void {
+    const { success, data: line } = lineSchema.safeParse(JSON.parse(text))
+    if (!success) return
+    if (line.kind === 'hashes') this.#takeHashes(line)
+    else if (line.kind === 'sizes') this.#takeSizes(line)
+    else if (line.configuration) this.#takeConfiguration(line, line.configuration)
+    this.#takePlaced(line)
+  }
+
+  #takeConfiguration(line: StateLine, configuration: Configuration): void {
+    this.#moreAccounts = false
+    if (configuration[ALL_LOGS] === undefined) {
+      if (this.#configuration) return
+      this.#configuration = configuration
+      this.#isEarlier = true
+      return
+    }
+    this.#summary ??= configuration
+    if (line.kind === 'admin') return this.#takeChange(line)
+    this.#of ??= this.#configuration ? undefined : configuration[ALL_LOGS]
+    if (!this.#configuration && this.#of === NO_LOGS) this.#configuration = {}
+    if (this.#accounts || !line.logs) return
+    this.#accounts = [...line.logs]
+    this.#moreAccounts = true
+  }
+
+  /** An act without its parts has all of them behind it. */
+  #takeChange({ parts }: StateLine): void {
+    if (this.#of !== undefined || typeof parts !== 'object') return
+    this.#changes.push(
+      Object.fromEntries(Object.entries(parts).map(([name, hash]) => [name, hash ?? undefined])),
+    )
+  }
+
+  #takeHashes({ of, part, hashes: found = {} }: StateLine): void {
+    this.#moreAccounts = false
+    if (this.#configuration || of !== this.#of) return
+    this.#hashes = { ...found, ...this.#hashes }
+    if (part === 1) this.#configuration = this.#hashes
+  }
+
+  #takeSizes({ logs = [] }: StateLine): void {
+    if (this.#moreAccounts) this.#accounts!.unshift(...logs)
+  }
+
+  #takePlaced({ log, index, entries }: StateLine): void {
+    if (this.#accounts || log === undefined || index === undefined || entries === undefined) return
+    this.#placed.push({ log, index, entries })
+  }
+}
+
+const NO_LOGS = summaryOf({})[ALL_LOGS]

@@ -1,0 +1,250 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { ErrorCode } from '../../errors.ts'
+import type { Log } from '../../log/log.ts'
+import { REFUSALS, type Connections } from '../connections.ts'
+import type { HostedLog, LogDirectory } from '../../instance/directory.ts'
+import { registerReadings, type Reading } from './readings.ts'
+import { registerScrubMetrics } from './scrub-metrics.ts'
+import { registerTrailMetrics, type TrailStatus } from './trail-metrics.ts'
+import { createLogMeters, type LogMeters } from './log-meters.ts'
+
+/** Counts requests, and tells Prometheus about them and about the logs. */
+export interface Metrics {
+  /** Notes an answered request. `route` is a route's path, never what a caller wrote; `code` is why it was refused. */
+  observe(route: string, method: string, status: number, seconds: number, code?: ErrorCode): void
+  /** Tells of the connections of a server too. */
+  watch(connections: Connections): void
+  readonly contentType: string
+  text(): Promise<string>
+}
+
+/** From a cached tile to a long poll. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
+
+/** What metrics can tell more of, where there is more. */
+export interface MetricsSources {
+  /** Those that the logs report to; theirs is the registry then. */
+  readonly meters?: LogMeters
+  /** Bytes that are free where the logs are; undefined when that cannot be said. */
+  readonly freeBytes?: () => Promise<number | undefined>
+  /** When the certificate of this server ends, in milliseconds since 1970; undefined without one. */
+  readonly certificateEndMs?: () => number | undefined
+  /** How many API keys are about to end. */
+  readonly keysEnding?: (() => number) | undefined
+  /** What the meta log does, where there is one. */
+  readonly trail?: (() => TrailStatus) | undefined
+  /** Lines that standard error did not take since the process started. */
+  readonly linesLost?: (() => number) | undefined
+}
+
+/** Metrics with a registry of their own: two servers can live in one process. */
+export function createMetrics(
+  logs: LogDirectory,
+  nowMs: () => number,
+  {
+    meters = createLogMeters(),
+    freeBytes,
+    trail,
+    certificateEndMs,
+    keysEnding,
+    linesLost,
+  }: MetricsSources = {},
+): Metrics {
+  const { registry } = meters
+  collectDefaultMetrics({ register: registry })
+  // Gauges with the suffix of counters. Those without it have the same numbers by type.
+  for (const what of ['handles', 'requests', 'resources']) {
+    registry.removeSingleMetric(`nodejs_active_${what}_total`)
+  }
+  const requests = new Counter({
+    name: 'stele_http_requests_total',
+    help: 'Answered requests.',
+    labelNames: ['route', 'method', 'status'],
+    registers: [registry],
+  })
+  const durations = new Histogram({
+    name: 'stele_http_request_duration_seconds',
+    help: 'From the head of a request to its answer.',
+    labelNames: ['route'],
+    buckets: SECONDS,
+    registers: [registry],
+  })
+  const refusals = new Counter({
+    name: 'stele_http_refusals_total',
+    help: 'Requests that were answered with an error code.',
+    labelNames: ['route', 'code'],
+    registers: [registry],
+  })
+  registerLogReadings(registry, logs, nowMs)
+  registerScrubMetrics(registry, logs)
+  if (trail) registerTrailMetrics(registry, trail)
+  if (freeBytes) registerDisk(registry, freeBytes)
+  if (linesLost) registerLinesLost(registry, linesLost)
+  if (certificateEndMs) registerCertificate(registry, certificateEndMs)
+  if (keysEnding) registerKeys(registry, keysEnding)
+  // Finding a series by its labels costs more than counting.
+  const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()
+  return {
+    observe(route, method, status, seconds, code) {
+      if (code !== undefined) refusals.inc({ route, code })
+      const key = `${route} ${method} ${status}`
+      let found = series.get(key)
+      if (!found) {
+        found = {
+          requests: requests.labels(route, method, String(status)),
+          durations: durations.labels(route),
+        }
+        series.set(key, found)
+      }
+      found.requests.inc()
+      found.durations.observe(seconds)
+    },
+    watch: (connections) => registerConnections(registry, connections),
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+  }
+}
+
+/** What is read off each open log when Prometheus asks. */
+function logReadings(nowMs: () => number): readonly Reading<Log>[] {
+  return [
+    [
+      'stele_log_serving',
+      '1 while the log takes entries.',
+      (log) => (log.status.state === 'serving' ? 1 : 0),
+    ],
+    [
+      'stele_log_halted',
+      '1 after a failed write, or a contradiction, until it is opened again.',
+      (log) => (log.status.state === 'halted' ? 1 : 0),
+    ],
+    ['stele_tree_size', 'Published tree size.', (log) => log.published.size],
+    [
+      'stele_unpublished_entries',
+      'Entries on disk that the published head does not cover.',
+      (log) => log.integrated.size - log.published.size,
+    ],
+    [
+      'stele_publishing_failed',
+      '1 while the newest head could not be published, for want of a quorum or of a disk.',
+      (log) => (log.status.unpublished === undefined ? 0 : 1),
+    ],
+    [
+      'stele_integrated_tree_size',
+      'Tree size of the newest signed head on disk.',
+      (log) => log.integrated.size,
+    ],
+    [
+      'stele_head_age_seconds',
+      'Age of the published head; negative where it is dated in the future.',
+      (log) => (nowMs() - log.published.timestampMs) / 1000,
+    ],
+    [
+      'stele_signed_head_age_seconds',
+      'Age of the newest signed head, published or not; negative where it is dated in the future.',
+      (log) => (nowMs() - log.integrated.timestampMs) / 1000,
+    ],
+    [
+      'stele_queue_age_seconds',
+      'How long the oldest entry that is not on disk has waited.',
+      (log) => log.status.oldestWaitingMs / 1000,
+    ],
+    ['stele_queue_entries', 'Entries that wait for an index.', (log) => log.status.queuedEntries],
+    ['stele_queue_bytes', 'Bytes they hold.', (log) => log.status.queuedBytes],
+    [
+      'stele_index_lag',
+      'Committed leaves that the leaf index does not hold yet.',
+      (log) => log.status.indexLag,
+    ],
+    ['stele_commits_total', 'Commits since the log was opened.', (log) => log.status.commits],
+  ]
+}
+
+function registerLogReadings(registry: Registry, logs: LogDirectory, nowMs: () => number): void {
+  const hosted = (): [string, HostedLog][] => logs.list().map((each) => [each.name, each])
+  registerReadings(registry, 'log', hosted, [
+    [
+      'stele_log_open',
+      '1 for a log that is open, 0 for one that could not be opened.',
+      ({ log }) => (log ? 1 : 0),
+    ],
+  ])
+  const open = (): [string, Log][] => logs.list().flatMap(({ name, log }) => (log ? [[name, log]] : []))
+  registerReadings(registry, 'log', open, logReadings(nowMs))
+}
+
+function registerConnections(registry: Registry, connections: Connections): void {
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  gauge('stele_http_connections', 'Open connections.', () => connections.open)
+  gauge('stele_http_long_polls', 'Requests that wait for a newer head.', () => connections.longPolls.held)
+  gauge(
+    'stele_http_answer_bytes',
+    'Bytes of large answers in memory that their callers have not taken yet.',
+    () => connections.answers.bytes,
+  )
+  const reasons = REFUSALS.map((reason) => [reason, reason] as const)
+  registerReadings(registry, 'reason', () => reasons, [
+    [
+      'stele_http_cut_total',
+      'Connections closed and requests refused because a bound on connections was reached.',
+      (reason) => connections.refused[reason],
+    ],
+  ])
+}
+
+function registerDisk(registry: Registry, freeBytes: () => Promise<number | undefined>): void {
+  new Gauge({
+    name: 'stele_disk_free_bytes',
+    help: 'Bytes that are free where the logs are.',
+    registers: [registry],
+    async collect() {
+      const free = await freeBytes()
+      this.reset()
+      if (free !== undefined) this.set(free)
+    },
+  })
+}
+
+function registerLinesLost(registry: Registry, linesLost: () => number): void {
+  new Gauge({
+    name: 'stele_stderr_lines_lost',
+    help: 'Log lines that standard error did not take since the process started.',
+    registers: [registry],
+    collect() {
+      this.set(linesLost())
+    },
+  })
+}
+
+function registerKeys(registry: Registry, ending: () => number): void {
+  new Gauge({
+    name: 'stele_api_keys_ending',
+    help: 'API keys that end within 14 days and have no successor, those that were made for less than 28 days not counted.',
+    registers: [registry],
+    collect() {
+      this.set(ending())
+    },
+  })
+}
+
+function registerCertificate(registry: Registry, endMs: () => number | undefined): void {
+  new Gauge({
+    name: 'stele_tls_certificate_not_after_seconds',
+    help: 'When the certificate that is served ends, in seconds since 1970.',
+    registers: [registry],
+    collect() {
+      const end = endMs()
+      this.reset()
+      if (end !== undefined) this.set(end / 1000)
+    },
+  })
+}

@@ -1,0 +1,205 @@
+import { existsSync } from 'node:fs'
+import { hasCode, SteleError } from '../errors.ts'
+import type { LastWords } from '../log/ending.ts'
+import { checkKeyName } from '../note/key-id.ts'
+import { Turns } from '../bytes/turns.ts'
+import { META_LOG } from './access-files.ts'
+import type { Administer, Announce } from './plan.ts'
+import { changeAccess, checkVisibility, type Visibility } from './change-access.ts'
+import { addKey, retireKey, rotateKey, type KeyAlgorithm, type KeyChange } from './change-keys.ts'
+import { changeOwnPolicy, changePolicy, readPolicy } from './change-policy.ts'
+import { hashOf, logPart } from './configuration.ts'
+import { checkLogName, createLog, listLogs, logFiles, readLogInfo } from './data-folder.ts'
+import type { Frozen } from './freeze.ts'
+import { NEW_LOG, type NewLog } from './log-files.ts'
+import { DEFAULT_PUBLIC_URL, originPrefix, originUnder, prefixOf } from '../config/public-url.ts'
+import { formatLogInfo, type LogInfo } from './log-info.ts'
+
+/** The logs that are changed: those of a running server, or files that nobody has open. */
+export interface Works {
+  /** Does something to the files of a log while it is not open. */
+  whileClosed<T>(name: string, task: () => Promise<T>): Promise<T>
+  /** As `whileClosed`, for keys: whoever keeps a record of them is told. */
+  changeKeys(name: string, change: () => Promise<KeyChange>): Promise<KeyChange>
+  freeze(name: string, words: LastWords, announce: Announce): Promise<Frozen>
+  /** Whether one more log can be served. @throws SteleError where it cannot */
+  checkRoom?(): void
+  /** There is a new log. */
+  add(name: string): Promise<void>
+}
+
+/** What somebody wants of a key change. */
+export interface WantedKey {
+  /** Of the key that is replaced, 8 hex digits; default: the first Ed25519 key that signs. */
+  readonly keyId?: string | undefined
+  readonly overlapSeconds?: number | undefined
+}
+
+/** What a log is to be; without an origin it has the one that follows from where others reach the server. */
+type AskedLog = Omit<NewLog, 'origin'> & { readonly origin?: string | undefined }
+
+/** Acts on one log that may wait for each other. */
+const MOST_WAITING = 16
+/** No log has this name: whoever makes logs takes turns under it. */
+const CREATING = ''
+
+/**
+ * Everything that can be changed about logs, for the routes of a server and for commands on a folder alike: each act is in
+ * the meta log before it is done. Acts on one log come one after another.
+ */
+export class Administration {
+  readonly #folder: string
+  readonly #administer: Administer
+  readonly #works: Works
+  readonly #publicUrl: string | undefined
+  readonly #turns = new Turns(MOST_WAITING)
+
+  /** @param parts `publicUrl`: where others reach the server, if its options say so */
+  constructor(parts: {
+    readonly folder: string
+    readonly administer: Administer
+    readonly works: Works
+    readonly publicUrl?: string
+  }) {
+    this.#publicUrl = parts.publicUrl
+    this.#folder = parts.folder
+    this.#administer = parts.administer
+    this.#works = parts.works
+  }
+
+  /**
+   * Makes a log, which appears at once.
+   *
+   * @throws SteleError `usage`, `already_exists` for a name or an origin that a log has; `untraceable`
+   */
+  createLog(by: string, asked: AskedLog): Promise<LogInfo> {
+    return this.#act('log_create', by, asked.name, CREATING, async (announce) => {
+      const wanted = { ...asked, origin: asked.origin ?? (await this.#originOf(asked.name)) }
+      await this.#checkNew(wanted)
+      const { origin, allowDuplicates, reads, heads } = { ...NEW_LOG, ...wanted }
+      this.#works.checkRoom?.()
+      const info = await createLog(this.#folder, wanted, Date.now(), (built) =>
+        announce({
+          before: null,
+          after: { origin, verifierKey: built.verifierKey, allowDuplicates, reads, heads },
+          parts: { [logPart(wanted.name)]: hashOf(formatLogInfo(built)) },
+          placed: { index: 0, entries: 0 },
+        }),
+      )
+      return info
+    }).then(async (info) => {
+      await this.#works.add(asked.name)
+      return info
+    })
+  }
+
+  /** Ends a log for ever. @throws SteleError as `freezeLog` */
+  freeze(by: string, name: string, words: LastWords): Promise<Frozen> {
+    return this.#act('log_freeze', by, name, name, (announce) => {
+      checkNotMeta(name, 'frozen: without it nothing more would be answered')
+      return this.#works.freeze(name, words, announce)
+    })
+  }
+
+  /** @throws SteleError as `addKey` */
+  addKey(by: string, name: string, algorithm: KeyAlgorithm): Promise<KeyChange> {
+    return this.#changeKeys('log_add_key', by, name, (announce) =>
+      addKey(this.#folder, name, algorithm, { announce }),
+    )
+  }
+
+  /** @throws SteleError as `rotateKey` */
+  rotateKey(by: string, name: string, wanted: WantedKey): Promise<KeyChange> {
+    return this.#changeKeys('log_rotate_key', by, name, (announce) =>
+      rotateKey(this.#folder, name, { ...wanted, announce }),
+    )
+  }
+
+  /** @throws SteleError as `retireKey` */
+  retireKey(by: string, name: string, keyId: string, beforeOverlapEnds = false): Promise<KeyChange> {
+    return this.#changeKeys('log_retire_key', by, name, (announce) =>
+      retireKey(this.#folder, name, keyId, { beforeOverlapEnds, announce }),
+    )
+  }
+
+  /** @throws SteleError as `changePolicy` */
+  setPolicy(by: string, name: string, text: string | undefined): Promise<void> {
+    return this.#act('log_set_policy', by, name, name, (announce) => {
+      const whileClosed = (task: () => Promise<void>): Promise<void> => this.#works.whileClosed(name, task)
+      return name === META_LOG
+        ? changeOwnPolicy(this.#folder, name, text, { announce, whileClosed })
+        : whileClosed(() => changePolicy(this.#folder, name, text, announce))
+    })
+  }
+
+  /** The policy of a log; undefined: none. @throws SteleError `io_error` */
+  policy(name: string): Promise<string | undefined> {
+    return readPolicy(this.#folder, name)
+  }
+
+  /** @throws SteleError as `changeAccess` */
+  setAccess(by: string, name: string, wanted: Partial<Visibility>): Promise<Visibility> {
+    return this.#act('log_set_access', by, name, name, (announce) => {
+      checkNotMeta(name, 'read by anybody but auditors')
+      return this.#works.whileClosed(name, () => changeAccess(this.#folder, name, wanted, announce))
+    })
+  }
+
+  #changeKeys(
+    act: string,
+    by: string,
+    name: string,
+    change: (announce: Announce) => Promise<KeyChange>,
+  ): Promise<KeyChange> {
+    return this.#act(act, by, name, name, (announce) => this.#works.changeKeys(name, () => change(announce)))
+  }
+
+  #act<T>(
+    act: string,
+    by: string,
+    log: string,
+    turn: string,
+    task: (announce: Announce) => Promise<T>,
+  ): Promise<T> {
+    return this.#turns.take(turn, () => this.#administer({ act, by, log }, task))
+  }
+
+  /** The public URL without its scheme, and the name. The meta log's origin tells what `init` was given. */
+  async #originOf(name: string): Promise<string> {
+    checkLogName(name)
+    if (this.#publicUrl) return originUnder(originPrefix(this.#publicUrl, 'public-url'), name)
+    const meta = await readLogInfo(this.#folder, META_LOG).catch((error: unknown) => {
+      if (!hasCode(error, 'not_found')) throw error
+    })
+    const prefix = meta ? prefixOf(meta.origin, META_LOG) : originPrefix(DEFAULT_PUBLIC_URL, 'default')
+    if (prefix !== undefined) return originUnder(prefix, name)
+    throw new SteleError(
+      'usage',
+      'origin: expected one ("--origin"), or public-url in the configuration of the server, of which it is made',
+    )
+  }
+
+  async #checkNew(wanted: NewLog): Promise<void> {
+    const folder = this.#folder
+    const { name, origin, reads, heads } = { ...NEW_LOG, ...wanted }
+    checkLogName(name)
+    checkNotMeta(name, 'made: "stele access init" does that')
+    checkKeyName(origin, 'origin')
+    checkVisibility({ reads, heads })
+    if (existsSync(logFiles(folder, name).folder)) throw exists(`log ${name}: there is one already`)
+    for (const other of await listLogs(folder)) {
+      // Two logs under one origin would be two histories of one: whoever follows it would see a fork.
+      const found = await readLogInfo(folder, other).catch(() => undefined)
+      if (found?.origin === origin) throw exists(`origin ${origin}: it is that of the log "${other}"`)
+    }
+  }
+}
+
+/** What would leave nobody able to write down who did what. */
+function checkNotMeta(name: string, what: string): void {
+  if (name === META_LOG) throw new SteleError('usage', `the meta log cannot be ${what}`)
+}
+
+function exists(message: string): SteleError {
+  return new SteleError('already_exists', `${message}; nothing was changed`)
+}

@@ -1,0 +1,122 @@
+import { excerpt } from '../bytes/excerpt.ts'
+import { SteleError } from '../errors.ts'
+import { openedLog, type HostedLog, type LogDirectory } from './directory.ts'
+import type { LastWords } from '../log/ending.ts'
+import { ScrubTurns } from '../scrub/scrub-turns.ts'
+import type { Announce } from './plan.ts'
+import type { KeyChange } from './change-keys.ts'
+import { listLogs } from './data-folder.ts'
+import { freezeLog, type Frozen } from './freeze.ts'
+import type { HostEvents, HostOptions } from './host-options.ts'
+import { BEING_OPENED, Hosted, hostStopping } from './hosted.ts'
+
+/**
+ * The logs of one data folder, each on its own: one that fails leaves the others serving. Owner of which logs are
+ * open.
+ */
+export class Host implements LogDirectory {
+  #logs: ReadonlyMap<string, Hosted>
+  readonly #options: HostOptions
+  readonly #turns: ScrubTurns
+  /** Logs that are being opened for the first time. */
+  readonly #adding = new Set<Promise<unknown>>()
+  #stopping = false
+
+  readonly #events: HostEvents
+
+  private constructor(logs: ReadonlyMap<string, Hosted>, options: HostOptions, turns: ScrubTurns) {
+    this.#logs = logs
+    this.#options = options
+    this.#turns = turns
+    this.#events = options.events
+  }
+
+  /**
+   * Opens every log of the folder, one after the other. Those that cannot be opened are listed with the reason, as are those
+   * that are still being opened because a disk hangs.
+   */
+  static async open(options: HostOptions): Promise<Host> {
+    const logs = new Map<string, Hosted>()
+    const turns = new ScrubTurns()
+    let patienceMs = options.openWithinMs
+    for (const name of await listLogs(options.folder)) {
+      if (options.giveUp?.aborted) break
+      const hosted = await Hosted.open(name, options, turns, patienceMs)
+      // Others may be on the same disk, and each would be waited for as long.
+      if (hosted.failure === BEING_OPENED) patienceMs = 0
+      logs.set(name, hosted)
+    }
+    return new Host(logs, options, turns)
+  }
+
+  get(name: string): HostedLog | undefined {
+    return this.#logs.get(name)
+  }
+
+  list(): readonly HostedLog[] {
+    return [...this.#logs.values()]
+  }
+
+  /**
+   * Opens a log that was made since the others were opened.
+   *
+   * @throws SteleError `shutting_down`
+   */
+  async add(name: string): Promise<void> {
+    const adding = this.#add(name)
+    this.#adding.add(adding)
+    await adding.finally(() => this.#adding.delete(adding))
+  }
+
+  async #add(name: string): Promise<void> {
+    if (this.#stopping) throw hostStopping()
+    const hosted = await Hosted.open(name, this.#options, this.#turns, this.#options.openWithinMs)
+    const logs = [...this.#logs, [name, hosted] as const]
+    this.#logs = new Map(logs.toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  }
+
+  /**
+   * Ends a log for ever, after what it has admitted. What an administration calls.
+   *
+   * @throws SteleError `not_found`, `log_halted`; as `Log.freeze`
+   */
+  async freeze(name: string, words: LastWords, announce?: Announce): Promise<Frozen> {
+    const { log } = openedLog(this, name)
+    const frozen = await freezeLog(log, words, announce)
+    this.#events.frozen?.(name, frozen.head)
+    return frozen
+  }
+
+  /** Changes the keys of a log: `addKey`, `rotateKey` or `retireKey`. @throws SteleError as {@link whileClosed} */
+  async changeKeys(name: string, change: () => Promise<KeyChange>): Promise<KeyChange> {
+    const changed = await this.whileClosed(name, change)
+    this.#events.keysChanged?.(name, changed.statements)
+    return changed
+  }
+
+  /**
+   * Does something to the files of a log. The log is closed and opened again around it, so for a moment it answers
+   * `log_halted`; what it has admitted is committed first.
+   *
+   * @throws SteleError `not_found`; whatever the task throws, and then the log goes on as before
+   */
+  async whileClosed<T>(name: string, task: () => Promise<T>): Promise<T> {
+    const hosted = this.#logs.get(name)
+    if (!hosted) throw new SteleError('not_found', `log: expected one of this server, got ${excerpt(name)}`)
+    return hosted.whileClosed(task)
+  }
+
+  /**
+   * Stops all logs: each refuses new entries, commits what it admitted, and closes.
+   *
+   * @param last a log that goes on until the others have closed, and what is to be done before it closes too
+   */
+  async close(last?: { readonly name: string; readonly before: () => Promise<void> }): Promise<void> {
+    this.#stopping = true
+    await Promise.allSettled(this.#adding)
+    const final = last && this.#logs.get(last.name)
+    await Promise.all([...this.#logs.values()].filter((log) => log !== final).map((hosted) => hosted.close()))
+    await last?.before()
+    await final?.close()
+  }
+}

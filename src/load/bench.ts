@@ -1,0 +1,181 @@
+import { toHex } from '../bytes/hex.ts'
+import { openLogClient, type LogClient, type VerifierKey } from '../client/index.ts'
+import { SteleError } from '../errors.ts'
+import { checkGrowth, checkReads, checkReceipts } from './bench-check.ts'
+import { measured, type BenchResult } from './bench-result.ts'
+import { EntrySource } from './entries.ts'
+import { Load } from './load.ts'
+import type { Meter } from './meter.ts'
+import { IntegrationProbe } from './probe.ts'
+import { ProofReader, type ReadLeaf } from './readers.ts'
+import { Sample } from './sample.ts'
+import { parseTarget, type Target } from './target.ts'
+import { Writers, type Acknowledged } from './writers.ts'
+
+/** A load and its length. */
+export interface BenchOptions {
+  readonly url: string
+  readonly verifierKey: VerifierKey | readonly VerifierKey[]
+  /** Credentials for the server, if it takes some. */
+  readonly apiKey?: string | undefined
+  /** Connections that append; 0 for none. */
+  readonly writers: number
+  /** Connections that ask for proofs and verify them; 0 for none. */
+  readonly readers: number
+  /** Entries of one request. */
+  readonly batch: number
+  readonly entryBytes: number
+  /** What readers ask by. */
+  readonly readBy: 'index' | 'hash'
+  /** Append requests a second of all writers together; as many as go if left out. */
+  readonly ratePerSecond?: number | undefined
+  readonly warmupMs: number
+  readonly durationMs: number
+  /** Told ten times a second. */
+  readonly onTick?: ((state: BenchState) => void) | undefined
+}
+
+/** How far a bench is. */
+export interface BenchState {
+  readonly seconds: number
+  /** Acknowledged since measuring began. */
+  readonly entries: number
+  readonly writes: Meter
+  readonly reads: Meter
+}
+
+const SAMPLE = 256
+const TICK_MS = 100
+/** Leaf hashes to ask by. */
+const LEAVES = 4096
+
+/**
+ * Loads a log, and verifies afterwards that what it said was true.
+ *
+ * @throws SteleError `usage`; as `LogClient.checkpoint`; `bad_proof` if an acknowledged entry is not in the tree
+ */
+export async function runBench(options: BenchOptions): Promise<BenchResult> {
+  const { url, verifierKey, apiKey } = options
+  const target = parseTarget(url, apiKey)
+  const headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }
+  const log = openLogClient({ url, verifierKey, headers })
+  const before = (await log.checkpoint()).size
+  if (options.readers > 0 && before === 0) {
+    throw new SteleError(
+      'usage',
+      'bench: readers need entries, and the log has none; run it with --readers 0 first',
+    )
+  }
+  const byHash = options.readers > 0 && options.readBy === 'hash'
+  const run = new Run(options, target, log, byHash ? await someLeaves(log, before) : undefined)
+  const figures = await run.measure()
+  const after = (await log.checkpoint()).size
+  checkGrowth({ before, after }, run.writers.entries)
+  const { batch, entryBytes } = options
+  return {
+    url,
+    batch,
+    entryBytes,
+    ...figures,
+    treeSize: { before, after },
+    verified: {
+      receipts: await checkReceipts(log, run.writers),
+      reads: await checkReads(log, run.reads.kept),
+    },
+  }
+}
+
+type Figures = Pick<
+  BenchResult,
+  'seconds' | 'entries' | 'entriesPerSecond' | 'writes' | 'reads' | 'integrated'
+>
+
+/** One run. Owner of its loads. */
+class Run {
+  readonly writers: Writers
+  readonly reads = new Sample<ReadLeaf>(SAMPLE)
+  readonly #options: BenchOptions
+  readonly #writeLoad: Load
+  readonly #readLoad: Load
+  readonly #probe: IntegrationProbe
+
+  constructor(options: BenchOptions, target: Target, log: LogClient, leafHashes: string[] | undefined) {
+    this.#options = options
+    this.writers = new Writers(target, new EntrySource(options.entryBytes), new Sample<Acknowledged>(SAMPLE))
+    this.#writeLoad = new Load({
+      target,
+      connections: options.writers,
+      exchange: () => this.writers.exchange(options.batch),
+      ratePerSecond: options.ratePerSecond,
+    })
+    const reading = { target, head: () => log.newest!, sample: this.reads, leafHashes }
+    this.#readLoad = new Load({
+      target,
+      connections: options.readers,
+      exchange: () => new ProofReader(reading),
+    })
+    this.#probe = new IntegrationProbe(`http://${target.authority}${target.prefix}`, this.writers.source)
+  }
+
+  async measure(): Promise<Figures> {
+    const { warmupMs, durationMs, writers } = this.#options
+    this.#writeLoad.start()
+    this.#readLoad.start()
+    await sleep(warmupMs)
+    this.#writeLoad.meter.reset()
+    this.#readLoad.meter.reset()
+    const startedMs = performance.now()
+    const entriesBefore = this.writers.entries
+    const state = (): BenchState => this.#state((performance.now() - startedMs) / 1000, entriesBefore)
+    if (writers > 0) this.#probe.start()
+    const timer = setInterval(() => this.#options.onTick?.(state()), TICK_MS)
+    await sleep(durationMs)
+    clearInterval(timer)
+    const figures = this.#figures(state())
+    await Promise.all([this.#probe.stop(), this.#writeLoad.stop(), this.#readLoad.stop()])
+    return this.#withLateFailures(figures)
+  }
+
+  #state(seconds: number, entriesBefore: number): BenchState {
+    const entries = this.writers.entries - entriesBefore
+    return { seconds, entries, writes: this.#writeLoad.meter, reads: this.#readLoad.meter }
+  }
+
+  #figures({ seconds, entries, writes, reads }: BenchState): Omit<Figures, 'integrated'> {
+    const { writers, readers } = this.#options
+    return {
+      seconds,
+      entries,
+      entriesPerSecond: entries / seconds,
+      writes: measured(writes, writers, seconds),
+      reads: measured(reads, readers, seconds),
+    }
+  }
+
+  /** Requests that were under way when the time was up count no more, but may not fail unseen. */
+  #withLateFailures(figures: Omit<Figures, 'integrated'>): Figures {
+    const { writes, reads, seconds } = figures
+    return {
+      ...figures,
+      writes: { ...writes, failures: Object.fromEntries(this.#writeLoad.meter.failures) },
+      reads: { ...reads, failures: Object.fromEntries(this.#readLoad.meter.failures) },
+      integrated: measured(this.#probe.meter, this.#options.writers > 0 ? 1 : 0, seconds),
+    }
+  }
+}
+
+/** Leaf hashes of tiles at random places, out of the verified tree. */
+async function someLeaves(log: LogClient, size: number): Promise<string[]> {
+  const leaves: string[] = []
+  const tiles = Math.min(LEAVES / 256, Math.ceil(size / 256))
+  for (let i = 0; i < tiles; i++) {
+    const begin = Math.floor(Math.random() * Math.ceil(size / 256)) * 256
+    for await (const { leafHash: hash } of log.entries(begin, Math.min(begin + 256, size)))
+      leaves.push(toHex(hash))
+  }
+  return leaves
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

@@ -1,0 +1,147 @@
+import { connect, type Socket } from 'node:net'
+import { hasCode } from '../errors.ts'
+import type { Meter } from './meter.ts'
+import { parseAnswer, type RawAnswer } from './raw-http.ts'
+
+/** What one connection says and hears. */
+export interface Exchange {
+  /** The next request, complete. Its bytes stay as they are until the answer has come. */
+  request(): Uint8Array
+  /**
+   * Judges an answer of a status other than 429 and 503, which are counted as refusals.
+   *
+   * @returns what is wrong with it, or undefined
+   */
+  check(answer: RawAnswer): string | undefined
+}
+
+const LONGEST_REFUSAL_MS = 5000
+const RECONNECT_AFTER_MS = 50
+const CLOSED = 'the server closed the connection'
+
+/**
+ * One keep-alive connection with one request on its way at a time, over a plain socket: `fetch` and `node:http` would
+ * cost more than the server that is measured. Owner of its socket.
+ */
+export class LoadConnection {
+  readonly #target: { readonly host: string; readonly port: number }
+  readonly #exchange: Exchange
+  readonly #meter: Meter
+  /** Told when it is free for another request. */
+  readonly #onIdle: (connection: LoadConnection) => void
+  #socket: Socket | undefined
+  #pending: Buffer | undefined
+  /** When the request under way was due; undefined while there is none. */
+  #dueMs: number | undefined
+  #stopped = false
+  #onStopped: (() => void) | undefined
+
+  constructor(
+    target: { readonly host: string; readonly port: number },
+    exchange: Exchange,
+    meter: Meter,
+    onIdle: (connection: LoadConnection) => void,
+  ) {
+    this.#target = target
+    this.#exchange = exchange
+    this.#meter = meter
+    this.#onIdle = onIdle
+  }
+
+  /** True while it is open and nothing is under way on it. */
+  get ready(): boolean {
+    return this.#socket?.readyState === 'open' && this.#dueMs === undefined
+  }
+
+  /** Connects. */
+  start(): void {
+    const socket = connect(this.#target)
+    socket.setNoDelay(true)
+    socket.once('connect', () => this.#idle())
+    socket.on('data', (bytes: Buffer) => this.#receive(bytes))
+    socket.on('error', (error) => this.#lost(error.message))
+    socket.on('close', () => this.#lost(CLOSED))
+    this.#socket = socket
+  }
+
+  /** @param dueMs when this request should have gone out: what it waited for its turn counts */
+  send(dueMs: number): void {
+    this.#dueMs = dueMs
+    this.#socket!.write(this.#exchange.request())
+  }
+
+  /** Resolves when the answer that is under way has come, or was given up. */
+  stop(patienceMs: number): Promise<void> {
+    this.#stopped = true
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        if (this.#dueMs !== undefined) this.#meter.fail('no answer before the end')
+        this.#dueMs = undefined
+        this.#onStopped?.()
+      }, patienceMs)
+      this.#onStopped = () => {
+        clearTimeout(timer)
+        this.#socket?.destroy()
+        resolve()
+      }
+      if (this.#dueMs === undefined) this.#onStopped()
+    })
+  }
+
+  #receive(bytes: Buffer): void {
+    // Most answers come in one piece, and then nothing is copied.
+    const all = this.#pending ? Buffer.concat([this.#pending, bytes]) : bytes
+    let answer: RawAnswer | undefined
+    try {
+      answer = parseAnswer(all)
+    } catch (error) {
+      if (!hasCode(error, 'unexpected_answer')) throw error
+      return this.#lost(error.message)
+    }
+    this.#pending = answer ? undefined : all
+    if (answer) this.#answered(answer, all.length)
+  }
+
+  #answered(answer: RawAnswer, received: number): void {
+    if (this.#dueMs === undefined || received > answer.length)
+      return this.#lost('more than one answer to a request')
+    const tookMs = performance.now() - this.#dueMs
+    this.#dueMs = undefined
+    const { retryAfterSeconds } = answer
+    if (retryAfterSeconds === undefined) this.#meter.record(tookMs, this.#exchange.check(answer))
+    else this.#meter.refused++
+    // An answer that overtook its request: the rest of that request must not mix with the next one.
+    if (answer.last || this.#socket!.writableLength > 0) return this.#reconnect()
+    if (retryAfterSeconds === undefined || this.#stopped) this.#idle()
+    else this.#idleAfter(Math.min(LONGEST_REFUSAL_MS, retryAfterSeconds * 1000))
+  }
+
+  #idleAfter(ms: number): void {
+    const socket = this.#socket
+    // One that was closed meanwhile is idle when it has been made again.
+    setTimeout(() => this.#socket === socket && this.#idle(), ms)
+  }
+
+  #idle(): void {
+    if (this.#stopped) this.#onStopped?.()
+    else this.#onIdle(this)
+  }
+
+  #lost(reason: string): void {
+    // A server may close a connection that nothing is under way on, and does so when it has been idle for long.
+    const harmless = this.#dueMs === undefined && (this.#stopped || reason === CLOSED)
+    if (!harmless) this.#meter.fail(reason)
+    this.#dueMs = undefined
+    this.#reconnect()
+  }
+
+  #reconnect(): void {
+    this.#socket?.removeAllListeners()
+    this.#socket?.on('error', () => {})
+    this.#socket?.destroy()
+    this.#socket = undefined
+    this.#pending = undefined
+    if (this.#stopped) this.#onStopped?.()
+    else setTimeout(() => this.#stopped || this.start(), RECONNECT_AFTER_MS)
+  }
+}

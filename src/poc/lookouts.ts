@@ -1,0 +1,169 @@
+import { verifyProofFile } from '../client/index.ts'
+import { encodeUtf8 } from '../bytes/text.ts'
+import { leafHash } from '../merkle/hash.ts'
+import { verifyConsistency } from '../merkle/verify.ts'
+import { openWithPolicy } from '../policy/evaluate.ts'
+import { parsePolicy } from '../policy/parse.ts'
+import { formatAddCheckpoint } from '../note/add-checkpoint.ts'
+import { noticed, type Lookout, type Notice, type Party } from './attack.ts'
+import { ask } from './front.ts'
+import { LOG } from './history.ts'
+import { judgeEvidence, monitorOnce } from './monitoring.ts'
+import { audit, fsckFolder, headOf, shownConsistency, shownNote } from './reading.ts'
+import { entryAt } from './setting.ts'
+
+type Look = Lookout['look']
+const lookout =
+  (by: Party, look: Look) =>
+  (fact: string | undefined): Lookout => ({ by, fact, look })
+
+/** Opens the log again: it does not open, or opens and takes no entries. */
+const open: Look = async (stage) => {
+  const failure = await stage.startLog()
+  return failure && { code: failure.code, message: failure.message }
+}
+
+export const log = lookout('log at opening', open)
+/** Sends the log an entry: it takes it, or takes none any more. */
+export const logTakes = lookout('log at opening', async (stage) => {
+  await fetch(`${stage.parts.front.url}/add`, { method: 'POST', body: `sent at ${performance.now()}` })
+  const { failure } = stage
+  return failure && { code: failure.code, message: failure.message }
+})
+/** Sends the log an entry, as an application does. */
+export const logAppends = lookout('log at writing', async ({ parts: { front } }) => {
+  const { status, body } = await ask(`${front.url}/add`, 'POST', {}, encodeUtf8(`${performance.now()}`))
+  return status === 200 ? undefined : refusalIn(body)
+})
+/** Asks the log for an entry that it must not give away unless it is the one in the tree. */
+export const logServes = (index: number) =>
+  lookout('log at reading', async ({ parts, operatorLines }) => {
+    const answer = await fetch(`${parts.front.url}/v1/entries/${index}`)
+    if (answer.ok) return undefined
+    const { code, detail } = (await answer.json()) as { code: string; detail: string }
+    // The caller is not told what lies behind it; the operator is.
+    const line = operatorLines.at(-1)
+    return { code, message: line === undefined ? detail : (JSON.parse(line) as { msg: string }).msg }
+  })
+/** Asks the server what it had to cut off: it noticed if that is so, and no answer is left in memory. */
+export const server = lookout('server', async ({ parts: { front } }) => {
+  const text = await (await fetch(`${new URL(front.target).origin}/metrics`)).text()
+  const read = (series: string): number =>
+    Number(
+      text
+        .split('\n')
+        .find((line) => line.startsWith(`${series} `))
+        ?.slice(series.length) ?? 0,
+    )
+  const cut = read('stele_http_cut_total{reason="pipelined"}')
+  if (cut === 0 || read('stele_http_answer_bytes') > 0) return undefined
+  return { code: 'overloaded', message: `clients cut off for sending more than 64 requests ahead: ${cut}` }
+})
+/** Gets an entry from a page in a browser on its machine, of the name by which that page reached it. */
+export const logTakesFromPage = lookout('log at writing', async (stage) => {
+  const { host } = new URL(stage.parts.front.target)
+  const name = `${stage.pageName}:${host.split(':')[1]!}`
+  const page = { host: name, origin: `http://${name}`, 'sec-fetch-site': 'same-origin' }
+  const { status, body } = await ask(
+    `${stage.parts.front.target}/logs/${LOG}/add`,
+    'POST',
+    page,
+    encodeUtf8(name),
+  )
+  return status === 200 ? undefined : refusalIn(body)
+})
+/** The same, where it is the witness's answer that stops the log. */
+export const witnessOfLog = lookout('witness', open)
+
+function refusalIn(body: Uint8Array): Notice {
+  const { code, detail } = JSON.parse(Buffer.from(body).toString()) as { code: string; detail: string }
+  return { code, message: detail }
+}
+
+/** One round. */
+export const monitor = lookout('monitor', monitorOnce)
+
+const HOURS_MS = 2 * 3_600_000
+
+/** Two hours later: the log has logged something meanwhile, and the monitor looks. */
+export const monitorHoursLater = lookout('monitor', async (stage) => {
+  const { clock, front } = stage.parts
+  clock.moveOn(HOURS_MS)
+  await stage.append(stage.newClient(`${front.target}/logs/${LOG}`))
+  return monitorOnce(stage)
+})
+
+/** Judges what the monitor kept, offline. */
+export const thirdParty = lookout('third party', judgeEvidence)
+
+/** Recomputes the log over HTTP, as `stele audit` does. */
+export const auditor = lookout('auditor', (stage) => audit(stage, stage.parts.front.url))
+
+/** Recomputes the log on disk, as `stele fsck` does; leaves it closed. */
+export const fsck = lookout('auditor', async (stage) => {
+  await stage.stopLog()
+  return fsckFolder(stage.data)
+})
+
+/** Asks for the newest head; it must extend the newest one that the client has verified. */
+export const client = lookout('client', (stage) => noticed(() => stage.client.checkpoint()))
+
+/** Asks for the newest head, having seen nothing before. */
+export const newcomer = lookout('new client', (stage) => noticed(() => stage.newClient().checkpoint()))
+
+/** Reads an entry. */
+export const clientReads = (index: number) =>
+  lookout('new client', (stage) => noticed(() => stage.newClient().entry(index)))
+
+/** Appends an entry, and believes the receipt only if it holds. */
+export const clientAppends = lookout('client', (stage) => noticed(() => stage.append()))
+
+/** Holds the checkpoint that readers see against the policy. */
+export const policyReader = lookout('verifier', (stage) =>
+  noticed(async () => openWithPolicy(await shownNote(stage), parsePolicy(stage.parts.policy))),
+)
+
+/** Verifies the proof that is handed to it, offline, under the policy. */
+export const verifier = lookout('verifier', async (stage) => {
+  const { entry, proof } = (stage.claim ??= await stage.append())
+  const result = verifyProofFile({ entry, proof, policy: parsePolicy(stage.parts.policy) })
+  return result.verdict === 'verified' ? undefined : { code: result.verdict, message: result.message }
+})
+
+/** Has the receipt of an entry, which proves it for ever, and asks the log for that entry. */
+export const receiptHolder = (index: number) =>
+  lookout('receipt holder', async (stage) => {
+    const { proof } = await (stage.receipt ??= stage.client.prove(index))
+    const entry = entryAt(index)
+    const result = verifyProofFile({ entry, proof, policy: parsePolicy(stage.parts.policy) })
+    if (result.verdict !== 'verified') return { code: result.verdict, message: result.message }
+    const denied = await noticed(() => stage.newClient().prove(leafHash(entry)))
+    return (
+      denied && {
+        ...denied,
+        message: `the receipt of entry ${index} holds, and the log denies it: ${denied.message}`,
+      }
+    )
+  })
+
+/** Is asked to cosign what readers see, with the consistency proof that the log gives for it. */
+export const witness = lookout('witness', async (stage) => {
+  const note = await shownNote(stage)
+  const old = headOf(stage.heads.at(-1)!)
+  const path = await shownConsistency(stage, old.size, headOf(note).size)
+  const url = `${stage.parts.witness!.url}/add-checkpoint`
+  const answer = await fetch(url, { method: 'POST', body: formatAddCheckpoint(old.size, path, note) })
+  if (answer.ok) return undefined
+  const { code, detail } = (await answer.json()) as { code: string; detail: string }
+  return { code, message: detail }
+})
+
+/** Asks the log to prove that its newest tree extends the oldest one that was published, and verifies that. */
+export const consistencyReader = lookout('auditor', (stage) =>
+  noticed(async () => {
+    const [older, newer] = [headOf(stage.heads[0]!), headOf(await shownNote(stage))]
+    const path = await shownConsistency(stage, older.size, newer.size)
+    const [oldRoot, newRoot] = [older.root, newer.root]
+    verifyConsistency({ oldSize: older.size, newSize: newer.size, oldRoot, newRoot, path })
+  }),
+)

@@ -1,0 +1,32 @@
+import { readFile, stat } from 'node:fs/promises'
+import { SteleError } from '../errors.ts'
+import { fileError } from './files.ts'
+
+/**
+ * A private key's text. A key that others can read is not private any more, so it is not used.
+ *
+ * @param missing what is said, behind the path, of a key that is not there
+ * @throws SteleError `key_missing`, `key_permissions`, `io_error`
+ */
+export async function readKeyFile(
+  path: string,
+  missing = "the log's private key is not there; put it back from your backup",
+): Promise<string> {
+  const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw fileError(path, error)
+    throw new SteleError('key_missing', `${path}: ${missing}`)
+  })
+  // The lowest nine bits are the permissions; of those only the owner's may be set.
+  const mode = info.mode % 0o1000
+  if (mode % 0o100 !== 0) {
+    throw new SteleError(
+      'key_permissions',
+      `${path}: expected permissions 600, found ${mode.toString(8)}: others than the owner can reach this private ` +
+        `key. Run "chmod 600" on it, and consider whether it has leaked`,
+    )
+  }
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw fileError(path, error)
+  })
+  return text.trimEnd()
+}

@@ -1,0 +1,179 @@
+import { rm } from 'node:fs/promises'
+import { z } from 'zod'
+import { excerpt } from '../bytes/excerpt.ts'
+import { SteleError } from '../errors.ts'
+import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
+import type { VerifierKey } from '../note/note.ts'
+import { readTextFile, replaceFile, writeNewFile } from '../storage/files.ts'
+import { checkLogs, type WitnessedLog } from './logs.ts'
+import type { CosignerKind } from './cosigner-folder.ts'
+import { formatJson } from '../instance/json-file.ts'
+
+const witnessed = { origin: z.string().min(1), keys: z.array(z.string()).min(1) }
+
+/**
+ * `logs.json`: the logs that a witness or a mirror cosigns for, each with its origin and its verifier keys. Those of a
+ * mirror may have the URL at which they are followed, and the file of the API key that is shown there.
+ */
+const SCHEMAS = {
+  witness: z.strictObject({ logs: z.array(z.strictObject(witnessed)) }),
+  mirror: z.strictObject({
+    logs: z.array(
+      z.strictObject({ ...witnessed, url: z.string().optional(), apiKeyFile: z.string().optional() }),
+    ),
+  }),
+} as const
+
+/** A log of such a list. */
+export interface ListedLog extends WitnessedLog {
+  /** The prefix of its files, for a mirror to follow. */
+  readonly url?: string | undefined
+  /** Holds the API key that this URL is shown, and no other. */
+  readonly apiKeyFile?: string | undefined
+}
+
+/** The list as text. */
+export function formatLogList(logs: readonly ListedLog[]): string {
+  const list = logs.map(({ keys, ...log }) => {
+    return { origin: log.origin, keys: keys.map(formatVerifierKey), url: log.url, apiKeyFile: log.apiKeyFile }
+  })
+  return formatJson({ logs: list })
+}
+
+/**
+ * Reads the list, and refuses one that no cosigner with these keys can have.
+ *
+ * @param own the public keys of the cosigner
+ * @throws SteleError `usage` for what an operator wrote wrongly; `not_initialised` where there is no list; `io_error`
+ */
+export async function readLogList(
+  path: string,
+  own: readonly VerifierKey[],
+  kind: CosignerKind = 'witness',
+): Promise<ListedLog[]> {
+  const text = await readTextFile(path)
+  if (text === undefined)
+    throw new SteleError('not_initialised', `${path}: expected a list of logs, found none`)
+  const logs = inList(path, () => parseLogList(text, kind))
+  inList(path, () => checkLogs(logs, own))
+  return logs
+}
+
+/**
+ * Adds a log to the list, or a further key to a log that is on it. The new list takes the place of the old one whole.
+ *
+ * @throws SteleError `already_exists` for a key that the log has, or while somebody else is changing the list; `usage` for
+ *   what no witness with these keys can have; as {@link readLogList}
+ */
+export function addToLogList(
+  path: string,
+  own: readonly VerifierKey[],
+  { origin, keys, url, apiKeyFile }: ListedLog,
+  kind: CosignerKind = 'witness',
+): Promise<ListedLog> {
+  return changeLogList(path, own, kind, (logs) => {
+    const before = logs.find((log) => log.origin === origin)
+    const added = keys.filter((key) => !isIn(key, before?.keys))
+    const all = [...(before?.keys ?? []), ...added]
+    const log = { origin, keys: all, ...whereFollowed({ url, apiKeyFile }, before) }
+    checkKeyHasUrl(path, log)
+    const same = log.url === before?.url && log.apiKeyFile === before?.apiKeyFile
+    if (added.length === 0 && same) {
+      throw new SteleError(
+        'already_exists',
+        `${path}: the log ${origin} is there, with these keys; nothing was changed`,
+      )
+    }
+    const next = before ? logs.map((other) => (other === before ? log : other)) : [...logs, log]
+    return { next, changed: log }
+  })
+}
+
+/**
+ * Takes a log off the list. What is known of it stays in the folder, and counts again should it be added again.
+ *
+ * @throws SteleError `not_found` for a log that is not on it; `already_exists` while somebody else is changing the list; as
+ *   {@link readLogList}
+ */
+export function dropFromLogList(
+  path: string,
+  own: readonly VerifierKey[],
+  origin: string,
+  kind: CosignerKind = 'witness',
+): Promise<ListedLog> {
+  return changeLogList(path, own, kind, (logs) => {
+    const changed = logs.find((log) => log.origin === origin)
+    if (!changed) {
+      throw new SteleError(
+        'not_found',
+        `${path}: the log ${excerpt(origin)} is not there; nothing was changed`,
+      )
+    }
+    return { next: logs.filter((log) => log !== changed), changed }
+  })
+}
+
+async function changeLogList(
+  path: string,
+  own: readonly VerifierKey[],
+  kind: CosignerKind,
+  change: (logs: readonly ListedLog[]) => { next: readonly ListedLog[]; changed: ListedLog },
+): Promise<ListedLog> {
+  const building = `${path}.part`
+  // Made before the list is read, and only one can make it: two who change it at once must not lose one another's log.
+  await writeNewFile(building, '').catch((error: unknown) => {
+    throw beingChanged(building, error)
+  })
+  try {
+    const { next, changed } = change(await readLogList(path, own, kind))
+    checkLogs(next, own)
+    await replaceFile(path, formatLogList(next))
+    return changed
+  } finally {
+    await rm(building, { force: true })
+  }
+}
+
+type Followed = Pick<ListedLog, 'url' | 'apiKeyFile'>
+
+/** An API key stays with the URL that it was given for: another one is not shown it. */
+function whereFollowed({ url, apiKeyFile }: Followed, before: Followed | undefined): Followed {
+  const moved = url !== undefined && url !== before?.url
+  return { url: url ?? before?.url, apiKeyFile: apiKeyFile ?? (moved ? undefined : before?.apiKeyFile) }
+}
+
+function checkKeyHasUrl(path: string, { origin, url, apiKeyFile }: ListedLog): void {
+  if (apiKeyFile === undefined || url !== undefined) return
+  throw new SteleError('usage', `${path}: the log ${origin}: expected the URL that the API key is for`)
+}
+
+function parseLogList(text: string, kind: CosignerKind): ListedLog[] {
+  const list = SCHEMAS[kind].safeParse(JSON.parse(text))
+  if (!list.success) throw new SteleError('usage', z.prettifyError(list.error))
+  return list.data.logs.map((log: Omit<ListedLog, 'keys'> & { keys: string[] }) => ({
+    ...log,
+    keys: log.keys.map((key) => parseVerifierKey(key)),
+  }))
+}
+
+/** People write this file: what is wrong in it is their mistake, and they are told where. */
+function inList<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    const isTheirs =
+      cause instanceof SyntaxError || (cause instanceof SteleError && cause.code !== 'internal')
+    if (!isTheirs) throw cause
+    throw new SteleError('usage', `${path}: ${cause.message}`, { cause })
+  }
+}
+
+function beingChanged(path: string, error: unknown): unknown {
+  if (!(error instanceof SteleError) || error.code !== 'already_exists') return error
+  const message = `${path}: the list is being changed by another process, or a change was cut short: then delete this file`
+  return new SteleError('already_exists', message, { cause: error })
+}
+
+function isIn(key: VerifierKey, keys: readonly VerifierKey[] = []): boolean {
+  return keys.some((other) => formatVerifierKey(other) === formatVerifierKey(key))
+}

@@ -1,0 +1,24 @@
+import type { WitnessHttpDeps } from '../../src/witness/deps.ts'
+import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../../src/witness/limits.ts'
+import { createWitnessServer } from '../../src/witness/server.ts'
+import type { Witness } from '../../src/witness/witness.ts'
+import { TestServer } from '../http/server.ts'
+import { listenInTest } from '../support/listen.ts'
+
+export interface ServeWitness extends Partial<Omit<WitnessHttpDeps, 'witness' | 'limits'>> {
+  readonly limits?: Partial<WitnessLimits>
+}
+
+/** A server over a witness, on a port of its own, closed when the test has finished. */
+export async function serveWitness(
+  witness: Witness,
+  { limits, ...deps }: ServeWitness = {},
+): Promise<TestServer> {
+  const server = createWitnessServer({
+    nowMs: Date.now,
+    ...deps,
+    witness,
+    limits: { ...DEFAULT_WITNESS_LIMITS, ...limits },
+  })
+  return new TestServer(await listenInTest(server))
+}
