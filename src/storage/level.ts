@@ -39,7 +39,7 @@ const MAX_READS = 4
 
 /** Entries of one call of LevelDB: a bundle. */
 const READ_STEP = 256
-/** Where bytes are bounded, the first call asks for so few: 1 MiB at most. */
+/** Where bytes are bounded and no entry was read yet, the first call asks for so few: 1 MiB at most. */
 const FIRST_STEP = 16
 /** The next asks for as many as will fit if they are like those before, and for no more than so many times as many. */
 const STEP_GROWTH = 4
@@ -62,6 +62,8 @@ export class LevelStore implements LogStore {
   #size: number
   #committing = false
   #reads = 0
+  /** Bytes of the largest entry that was read. */
+  #largestRead = 0
   /** Reads that wait for one of those under way. */
   readonly #waitingReads: (() => void)[] = []
   #failure: SteleError | undefined
@@ -183,12 +185,13 @@ export class LevelStore implements LogStore {
   async #range(begin: number, end: number, maxBytes: number): Promise<Uint8Array[]> {
     const entries: Uint8Array[] = []
     let bytes = 0
-    let step = maxBytes === Number.POSITIVE_INFINITY ? READ_STEP : FIRST_STEP
+    let step = this.#firstStep(maxBytes)
     for (let at = begin; at < end && bytes <= maxBytes; at = begin + entries.length) {
       const keys = Array.from({ length: Math.min(step, end - at) }, (_, i) => keyOf(at + i, ENTRY))
       for (const value of await this.#getMany(keys)) {
         if (!value) throw missingEntry(begin + entries.length, this.#db.location)
         bytes += value.length
+        this.#largestRead = Math.max(this.#largestRead, value.length)
         if (entries.length > 0 && bytes > maxBytes) return entries
         entries.push(value)
       }
@@ -196,6 +199,13 @@ export class LevelStore implements LogStore {
       step = Math.max(1, Math.min(READ_STEP, step * STEP_GROWTH, fitting))
     }
     return entries
+  }
+
+  /** In most logs all entries are small: a call asks for as many as fit if each is as large as the largest that was read. */
+  #firstStep(maxBytes: number): number {
+    if (maxBytes === Number.POSITIVE_INFINITY) return READ_STEP
+    if (this.#largestRead === 0) return FIRST_STEP
+    return Math.max(1, Math.min(READ_STEP, Math.floor(maxBytes / this.#largestRead)))
   }
 
   readTiles(tiles: readonly FullTileId[]): Promise<(Uint8Array | undefined)[]> {
