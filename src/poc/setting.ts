@@ -14,8 +14,7 @@ import { startWitness, type RunningWitness } from '../witness/start.ts'
 import { verifiersOf } from '../witness/keys.ts'
 import { Front } from './front.ts'
 import { LOG, rewriteWithKey } from './history.ts'
-import { StageClock } from './stage-clock.ts'
-import { Stage, type StageOptions } from './stage.ts'
+import { Stage, StageClock, type StageOptions } from './stage.ts'
 
 /** The log of every stage. */
 export const ORIGIN = 'log.example/logs/main'

@@ -20,14 +20,15 @@ import type { FileBeside, FilesBeside } from '../export/exporter.ts'
 import { StoredLog } from '../files/stored-log.ts'
 import {
   BACKUP_FILES,
+  type BackupDescription,
+  type EndingState,
   formatDescription,
   isSuperseded,
   nameIn,
-  type BackupDescription,
-  type EndingState,
+  pinHead,
+  readEndingState,
+  withCheckpoint,
 } from './description.ts'
-import { readEndingState } from './ending-state.ts'
-import { pinHead, withCheckpoint } from './pinned-head.ts'
 
 /** A log to be saved, at one head. */
 export interface BackupSource {

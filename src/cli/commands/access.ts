@@ -1,9 +1,7 @@
 import type { Command } from 'commander'
-import type { Actions } from '../action.ts'
+import { type Actions, examples, PUBLIC_URL } from '../action.ts'
 import type { Context } from '../context.ts'
 import { KEY_OUT } from '../files/secret-file.ts'
-import { examples } from '../help.ts'
-import { PUBLIC_URL } from '../option-flags.ts'
 
 /** `stele access …`: the root of all keys. */
 export function accessCommand(program: Command, actions: Actions): void {

@@ -1,11 +1,9 @@
-import type { Command } from 'commander'
-import { Option } from 'commander'
+import { type Command, Option } from 'commander'
 import type { createMirror } from '../../mirror/folder.ts'
 import type { createWitness } from '../../witness/folder.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
-import { checkCosignerName, COSIGNER_TYPES, cosignerFolder, cosignerTypes } from '../cosigner-options.ts'
-import { examples } from '../help.ts'
+import { checkCosignerName, COSIGNER_TYPES, cosignerFolder, cosignerTypes } from '../cosigner-logs.ts'
 
 /** What is made, and what is said of it. */
 interface Made {

@@ -5,11 +5,10 @@ import { toHex } from '../../bytes/hex.ts'
 import { SteleError } from '../../errors.ts'
 import type { LogFiles } from '../../client/log-files.ts'
 import type { VerifierKey } from '../../note/note.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import { PATIENCE_MS, type Context } from '../context.ts'
 import { exportLog } from '../export/exporter.ts'
 import { FolderTarget } from '../export/target.ts'
-import { examples } from '../help.ts'
 import { counted, formatCount } from '../output/units.ts'
 
 interface ExportCommandOptions {

@@ -1,10 +1,9 @@
 import type { Command } from 'commander'
 import type { RepairReport } from '../../scrub/repair.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
-import { COPIES_HELP } from '../files/api-key.ts'
-import { examples } from '../help.ts'
+import { COPIES_HELP } from '../files/secret-file.ts'
 import { counted } from '../output/units.ts'
 
 interface RepairCommandOptions {

@@ -8,13 +8,13 @@ import { SteleError } from '../../errors.ts'
 import { readKeyFile } from '../../storage/key-file.ts'
 import {
   BACKUP_FILES,
-  nameIn,
-  parseDescription,
   type BackupDescription,
   type EndingState,
+  nameIn,
+  parseDescription,
+  readEnd,
+  withCheckpoint,
 } from '../backup/description.ts'
-import { readEnd } from '../backup/ending-state.ts'
-import { withCheckpoint } from '../backup/pinned-head.ts'
 import { PATIENCE_MS } from '../context.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import type { Headers } from './ask-witnesses.ts'
