@@ -49,7 +49,7 @@ async function init(context: Context, options: OutOption & { readonly publicUrl?
 }
 
 async function recover(context: Context, options: OutOption): Promise<void> {
-  const { withOfflineAccess } = await import('../../server/offline-access.ts')
+  const { withOfflineAccess } = await import('../../server/offline.ts')
   const maker = { id: 'access recover', grants: 'host' } as const
   await handOver(context, options, async () => {
     const { key, info } = await withOfflineAccess(context.data, ({ keyring }) =>

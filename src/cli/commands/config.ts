@@ -69,7 +69,7 @@ async function describeConfig(
   { terminal }: Context,
   { sample }: { readonly sample?: boolean },
 ): Promise<void> {
-  const { optionsSchema, sampleFile } = await import('../../config/options-schema.ts')
+  const { optionsSchema, sampleFile } = await import('../../config/options.ts')
   if (sample) return terminal.data(sampleFile(serverOptions, './stele.schema.json'))
   await terminal.line(JSON.stringify(optionsSchema(serverOptions, 'Configuration of stele serve'), null, 2))
 }

@@ -117,7 +117,7 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
   const { checkHasBundles } = await import('../../client/verified-entries.ts')
   checkHasBundles({ origin, verifiers: keys })
   const [{ makeCopy }, { logPrefix }] = await Promise.all([
-    import('../../mirror/folder.ts'),
+    import('../../mirror/config.ts'),
     import('../../client/http-files.ts'),
   ])
   // Not from the environment: STELE_URL names the log that other commands talk to.
@@ -168,7 +168,7 @@ async function progressOf(
   keys: readonly WitnessKey[],
 ): Promise<Progress | undefined> {
   const [{ copyPaths }, { openMirrorState }] = await Promise.all([
-    import('../../mirror/folder.ts'),
+    import('../../mirror/config.ts'),
     import('../../mirror/open.ts'),
   ])
   try {

@@ -40,7 +40,7 @@ Exit codes: 0 all is right now; 1 damage is left; any other: not checked.
 async function repair(context: Context, options: RepairCommandOptions, name: string): Promise<number> {
   const { terminal } = context
   const { repairStored } = await import('../restore/repair-stored.ts')
-  const { withTrace } = await import('../../server/offline-act.ts')
+  const { withTrace } = await import('../../server/offline.ts')
   const { dryRun = false, from } = options
   const headers = await context.headersForCopies([from])
   const work = (): Promise<RepairReport> => repairStored(terminal, context.data, name, from, dryRun, headers)

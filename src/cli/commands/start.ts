@@ -58,7 +58,7 @@ async function startOn(context: Context, options: ServeOptions, data: string): P
 }
 
 async function firstWriterKey(data: string): Promise<string> {
-  const { withOfflineAccess } = await import('../../server/offline-access.ts')
+  const { withOfflineAccess } = await import('../../server/offline.ts')
   const wanted = { role: 'writer', logs: ['main'], label: 'made by the first start' } as const
   const { key } = await withOfflineAccess(data, ({ keyring }) =>
     keyring.create({ id: 'start', grants: 'host' }, wanted),

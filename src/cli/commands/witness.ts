@@ -111,7 +111,7 @@ async function list(context: Context): Promise<void> {
   const [{ readCosignerInfo }, { readLogList }, { witnessFiles }] = await Promise.all([
     import('../../witness/cosigner-folder.ts'),
     import('../../witness/log-list.ts'),
-    import('../../witness/folder.ts'),
+    import('../../witness/cosigner-folder.ts'),
   ])
   const data = cosignerFolder(context, 'witness')
   const own = ownKeys(await readCosignerInfo('witness', data))

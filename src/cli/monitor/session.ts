@@ -3,14 +3,17 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { systemClock } from '../../client/clock.ts'
 import { hasCode, SteleError } from '../../errors.ts'
-import type { DeliveryReport } from '../../monitor/delivery.ts'
+import {
+  createWebhook,
+  type DeliveryReport,
+  Outbox,
+  type Webhook,
+  webhookSigner,
+} from '../../monitor/delivery.ts'
 import type { Finding } from '../../monitor/finding.ts'
 import { LogMonitor } from '../../monitor/log-monitor.ts'
 import { createMonitorMetrics, type MonitorMetrics } from '../../monitor/metrics.ts'
-import { Outbox } from '../../monitor/outbox.ts'
 import { watch } from '../../monitor/watch.ts'
-import { webhookSigner } from '../../monitor/webhook-signature.ts'
-import { createWebhook, type Webhook } from '../../monitor/webhook.ts'
 import { readKeyFile } from '../../storage/key-file.ts'
 import type { Context } from '../context.ts'
 import { EXIT_CODES, EXIT_OK } from '../exit-codes.ts'

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { LogFiles } from '../../client/log-files.ts'
+import type { LogFiles } from '../../client/http-files.ts'
 import { SteleError } from '../../errors.ts'
 import { openCheckpoint, type LogIdentity, type OpenedCheckpoint } from '../../note/checkpoint.ts'
 import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
