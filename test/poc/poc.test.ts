@@ -260,6 +260,7 @@ describe('the pages', () => {
     const shown = ATTACKS.filter(({ name }) => found.some(([row]) => row === name))
     expect(shown).toHaveLength(5)
     expect(block).toContain(`${shown.length} attacks in`)
+    expect(readText('README.md')).toContain(`carries out ${ATTACKS.length} attacks`)
     expect(found).toEqual(
       shown.map((attack) => [attack.name, promises(attack).map(({ by, fact }) => `${by} ${fact}`)]),
     )
