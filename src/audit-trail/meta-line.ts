@@ -8,7 +8,7 @@ import type { Incoming } from '../http/route.ts'
 import type { Configuration } from '../instance/configuration.ts'
 
 /**
- * One line of the meta log: JSON, with `at` and `kind` first. `proto-docs/access.md` describes every kind. What is
+ * One line of the meta log: JSON, with `at` and `kind` first. `proto-docs/audit-trail.md` describes every kind. What is
  * written stays for ever, so nothing secret is in it: of a key its id, of a request what its URL says.
  */
 export type MetaLine =

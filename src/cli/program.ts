@@ -38,7 +38,9 @@ import { indented } from './output/terminal.ts'
 /** Puts the command line together. It writes only to `io` and throws instead of ending the process. */
 export function createProgram(actions: Actions, io: Io): Command {
   const program = new Command('stele')
-    .description('A transparency log: an append-only record that nobody can change without being caught.')
+    .description(
+      'A transparency log: an append-only Merkle tree of entries, with signed checkpoints and proofs.',
+    )
     .version(packageVersion())
     .exitOverride()
     .configureOutput({

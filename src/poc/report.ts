@@ -97,7 +97,7 @@ function cut(text: string, width: number): string {
 export function summary(report: SuiteReport): string {
   const parts = [
     `${counted(report.trials.length, 'attack')} in ${formatSeconds(report.tookMs / 1000)}`,
-    `${countOf(report, 'caught')} caught by everybody who is said to catch them`,
+    `${countOf(report, 'caught')} caught by all who should catch them`,
     `${countOf(report, 'not_caught')} not caught, as documented`,
   ]
   const wrong = countOf(report, 'unnoticed', 'undocumented')

@@ -75,7 +75,7 @@ export interface Sighting {
 /**
  * How an attack ended.
  *
- * - `caught`: by everybody who is said to catch it
+ * - `caught`: by all parties that should catch it
  * - `not_caught`: by nobody, as the threat model says
  * - `unnoticed`: somebody who is said to notice did not, or by another fact
  * - `undocumented`: somebody noticed who is said not to

@@ -21,7 +21,7 @@ const SUPPRESSED = 'host-b'
 export const unseenAttacks: readonly Attack[] = [
   {
     name: 'unseen-fork',
-    title: 'the same fork, for a reader who compares with nobody and asks for no witness',
+    title: 'the same fork, for a reader who does not compare and asks for no witness',
     stage: ALONE,
     lookouts: [newcomer(undefined), auditor(undefined), policyReader(undefined)],
     act: showFork,
