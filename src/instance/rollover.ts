@@ -6,6 +6,7 @@ import { formatPredecessorEntry, formatSuccessorEntry } from '../client/lineage.
 import { SteleError } from '../errors.ts'
 import type { SignedHead } from '../log/head.ts'
 import { readTextFile, syncFolder } from '../storage/files.ts'
+import { isHalfMade } from '../storage/head-file.ts'
 import { buildIdentity, buildStore } from './build-log.ts'
 import { META_LOG } from './access-files.ts'
 import { UNANNOUNCED, type Administer } from './plan.ts'
@@ -147,6 +148,7 @@ async function complete(
 
 /** A head file outside of the folder may be that of another log, made since the attempt that was cut short. */
 async function checkOwn(headFile: string, info: LogInfo): Promise<void> {
+  if (await isHalfMade(headFile)) return
   try {
     for (const head of await keptHeads(headFile)) headVerifier(info)(head)
   } catch (cause) {

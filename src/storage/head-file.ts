@@ -127,6 +127,26 @@ export async function createHeadFile(path: string, record: Uint8Array): Promise<
   })
 }
 
+/**
+ * Whether a file is a head file whose making was cut short by a crash: the beginning of one, shorter than it has to be. It never
+ * held a head.
+ *
+ * @throws SteleError `head_missing`, `io_error`
+ */
+export async function isHalfMade(path: string): Promise<boolean> {
+  const file = await openFile(path, constants.O_RDONLY)
+  try {
+    const { size } = await file.stat()
+    const bytes = Buffer.alloc(Math.min(size, MAGIC.length))
+    await file.read(bytes, 0, bytes.length, 0)
+    return size < FIRST_SLOT + 2 * SLOT_BYTES && bytes.equals(MAGIC.subarray(0, bytes.length))
+  } catch (error) {
+    throw fileError(path, error)
+  } finally {
+    await file.close()
+  }
+}
+
 /** The two slots as they are read. */
 interface Found extends HeadRecords {
   /** Number of the last write; its parity says which slot holds it. */
