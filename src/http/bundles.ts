@@ -3,12 +3,12 @@ import { gzip } from 'node:zlib'
 import { LRUCache } from 'lru-cache'
 import { equalBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
+import { damagedEntry } from '../log/checked-entries.ts'
 import type { Log } from '../log/log.ts'
 import { HASH_BYTES, hashLeafInto } from '../merkle/hash.ts'
 import { encodeBundle } from '../tile/bundle.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 import type { Pieces } from './answer.ts'
-import { damagedEntry } from './proofs.ts'
 
 const compress = promisify(gzip)
 
