@@ -20,7 +20,9 @@ export type { LogOptions, LogParts, LogStatus, Witnessing } from './options.ts'
 
 /** Where entries went, and the size of a signed tree that covers them. */
 export interface Appended {
+  /** One for each entry that was appended, in that order. */
   readonly placements: readonly Placement[]
+  /** Size of a tree that is signed, on disk, and covers all of them. Readers may not be shown it yet: see `whenPublishedPast`. */
   readonly treeSize: number
 }
 
@@ -29,6 +31,7 @@ export interface Appended {
  * what is stored first.
  */
 export class Log {
+  /** First line of its checkpoints. */
   readonly origin: string
   readonly #parts: LogParts
   readonly #writer: Writer
@@ -42,6 +45,7 @@ export class Log {
   /** Resolves once it is known whether this log takes entries: at once, or when its witnesses have answered. */
   readonly settled: Promise<void>
 
+  /** @internal Made by `openLog`. */
   constructor(parts: LogParts, options: LogOptions, verified: Verified) {
     this.origin = parts.origin
     this.#parts = parts
@@ -137,7 +141,8 @@ export class Log {
   }
 
   /**
-   * Entries [begin, end), fewer if `maxBytes` is used up, at least one.
+   * Entries [begin, end) as the store has them, fewer if `maxBytes` is used up, at least one. `checkedEntries` compares them with
+   * the tree.
    *
    * @throws SteleError `not_found` beyond the published size
    */
@@ -150,6 +155,7 @@ export class Log {
    * Entries [begin, end) that are on disk, also such as no reader is shown yet: for who wrote them.
    *
    * @throws SteleError `not_found` beyond the integrated size
+   * @internal
    */
   readIntegrated(begin: number, end: number): Promise<Uint8Array[]> {
     if (end > this.integrated.size) {
@@ -228,11 +234,16 @@ export class Log {
     return this.#earlierRoots.at(size, this.published)
   }
 
+  /** What the log is doing at the moment. */
   get status(): LogStatus {
     return { ...this.#writer.status, unpublished: this.#publisher.failure?.message }
   }
 
-  /** What a scrubber compares with what: all that is stored, and the tree that was verified at opening and grew since. */
+  /**
+   * What a scrubber compares with what: all that is stored, and the tree that was verified at opening and grew since.
+   *
+   * @internal
+   */
   get stored(): StoredParts {
     const { origin, store, index, signer } = this.#parts
     return {

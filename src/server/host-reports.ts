@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { ServerLogger } from '../http/logger.ts'
 import type { LogMeters } from '../http/metrics/log-meters.ts'
 import type { HostEvents } from '../instance/host-options.ts'
 import type { MetaEvents } from '../audit-trail/meta-events.ts'
@@ -11,7 +11,7 @@ export function hostReports({
   meters,
   maxAheadMs,
 }: {
-  readonly logger: Logger
+  readonly logger: ServerLogger
   readonly events: MetaEvents
   readonly meters: LogMeters
   /** A head that is dated further ahead of the clock is warned of when its log is opened. */

@@ -1,9 +1,9 @@
-import type { Logger } from 'pino'
+import type { ServerLogger } from '../http/logger.ts'
 import type { ScrubEvents } from '../scrub/scrub-options.ts'
 import type { MetaEvents } from '../audit-trail/meta-events.ts'
 
 /** What a scrubber says, as lines of the server's own log, and of the meta log. */
-export function scrubReports(log: string, logger: Logger, events: MetaEvents): ScrubEvents {
+export function scrubReports(log: string, logger: ServerLogger, events: MetaEvents): ScrubEvents {
   return {
     onFinding({ place, expected, found, message }) {
       logger.error({ log, code: 'corrupt', place, expected, found }, `scrubber: ${message}`)

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 import { Server as TlsServer } from 'node:https'
-import type { Logger } from 'pino'
+import type { ServerLogger } from '../http/logger.ts'
 import { SteleError } from '../errors.ts'
 import { asSteleError } from '../http/errors.ts'
 import { contextOf } from '../http/tls-server.ts'
@@ -10,7 +10,7 @@ import type { MetaEvents } from '../audit-trail/meta-events.ts'
 import { readCertificate, type ReadCertificate, type TlsPaths } from './tls-files.ts'
 
 interface Parts {
-  readonly logger: Logger
+  readonly logger: ServerLogger
   readonly events: MetaEvents
   readonly nowMs: () => number
 }

@@ -44,6 +44,7 @@ export interface CheckedIndexFiles {
   readonly faults: readonly { readonly place: string; readonly message: string }[]
 }
 
+/** A leaf hash, 32 bytes, and its place in the log. */
 export interface IndexedLeaf {
   readonly hash: Uint8Array
   readonly index: number
