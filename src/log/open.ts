@@ -13,7 +13,6 @@ import type { Indexing } from './options.ts'
 import { Log, type LogOptions, type LogParts, type Witnessing } from './log.ts'
 import { cosigned } from './publisher.ts'
 import { TileReader } from './reader.ts'
-import type { HeadSigner } from './signer.ts'
 
 /**
  * Opens a log and trusts nothing that it finds: signatures, the root recomputed from what is stored, and the head
@@ -42,26 +41,6 @@ export async function openLog(parts: LogParts, options: LogOptions): Promise<Log
   // A clock that was set back must not date a head before the keys that are to sign it.
   const signedUntilMs = Math.max(newest.timestampMs, (parts.signer.sinceMs ?? 0) - 1)
   return new Log(parts, options, { tree, head, published, signedUntilMs })
-}
-
-/**
- * Makes the first head of a log in an empty store: signs the tree of no entries and commits it. Once in the life of a log: a
- * store that was emptied and begun again with the same keys is a fork.
- *
- * @param timestampMs of the head, in milliseconds since 1970
- * @returns the record of that head, for the head file; durable in the store
- * @throws SteleError `already_exists` for a store that holds a head; whatever the signer and the store throw
- */
-export async function beginLog(
-  store: LogStore,
-  signer: HeadSigner,
-  timestampMs = Date.now(),
-): Promise<Uint8Array> {
-  const found = await store.readHead()
-  if (found) throw new SteleError('already_exists', `the store holds a log of size ${found.size} already`)
-  const record = encodeHead(await signer.sign({ size: 0, root: EMPTY_ROOT, timestampMs }))
-  await store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record } })
-  return record
 }
 
 /**
@@ -228,4 +207,24 @@ async function catchUp(
   if (index.cursor > size) await index.moveCursor(size)
   if (size - index.cursor > atOpening) return
   while (index.cursor < size) await indexStep(index, reader, Math.min(size, index.cursor + step))
+}
+
+/**
+ * Makes the first head of a log in an empty store: signs the tree of no entries and commits it. Once in the life of a log: a
+ * store that was emptied and begun again with the same keys is a fork.
+ *
+ * @param timestampMs of the head, in milliseconds since 1970
+ * @returns the record of that head, for the head file; durable in the store
+ * @throws SteleError `already_exists` for a store that holds a head; whatever the signer and the store throw
+ */
+export async function beginLog(
+  store: LogStore,
+  signer: LogParts['signer'],
+  timestampMs = Date.now(),
+): Promise<Uint8Array> {
+  const found = await store.readHead()
+  if (found) throw new SteleError('already_exists', `the store holds a log of size ${found.size} already`)
+  const record = encodeHead(await signer.sign({ size: 0, root: EMPTY_ROOT, timestampMs }))
+  await store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record } })
+  return record
 }

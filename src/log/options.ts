@@ -29,7 +29,6 @@ export interface LogOptions {
 /** As far as clocks that are kept by a time server are never apart. */
 export const MAX_AHEAD_MS = 300_000
 
-/** How a leaf index that lacks leaves is completed. */
 export interface Indexing {
   /** As many missing leaves are written before the log is open; with more, all of them are written behind the open log. */
   readonly atOpening: number

@@ -148,7 +148,7 @@ export class LevelLeafIndex implements LeafIndex {
   }
 }
 
-/** The index in memory, for tests. */
+/** The index in memory: empty at every start, and then filled from the store when the log is opened. */
 export class MemoryLeafIndex implements LeafIndex {
   readonly #indexes = new Map<string, number>()
   cursor = 0

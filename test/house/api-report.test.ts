@@ -13,6 +13,7 @@ const { apiReport, publicNames } = report as {
 
 /** What signatures name and users neither make nor hand over: inferred from schemas, or left out by the type that they are used in. */
 const NOT_NEEDED = [
+  'Indexing (dist/log/options.d.ts)',
   'KeyRecord (dist/access/key-record.d.ts)',
   'LogObserver (dist/log/observer.d.ts)',
   'OptionValues (dist/config/options.d.ts)',
