@@ -1,8 +1,7 @@
 import type { Paint } from '../cli/output/terminal.ts'
 import { counted, formatSeconds } from '../cli/output/units.ts'
-import { countOf, exitCodeOf, type SuiteReport } from './suite.ts'
+import { countOf, exitCodeOf, type Outcome, type Sighting, type SuiteReport, type Trial } from './suite.ts'
 import { ORIGIN } from './setting.ts'
-import type { Outcome, Sighting, Trial } from './trial.ts'
 
 const HEADINGS = ['attack', 'who noticed', 'how fast', 'by which fact'] as const
 /** Where nobody says how wide the screen is. */

@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import { SteleError } from '../../errors.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
-import { examples } from '../help.ts'
 import type { Attack } from '../../poc/attack.ts'
 
 interface PocOptions {
