@@ -23,6 +23,13 @@ const WEB_GLOBALS = `
   .trim()
   .split(/\s+/)
 
+/** What of the package is for browsers. `stele/verify` reaches below the browser line, for evidence. */
+const BROWSER_ENTRIES = [
+  ['stele/client', 'client/index.ts'],
+  ['stele/verify', 'verify.ts'],
+  ['stele/formats', 'formats.ts'],
+]
+
 /** Bundles the entry text with src/ as its folder. Throws with file and line for an import that browsers cannot have. */
 async function bundle(root, contents, minify) {
   const { outputFiles } = await build({
@@ -85,8 +92,8 @@ async function main(root) {
   // A namespace each, since files may give the same name to different things.
   const everything = rooms.map((file, i) => `export * as file${i} from './${file}'`).join('\n')
   await check(root, 'everything above the browser line', everything)
-  if (existsSync(join(root, 'src/client/index.ts'))) {
-    await check(root, 'stele/client', `export * from './client/index.ts'`)
+  for (const [title, file] of BROWSER_ENTRIES) {
+    if (existsSync(join(root, 'src', file))) await check(root, title, `export * from './${file}'`)
   }
 }
 

@@ -19,7 +19,7 @@ export const ROWS = [
   ['merkle'],
   ['tile', 'note'],
   ['policy'],
-  ['client'],
+  ['client', 'formats'],
   ['storage'],
   ['log', 'access', 'monitor'],
   ['config'],
@@ -30,7 +30,7 @@ export const ROWS = [
   ['mirror'],
   ['server'],
   ['load'],
-  ['cli', 'index'],
+  ['cli', 'index', 'verify'],
   ['poc'],
 ]
 

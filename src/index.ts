@@ -1,39 +1,64 @@
 /**
- * The parts of a server, for whoever runs a log inside a program of their own. What talks to a log, and everything that
- * verifies, is in `stele/client`.
+ * `stele`: keep transparency logs inside a program of your own. Needs Node. What talks to a log is in `stele/client`, what verifies
+ * in `stele/verify`, and the formats are in `stele/formats`; `proto-docs/embedding.md` shows how they are used.
  */
-export { hasCode, SteleError, type ErrorCode } from './errors.ts'
-export type { Head, SignedHead } from './log/head.ts'
-export type { Placement } from './log/intake.ts'
-export { Log, type Appended, type LogOptions, type LogParts, type LogStatus } from './log/log.ts'
-export { openLog } from './log/open.ts'
-export type { PoolLimits } from './log/pool.ts'
-export type { HeadSigner } from './log/signer.ts'
-export { createHandler, type Handler } from './http/app.ts'
-export type { HttpDeps } from './http/deps.ts'
-export type { HostedLog, LogDirectory } from './instance/directory.ts'
-export { DEFAULT_HTTP_LIMITS, type HttpLimits } from './http/limits.ts'
-export { createHttpServer } from './http/server.ts'
-export { loadConfig, type Config } from './config/config.ts'
-export { addKey, retireKey, rotateKey, type KeyChange } from './instance/change-keys.ts'
-export { freezeLog, freezeStoredLog, type Frozen } from './instance/freeze.ts'
-export { rollOver } from './instance/rollover.ts'
+export { hasCode, SteleError } from './errors.ts'
+export type { Acknowledged, ErrorCode, SteleErrorOptions } from './errors.ts'
+
+// A log of a data folder.
+export { openLog } from './server/embedded-log.ts'
+export type { LogTuning, OpenLogOptions } from './server/embedded-log.ts'
+export type { Appended, Log, LogOptions, LogParts, LogStatus } from './log/log.ts'
+export type { FinalMark, Head, SignedHead } from './log/head.ts'
 export type { LastWords } from './log/ending.ts'
-export type { FinalMark } from './log/head.ts'
-export { createLog, initDataFolder, listLogs, readLogInfo, type LogInfo } from './instance/data-folder.ts'
-export { Host } from './instance/host.ts'
-export type { HostEvents, HostOptions } from './instance/host.ts'
-export { keySigner, type LogKeys } from './instance/keys.ts'
-export { openStoredLog, type LogSettings } from './instance/open-log.ts'
-export { startServer, type RunningServer } from './server/start.ts'
-export {
-  createHeadFile,
-  openHeadFile,
-  readHeadFile,
-  type HeadFile,
-  type HeadRecords,
-} from './storage/head-file.ts'
-export { LevelLeafIndex, MemoryLeafIndex, type LeafIndex } from './storage/leaf-index.ts'
+export type { Placement } from './log/intake.ts'
+export type { PoolLimits } from './log/pool.ts'
+export { checkedEntries } from './log/checked-entries.ts'
+export type { CheckedEntry } from './log/checked-entries.ts'
+export type { Hash } from './merkle/hash.ts'
+export type { TileId } from './tile/path.ts'
+export { listLogs, readLogInfo } from './instance/data-folder.ts'
+export type { LogInfo, LogKey } from './instance/data-folder.ts'
+
+// A server.
+export { createServer } from './server/start.ts'
+export type { RunningServer } from './server/start.ts'
+export type { Config } from './config/config.ts'
+export { loadConfig } from './config/config.ts'
+export type { OptionSources } from './config/options.ts'
+export type { Logger, ServerLogger } from './http/logger.ts'
+export type { HostedKey, HostedLog, KeyMoment, LogDirectory } from './instance/directory.ts'
+export { initAccess } from './instance/access-files.ts'
+export type { LogAccess } from './access/caller.ts'
+export type { MadeKey } from './access/keyring.ts'
+export type { KeyInfo, KeyState } from './access/key-record.ts'
+
+// A log over other storage.
+export { openLogOn } from './server/embedded-log.ts'
+export type { LogStorage } from './server/embedded-log.ts'
+export { beginLog } from './log/open.ts'
+export { checkRepair, checkStep, DamagedFileError } from './storage/store.ts'
+export type {
+  CheckedFiles,
+  Commit,
+  EntryRepair,
+  FileFault,
+  FullTileId,
+  Inspected,
+  LogStore,
+  Repair,
+  StoredHead,
+  StoredId,
+  TileRepair,
+} from './storage/store.ts'
+export type { FullTile } from './tile/grow.ts'
 export { LevelStore } from './storage/level.ts'
+export type { LevelStoreOptions } from './storage/level.ts'
 export { MemoryStore } from './storage/memory.ts'
-export type { Commit, LogStore, StoredHead } from './storage/store.ts'
+export { createHeadFile, openHeadFile } from './storage/head-file.ts'
+export type { HeadFile, HeadRecords } from './storage/head-file.ts'
+export { LevelLeafIndex, MemoryLeafIndex } from './storage/leaf-index.ts'
+export type { CheckedIndexFiles, IndexedLeaf, LeafIndex } from './storage/leaf-index.ts'
+export { generateLogKeys, keySigner } from './instance/keys.ts'
+export type { LogKeys } from './instance/keys.ts'
+export type { HeadSigner } from './log/signer.ts'

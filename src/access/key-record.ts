@@ -32,6 +32,7 @@ export type KeyInfo = Omit<KeyRecord, 'hash'> & {
   /** Ids of the keys that were revoked together with this one, because it had made them. */
   readonly alsoRevoked?: readonly string[] | undefined
 }
+/** Whether an API key can be used. */
 export type KeyState = 'valid' | 'expired' | 'revoked'
 
 /** Whether a key is good at a moment. */

@@ -14,7 +14,7 @@ export type ServingOptions = Pick<Config, 'log-level' | 'stop-timeout-seconds'>
  * one, and does nothing otherwise.
  *
  * @returns the exit code
- * @throws SteleError as `startServer`
+ * @throws SteleError as `createServer`
  */
 export async function serveUntilStopped(
   context: Context,
@@ -22,8 +22,8 @@ export async function serveUntilStopped(
   onReady: (server: RunningServer) => Promise<void>,
 ): Promise<number> {
   const start = async (logger: ServerLog, stopping: AbortSignal): Promise<RunningServer> => {
-    const { startServer } = await import('../server/start.ts')
-    return startServer(config, logger, stopping)
+    const { createServer } = await import('../server/start.ts')
+    return createServer(config, logger, stopping)
   }
   return runUntilStopped(context, config, start, onReady)
 }

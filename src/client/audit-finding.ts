@@ -107,7 +107,7 @@ export function hashAt(slab: Uint8Array, position: number): Hash {
 }
 
 /** How far an audit has come. */
-interface AuditProgress {
+export interface AuditProgress {
   /** Entries read, those of an earlier audit included. */
   readonly entries: number
   /** Where it ends. */

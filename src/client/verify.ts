@@ -52,7 +52,7 @@ export interface ProofVerified {
 }
 
 /** A line of the log's own under the signed tree. */
-interface SignedLine {
+export interface SignedLine {
   readonly name: string
   /** 8 hex digits. */
   readonly keyId: string

@@ -25,7 +25,10 @@ export interface Rule<S extends OptionShape> {
   readonly expected: string
 }
 
+/** What was said about options, and where. Flags win over the environment, and that over the file. */
 export interface OptionSources {
+  /** What a program said, by option name; undefined for what it did not say. Mistakes name the option as it is. */
+  readonly values?: Readonly<Record<string, unknown>>
   /** What the command line said, by option name; undefined for what it did not say. */
   readonly flags?: Readonly<Record<string, unknown>>
   /** The environment. A variable that is set to nothing counts as not set, one that names no option is left alone. */
@@ -34,9 +37,9 @@ export interface OptionSources {
   readonly file?: string | undefined
 }
 
-/** Where a value came from, and under which name: `stele.yaml:12`, `STELE_PORT`, `--port`, `default`. */
+/** Where a value came from, and under which name: `stele.yaml:12`, `STELE_PORT`, `--port`, `port`, `default`. */
 export interface Origin {
-  readonly kind: 'file' | 'variable' | 'flag' | 'default'
+  readonly kind: 'file' | 'variable' | 'flag' | 'program' | 'default'
   readonly written: string
 }
 
@@ -93,7 +96,7 @@ export class OptionTable<S extends OptionShape> {
   }
 
   /** As `load`, with where each value came from. */
-  resolve({ flags = {}, env = {}, file }: OptionSources): Resolved<S> {
+  resolve({ values = {}, flags = {}, env = {}, file }: OptionSources): Resolved<S> {
     const mistakes: string[] = []
     const written = new Map<string, Written>()
     if (file !== undefined) this.#readFile(readConfigFile(file), written, mistakes)
@@ -101,12 +104,22 @@ export class OptionTable<S extends OptionShape> {
       const variable = this.variableOf(name)
       if (env[variable]) written.set(name, plainly(env[variable], 'variable', variable))
     }
-    for (const [name, value] of Object.entries(flags)) {
-      if (value === undefined) continue
-      if (Object.hasOwn(this.shape, name)) written.set(name, plainly(value, 'flag', `--${name}`))
-      else mistakes.push(`--${name}: ${this.#noSuch(name)}`)
-    }
+    this.#readValues(flags, { kind: 'flag', before: '--' }, written, mistakes)
+    this.#readValues(values, { kind: 'program', before: '' }, written, mistakes)
     return this.#check(written, mistakes)
+  }
+
+  #readValues(
+    values: Readonly<Record<string, unknown>>,
+    { kind, before }: { readonly kind: Origin['kind']; readonly before: string },
+    written: Map<string, Written>,
+    mistakes: string[],
+  ): void {
+    for (const [name, value] of Object.entries(values)) {
+      if (value === undefined) continue
+      if (Object.hasOwn(this.shape, name)) written.set(name, plainly(value, kind, `${before}${name}`))
+      else mistakes.push(`${before}${name}: ${this.#noSuch(name)}`)
+    }
   }
 
   #readFile(file: ConfigFile, written: Map<string, Written>, mistakes: string[]): void {

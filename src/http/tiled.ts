@@ -12,7 +12,7 @@ import { acceptsGzip } from './accept.ts'
 import { type Answer, overSignal, type Pieces } from './answer.ts'
 import { checkpointAnswer } from './checkpoint.ts'
 import { CORS_HEADERS, IMMUTABLE, INERT_CONTENT } from './headers.ts'
-import { damagedEntry } from './proofs.ts'
+import { damagedEntry } from '../log/checked-entries.ts'
 
 export const OCTETS = 'application/octet-stream'
 const TILE_HEADERS = { 'content-type': OCTETS, ...CORS_HEADERS, ...IMMUTABLE }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { encodeHead } from '../log/head.ts'
+import { beginLog } from '../log/open.ts'
 import { leafHash } from '../merkle/hash.ts'
 import { writeNewFile } from '../storage/files.ts'
 import { createHeadFile } from '../storage/head-file.ts'
@@ -45,15 +46,16 @@ export async function buildStore(
 ): Promise<void> {
   const files = filesIn(folder)
   const signer = headSigner(info, await readPrivateKeys(folder, info))
-  const empty = encodeHead(await signer.sign({ size: 0, root: EMPTY_TREE.root, timestampMs }))
   const { tree, tiles } = growTree(EMPTY_TREE, concatBytes(...entries.map(leafHash)))
   const { size, root } = tree
-  const record =
-    size === 0 ? empty : encodeHead(await signer.sign({ size, root, timestampMs: timestampMs + 1 }))
   const store = await LevelStore.open(files.database, { create: true })
+  let record: Uint8Array
   try {
-    await store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record: empty } })
-    if (size > 0) await store.commit({ from: 0, entries: [...entries], tiles, head: { size, record } })
+    record = await beginLog(store, signer, timestampMs)
+    if (size > 0) {
+      record = encodeHead(await signer.sign({ size, root, timestampMs: timestampMs + 1 }))
+      await store.commit({ from: 0, entries: [...entries], tiles, head: { size, record } })
+    }
   } finally {
     await store.close()
   }

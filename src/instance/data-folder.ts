@@ -91,7 +91,7 @@ export async function checkDataFolder(folder: string): Promise<void> {
   }
 }
 
-/** The names of the logs in a data folder, sorted. */
+/** The names of the logs in a data folder, sorted. @throws SteleError `not_initialised`, `foreign_format`, `io_error` */
 export async function listLogs(folder: string): Promise<string[]> {
   await checkDataFolder(folder)
   const names = await readdir(join(folder, 'logs')).catch((error: NodeJS.ErrnoException) => {
@@ -102,7 +102,11 @@ export async function listLogs(folder: string): Promise<string[]> {
   return names.filter((name) => !name.startsWith('.')).sort()
 }
 
-/** What a log is. @throws SteleError `not_found`, `not_initialised`, `foreign_format` */
+/**
+ * What a log is: origin, public keys with their times, settings. Reads `log.json` alone; the log may be open elsewhere.
+ *
+ * @throws SteleError `not_found` for a name without a log; `not_initialised`, `foreign_format`; `usage` for a name that is none
+ */
 export async function readLogInfo(folder: string, name: string): Promise<LogInfo> {
   checkLogName(name)
   const { folder: logFolder } = logFiles(folder, name)

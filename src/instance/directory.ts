@@ -38,9 +38,9 @@ export interface HostedLog extends LogAccess {
   readonly log: Log | undefined
   /** Why it is not open. */
   readonly failure: SteleError | undefined
-  /** What its scrubber says; undefined without one. */
+  /** What its scrubber says; undefined without one. @internal */
   readonly scrub?: ScrubStatus | undefined
-  /** Begins a pass of the scrubber, if there is one. */
+  /** Begins a pass of the scrubber, if there is one. @internal */
   scrubNow?(): void
 }
 

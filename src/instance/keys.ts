@@ -32,7 +32,11 @@ export interface LogKeys {
   readonly treeHeadPublicKey: string
 }
 
-/** Fresh keys for a log. @throws SteleError `malformed` for an origin that is not a key name */
+/**
+ * Makes new keys for a log. Their private halves are secret: who has them can sign for the log.
+ *
+ * @throws SteleError `malformed` for an origin that is not a key name: empty, or with a space or a plus sign
+ */
 export async function generateLogKeys(origin: string): Promise<LogKeys> {
   const key = generateSigningKey(origin)
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
@@ -97,7 +101,11 @@ export function checkKeyPairs(log: PublicKeys, secret: PrivateKeys, where: strin
   }
 }
 
-/** Signs the heads of a log that has one key for its checkpoints. */
+/**
+ * Signs the heads of a log that has one key for its checkpoints, with keys held in memory.
+ *
+ * @throws SteleError `malformed` for keys that are none; the message never repeats any of the secret
+ */
 export function keySigner(origin: string, keys: LogKeys): HeadSigner {
   const since = { timestampMs: 0 }
   return headSigner(

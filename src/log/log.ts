@@ -1,5 +1,7 @@
 import { SteleError } from '../errors.ts'
 import type { Hash } from '../merkle/hash.ts'
+import { verifyInclusion } from '../merkle/verify.ts'
+import { formatProofFile } from '../note/proof-file.ts'
 import { encodeBundle } from '../tile/bundle.ts'
 import type { TileId } from '../tile/path.ts'
 import { proveConsistency, proveInclusion } from '../tile/prove.ts'
@@ -18,7 +20,9 @@ export type { LogOptions, LogParts, LogStatus, Witnessing } from './options.ts'
 
 /** Where entries went, and the size of a signed tree that covers them. */
 export interface Appended {
+  /** One for each entry that was appended, in that order. */
   readonly placements: readonly Placement[]
+  /** Size of a tree that is signed, on disk, and covers all of them. Readers may not be shown it yet: see `whenPublishedPast`. */
   readonly treeSize: number
 }
 
@@ -27,6 +31,7 @@ export interface Appended {
  * what is stored first.
  */
 export class Log {
+  /** First line of its checkpoints. */
   readonly origin: string
   readonly #parts: LogParts
   readonly #writer: Writer
@@ -40,6 +45,7 @@ export class Log {
   /** Resolves once it is known whether this log takes entries: at once, or when its witnesses have answered. */
   readonly settled: Promise<void>
 
+  /** @internal Made by `openLog`. */
   constructor(parts: LogParts, options: LogOptions, verified: Verified) {
     this.origin = parts.origin
     this.#parts = parts
@@ -135,7 +141,8 @@ export class Log {
   }
 
   /**
-   * Entries [begin, end), fewer if `maxBytes` is used up, at least one.
+   * Entries [begin, end) as the store has them, fewer if `maxBytes` is used up, at least one. `checkedEntries` compares them with
+   * the tree.
    *
    * @throws SteleError `not_found` beyond the published size
    */
@@ -148,6 +155,7 @@ export class Log {
    * Entries [begin, end) that are on disk, also such as no reader is shown yet: for who wrote them.
    *
    * @throws SteleError `not_found` beyond the integrated size
+   * @internal
    */
   readIntegrated(begin: number, end: number): Promise<Uint8Array[]> {
     if (end > this.integrated.size) {
@@ -166,13 +174,43 @@ export class Log {
   }
 
   /**
-   * The inclusion proof of a leaf in the tree of `size` leaves.
+   * The inclusion proof of a leaf (RFC 6962 section 2.1.1), checked before it is returned: against the published root hash,
+   * or against the root hash of an earlier size that leads to it. The check costs some twenty hashes.
    *
-   * @throws SteleError `out_of_range`
+   * @param size of the tree; default: the published one
+   * @param leaf its hash, where the caller has it; default: as stored
+   * @throws SteleError `out_of_range` unless 0 <= index < size <= published size; `corrupt` for a proof that does not lead
+   *   from this leaf to the root hash, because stored tiles are damaged or `leaf` is the hash of another entry
    */
-  proveInclusion(index: number, size: number): Promise<Hash[]> {
-    this.#checkSize(size)
-    return proveInclusion(this.#reader, index, size)
+  async proveInclusion(index: number, size = this.published.size, leaf?: Hash): Promise<Hash[]> {
+    const { published } = this
+    if (index >= size || size > published.size) {
+      const what = size > published.size ? `tree size ${size}` : `index ${index} in a tree of ${size}`
+      throw new SteleError('out_of_range', `${what}: the published tree has ${published.size} leaves`)
+    }
+    const path = await proveInclusion(this.#reader, index, size)
+    const root = size === published.size ? published.root : await this.rootAt(size)
+    const hash = leaf ?? (await this.readLeafHashes([index]))[0]!
+    try {
+      verifyInclusion({ index, size, leaf: hash, path, root })
+    } catch (cause) {
+      const message = `leaf ${index}: its proof does not lead to the root at size ${size}`
+      throw new SteleError('corrupt', message, { cause })
+    }
+    return path
+  }
+
+  /**
+   * The c2sp.org/tlog-proof file of an entry: its inclusion proof, checked as by `proveInclusion`, and the published
+   * checkpoint. With the entry and the log's verifier key it is all that is needed to verify offline, years later.
+   *
+   * @param leaf as for `proveInclusion`
+   * @throws SteleError as `proveInclusion`
+   */
+  async proofFile(index: number, leaf?: Hash): Promise<string> {
+    const { size, checkpoint } = this.published
+    const path = await this.proveInclusion(index, size, leaf)
+    return formatProofFile({ index, path, checkpoint })
   }
 
   /**
@@ -196,11 +234,16 @@ export class Log {
     return this.#earlierRoots.at(size, this.published)
   }
 
+  /** What the log is doing at the moment. */
   get status(): LogStatus {
     return { ...this.#writer.status, unpublished: this.#publisher.failure?.message }
   }
 
-  /** What a scrubber compares with what: all that is stored, and the tree that was verified at opening and grew since. */
+  /**
+   * What a scrubber compares with what: all that is stored, and the tree that was verified at opening and grew since.
+   *
+   * @internal
+   */
   get stored(): StoredParts {
     const { origin, store, index, signer } = this.#parts
     return {

@@ -208,3 +208,23 @@ async function catchUp(
   if (size - index.cursor > atOpening) return
   while (index.cursor < size) await indexStep(index, reader, Math.min(size, index.cursor + step))
 }
+
+/**
+ * Makes the first head of a log in an empty store: signs the tree of no entries and commits it. Once in the life of a log: a
+ * store that was emptied and begun again with the same keys is a fork.
+ *
+ * @param timestampMs of the head, in milliseconds since 1970
+ * @returns the record of that head, for the head file; durable in the store
+ * @throws SteleError `already_exists` for a store that holds a head; whatever the signer and the store throw
+ */
+export async function beginLog(
+  store: LogStore,
+  signer: LogParts['signer'],
+  timestampMs = Date.now(),
+): Promise<Uint8Array> {
+  const found = await store.readHead()
+  if (found) throw new SteleError('already_exists', `the store holds a log of size ${found.size} already`)
+  const record = encodeHead(await signer.sign({ size: 0, root: EMPTY_ROOT, timestampMs }))
+  await store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record } })
+  return record
+}

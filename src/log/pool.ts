@@ -1,6 +1,7 @@
 import { SteleError } from '../errors.ts'
 import type { Unit } from './unit.ts'
 
+/** Bounds of what may wait to be committed, and of one commit. */
 export interface PoolLimits {
   /** Entries that may wait at once. */
   readonly maxEntries: number

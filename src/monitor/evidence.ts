@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { parseBase64, toBase64 } from '../bytes/base64.ts'
 import { parseHex, toHex } from '../bytes/hex.ts'
 import { decodeUtf8 } from '../bytes/text.ts'

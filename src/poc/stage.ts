@@ -6,7 +6,7 @@ import { type Clock, type LogClient, openLogClient, type ProvenLeaf } from '../c
 import { loadConfig } from '../config/config.ts'
 import { SteleError } from '../errors.ts'
 import type { LogInfo } from '../instance/data-folder.ts'
-import { type RunningServer, startServer } from '../server/start.ts'
+import { type RunningServer, createServer } from '../server/start.ts'
 import type { RunningWitness } from '../witness/start.ts'
 import type { Front } from './front.ts'
 import { LOG } from './history.ts'
@@ -121,7 +121,7 @@ export class Stage {
 
   /** Why the log takes no entries any more, down to the cause of it. */
   get failure(): SteleError | undefined {
-    let failure = this.#server?.host.get(LOG)?.failure
+    let failure = this.#server?.logs.get(LOG)?.failure
     while (failure?.cause instanceof SteleError) failure = failure.cause
     return failure
   }
@@ -151,12 +151,12 @@ export class Stage {
 
 function serveFolder(data: string, write: (line: string) => void = () => {}): Promise<RunningServer> {
   const config = loadConfig({ flags: { data, port: '0', open: true, 'witness-timeout-seconds': '20' } })
-  return startServer(config, pino({ level: 'error' }, { write }))
+  return createServer(config, pino({ level: 'error' }, { write }))
 }
 
 /** Waits until the log and its witness agree, or do not. */
-async function settled({ host }: RunningServer): Promise<SteleError | undefined> {
-  const hosted = host.get(LOG)!
+async function settled({ logs }: RunningServer): Promise<SteleError | undefined> {
+  const hosted = logs.get(LOG)!
   const endMs = performance.now() + SETTLE_MS
   while (hosted.log?.status.state === 'confirming' && hosted.log.status.unpublished === undefined) {
     if (performance.now() > endMs) throw new SteleError('unreachable', 'the witness did not answer the log')

@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { ServerLogger } from '../http/logger.ts'
 import type { MetaEvents } from '../audit-trail/meta-events.ts'
 import type { LogMeters } from '../http/metrics/log-meters.ts'
 import type { HostEvents } from '../instance/host.ts'
@@ -11,7 +11,7 @@ export function hostReports({
   meters,
   maxAheadMs,
 }: {
-  readonly logger: Logger
+  readonly logger: ServerLogger
   readonly events: MetaEvents
   readonly meters: LogMeters
   /** A head that is dated further ahead of the clock is warned of when its log is opened. */
@@ -52,7 +52,7 @@ export function hostReports({
 }
 
 /** What a scrubber says, as lines of the server's own log, and of the meta log. */
-function scrubReports(log: string, logger: Logger, events: MetaEvents): ScrubEvents {
+function scrubReports(log: string, logger: ServerLogger, events: MetaEvents): ScrubEvents {
   return {
     onFinding({ place, expected, found, message }) {
       logger.error({ log, code: 'corrupt', place, expected, found }, `scrubber: ${message}`)

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Logger } from 'pino'
+import type { ServerLogger } from '../http/logger.ts'
 import { hasCode, type SteleError } from '../errors.ts'
 import { recordStart, type Access } from './access.ts'
 import type { MetaLog, MetaTarget } from '../audit-trail/meta-log.ts'
@@ -11,7 +11,7 @@ export interface Starting {
   readonly folder: string
   readonly server: Parameters<typeof recordStart>[3]
   readonly target: MetaTarget
-  readonly logger: Logger
+  readonly logger: ServerLogger
   /** How long to wait for a meta log that could not be written. */
   readonly retryMs: number
   readonly stopping: AbortSignal
@@ -23,7 +23,7 @@ export interface Starting {
  */
 export async function sayStarted({ meta }: Access, starting: Starting): Promise<void> {
   const { logger, retryMs, stopping } = starting
-  if (!meta) return logger.warn('open, and without access control: nothing is traced')
+  if (!meta) return logger.warn({}, 'open, and without access control: nothing is traced')
   let isLate = false
   const said = sayNow(meta, starting).catch((error: unknown) => {
     // Public logs can be read all the same; everything that takes a key is refused until the meta log is back.
@@ -62,7 +62,7 @@ async function sayLater(meta: MetaLog, starting: Starting): Promise<void> {
     try {
       return await sayNow(meta, starting)
     } catch (error) {
-      logger.error((error as Error).message)
+      logger.error({}, (error as Error).message)
     }
   }
 }

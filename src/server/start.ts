@@ -4,16 +4,19 @@ import { isLoopbackName, parseAddressSet, type AddressSet } from '../access/addr
 import { endsSoon } from '../access/key-record.ts'
 import { SteleError } from '../errors.ts'
 import { createGate } from '../http/gate.ts'
+import { SILENT, type ServerLogger } from '../http/logger.ts'
 import { RequestRates } from '../http/rates.ts'
 import { createHttpServer } from '../http/server.ts'
+import type { ServerLog } from '../http/server-log.ts'
 import { createLogMeters } from '../http/metrics/log-meters.ts'
 import { createMetrics } from '../http/metrics/metrics.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import { META_LOG } from '../instance/access-files.ts'
 import { openAccess, type Access } from './access.ts'
-import { listOf, maxKeyMsOf, type Config } from '../config/config.ts'
+import { listOf, loadConfig, maxKeyMsOf, type Config } from '../config/config.ts'
 import { freeBytes } from '../instance/disk-room.ts'
 import { hostReports } from './host-reports.ts'
+import type { LogDirectory } from '../instance/directory.ts'
 import { Host } from '../instance/host.ts'
 import { BEING_OPENED } from '../instance/hosted.ts'
 import { tokenReader } from './identity.ts'
@@ -25,12 +28,13 @@ import { sayStarted } from './say-started.ts'
 import { servedAdministration } from './served-administration.ts'
 import { httpLimits, logSettings } from './settings.ts'
 import { Tls } from './tls.ts'
-import type { ServerLog } from '../http/server-log.ts'
 
+/** A log server that answers requests. */
 export interface RunningServer {
-  /** Where it listens, without a trailing slash. */
+  /** Where it listens, with the port that it has, without a trailing slash: `http://127.0.0.1:6962`. */
   readonly url: string
-  readonly host: Host
+  /** The logs of its data folder. Asked anew each time, for a log may be closed and opened again meanwhile. */
+  readonly logs: LogDirectory
   /** Reads the certificate again, and keeps the old one if the new one is no good; undefined without TLS. */
   readonly reloadTls?: () => Promise<void>
   /** Stops: refuses new entries, commits and answers what was admitted, closes connections and logs. */
@@ -48,17 +52,24 @@ const REOPEN_AT_MOST_MS = 60_000
 const ROOM_TO_REOPEN_SHARE = 4
 
 /**
- * Opens the logs of a data folder and serves them.
+ * Opens the logs of a data folder and serves them over HTTP: what `stele serve` calls. Nothing is created.
  *
- * @param giveUp ends the start: what was opened is closed again
- * @throws SteleError the reason of the first log if none could be opened; `not_initialised` without access control;
- *   `io_error` if the port is taken; what a certificate cannot be used for; `shutting_down` when it was given up
+ * @param given options of the server by the names of `proto-docs/configuration.md`, in the units that their names say. Default:
+ *   the defaults of that page, which are `./data` on port 6962 of 127.0.0.1; port 0 takes a free one. `log-level` and
+ *   `stop-timeout-seconds` are the command's and change nothing here.
+ * @param logger where the server writes about itself; it is told no secret. Default: nowhere
+ * @param giveUp ends the start when it is aborted: what was opened is closed again
+ * @returns once it answers requests
+ * @throws SteleError `usage` with every mistake in the options; the reason of the first log if none could be opened;
+ *   `not_initialised` for a folder without a log, or without access control unless `open` is true; `io_error` if the port is
+ *   taken; `malformed`, `wrong_key` for what a certificate cannot be used for; `shutting_down` when it was given up
  */
-export async function startServer(
-  config: Config,
-  logger: ServerLog,
+export async function createServer(
+  given: Partial<Config> = {},
+  logger: ServerLogger = SILENT,
   giveUp: AbortSignal = new AbortController().signal,
 ): Promise<RunningServer> {
+  const config = loadConfig({ values: given })
   const events = new MetaEvents()
   const meters = createLogMeters()
   // Absolute, so that every path in a message is one that answers can be kept free of.
@@ -131,7 +142,7 @@ export async function startServer(
         keysEnding: () => access.keyring.state.keys.filter((key) => endsSoon(key, Date.now())).length,
         certificateEndMs: () => tls?.current.notAfterMs,
         trail: access.meta && (() => access.meta!.status),
-        linesLost: logger.linesLost,
+        linesLost: (logger as Pick<ServerLog, 'linesLost'>).linesLost,
       }),
       nowMs: Date.now,
       stopping: stopping.signal,
@@ -142,12 +153,12 @@ export async function startServer(
     logger.info({ url, ...(tls ? { certificate: tls.current.fingerprint } : {}) }, 'listening')
     return {
       url,
-      host,
+      logs: host,
       ...(tls ? { reloadTls: () => tls.reload() } : {}),
       close: async () => {
         stopping.abort()
         await stopListening(server, () => closeLogs(host, access))
-        logger.info('stopped')
+        logger.info({}, 'stopped')
       },
     }
   } catch (error) {
@@ -225,7 +236,7 @@ function checkServable(host: Host, folder: string): void {
     throw first.failure
 }
 
-function withinOpenFiles(limits: HttpLimits, logs: number, logger: ServerLog): HttpLimits {
+function withinOpenFiles(limits: HttpLimits, logs: number, logger: ServerLogger): HttpLimits {
   const files = openFileLimit()
   const maxConnections = affordableConnections(limits.maxConnections, logs, files)
   if (maxConnections < limits.maxConnections) {

@@ -2,7 +2,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import type { Server } from 'node:http'
 import { Server as TlsServer } from 'node:https'
 import { createSecureContext } from 'node:tls'
-import type { Logger } from 'pino'
+import type { ServerLogger } from '../http/logger.ts'
 import type { MetaEvents } from '../audit-trail/meta-events.ts'
 import type { Config } from '../config/config.ts'
 import { SteleError } from '../errors.ts'
@@ -12,7 +12,7 @@ import { readTextFile } from '../storage/files.ts'
 import { readKeyFile } from '../storage/key-file.ts'
 
 interface Parts {
-  readonly logger: Logger
+  readonly logger: ServerLogger
   readonly events: MetaEvents
   readonly nowMs: () => number
 }

@@ -110,8 +110,10 @@ async function openFile(path: string, flags: number): Promise<FileHandle> {
 }
 
 /**
- * Makes the head file of a new log, synced, the folder's entry for it included. Refuses to overwrite one, and leaves none
- * behind where it fails.
+ * Makes the head file of a new log, synced, the folder's entry for it included. Leaves none behind where it fails.
+ *
+ * @param record of the log's first head
+ * @throws SteleError `already_exists` for a path where something is; `io_error`
  */
 export async function createHeadFile(path: string, record: Uint8Array): Promise<void> {
   const bytes = Buffer.alloc(FIRST_SLOT + 2 * SLOT_BYTES)

@@ -44,6 +44,7 @@ export interface CheckedIndexFiles {
   readonly faults: readonly { readonly place: string; readonly message: string }[]
 }
 
+/** A leaf hash, 32 bytes, and its place in the log. */
 export interface IndexedLeaf {
   readonly hash: Uint8Array
   readonly index: number
@@ -147,7 +148,7 @@ export class LevelLeafIndex implements LeafIndex {
   }
 }
 
-/** The index in memory, for tests. */
+/** The index in memory: empty at every start, and then filled from the store when the log is opened. */
 export class MemoryLeafIndex implements LeafIndex {
   readonly #indexes = new Map<string, number>()
   cursor = 0

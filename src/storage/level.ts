@@ -49,8 +49,11 @@ const PAST_CACHE = { fillCache: false }
 
 /** How a store is opened. */
 export interface LevelStoreOptions {
+  /** Makes a new one, and refuses one that is there. Default: false. */
   readonly create?: boolean
+  /** Opens one whose write-ahead log is damaged, too, of which LevelDB drops what it cannot read. A copy is kept. Default: false. */
   readonly salvage?: boolean
+  /** Entries that were promised to be in it: a tail of its write-ahead log that holds one of them is not dropped. Default: 0. */
   readonly acknowledged?: number
 }
 

@@ -74,7 +74,7 @@ export interface CheckedFiles {
   readonly faults: readonly FileFault[]
 }
 
-/** A read of something that is in a damaged part of a file. */
+/** Something that is in a damaged part of a file was to be read: `corrupt`, with the place. */
 export class DamagedFileError extends SteleError {
   readonly fault: FileFault
 
@@ -153,7 +153,7 @@ export interface LogStore {
 }
 
 /**
- * What is true of every step, whatever keeps it.
+ * Checks a step before any engine writes it: it grows from the committed size, and its head covers exactly its entries.
  *
  * @param size the committed size, or -1 before the first commit
  * @throws SteleError `stale_size` for a step that grows from another size: its writer is not the only one
@@ -167,9 +167,10 @@ export function checkStep(step: Commit, size: number): void {
 }
 
 /**
- * What is true of every repair, whatever keeps it.
+ * Checks a repair before any engine writes it: every entry and tile was committed, and its bytes make the hash that the tree has.
  *
  * @param size the committed size
+ * @throws SteleError `out_of_range` for something beyond that size; `internal` for bytes that do not make their hash
  */
 export function checkRepair({ entries, tiles }: Repair, size: number): void {
   for (const { index, entry, leafHash: expected } of entries) {

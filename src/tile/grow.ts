@@ -29,6 +29,7 @@ export interface FullTile {
   readonly hashes: Uint8Array
 }
 
+/** The tree without leaves, from which every log grows. */
 export const EMPTY_TREE: Tree = {
   size: 0,
   root: EMPTY_ROOT,

@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest'
 import type { Role } from '../../src/access/role.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { withOfflineAccess } from '../../src/server/offline.ts'
-import { startServer, type RunningServer } from '../../src/server/start.ts'
+import { createServer, type RunningServer } from '../../src/server/start.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 export interface Told {
@@ -43,7 +43,7 @@ export class Instance {
 
   async start(): Promise<void> {
     const config = loadConfig({ flags: { data: this.folder, port: 0, 'log-level': 'silent' } })
-    this.#server = await startServer(config, pino({ level: 'silent' }))
+    this.#server = await createServer(config, pino({ level: 'silent' }))
     onTestFinished(() => this.stop())
   }
 

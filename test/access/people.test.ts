@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/config.ts'
 import { createServerLog } from '../../src/http/server-log.ts'
-import { startServer, type RunningServer } from '../../src/server/start.ts'
+import { createServer, type RunningServer } from '../../src/server/start.ts'
 import { testFolder } from '../support/folder.ts'
 import { Issuer } from '../support/issuer.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
@@ -37,9 +37,9 @@ async function started(): Promise<Fixture> {
   )
   const lines: string[] = []
   const logger = createServerLog('info', { write: (line) => void lines.push(line) })
-  const server = await startServer(loadConfig({ file, flags: { data, port: 0 } }), logger)
+  const server = await createServer(loadConfig({ file, flags: { data, port: 0 } }), logger)
   onTestFinished(() => server.close())
-  await server.host.get('closed')!.log!.append([Buffer.from('a private entry')])
+  await server.logs.get('closed')!.log!.append([Buffer.from('a private entry')])
   return {
     server,
     provisioning,
@@ -51,7 +51,7 @@ async function started(): Promise<Fixture> {
         credentials === undefined ? {} : { headers: { authorization: `Bearer ${credentials}` } },
       ),
     async metaLines() {
-      const meta = server.host.get('meta')!.log!
+      const meta = server.logs.get('meta')!.log!
       const pages = await meta.readEntries(0, meta.published.size)
       const texts = pages.flatMap((page) => new TextDecoder().decode(page).trim().split('\n'))
       return texts.map((text) => JSON.parse(text) as Record<string, unknown>)

@@ -11,7 +11,7 @@ import { processIo } from '../../src/cli/io.ts'
 import { createProgram } from '../../src/cli/program.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { createServerLog } from '../../src/http/server-log.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { TestServer } from '../http/server.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
 
@@ -29,7 +29,7 @@ async function started(): Promise<Told> {
   const lines: string[] = []
   const logger = createServerLog('debug', { write: (line) => void lines.push(line) })
   const config = loadConfig({ flags: { data, port: 0, 'open-metrics': true } })
-  const server = await startServer(config, logger)
+  const server = await createServer(config, logger)
   onTestFinished(() => server.close())
   return {
     server: new TestServer(Number(new URL(server.url).port)),
@@ -37,7 +37,7 @@ async function started(): Promise<Told> {
     data,
     lines,
     async meta() {
-      const log = server.host.get('meta')!.log!
+      const log = server.logs.get('meta')!.log!
       const pages = await log.readEntries(0, log.published.size)
       return pages.map((page) => new TextDecoder().decode(page)).join('')
     },

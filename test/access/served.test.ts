@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { Role } from '../../src/access/role.ts'
 import type { MadeKey } from '../../src/access/keyring.ts'
 import { loadConfig } from '../../src/config/config.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 async function started(): Promise<{
@@ -14,7 +14,7 @@ async function started(): Promise<{
 }> {
   const { data: folder, provisioning } = await makeInstanceFolder(['open'], ['closed'])
   const config = loadConfig({ flags: { data: folder, port: 0, 'log-level': 'silent' } })
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await createServer(config, pino({ level: 'silent' }))
   let closed: Promise<void> | undefined
   const close = (): Promise<void> => (closed ??= server.close())
   onTestFinished(close)

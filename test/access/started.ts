@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest'
 import type { MadeKey } from '../../src/access/keyring.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { withOfflineAccess } from '../../src/server/offline.ts'
-import { startServer, type RunningServer } from '../../src/server/start.ts'
+import { createServer, type RunningServer } from '../../src/server/start.ts'
 import { linesOf, type Line } from './stage.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
 
@@ -35,7 +35,7 @@ export class Folder {
         done()
       },
     })
-    const server = await startServer(config, pino(sink))
+    const server = await createServer(config, pino(sink))
     let closed: Promise<void> | undefined
     const close = (): Promise<void> => (closed ??= server.close())
     onTestFinished(close)

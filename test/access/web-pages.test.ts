@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { hostNameOf } from '../../src/access/address.ts'
 import { loadConfig } from '../../src/config/config.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
 
 interface Told {
@@ -19,7 +19,7 @@ type Ask = (method: string, path: string, headers?: Record<string, string>) => P
 async function started(flags: object = {}): Promise<{ ask: Ask; port: number; provisioning: string }> {
   const { data, provisioning } = await makeInstanceFolder(['main'])
   const config = loadConfig({ flags: { data, port: 0, open: true, 'log-level': 'silent', ...flags } })
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await createServer(config, pino({ level: 'silent' }))
   onTestFinished(() => server.close())
   const port = Number(new URL(server.url).port)
   const ask: Ask = async (method, path, headers = {}) => {

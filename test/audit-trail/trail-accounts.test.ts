@@ -140,6 +140,6 @@ test('what is accounted for is read back behind a page that says it again', asyn
   const writer = await at.key('writer')
   // One page for each of them.
   for (let i = 0; i < 300; i++) await at.ask('POST', '/logs/main/v1/entries', writer, `${i}`)
-  const state = await readTrailState(at.server.host.get('meta')!.log!)
+  const state = await readTrailState(at.server.logs.get('meta')!.log!)
   expect(state?.accounts.of('main')).toEqual({ accounted: 300 })
 })

@@ -10,7 +10,7 @@ import { loadConfig } from '../../src/config/config.ts'
 import { createWitness, readCosignerKeys, witnessFiles } from '../../src/witness/cosigner-folder.ts'
 import { logFiles, readLogInfo } from '../../src/instance/data-folder.ts'
 import { addToLogList } from '../../src/witness/log-list.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer as startServer } from '../../src/server/start.ts'
 import { witnessOptions } from '../../src/witness/cosigner-config.ts'
 import { startWitness, type RunningWitness } from '../../src/witness/start.ts'
 import { verifiersOf } from '../../src/witness/keys.ts'
@@ -47,7 +47,7 @@ async function witnessOf(at: Instance): Promise<MetaWitness> {
 const again = ({ folder, running }: MetaWitness): Promise<RunningWitness> =>
   runWitness(folder, new URL(running.url).port)
 
-const metaOf = (at: Instance) => at.server.host.get('meta')!
+const metaOf = (at: Instance) => at.server.logs.get('meta')!
 
 /** Waits until everything that the trail holds has been cosigned. */
 async function cosigned(at: Instance, { policy }: MetaWitness): Promise<void> {

@@ -6,7 +6,7 @@ import type { Io } from '../../src/cli/io.ts'
 import { run } from '../../src/cli/run.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { createLog, initDataFolder, readLogInfo } from '../../src/instance/data-folder.ts'
-import { startServer, type RunningServer } from '../../src/server/start.ts'
+import { createServer, type RunningServer } from '../../src/server/start.ts'
 import { testFolder } from '../support/folder.ts'
 
 /** What a command line left behind. */
@@ -99,7 +99,7 @@ export async function dataFolder({ allowDuplicates = false } = {}): Promise<{ da
 /** Serves a data folder until the test has finished. */
 export async function serve({ data, key }: { data: string; key: string }, port = 0): Promise<Served> {
   const config = loadConfig({ flags: { data, port, open: true, 'log-level': 'silent' } })
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await createServer(config, pino({ level: 'silent' }))
   const url = `${server.url}/logs/main`
   let stopped: Promise<void> | undefined
   const stop = (): Promise<void> => (stopped ??= server.close())

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/config.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { testFolder } from '../support/folder.ts'
 import { stele } from './fixture.ts'
 
@@ -16,7 +16,7 @@ async function initialised(): Promise<{ data: string; provisioningKey: string }>
 
 async function running(data: string): Promise<string> {
   const config = loadConfig({ flags: { data, port: 0, 'log-level': 'silent' } })
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await createServer(config, pino({ level: 'silent' }))
   onTestFinished(() => server.close())
   return server.url
 }

@@ -122,7 +122,7 @@ test('status shows what the caller may see, and says when a server is not ready'
   expect(operator.out).toMatch(
     /hidden +serving {2,}size 0 {2}head [\d.]+ s old {2}queue 0 {2}verified \d+ % in pass \d/,
   )
-  await at.server.host.get('main')!.log!.close()
+  await at.server.logs.get('main')!.log!.close()
   const { out } = await stele(['status', '--server', at.url, '--json'], { env })
   expect(JSON.parse(out)).toMatchObject({ ready: false, logs: expect.any(Array) as unknown })
   const coloured = await stele(['status', '--server', at.url], { env, terminal: true })

@@ -7,7 +7,7 @@ import { idOf } from '../../src/instance/change-keys.ts'
 import { formatVerifierKey, generateSigningKey } from '../../src/note/key.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { readLogInfo } from '../../src/instance/data-folder.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { originHash } from '../../src/witness/logs.ts'
 import { dataFolder, lines, ORIGIN, serve, stele } from './fixture.ts'
 import { testFolder } from '../support/folder.ts'
@@ -192,7 +192,7 @@ test('a private log is mirrored with a key that stays in its file, and with no o
   }
   const made = ['log', 'create', 'closed', '--private', '--heads', 'closed', '--data', data]
   expect((await stele([...made, '--origin', ORIGIN])).code).toBe(0)
-  const server = await startServer(
+  const server = await createServer(
     loadConfig({ flags: { data, port: 0, 'log-level': 'silent' } }),
     pino({ level: 'silent' }),
   )

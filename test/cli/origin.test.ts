@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/config.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { Instance } from '../access/instance.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, stele } from './fixture.ts'
@@ -19,7 +19,7 @@ async function initialised(...flags: string[]): Promise<{ data: string; env: Rec
 
 async function serving(data: string, flags: Record<string, unknown> = {}): Promise<string> {
   const config = loadConfig({ flags: { data, port: 0, 'log-level': 'silent', ...flags } })
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await createServer(config, pino({ level: 'silent' }))
   onTestFinished(() => server.close())
   return server.url
 }

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { MadeKey } from '../../src/access/keyring.ts'
 import { loadConfig } from '../../src/config/config.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { testFolder } from '../support/folder.ts'
 import { lines, stele, type Ran } from './fixture.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
@@ -30,7 +30,7 @@ async function made(): Promise<string> {
 
 async function served(data: string): Promise<Instance> {
   const config = loadConfig({ flags: { data, port: 0, 'log-level': 'silent' } })
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await createServer(config, pino({ level: 'silent' }))
   let closed: Promise<void> | undefined
   const close = (): Promise<void> => (closed ??= server.close())
   onTestFinished(close)

@@ -36,7 +36,7 @@ async function stage(at300: (witnessUrl: string) => Promise<void> = async () => 
   const backup = join(testFolder(), 'backup')
   const mirror = join(testFolder(), 'mirror')
   const server = await serve(folder)
-  const serving = () => server.server.host.get('main')?.log?.status.state
+  const serving = () => server.server.logs.get('main')?.log?.status.state
   await expect.poll(serving, { timeout: 10_000 }).toBe('serving')
   await append(server.url, 300)
   await stele(['backup', 'main', '--data', data, '--url', server.url, '--to', backup, '--with-keys'])
@@ -71,7 +71,7 @@ test('a witness that saw more keeps a backup from going live, until it has caugh
   expect(JSON.parse(caughtUp.out)).toMatchObject({ treeSize: 400, withoutWitnesses: [] })
   // It is served, its witness agrees, and it goes on.
   const server = await serve({ data: to, key })
-  const serving = () => server.server.host.get('main')?.log?.status.state
+  const serving = () => server.server.logs.get('main')?.log?.status.state
   await expect.poll(serving, { timeout: 10_000 }).toBe('serving')
   await append(server.url, 500)
   const pinned = ['--pinned', join(mirror, 'checkpoint'), '--key', key]

@@ -41,7 +41,7 @@ test('a lost answer and a log that is down for a moment: sent again, nothing twi
   const flags = await cuttingProxy(served, { batch: 2, when: 'answer', downFor: 2 })
   const added = await stele(['add', '--lines', '--batch', '10', ...flags], { stdin: lines(25) })
   expect(added).toMatchObject({ code: 0, out: numbers(25) })
-  expect(served.server.host.get('main')!.log!.published.size).toBe(25)
+  expect(served.server.logs.get('main')!.log!.published.size).toBe(25)
 })
 
 test('a log that allows duplicates is asked where it stands before anything is sent again', async () => {
@@ -52,7 +52,7 @@ test('a log that allows duplicates is asked where it stands before anything is s
   expect(added.code).toBe(0)
   expect(added.out).toBe(numbers(50).slice(numbers(25).length))
   expect(added.err).toContain('the log has it from index 35 on')
-  expect(served.server.host.get('main')!.log!.published.size).toBe(50)
+  expect(served.server.logs.get('main')!.log!.published.size).toBe(50)
 })
 
 test('a batch that a log with duplicates does not have stops the run, with advice how to go on', async () => {

@@ -38,7 +38,7 @@ describe('a map that is kept', () => {
       'storage/level.ts': `import fs from 'node:fs'\nimport { toHex } from '../bytes/hex.ts'`,
       'server/start.ts': `export type { Log } from '../log/log.ts'`,
       'cli/commands/poc.ts': `import { runSuite } from '../../poc/suite.ts'`,
-      'index.ts': `export { startServer } from './server/start.ts'`,
+      'index.ts': `export { createServer } from './server/start.ts'`,
     })
     expect(faults).toEqual([])
     expect(status).toBe(0)

@@ -11,7 +11,7 @@ import { parseVerifierKey } from '../../src/note/key.ts'
 import { initAccess } from '../../src/instance/access-files.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { createLog, initDataFolder, logFiles } from '../../src/instance/data-folder.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { witnessOptions } from '../../src/witness/cosigner-config.ts'
 import { createWitness, readCosignerKeys, witnessFiles } from '../../src/witness/cosigner-folder.ts'
 import { addToLogList } from '../../src/witness/log-list.ts'
@@ -84,9 +84,9 @@ async function metricsOfServer(): Promise<string> {
     '',
   ]
   writeFileSync(logFiles(folder, 'main').policy, policy.join('\n'))
-  const server = await startServer(loadConfig({ flags: { data: folder, port: '0', open: true } }), SILENT)
+  const server = await createServer(loadConfig({ flags: { data: folder, port: '0', open: true } }), SILENT)
   onTestFinished(() => server.close())
-  await expect.poll(() => server.host.get('main')?.log?.status.state, { timeout: 10_000 }).toBe('serving')
+  await expect.poll(() => server.logs.get('main')?.log?.status.state, { timeout: 10_000 }).toBe('serving')
   const post = (body: string): Promise<Response> =>
     fetch(`${server.url}/logs/main/v1/entries?wait=published`, { method: 'POST', body })
   for (const body of ['a', 'b', 'a']) expect((await post(body)).ok).toBe(true)
@@ -114,7 +114,7 @@ async function metricsOfTlsServer(): Promise<string> {
   writeFileSync(`${folder}/key.pem`, key, { mode: 0o600 })
   const flags = { data: `${folder}/data`, port: '0', open: true }
   const tls = { 'tls-cert': `${folder}/cert.pem`, 'tls-key': `${folder}/key.pem` }
-  const server = await startServer(loadConfig({ flags: { ...flags, ...tls } }), SILENT)
+  const server = await createServer(loadConfig({ flags: { ...flags, ...tls } }), SILENT)
   onTestFinished(() => server.close())
   const req = get(`${server.url}/metrics`, { ca: cert, agent: false })
   const [res] = (await once(req, 'response')) as [IncomingMessage]

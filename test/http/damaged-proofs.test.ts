@@ -98,6 +98,21 @@ describe.each([
   })
 })
 
+test('a proof that does not lead to the signed root leaves by no route', async () => {
+  const { hosted } = await damaged(0, 77)
+  const server = await serve([hosted])
+  const hash = encodeURIComponent(Buffer.from(leafHash(encodeUtf8('entry 3'))).toString('base64'))
+  for (const path of [
+    'v1/proofs/inclusion?index=3',
+    'v1/entries/3/proof',
+    `ct/v1/get-proof-by-hash?tree_size=600&hash=${hash}`,
+    'ct/v1/get-entry-and-proof?leaf_index=3&tree_size=600',
+  ]) {
+    const reply = await server.get(`/logs/demo/${path}`)
+    expect([path, reply.status, reply.json()['code']]).toEqual([path, 500, 'corrupt'])
+  }
+})
+
 test('with nothing damaged nothing is refused', async () => {
   const { hosted, roots } = await damaged(-1, 0)
   const server = await serve([hosted])

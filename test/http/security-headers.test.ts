@@ -7,7 +7,7 @@ import { DEFAULT_HTTP_LIMITS } from '../../src/http/limits.ts'
 import { OPEN_GATE } from '../../src/http/gate.ts'
 import type { Route } from '../../src/http/route.ts'
 import { loadConfig } from '../../src/config/config.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { directoryOf, TestServer, type Reply } from './server.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
 
@@ -28,9 +28,9 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 
 async function started(): Promise<{ server: TestServer; provisioning: string }> {
   const { data, provisioning } = await makeInstanceFolder(['main'])
-  const server = await startServer(loadConfig({ flags: { data, port: 0 } }), pino({ level: 'silent' }))
+  const server = await createServer(loadConfig({ flags: { data, port: 0 } }), pino({ level: 'silent' }))
   onTestFinished(() => server.close())
-  await server.host.get('main')!.log!.append([Buffer.from('<script>alert(1)</script>')])
+  await server.logs.get('main')!.log!.append([Buffer.from('<script>alert(1)</script>')])
   return { server: new TestServer(Number(new URL(server.url).port)), provisioning }
 }
 

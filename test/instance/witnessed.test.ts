@@ -8,7 +8,7 @@ import { openWithPolicy } from '../../src/policy/evaluate.ts'
 import { parsePolicy } from '../../src/policy/parse.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { createLog, initDataFolder, logFiles, type LogInfo } from '../../src/instance/data-folder.ts'
-import { startServer, type RunningServer } from '../../src/server/start.ts'
+import { createServer, type RunningServer } from '../../src/server/start.ts'
 import { witnessOptions } from '../../src/witness/cosigner-config.ts'
 import { createWitness, readCosignerKeys, witnessFiles } from '../../src/witness/cosigner-folder.ts'
 import { addToLogList } from '../../src/witness/log-list.ts'
@@ -44,7 +44,7 @@ async function runWitness(folder: string, port = '0'): Promise<RunningWitness> {
 
 async function runLog(folder: string): Promise<RunningServer> {
   const flags = { data: folder, port: '0', 'witness-timeout-seconds': '1', open: true, 'log-level': 'silent' }
-  const server = await startServer(loadConfig({ flags }), SILENT)
+  const server = await createServer(loadConfig({ flags }), SILENT)
   onTestFinished(() => server.close().catch(() => {}))
   return server
 }
@@ -75,7 +75,7 @@ const post = (server: RunningServer, path: string, body: string): Promise<Respon
   fetch(`${server.url}/logs/main/${path}`, { method: 'POST', body })
 
 async function serving(server: RunningServer): Promise<void> {
-  await expect.poll(() => server.host.get('main')?.log?.status.state, { timeout: 10_000 }).toBe('serving')
+  await expect.poll(() => server.logs.get('main')?.log?.status.state, { timeout: 10_000 }).toBe('serving')
 }
 
 test('a receipt waits for two of three witnesses, and its proof satisfies their policy offline', async () => {
@@ -128,12 +128,12 @@ test('a log that was put back to a backup is stopped by its witnesses before it 
   cpSync(backup, folder, { recursive: true })
 
   const restored = await runLog(folder)
-  await expect.poll(() => restored.host.get('main')?.log?.status.state, { timeout: 10_000 }).toBe('halted')
-  expect(restored.host.get('main')?.failure?.message).toMatch(/has cosigned size 2 of this log.*is 1/)
+  await expect.poll(() => restored.logs.get('main')?.log?.status.state, { timeout: 10_000 }).toBe('halted')
+  expect(restored.logs.get('main')?.failure?.message).toMatch(/has cosigned size 2 of this log.*is 1/)
   const refused = await post(restored, 'v1/entries', 'three')
   expect(refused.status).toBe(503)
   expect(await refused.json()).toMatchObject({ code: 'log_halted' })
-  expect(restored.host.get('main')?.log?.integrated.size).toBe(1)
+  expect(restored.logs.get('main')?.log?.integrated.size).toBe(1)
 })
 
 test('a log whose published head is lost shows none before its witnesses have cosigned the newest one', async () => {

@@ -1,14 +1,13 @@
 import { leafHash } from '../../src/merkle/hash.ts'
 import { equalBytes } from '../../src/bytes/bytes.ts'
-import { decodeHead, encodeHead, type SignedHead } from '../../src/log/head.ts'
+import { decodeHead, type SignedHead } from '../../src/log/head.ts'
 import type { Log, LogOptions, LogParts } from '../../src/log/log.ts'
-import { openLog } from '../../src/log/open.ts'
+import { beginLog, openLog } from '../../src/log/open.ts'
 import { generateLogKeys, keySigner, type LogKeys } from '../../src/instance/keys.ts'
 import type { HeadFile } from '../../src/storage/head-file.ts'
 import { MemoryLeafIndex } from '../../src/storage/leaf-index.ts'
 import { MemoryStore } from '../../src/storage/memory.ts'
 import type { LogStore } from '../../src/storage/store.ts'
-import { EMPTY_TREE } from '../../src/tile/grow.ts'
 import { referenceRoot } from '../reference/tree.ts'
 
 export const ORIGIN = 'log.example/test'
@@ -39,10 +38,7 @@ export class Disk {
   /** The disk of a new log: the signed head of the empty tree in both places. */
   static async create(nowMs = 1000): Promise<Disk> {
     const disk = new Disk(await generateLogKeys(ORIGIN))
-    const { size, root } = EMPTY_TREE
-    const record = encodeHead(await keySigner(ORIGIN, disk.keys).sign({ size, root, timestampMs: nowMs }))
-    await disk.store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record } })
-    await disk.headFile.write(record)
+    await disk.headFile.write(await beginLog(disk.store, keySigner(ORIGIN, disk.keys), nowMs))
     return disk
   }
 

@@ -4,6 +4,7 @@ import { toHex } from '../../src/bytes/hex.ts'
 import { leafHash } from '../../src/merkle/hash.ts'
 import { verifyConsistency, verifyInclusion } from '../../src/merkle/verify.ts'
 import type { SignedHead } from '../../src/log/head.ts'
+import { parseProofFile } from '../../src/note/proof-file.ts'
 import { bytes, checkDisk, Disk, openTestLog } from './fixture.ts'
 
 const lines = (begin: number, end: number): Uint8Array[] =>
@@ -191,6 +192,43 @@ describe('reading', () => {
       }
     }
     await log.close()
+  })
+
+  test('a proof that does not lead to the signed root is never handed out', async () => {
+    const disk = await Disk.create()
+    const log = await openTestLog(disk)
+    await log.append(lines(0, 300))
+    const { size, root, checkpoint } = log.published
+    const leaf = leafHash(bytes('entry 3'))
+    verifyInclusion({ index: 3, size, leaf, path: await log.proveInclusion(3), root })
+    const file = parseProofFile(await log.proofFile(3))
+    verifyInclusion({ index: file.index, size, leaf, path: file.path, root })
+    expect(file.checkpoint).toBe(checkpoint)
+    await expect(log.proveInclusion(3, size, leafHash(bytes('entry 4')))).rejects.toMatchObject({
+      code: 'corrupt',
+    })
+    for (const [index, of] of [
+      [300, 300],
+      [3, 301],
+      [-1, 300],
+      [0.5, 300],
+      [3, 3],
+    ] as const) {
+      await expect(log.proveInclusion(index, of)).rejects.toMatchObject({ code: 'out_of_range' })
+    }
+
+    await log.close()
+    const again = await openTestLog(disk)
+    const read = disk.store.readTiles.bind(disk.store)
+    disk.store.readTiles = async (tiles) =>
+      (await read(tiles)).map((hashes) => hashes && Uint8Array.from(hashes).fill(7, 0, 32))
+    // Entry 3 is proven by its neighbour and by the pair before it, in which the damaged hash is.
+    for (const of of [4, 256, 300]) {
+      await expect(again.proveInclusion(3, of)).rejects.toMatchObject({ code: 'corrupt' })
+    }
+    await expect(again.proofFile(0)).rejects.toMatchObject({ code: 'corrupt' })
+    await expect(again.proveConsistency(3, 300)).rejects.toMatchObject({ code: 'corrupt' })
+    await again.close()
   })
 
   test('a waiting reader is woken by growth, by its own deadline, and by the end of the log', async () => {

@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { vi } from 'vitest'
 import { EXIT_CODES } from '../../src/cli/exit-codes.ts'
 import { loadConfig } from '../../src/config/config.ts'
-import { startServer } from '../../src/server/start.ts'
+import { createServer } from '../../src/server/start.ts'
 import { ServerProcess, type Exit } from '../support/process.ts'
 import { Connection } from './connection.ts'
 import { Examiner } from './examiner.ts'
@@ -142,7 +142,7 @@ export class FaultRun {
   /** Opens what is left as any server would, and then gives every entry its index. */
   async #examine(folder: string, ledger: Ledger): Promise<void> {
     const config = loadConfig({ flags: { data: folder, port: 0, open: true } })
-    const server = await startServer(config, pino({ level: 'silent' }))
+    const server = await createServer(config, pino({ level: 'silent' }))
     try {
       const url = prefix(server.url)
       const examiner = new Examiner(this.#template, ledger)

@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { initAccess } from '../../src/instance/access-files.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { createLog, initDataFolder } from '../../src/instance/data-folder.ts'
-import { startServer, type RunningServer } from '../../src/server/start.ts'
+import { createServer, type RunningServer } from '../../src/server/start.ts'
 import { testFolder } from '../support/folder.ts'
 
 const HOUR_MS = 3_600_000
@@ -19,7 +19,7 @@ async function madeAt(nowMs: number): Promise<string> {
 
 async function started(flags: Record<string, unknown>): Promise<RunningServer> {
   const config = loadConfig({ flags: { port: 0, 'log-level': 'silent', ...flags } })
-  const server = await startServer(config, pino({ level: 'silent' }))
+  const server = await createServer(config, pino({ level: 'silent' }))
   onTestFinished(() => server.close())
   return server
 }
@@ -41,7 +41,7 @@ test('a head from the future is warned of, shown as it is, and takes entries onl
   const data = await madeAt(Date.now() + HOUR_MS)
   const said: { level: number; log?: string; msg: string }[] = []
   const log = pino({ level: 'warn' }, { write: (line) => said.push(JSON.parse(line) as never) })
-  const server = await startServer(loadConfig({ flags: { port: 0, data, open: true } }), log)
+  const server = await createServer(loadConfig({ flags: { port: 0, data, open: true } }), log)
   onTestFinished(() => server.close())
   const warned = said.filter(({ msg }) => /dated/.test(msg))
   expect(warned.map(({ log: name, level }) => [name, level])).toEqual([
@@ -67,7 +67,7 @@ test('a head from the future is warned of, shown as it is, and takes entries onl
   expect(metrics).toMatch(/stele_head_age_seconds\{log="main"\} -3[56]/)
   expect(metrics).toMatch(/stele_signed_head_age_seconds\{log="main"\} -3[56]/)
   // The audit trail goes on: every answer to a known caller waits for it.
-  const meta = server.host.get('meta')!.log!
+  const meta = server.logs.get('meta')!.log!
   expect(meta.status.state).toBe('serving')
   await server.close()
 

@@ -13,7 +13,7 @@ import { initAccess } from '../../src/instance/access-files.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { createLog, initDataFolder } from '../../src/instance/data-folder.ts'
 import { createServerLog } from '../../src/http/server-log.ts'
-import { startServer, type RunningServer } from '../../src/server/start.ts'
+import { createServer, type RunningServer } from '../../src/server/start.ts'
 import { selfSigned, type CertificateOptions, type TestCertificate } from '../support/certificate.ts'
 import { testFolder } from '../support/folder.ts'
 import { ServerProcess } from '../support/process.ts'
@@ -57,7 +57,7 @@ class TlsFixture {
     const logger = createServerLog('info', {
       write: (line) => void this.lines.push(JSON.parse(line) as Record<string, unknown>),
     })
-    this.server = await startServer(loadConfig({ flags: { ...this.flags, ...flags } }), logger)
+    this.server = await createServer(loadConfig({ flags: { ...this.flags, ...flags } }), logger)
     let closed: Promise<void> | undefined
     const { close } = this.server
     this.server = { ...this.server, close: () => (closed ??= close()) }
@@ -102,7 +102,7 @@ class TlsFixture {
 
   /** What stands in the meta log about an event. */
   async events(name: string): Promise<Record<string, unknown>[]> {
-    const log = this.server.host.get('meta')!.log!
+    const log = this.server.logs.get('meta')!.log!
     const pages = await log.readEntries(0, log.published.size)
     const lines = pages.flatMap((page) => new TextDecoder().decode(page).trim().split('\n'))
     return lines
@@ -214,7 +214,7 @@ describe('a server with a certificate', () => {
 
 test('commands trust a private authority that they are told of, and no other', async () => {
   const fixture = await started()
-  const { verifierKey } = fixture.server.host.get('main')!
+  const { verifierKey } = fixture.server.logs.get('main')!
   const main = fileURLToPath(new URL('../../dist/cli/bin.cjs', import.meta.url))
   const args = [main, 'checkpoint', '--url', `${fixture.server.url}/logs/main`, '--key', verifierKey]
   const run = (env: Record<string, string>): Promise<number | null> =>

@@ -3,9 +3,8 @@ import { onTestFinished } from 'vitest'
 import { toBase64 } from '../../src/bytes/base64.ts'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
 import type { HostedLog } from '../../src/instance/directory.ts'
-import { encodeHead } from '../../src/log/head.ts'
 import type { Log, LogOptions } from '../../src/log/log.ts'
-import { openLog } from '../../src/log/open.ts'
+import { beginLog, openLog } from '../../src/log/open.ts'
 import { formatSigningKey, formatVerifierKey, generateSigningKey } from '../../src/note/key.ts'
 import { formatPkcs8 } from '../../src/crypto/p256-der.ts'
 import { treeHeadSigner } from '../../src/note/tree-head.ts'
@@ -14,7 +13,6 @@ import type { HeadFile } from '../../src/storage/head-file.ts'
 import { MemoryLeafIndex } from '../../src/storage/leaf-index.ts'
 import { MemoryStore } from '../../src/storage/memory.ts'
 import type { LogStore } from '../../src/storage/store.ts'
-import { EMPTY_TREE } from '../../src/tile/grow.ts'
 
 /** A log over memory, as a server hosts it. */
 export interface TestLog extends HostedLog {
@@ -40,9 +38,7 @@ export async function openTestLog({
   const signer = keySigner(origin, keys)
   const store = new MemoryStore()
   const headFile = new MemoryHeadFile()
-  const record = encodeHead(await signer.sign({ size: 0, root: EMPTY_TREE.root, timestampMs: TEST_NOW_MS }))
-  await store.commit({ from: 0, entries: [], tiles: [], head: { size: 0, record } })
-  await headFile.write(record)
+  await headFile.write(await beginLog(store, signer, TEST_NOW_MS))
   const parts = { origin, store: wrapStore?.(store) ?? store, headFile, index: new MemoryLeafIndex(), signer }
   const log = await openLog(parts, { ...DEFAULTS, ...options })
   onTestFinished(() => log.close())

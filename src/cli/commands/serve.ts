@@ -40,8 +40,8 @@ export function addServerOptions(command: Command): void {
 
 async function serve(context: Context): Promise<number> {
   const config = configOf(context)
-  return serveUntilStopped(context, config, async ({ url, host }) => {
-    const logs = host.list().map(({ name }) => name)
+  return serveUntilStopped(context, config, async ({ url, logs: served }) => {
+    const logs = served.list().map(({ name }) => name)
     if (context.terminal.json) await context.terminal.jsonLine({ url, data: config.data, logs })
     else context.terminal.note(`stele: serving ${config.data} on ${url}, logs: ${logs.join(', ')}`)
   })

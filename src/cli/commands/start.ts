@@ -69,10 +69,10 @@ async function firstWriterKey(data: string): Promise<string> {
 async function sayNext(
   { terminal, io }: Context,
   data: string,
-  { url, host }: RunningServer,
+  { url, logs: served }: RunningServer,
   fresh: boolean,
 ): Promise<void> {
-  const logs = host
+  const logs = served
     .list()
     .filter(({ reads }) => reads !== 'meta')
     .map(({ name, origin, verifierKey }) => ({ name, origin, verifierKey, url: `${url}/logs/${name}` }))

@@ -13,7 +13,6 @@ import type { BodyReader } from '../body.ts'
 import type { HttpDeps } from '../deps.ts'
 import { NO_STORE, PLAIN_TEXT } from '../headers.ts'
 import { timeoutParam } from '../params.ts'
-import { checkedInclusion, proofFile } from '../proofs.ts'
 import { publishedPast } from '../published.ts'
 import { type LogCall, logRoute, type Route } from '../route.ts'
 import { BatchReceipt, Bytes, Receipt, Text } from '../schemas.ts'
@@ -118,7 +117,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
         if (query.wait === 'integrated' && !query.proof && !asFile) return receipt(placement, treeSize)
         if (!(await inTime(log, treeSize, query, res))) return receipt(placement, treeSize, 202)
         if (!query.proof && !asFile) return receipt(placement, treeSize)
-        const file = await proofFile(log, placement.index, placement.leafHash)
+        const file = await log.proofFile(placement.index, placement.leafHash)
         return asFile ? text(file, NO_STORE, placedBy(placement)) : receipt(placement, treeSize, 200, file)
       },
     }),
@@ -202,7 +201,7 @@ async function proofsOf(
   for (const { index, leafHash: leaf } of placements) {
     // Tiles that are in memory keep this from ever waiting: others would stand behind a thousand proofs.
     if (proofs.length % PROOFS_A_TURN === PROOFS_A_TURN - 1) await nextTurn()
-    proofs.push(hexPath(await checkedInclusion(log, { index, leaf, size })))
+    proofs.push(hexPath(await log.proveInclusion(index, size, leaf)))
   }
   return { checkpoint, proofs }
 }

@@ -1,4 +1,5 @@
 import { formatGetSth } from '../../note/get-sth.ts'
+import { checkedEntries } from '../../log/checked-entries.ts'
 import type { Log } from '../../log/log.ts'
 import { json } from '../answer.ts'
 import type { HttpDeps } from '../deps.ts'
@@ -7,7 +8,6 @@ import { CtError, type CtToken } from '../errors.ts'
 import { CORS_HEADERS, FOR_A_DAY, FOR_SECONDS, NO_CACHE } from '../headers.ts'
 import { base64HashParam, sizeParam } from '../params.ts'
 import { OPEN_PROOFS, proofPermissionOf } from './proof.ts'
-import { checkedEntries, checkedInclusion } from '../proofs.ts'
 import { logRoute, type Route } from '../route.ts'
 import { CtConsistency, CtEntries, CtEntryAndProof, CtProofByHash, SignedTreeHead } from '../schemas.ts'
 
@@ -75,7 +75,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
             `hash ${base64Of(hash)}: not in the tree of size ${size}`,
           )
         }
-        const path = await checkedInclusion(log, { index, leaf: hash, size })
+        const path = await log.proveInclusion(index, size, hash)
         return json(CtProofByHash, { leaf_index: index, audit_path: base64Path(path) }, CACHED)
       },
     }),
@@ -119,7 +119,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
         if (index >= size) throw outOfRange('malformed', `leaf_index ${index}: not below tree_size ${size}`)
         const [found] = await checkedEntries(log, index, index + 1)
         const { entry, leaf } = found!
-        const path = await checkedInclusion(log, { index, leaf, size })
+        const path = await log.proveInclusion(index, size, leaf)
         const answer = { leaf_input: base64Of(entry), extra_data: '' as const, audit_path: base64Path(path) }
         return json(CtEntryAndProof, answer, CACHED)
       },

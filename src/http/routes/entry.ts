@@ -1,10 +1,10 @@
 import { SteleError } from '../../errors.ts'
+import { checkedEntries } from '../../log/checked-entries.ts'
 import { base64Of, hexOf, prefersOver } from '../accept.ts'
 import { json, text } from '../answer.ts'
 import type { HttpDeps } from '../deps.ts'
 import { CORS_HEADERS, IMMUTABLE, INERT_CONTENT, NO_CACHE, PLAIN_TEXT } from '../headers.ts'
 import { hexHashParam, sizeParam } from '../params.ts'
-import { checkedEntries, proofFile } from '../proofs.ts'
 import { logRoute, type Route } from '../route.ts'
 import { Bytes, Entry, EntryPage, Leaf, Text } from '../schemas.ts'
 
@@ -100,8 +100,7 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
       errors: ['malformed', 'out_of_range', 'not_found'],
       async handle({ log, path }) {
         checkExists(path.index, log.published.size)
-        const [leaf] = await log.readLeafHashes([path.index])
-        return text(await proofFile(log, path.index, leaf!), READ)
+        return text(await log.proofFile(path.index), READ)
       },
     }),
 

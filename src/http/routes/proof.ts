@@ -11,7 +11,6 @@ import type { HttpDeps } from '../deps.ts'
 import { hexOf, hexPath } from '../accept.ts'
 import { CORS_HEADERS, FOR_A_DAY, NO_CACHE, NO_STORE, PLAIN_TEXT } from '../headers.ts'
 import { hexHashParam, sizeParam, timeoutParam } from '../params.ts'
-import { checkedInclusion } from '../proofs.ts'
 import { publishedPast } from '../published.ts'
 import { networkOf } from '../rates.ts'
 import { logRoute, type Route } from '../route.ts'
@@ -68,7 +67,7 @@ export function proofRoutes({ logs, limits, stopping, gate, connections }: Proof
         const size = query.size ?? log.published.size
         const { index, leaf } =
           query.hash === undefined ? await leafAt(log, query.index!, size) : await leafOf(log, query.hash)
-        const path = await checkedInclusion(log, { index, leaf, size })
+        const path = await log.proveInclusion(index, size, leaf)
         const proof = { index, leafHash: hexOf(leaf), treeSize: size, path: hexPath(path) }
         return json(InclusionProof, proof, cachedFor(query.size))
       },
