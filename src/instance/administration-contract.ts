@@ -1,4 +1,4 @@
-import type { LastWords } from '../log/ending.ts'
+import type { FreezeRequest } from '../log/lifecycle.ts'
 import type { SignedHead } from '../log/head.ts'
 import type { HostedKey } from './directory.ts'
 
@@ -26,7 +26,7 @@ export interface ChangedKey {
 export interface LogAdministration {
   /** The log is there, and served, once this resolves. */
   createLog(by: string, wanted: WantedLog): Promise<unknown>
-  freeze(by: string, name: string, words: LastWords): Promise<{ head: SignedHead; published: boolean }>
+  freeze(by: string, name: string, request: FreezeRequest): Promise<{ head: SignedHead; published: boolean }>
   addKey(by: string, name: string, algorithm: 'ed25519' | 'ml-dsa-44'): Promise<ChangedKey>
   rotateKey(
     by: string,

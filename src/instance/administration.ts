@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { hasCode, SteleError } from '../errors.ts'
-import type { LastWords } from '../log/ending.ts'
+import type { FreezeRequest } from '../log/lifecycle.ts'
 import { checkKeyName } from '../note/key-id.ts'
 import { Turns } from '../bytes/turns.ts'
 import { META_LOG } from './access-files.ts'
@@ -21,7 +21,7 @@ export interface Works {
   whileClosed<T>(name: string, task: () => Promise<T>): Promise<T>
   /** As `whileClosed`, for keys: whoever keeps a record of them is told. */
   changeKeys(name: string, change: () => Promise<KeyChange>): Promise<KeyChange>
-  freeze(name: string, words: LastWords, announce: Announce): Promise<Frozen>
+  freeze(name: string, request: FreezeRequest, announce: Announce): Promise<Frozen>
   /** Whether one more log can be served. @throws SteleError where it cannot */
   checkRoom?(): void
   /** There is a new log. */
@@ -94,10 +94,10 @@ export class Administration {
   }
 
   /** Ends a log for ever. @throws SteleError as `freezeLog` */
-  freeze(by: string, name: string, words: LastWords): Promise<Frozen> {
+  freeze(by: string, name: string, request: FreezeRequest): Promise<Frozen> {
     return this.#act('log_freeze', by, name, name, (announce) => {
       checkNotMeta(name, 'frozen: without it nothing more would be answered')
-      return this.#works.freeze(name, words, announce)
+      return this.#works.freeze(name, request, announce)
     })
   }
 

@@ -1,7 +1,7 @@
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
 import { openedLog, type HostedLog, type LogDirectory } from './directory.ts'
-import type { LastWords } from '../log/ending.ts'
+import type { FreezeRequest } from '../log/lifecycle.ts'
 import { ScrubTurns } from '../scrub/scrub-turns.ts'
 import type { Announce } from './plan.ts'
 import type { KeyChange } from './change-keys.ts'
@@ -80,9 +80,9 @@ export class Host implements LogDirectory {
    *
    * @throws SteleError `not_found`, `log_halted`; as `Log.freeze`
    */
-  async freeze(name: string, words: LastWords, announce?: Announce): Promise<Frozen> {
+  async freeze(name: string, request: FreezeRequest, announce?: Announce): Promise<Frozen> {
     const { log } = openedLog(this, name)
-    const frozen = await freezeLog(log, words, announce)
+    const frozen = await freezeLog(log, request, announce)
     this.#events.frozen?.(name, frozen.head)
     return frozen
   }

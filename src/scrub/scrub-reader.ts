@@ -3,7 +3,7 @@ import { TILE_WIDTH } from '../tile/path.ts'
 import { within, type ScrubClock } from './scrub-clock.ts'
 import { indexFileFinding, scrubFinding, type ScrubFinding } from './scrub-finding.ts'
 import type { ScrubEvents, ScrubberOptions } from './scrub-options.ts'
-import type { StoredParts } from '../log/scrub-parts.ts'
+import type { StoredParts } from '../log/options.ts'
 import { VerifiedPath } from './scrub-path.ts'
 import { IndexFilesCheck, StretchCheck, type ScrubCheck } from './scrub-stretch.ts'
 

@@ -3,7 +3,7 @@ import { SYSTEM_CLOCK, within, type ScrubClock } from './scrub-clock.ts'
 import type { ScrubFinding } from './scrub-finding.ts'
 import { KnownFindings } from './scrub-known.ts'
 import type { ScrubberOptions, ScrubEvents, ScrubStatus } from './scrub-options.ts'
-import type { StoredParts } from '../log/scrub-parts.ts'
+import type { StoredParts } from '../log/options.ts'
 import { ScrubProgress } from './scrub-progress.ts'
 import { StretchReader } from './scrub-reader.ts'
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { EndingState } from '../../src/cli/backup/description.ts'
 import { readEnd, readEndingState } from '../../src/cli/backup/ending-state.ts'
 import { restoredEnding, type EndingOptions } from '../../src/cli/restore/ending.ts'
-import type { FinalMark } from '../../src/log/head.ts'
+import type { FinalRecord } from '../../src/log/head.ts'
 import { testFolder } from '../support/folder.ts'
 import { serveFolder } from './static-server.ts'
 
@@ -21,7 +21,7 @@ const decided = (own: EndingState | undefined, others: EndingState[], options: E
   )
 
 describe('whether a restored log has ended', () => {
-  test.each<[string, EndingState | undefined, EndingState[], EndingOptions, FinalMark | undefined]>([
+  test.each<[string, EndingState | undefined, EndingState[], EndingOptions, FinalRecord | undefined]>([
     ['the backup says no', OPEN, [], {}, undefined],
     ['the backup says yes', ENDED, [], {}, {}],
     ['the backup names a successor', ENDED_FOR, [], {}, { successor: NEXT }],

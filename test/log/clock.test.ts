@@ -109,7 +109,7 @@ test('a clock that is behind stops no log whose witnesses say that its heads are
   const open = (options: Partial<LogOptions>): Promise<Log> =>
     openLog({ ...disk.parts(), witnessing }, { ...OPTIONS, ...options })
   const log = await open({ nowMs: () => NOW_MS - 3_600_000 })
-  await log.settled
+  await log.started
   await log.append([bytes('b')])
   expect(log.integrated.timestampMs).toBe(NOW_MS + 1)
   await log.close()

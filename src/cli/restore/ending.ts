@@ -1,6 +1,6 @@
 import { SteleError } from '../../errors.ts'
-import { finalMark } from '../../log/ending.ts'
-import type { FinalMark } from '../../log/head.ts'
+import { finalRecord } from '../../log/lifecycle.ts'
+import type { FinalRecord } from '../../log/head.ts'
 import type { EndingState } from '../backup/description.ts'
 
 /** What the operator says of whether the log has ended. */
@@ -31,7 +31,7 @@ export function restoredEnding(
   source: { readonly name: string; readonly ending: EndingState | undefined },
   others: readonly EndingWitness[],
   { frozen, notFrozen = false }: EndingOptions,
-): FinalMark | undefined {
+): FinalRecord | undefined {
   if (frozen !== undefined && notFrozen)
     throw new SteleError('usage', '--frozen and --not-frozen: expected one')
   const own = source.ending ? [{ source: source.name, ending: source.ending }] : []
@@ -39,8 +39,8 @@ export function restoredEnding(
   if (said && notFrozen) {
     throw new SteleError('usage', `${said.source}: it says that the log is frozen, and that has no end`)
   }
-  const asked = typeof frozen === 'string' ? finalMark(frozen) : {}
-  if (said) return finalMark(said.successor ?? asked.successor)
+  const asked = typeof frozen === 'string' ? finalRecord(frozen) : {}
+  if (said) return finalRecord(said.successor ?? asked.successor)
   if (frozen !== undefined) return asked
   if (notFrozen || source.ending?.frozen === false) return undefined
   throw new SteleError(

@@ -2,7 +2,7 @@ import { parseBase64 } from '../../bytes/base64.ts'
 import { equalBytes } from '../../bytes/bytes.ts'
 import { parseHex } from '../../bytes/hex.ts'
 import { hasCode, SteleError } from '../../errors.ts'
-import { encodeHead, type FinalMark, type SignedHead } from '../../log/head.ts'
+import { encodeHead, type FinalRecord, type SignedHead } from '../../log/head.ts'
 import type { OpenedCheckpoint } from '../../note/checkpoint.ts'
 import { formatNote, parseNote } from '../../note/note.ts'
 import { evaluatePolicy } from '../../policy/evaluate.ts'
@@ -25,7 +25,7 @@ export interface HeadParts {
   readonly signedAtMs: readonly number[]
   readonly nowMs: number
   /** Of a log that has ended. */
-  readonly final: FinalMark | undefined
+  readonly final: FinalRecord | undefined
 }
 
 /**
