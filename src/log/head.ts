@@ -8,7 +8,7 @@ import { HASH_BYTES, asHash, type Hash } from '../merkle/hash.ts'
 export interface Head {
   readonly size: number
   readonly root: Hash
-  /** Milliseconds since 1970; grows with every head of a log, whatever the clock does. */
+  /** Milliseconds since 1970; greater in each head than in the one before, even if the clock was set back. */
   readonly timestampMs: number
 }
 

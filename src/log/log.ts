@@ -25,8 +25,9 @@ export interface Appended {
 }
 
 /**
- * One log: the write path from bytes to a signed head, and the read path back. Made by `openLog`, which verifies
- * what is stored first.
+ * One log: the write path from bytes to a signed head, and the read path back. Made by `openLog`, which first verifies what is
+ * stored. The constructor wires the write path: an append goes from `Admission` to `Sequencer`, which hands integrated heads to
+ * `Publisher` and integrated leaves to `Indexer`; `Lifecycle` says what is admitted and signed.
  */
 export class Log {
   readonly origin: string
@@ -82,7 +83,7 @@ export class Log {
     publisher.publish(head)
   }
 
-  /** Resolves with the reason when this log stops taking entries for good; reads go on until it is closed. */
+  /** Resolves with the reason when this log halts; reads go on until it is closed. */
   get halted(): Promise<SteleError> {
     return this.#lifecycle.halted
   }

@@ -10,7 +10,7 @@ import type { LogObserver } from './observer.ts'
 import type { Witnessing } from './publisher.ts'
 import type { HeadSigner } from './signer.ts'
 
-/** What one log can be told; `proto-docs/configuration.md` has the defaults and what they cost. */
+/** The settings of one log; `proto-docs/configuration.md` has the defaults and what they cost. */
 export interface LogOptions {
   readonly pool: PoolLimits
   /** Every entry becomes a leaf of its own, also when the same bytes are in the log. */
@@ -30,7 +30,7 @@ export interface LogOptions {
   readonly indexing?: Indexing
 }
 
-/** The durable parts of a log, opened; the log closes them. */
+/** The opened files of a log, which the log closes, and what it works with. */
 export interface LogParts {
   readonly origin: string
   readonly store: LogStore
