@@ -83,19 +83,13 @@ export class Admission {
   async submit(entries: readonly Uint8Array[], caller: string): Promise<Placement[]> {
     try {
       const { submission, leaves, known } = this.#admit(entries, caller)
-      await (submission.leaves.length === leaves.length ? submission.done : allDone(submission, leaves))
+      const allNew = leaves.length > 0 && submission.leaves.length === leaves.length
+      await (allNew ? submission.done : allDone(submission, leaves))
       return leaves.map((leaf, i) => placementOf(leaf, known[i]!))
     } catch (error) {
       this.#observer.refused(error instanceof SteleError ? error.code : 'internal')
       throw error
     }
-  }
-
-  /** Why no submission is admitted now, or undefined. */
-  get refusal(): SteleError | undefined {
-    return (
-      this.#refusal ?? this.#clock.tooEarly() ?? (this.#allowDuplicates ? undefined : this.#indexer.behind)
-    )
   }
 
   /** Refuses new submissions; those that were admitted go on. Undefined admits again. */
@@ -125,7 +119,7 @@ export class Admission {
     return taken
   }
 
-  /** Resolves when a submission is queued, when none is admitted any more, or when `wake` is called. */
+  /** Resolves when a submission is queued, when the last admitted one is settled, or when `wake` is called. */
   async whenWork(): Promise<void> {
     if (this.#queue.length > 0) return
     await new Promise<void>((resolve) => (this.#wake = resolve))
@@ -169,8 +163,7 @@ export class Admission {
     entries: readonly Uint8Array[],
     caller: string,
   ): { submission: Submission; leaves: readonly PendingLeaf[]; known: readonly boolean[] } {
-    const { refusal } = this
-    if (refusal) throw refusal
+    this.#checkAdmits()
     const hashes = entries.map(leafHash)
     const keys = hashes.map(leafKey)
     const submission = new Submission(caller)
@@ -185,6 +178,13 @@ export class Admission {
     if (duplicates > 0) this.#observer.recognised(duplicates)
     if (submission.leaves.length > 0) void this.#enqueue(submission)
     return { submission, leaves, known }
+  }
+
+  #checkAdmits(): void {
+    const refusal = this.#refusal ?? this.#clock.tooEarly()
+    if (refusal) throw refusal
+    const behind = this.#allowDuplicates ? undefined : this.#indexer.behind
+    if (behind) throw behind
   }
 
   /** Counts what is new against the bounds, before any of it is added. */
