@@ -1,15 +1,15 @@
 import { createLocalJWKSet, errors, type JWK, type JWTVerifyGetKey } from 'jose'
-import { fetchDocument, isProviderUrl, unavailable, type FetchLimits } from './provider-fetch.ts'
+import { SteleError } from '../errors.ts'
 
 /** Where an identity provider says which keys it signs with. */
-export interface ProviderPlace {
+interface ProviderPlace {
   readonly issuer: string
   /** Of its keys; without one the provider is asked for it (OpenID Connect Discovery 1.0, section 4). */
   readonly jwksUrl?: string | undefined
 }
 
 /** Times in milliseconds. */
-export interface ProviderTimes {
+interface ProviderTimes {
   /** After this long the keys are asked for again: one that was withdrawn is good for no longer. */
   readonly freshMs: number
   /** While the provider cannot be asked, the keys that it gave last are good for this long. */
@@ -27,7 +27,7 @@ export const PROVIDER_TIMES: ProviderTimes = {
   failureMs: 10_000,
 }
 /** A provider has a handful of keys of some hundred bytes each; some add certificates. */
-export const PROVIDER_LIMITS: FetchLimits = { timeoutMs: 5000, maxBytes: 256 * 1024 }
+const PROVIDER_LIMITS: FetchLimits = { timeoutMs: 5000, maxBytes: 256 * 1024 }
 const MOST_KEYS = 100
 
 interface Held {
@@ -133,4 +133,79 @@ function keySetOf(document: Record<string, unknown>, url: string): JWTVerifyGetK
   } catch (error) {
     throw unavailable(url, 'expected a JSON Web Key Set (RFC 7517)', error)
   }
+}
+
+/** How much is read of a provider's answer, and how long it may take from the question to its last byte. */
+interface FetchLimits {
+  readonly timeoutMs: number
+  readonly maxBytes: number
+}
+
+/**
+ * Asks an identity provider for a JSON document. Redirects are not followed: where the keys come from is for the
+ * configuration to say.
+ *
+ * @throws SteleError `identity_unavailable`
+ */
+async function fetchDocument(url: string, limits: FetchLimits): Promise<Record<string, unknown>> {
+  const signal = AbortSignal.timeout(limits.timeoutMs)
+  try {
+    const answer = await fetch(url, { signal, redirect: 'error', headers: { accept: 'application/json' } })
+    if (answer.status !== 200) {
+      await answer.body?.cancel()
+      throw new Error(`expected status 200, got ${answer.status}`)
+    }
+    return asObject(await textOf(answer, limits.maxBytes))
+  } catch (error) {
+    throw unavailable(url, reasonOf(error), error)
+  }
+}
+
+/** Says that a provider could not be asked, or did not answer with what it should. */
+function unavailable(url: string, reason: string, cause?: unknown): SteleError {
+  return new SteleError('identity_unavailable', `identity provider: ${url}: ${reason}`, {
+    cause,
+    retryAfterSeconds: 10,
+  })
+}
+
+/** True for a URL that a provider can be asked at: https, or http on this very machine. */
+export function isProviderUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname, username, password } = new URL(text)
+  if (username !== '' || password !== '') return false
+  return (
+    protocol === 'https:' || (protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(hostname))
+  )
+}
+
+async function textOf({ body }: Response, maxBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  // Leaving the loop by an error cancels the rest of the body.
+  for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length
+    if (bytes > maxBytes) throw new Error(`expected at most ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function asObject(text: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    // Its message would quote what came.
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>
+  throw new Error('expected a JSON object')
+}
+
+/** What `fetch` says is "fetch failed"; why is one below. */
+function reasonOf(error: unknown): string {
+  const { name, message, cause } = error as Error
+  if (name === 'TimeoutError') return 'no whole answer in time'
+  return cause instanceof Error && cause.message !== '' ? cause.message : message
 }

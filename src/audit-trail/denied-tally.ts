@@ -3,7 +3,7 @@ import type { DeniedLine } from './meta-line.ts'
 
 const MINUTE_MS = 60_000
 
-/** What unknown callers can make the trail grow by; `proto-docs/access.md` has the sum for an hour. */
+/** What unknown callers can make the trail grow by; `proto-docs/audit-trail.md` has the sum for an hour. */
 export const UNKNOWN_CALLERS = {
   /** Refusals that are told apart in one minute; all others share a line. */
   kinds: 30,

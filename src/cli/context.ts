@@ -10,7 +10,7 @@ import type { VerifierKey } from '../note/note.ts'
 import type { Trust } from '../policy/evaluate.ts'
 import { parsePolicy } from '../policy/parse.ts'
 import type { Policy } from '../policy/policy.ts'
-import { checkOneServer } from './files/api-key.ts'
+import { checkOneServer } from './files/secret-file.ts'
 import type { Io } from './io.ts'
 import { Terminal } from './output/terminal.ts'
 
@@ -120,7 +120,7 @@ export class Context {
   async namedApiKey(): Promise<string | undefined> {
     const { apiKeyFile } = this.#options
     if (apiKeyFile === undefined) return undefined
-    const { apiKeyOf } = await import('./files/api-key.ts')
+    const { apiKeyOf } = await import('./files/secret-file.ts')
     return apiKeyOf(apiKeyFile, this.io)
   }
 

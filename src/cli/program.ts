@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { visibleText } from '../bytes/visible.ts'
-import type { Actions } from './action.ts'
+import { type Actions, examples } from './action.ts'
 import { accessCommand } from './commands/access.ts'
 import { addCommand } from './commands/add.ts'
 import { auditCommand } from './commands/audit.ts'
@@ -32,14 +32,15 @@ import { verifyCommand } from './commands/verify.ts'
 import { witnessCommand } from './commands/witness.ts'
 import { DEFAULT_DATA, DEFAULT_URL } from './context.ts'
 import { ROTATIONS_HELP } from './files/rotations.ts'
-import { examples } from './help.ts'
 import type { Io } from './io.ts'
 import { indented } from './output/terminal.ts'
 
 /** Puts the command line together. It writes only to `io` and throws instead of ending the process. */
 export function createProgram(actions: Actions, io: Io): Command {
   const program = new Command('stele')
-    .description('A transparency log: an append-only record that nobody can change without being caught.')
+    .description(
+      'A transparency log: an append-only Merkle tree of entries, with signed checkpoints and proofs.',
+    )
     .version(packageVersion())
     .exitOverride()
     .configureOutput({

@@ -16,7 +16,7 @@ export type { VerifiedEntry } from './verified-entries.ts'
 
 // The parts, for other ways to use them.
 export { HttpFiles } from './http-files.ts'
-export type { LogFiles } from './log-files.ts'
+export type { LogFiles } from './http-files.ts'
 export { readEntries } from './verified-entries.ts'
 export { VerifiedTiles } from './verified-tiles.ts'
 export type { TileCache, TrustedHead } from './verified-tiles.ts'
@@ -28,7 +28,7 @@ export type { Clock } from './clock.ts'
 // Recomputing a whole log.
 export { auditLog } from './audit.ts'
 export type { AuditReport } from './audit.ts'
-export type { AuditOptions } from './audit-options.ts'
+export type { AuditOptions } from './audit-finding.ts'
 export type { AuditFinding } from './audit-finding.ts'
 
 // Verifying offline.

@@ -1,7 +1,7 @@
 import { hasCode } from '../errors.ts'
 import type { Hash } from '../merkle/hash.ts'
 import { parseConsistencyAnswer } from './answers.ts'
-import type { LogFiles } from './log-files.ts'
+import type { LogFiles } from './http-files.ts'
 import { isPassing, retrying, type RetryLimits } from './retry.ts'
 import type { Transport } from './transport.ts'
 

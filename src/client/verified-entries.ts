@@ -6,7 +6,7 @@ import type { LogIdentity } from '../note/checkpoint.ts'
 import { KEY_TYPE } from '../note/key-id.ts'
 import { decodeBundle } from '../tile/bundle.ts'
 import { formatBundlePath, TILE_WIDTH } from '../tile/path.ts'
-import type { LogFiles } from './log-files.ts'
+import type { LogFiles } from './http-files.ts'
 import { inOrder } from './ordered.ts'
 import type { VerifiedTiles } from './verified-tiles.ts'
 

@@ -7,7 +7,7 @@ import { TileHashes } from '../tile/hashes.ts'
 import { hashesAt, widthAt } from '../tile/layout.ts'
 import { formatTilePath, TILE_WIDTH, type TileId } from '../tile/path.ts'
 import type { TileSource } from '../tile/prove.ts'
-import type { LogFiles } from './log-files.ts'
+import type { LogFiles } from './http-files.ts'
 import { allInOrder } from './ordered.ts'
 
 /**

@@ -40,7 +40,7 @@ const options = {
     "The certificate's private key in PEM, not encrypted; a file that others than its owner can read is refused.",
   ),
   'head-interval-seconds': seconds(300).describe(
-    'An idle log signs its head anew after this long. Longer: monitors learn later that a log is dead.',
+    'An idle log re-signs its head after this long. Longer: monitors learn later that a log is dead.',
   ),
   'stale-head-seconds': seconds(900).describe(
     'readyz fails for a log whose head is older. Must exceed head-interval-seconds.',

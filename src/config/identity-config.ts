@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isProviderUrl } from '../access/provider-fetch.ts'
+import { isProviderUrl } from '../access/provider-keys.ts'
 
 const url = z.string().max(1000).refine(isProviderUrl, 'expected an https URL; http only on loopback')
 

@@ -1,3 +1,5 @@
+import type { Hash } from '../merkle/hash.ts'
+
 /**
  * How much a caller wants something, by a header of RFC 9110 section 12.5.
  *
@@ -5,7 +7,7 @@
  * @param names what it may be called there, most specific first: a media type, then its ranges
  * @returns 0 to 1, undefined when the header does not speak of it
  */
-export function qualityOf(header: string | undefined, names: readonly string[]): number | undefined {
+function qualityOf(header: string | undefined, names: readonly string[]): number | undefined {
   if (header === undefined) return undefined
   const qualities = new Map(header.split(',').map(parseItem))
   const name = names.find((candidate) => qualities.has(candidate))
@@ -33,4 +35,33 @@ function parseItem(item: string): [name: string, quality: number] {
     .map((parameter) => /^\s*q=([01](?:\.\d{0,3})?)\s*$/.exec(parameter)?.[1])
     .find(Boolean)
   return [name!.trim(), weight === undefined ? 1 : Math.min(1, Number(weight))]
+}
+
+/*
+ * The same text as bytes/hex.ts and bytes/base64.ts write, by the platform: a proof has twenty hashes and a page a
+ * thousand entries, and the portable loops would cost more than everything else that is done for them.
+ */
+
+/** Lower-case hex. */
+export function hexOf(bytes: Uint8Array): string {
+  return viewOf(bytes).toString('hex')
+}
+
+/** Standard base64 with padding. */
+export function base64Of(bytes: Uint8Array): string {
+  return viewOf(bytes).toString('base64')
+}
+
+/** A proof's path for native JSON. */
+export function hexPath(path: readonly Hash[]): string[] {
+  return path.map(hexOf)
+}
+
+/** A proof's path for the JSON of RFC 6962; an empty path is `[]`, never `null`. */
+export function base64Path(path: readonly Hash[]): string[] {
+  return path.map(base64Of)
+}
+
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }

@@ -1,25 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type Router from '@koa/router'
-import { apiKeyRoutes } from './routes/api-key.ts'
-import { appendRoutes } from './routes/append.ts'
+import Router from '@koa/router'
+import type { RouterContext } from '@koa/router'
+import Koa from 'koa'
 import { BodyReader } from './body.ts'
 import { Connections } from './connections.ts'
-import { ctRoutes } from './routes/ct.ts'
 import type { HttpDeps } from './deps.ts'
-import { entryRoutes } from './routes/entry.ts'
-import { withoutMethod } from './fallbacks.ts'
-import { instanceRoutes } from './routes/instance.ts'
-import { koaOf } from './koa.ts'
-import { logAdminRoutes } from './routes/log-admin.ts'
-import { logKeyAdminRoutes } from './routes/log-key-admin.ts'
-import { keyRoutes } from './routes/key.ts'
-import { SILENT } from './logger.ts'
+import { notFound, withoutMethod } from './fallbacks.ts'
+import { type Logger, SILENT } from './logger.ts'
 import { openApiDocument, type OpenApiDocument } from './openapi.ts'
-import { proofRoutes } from './routes/proof.ts'
 import { isReadable, type Route } from './route.ts'
-import { scrubRoutes } from './routes/scrub.ts'
-import { server } from './serve.ts'
+import { apiKeyRoutes } from './routes/api-key.ts'
+import { appendRoutes } from './routes/append.ts'
+import { ctRoutes } from './routes/ct.ts'
+import { entryRoutes } from './routes/entry.ts'
+import { instanceRoutes } from './routes/instance.ts'
+import { keyRoutes } from './routes/key.ts'
+import { logAdminRoutes, logKeyAdminRoutes, scrubRoutes } from './routes/log-admin.ts'
+import { proofRoutes } from './routes/proof.ts'
 import { staticRoutes } from './routes/static.ts'
+import { type Serve, server } from './serve.ts'
 
 /** Answers requests of a node:http server, for its events `request` and, with true, `checkContinue`. */
 export type Handler = (req: IncomingMessage, res: ServerResponse, heldBack?: boolean) => void
@@ -116,4 +115,48 @@ function queryAt(url: string): number {
 function readOnly(route: Route, { method }: IncomingMessage): Route {
   if (method === 'GET' || method === 'HEAD') return route
   return withoutMethod(method ?? '', route.path, ['GET', 'HEAD'], isReadable(route))
+}
+
+/** Koa with nothing but a router, and an end for whatever the router has no route for. */
+function koaOf(
+  routes: readonly Route[],
+  serve: Serve,
+  logger: Logger,
+): { router: Router; callback: (req: IncomingMessage, res: ServerResponse) => Promise<void> } {
+  const router = new Router({ strict: true, sensitive: true })
+  for (const route of routes) {
+    router.register(koaPath(route), [route.method.toUpperCase()], async (ctx) => {
+      await answer(ctx, route, ctx.params)
+    })
+  }
+  const app = new Koa()
+  app.use(router.routes())
+  app.use(async (ctx) => answer(ctx, absentRoute(ctx as RouterContext, routes), {}))
+  // Answers are written by `serve`: what Koa hears of beside it is connections that broke, and bugs.
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.syscall === undefined) logger.error({ err: error }, `koa: ${error.message}`)
+  })
+  return { router, callback: app.callback() }
+
+  async function answer(ctx: Koa.Context, route: Route, path: Record<string, string>): Promise<void> {
+    ctx.respond = false
+    await serve(route, { req: ctx.req, res: ctx.res, search: ctx.querystring, path })
+  }
+}
+
+/** The path of a route as the router writes it: `:log` for `{log}`. */
+function koaPath({ path }: Route): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1')
+}
+
+/**
+ * What the router found under this path decides whether the path or the method is wrong. Of the path itself nothing is
+ * kept: what callers make up must not become a name in metrics and logs.
+ */
+function absentRoute({ path, method, matched = [] }: RouterContext, routes: readonly Route[]): Route {
+  const paths = new Set(matched.map((layer) => layer.path))
+  const found = routes.filter((route) => paths.has(koaPath(route)))
+  if (found.length === 0) return notFound(path)
+  const methods = new Set(matched.flatMap((layer) => layer.methods))
+  return withoutMethod(method, found[0]!.path, [...methods], found.some(isReadable))
 }

@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type * as z from 'zod'
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
-import { BodyBudget } from './body-budget.ts'
+import { Quota } from './answer-memory.ts'
+import type { Call } from './route.ts'
 
 /** One request with a body, and how much of it is welcome. */
-export interface BodyRequest {
+interface BodyRequest {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   /** Whose share of the memory for bodies it takes. */
@@ -116,4 +118,85 @@ function checkUncompressed(req: IncomingMessage, what: string): void {
 
 function tooLarge(what: string, maxBytes: number, came: string): SteleError {
   return new SteleError('too_large', `${what}: expected at most ${maxBytes} bytes, got ${came}`)
+}
+
+/** A caller may hold this share: past it the answer is 429, and others still get in. */
+const CALLER_SHARE = 0.5
+
+/** A moment: bodies are read within seconds. */
+const RETRY_AFTER_SECONDS = 2
+
+/** The bytes of all bodies that are being read. Owner of that count, whole and by caller. */
+export class BodyBudget {
+  readonly #bodies: Quota
+
+  constructor(maxBytes: number) {
+    this.#bodies = new Quota(maxBytes, maxBytes * CALLER_SHARE)
+  }
+
+  /** Bytes that are held now. */
+  get bytes(): number {
+    return this.#bodies.held
+  }
+
+  /**
+   * Counts bytes that have arrived.
+   *
+   * @throws SteleError `overloaded`, `rate_limited`, and then nothing was counted
+   */
+  take(caller: string, bytes: number): void {
+    switch (this.#bodies.take(caller, bytes)) {
+      case 'full':
+        throw refusal('overloaded', `bodies of ${this.bytes} bytes are being read already`)
+      case 'share':
+        throw refusal('rate_limited', 'half of the room for bodies is yours already')
+      case 'taken':
+    }
+  }
+
+  /** Gives back what was taken. */
+  release(caller: string, bytes: number): void {
+    this.#bodies.release(caller, bytes)
+  }
+}
+
+function refusal(code: 'overloaded' | 'rate_limited', message: string): SteleError {
+  return new SteleError(code, `body: ${message}; nothing was logged`, {
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+  })
+}
+
+/**
+ * Reads a small JSON body. An empty one stands for `{}`, so that a `POST` without options needs no body.
+ *
+ * @throws SteleError `malformed`, naming the field; whatever reading a body throws
+ */
+export async function readJson<S extends z.ZodType>(
+  bodies: BodyReader,
+  { req, res, caller: { share } }: Call<unknown, unknown>,
+  schema: S,
+  maxBytes = 16 * 1024,
+): Promise<z.output<S>> {
+  const bytes = await bodies.read({ req, res, share, maxBytes, what: 'body' })
+  const parsed = schema.safeParse(valueOf(bytes))
+  if (parsed.success) return parsed.data
+  throw new SteleError('malformed', `body: ${faultOf(parsed.error)}`)
+}
+
+/** What is wrong with a value. Names of fields that nobody asked for are the caller's own words, as values are. */
+function faultOf({ issues: [issue] }: z.ZodError): string {
+  const where = issue!.path.length === 0 ? '' : `${issue!.path.join('.')}: `
+  if (issue!.code !== 'unrecognized_keys') return `${where}${issue!.message}`
+  return `${where}expected no fields but those that /docs lists, got ${issue.keys.length} more`
+}
+
+function valueOf(bytes: Uint8Array): unknown {
+  if (bytes.length === 0) return {}
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    // Its message quotes the body, which may hold a secret, and what is answered here is also logged.
+    const at = / at position [0-9]+/.exec((error as Error).message)?.[0] ?? ''
+    throw new SteleError('malformed', `body: expected JSON in UTF-8, and it is none${at}`)
+  }
 }

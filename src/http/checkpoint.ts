@@ -2,7 +2,7 @@ import { encodeUtf8 } from '../bytes/text.ts'
 import type { SignedHead } from '../log/head.ts'
 import { sha256 } from '../merkle/hash.ts'
 import type { Answer } from './answer.ts'
-import { hexOf } from './encoding.ts'
+import { hexOf } from './accept.ts'
 import { CORS_HEADERS, NO_CACHE, PLAIN_TEXT } from './headers.ts'
 
 /** The checkpoint of a head, or 304 for a caller who has it. Its ETag is cheap beside its signature. */

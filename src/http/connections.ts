@@ -9,12 +9,11 @@ import {
 import type { Socket } from 'node:net'
 import { isLoopback, withoutMapping, type AddressSet } from '../access/address.ts'
 import { SteleError } from '../errors.ts'
-import { AnswerMemory } from './answer-memory.ts'
+import { AnswerMemory, Quota } from './answer-memory.ts'
 import { send } from './answer.ts'
 import type { App } from './app.ts'
 import { problemAnswer } from './errors.ts'
 import { isEncrypted, SECURITY_HEADERS, TLS_HEADERS } from './headers.ts'
-import { Quota } from './quota.ts'
 import { networkOf } from './rates.ts'
 import { createTlsServer, type Certificate } from './tls-server.ts'
 

@@ -1,5 +1,5 @@
 import type { AddressSet } from '../access/address.ts'
-import type { LogAdministration } from '../instance/administration-contract.ts'
+import type { LogAdministration } from '../instance/administration.ts'
 import type { LogDirectory } from '../instance/directory.ts'
 import type { Connections } from './connections.ts'
 import type { Keyring } from '../access/keyring.ts'

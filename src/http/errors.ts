@@ -1,10 +1,9 @@
 import { STATUS_CODES } from 'node:http'
 import { redact } from '../access/redact.ts'
-import { SteleError, type ErrorCode } from '../errors.ts'
+import { type ErrorCode, SteleError } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import { CORS_HEADERS, NO_STORE } from './headers.ts'
 import type { ProblemDetails } from './schemas.ts'
-import { withoutPaths } from './without-paths.ts'
 
 /** The HTTP status of every error code. A new code does not compile until it has one. */
 export const STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -160,4 +159,15 @@ function retryAfter(error: SteleError): Readonly<Record<string, string>> {
 /** RFC 9110 section 11.6.1: a 401 says how to authenticate. */
 function challenge({ code }: SteleError): Readonly<Record<string, string>> {
   return code === 'unauthenticated' ? { 'www-authenticate': 'Bearer realm="stele"' } : {}
+}
+
+/** An absolute path: behind the start, a space, a bracket or a quote, up to what ends it in our messages and Node's. */
+const PATH = /(^|[\s('"`=])(?:[A-Za-z]:[\\/]|\\\\|\/)(?=[^\s/])[^:;'"`\n]*/g
+
+/**
+ * A message without the paths of this machine, for answers: those are the operator's, whose log keeps them. It would
+ * rather take a word too many: a path may hold spaces.
+ */
+export function withoutPaths(message: string): string {
+  return message.replace(PATH, '$1(a file of the log)')
 }

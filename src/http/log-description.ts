@@ -1,8 +1,8 @@
 import type * as z from 'zod'
 import type { HostedLog } from '../instance/directory.ts'
-import { base64Of, hexOf } from './encoding.ts'
+import { base64Of, hexOf } from './accept.ts'
 import type { LogDescription } from './schemas.ts'
-import { withoutPaths } from './without-paths.ts'
+import { withoutPaths } from './errors.ts'
 
 /** What `v1/logs` says of a log. */
 export function describeLog(hosted: HostedLog): z.output<typeof LogDescription> {

@@ -14,10 +14,11 @@ import { Problem } from './schemas.ts'
 export type OpenApiDocument = ReturnType<typeof createDocument>
 
 const DESCRIPTION =
-  'A transparency log: an append-only record that nobody, its operator included, can change without being caught. ' +
+  'A transparency log: an append-only Merkle tree of entries, with signed checkpoints and verifiable proofs. ' +
   'Hashes are lower-case hex in native answers and base64 on `ct/v1` routes. Indexes and sizes are numbers up to ' +
   '2^53-1, entries are 0 to 65,535 bytes. Errors are problem details (RFC 9457) with a stable `code`; 429 and 503 ' +
-  'carry `Retry-After`, and then nothing was logged, unless the code is `outcome_unknown`: repeating is always safe. ' +
+  'carry `Retry-After`, and then nothing was logged, unless the code is `outcome_unknown`: repeating is safe in a log ' +
+  'that refuses duplicates. ' +
   'Unknown query parameters are refused below `v1`, and ignored on `ct/v1` routes, as RFC 6962 wants it.'
 
 const BEARER =

@@ -1,15 +1,13 @@
 import type { Caller } from '../access/caller.ts'
 import type { SteleError } from '../errors.ts'
-import type { Answer } from './answer.ts'
-import { isLarge, send } from './answer.ts'
+import { type Answer, isLarge, send } from './answer.ts'
 import type { HttpDeps } from './deps.ts'
 import { Connections } from './connections.ts'
 import { asSteleError, problemAnswer } from './errors.ts'
-import type { Exchange } from './exchange.ts'
+import type { Exchange } from './trail.ts'
 import { Denied } from './gate.ts'
 import { networkOf } from './rates.ts'
-import { requestIds } from './request-id.ts'
-import { requestLog } from './request-log.ts'
+import { requestIds, requestLog } from './request-log.ts'
 import { isReadable, type Incoming, type Route } from './route.ts'
 
 /** Puts a route to work for one request. Never rejects: whatever fails becomes an answer here, and nowhere else. */

@@ -1,19 +1,21 @@
 import { existsSync } from 'node:fs'
+import { Turns } from '../bytes/turns.ts'
+import { DEFAULT_PUBLIC_URL, originPrefix, originUnder, prefixOf } from '../config/public-url.ts'
 import { hasCode, SteleError } from '../errors.ts'
 import type { FreezeRequest } from '../log/lifecycle.ts'
+import type { SignedHead } from '../log/head.ts'
 import { checkKeyName } from '../note/key-id.ts'
-import { Turns } from '../bytes/turns.ts'
 import { META_LOG } from './access-files.ts'
-import type { Administer, Announce } from './plan.ts'
 import { changeAccess, checkVisibility, type Visibility } from './change-access.ts'
-import { addKey, retireKey, rotateKey, type KeyAlgorithm, type KeyChange } from './change-keys.ts'
+import { addKey, type KeyAlgorithm, type KeyChange, retireKey, rotateKey } from './change-keys.ts'
 import { changeOwnPolicy, changePolicy, readPolicy } from './change-policy.ts'
 import { hashOf, logPart } from './configuration.ts'
 import { checkLogName, createLog, listLogs, logFiles, readLogInfo } from './data-folder.ts'
+import type { HostedKey } from './directory.ts'
 import type { Frozen } from './freeze.ts'
 import { NEW_LOG, type NewLog } from './log-files.ts'
-import { DEFAULT_PUBLIC_URL, originPrefix, originUnder, prefixOf } from '../config/public-url.ts'
 import { formatLogInfo, type LogInfo } from './log-info.ts'
+import type { Administer, Announce } from './plan.ts'
 
 /** The logs that are changed: those of a running server, or files that nobody has open. */
 export interface Works {
@@ -29,7 +31,7 @@ export interface Works {
 }
 
 /** What somebody wants of a key change. */
-export interface WantedKey {
+interface WantedKey {
   /** Of the key that is replaced, 8 hex digits; default: the first Ed25519 key that signs. */
   readonly keyId?: string | undefined
   readonly overlapSeconds?: number | undefined
@@ -202,4 +204,46 @@ function checkNotMeta(name: string, what: string): void {
 
 function exists(message: string): SteleError {
   return new SteleError('already_exists', `${message}; nothing was changed`)
+}
+
+/** What a log is to be. */
+interface WantedLog {
+  readonly name: string
+  /** Without one it follows from where others reach the server. */
+  readonly origin?: string | undefined
+  readonly allowDuplicates: boolean
+  readonly reads: 'public' | 'private'
+  readonly heads: 'open' | 'closed'
+}
+
+/** What became of a key of a log. */
+export interface ChangedKey {
+  readonly key: HostedKey
+  /** Signed notes: what old keys say of the new one. */
+  readonly statements: readonly string[]
+}
+
+/**
+ * Changes the logs of an instance. Each method writes down what is about to change, by whom, before it changes anything,
+ * and throws `untraceable` where that cannot be written. Whether somebody may is decided before.
+ */
+export interface LogAdministration {
+  /** The log is there, and served, once this resolves. */
+  createLog(by: string, wanted: WantedLog): Promise<unknown>
+  freeze(by: string, name: string, request: FreezeRequest): Promise<{ head: SignedHead; published: boolean }>
+  addKey(by: string, name: string, algorithm: 'ed25519' | 'ml-dsa-44'): Promise<ChangedKey>
+  rotateKey(
+    by: string,
+    name: string,
+    wanted: { readonly keyId?: string | undefined; readonly overlapSeconds?: number | undefined },
+  ): Promise<ChangedKey>
+  retireKey(by: string, name: string, keyId: string, beforeOverlapEnds: boolean): Promise<ChangedKey>
+  /** @param text undefined: the log waits for no witnesses any more */
+  setPolicy(by: string, name: string, text: string | undefined): Promise<void>
+  policy(name: string): Promise<string | undefined>
+  setAccess(
+    by: string,
+    name: string,
+    wanted: { readonly reads?: 'public' | 'private'; readonly heads?: 'open' | 'closed' },
+  ): Promise<{ readonly reads: 'public' | 'private' | 'meta'; readonly heads: 'open' | 'closed' }>
 }

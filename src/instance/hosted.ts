@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseBase64 } from '../bytes/base64.ts'
 import { SteleError } from '../errors.ts'
-import type { HostedLog } from './directory.ts'
 import type { Log } from '../log/log.ts'
-import type { ScrubStatus } from '../scrub/scrub-options.ts'
-import type { ScrubTurns } from '../scrub/scrub-turns.ts'
-import type { Scrubber } from '../scrub/scrubber.ts'
-import { readLogInfo, type LogInfo, type LogKey } from './data-folder.ts'
+import type { ScrubFile } from '../scrub/scrub-cursor.ts'
+import type { ScrubStatus, ScrubTurns } from '../scrub/scrub-options.ts'
+import { Scrubber } from '../scrub/scrubber.ts'
+import { readFileIfAny, replaceFile } from '../storage/files.ts'
+import { logFiles, type LogInfo, type LogKey, readLogInfo } from './data-folder.ts'
+import type { HostedLog } from './directory.ts'
 import { freeBytes } from './disk-room.ts'
-import type { HostOptions } from './host-options.ts'
-import { startScrubber } from './log-scrubber.ts'
+import type { HostOptions } from './host.ts'
 import { mayHeal, openStoredLog } from './open-log.ts'
 
 /** Why a log takes no requests before it was opened for the first time. */
@@ -298,4 +298,27 @@ export function hostStopping(): SteleError {
 function unexpected(error: unknown): SteleError {
   const message = error instanceof Error ? error.message : String(error)
   return new SteleError('internal', `opening the log failed unexpectedly: ${message}`, { cause: error })
+}
+
+/** Begins to scrub an open log, unless that is switched off. Its cursor lives in the log's folder. */
+function startScrubber(
+  name: string,
+  log: Log,
+  options: HostOptions,
+  turns: ScrubTurns,
+): Scrubber | undefined {
+  const { folder, scrubBytesPerSecond = 0, scrubClock, events } = options
+  if (scrubBytesPerSecond === 0) return undefined
+  const { scrub } = logFiles(folder, name)
+  return new Scrubber(log.stored, {
+    bytesPerSecond: scrubBytesPerSecond,
+    cursor: durableFile(scrub),
+    turns,
+    ...(events.scrub ? { events: events.scrub(name) } : {}),
+    ...(scrubClock ? { clock: scrubClock } : {}),
+  })
+}
+
+function durableFile(path: string): ScrubFile {
+  return { read: () => readFileIfAny(path), write: (bytes) => replaceFile(path, bytes, 0o600) }
 }

@@ -1,16 +1,14 @@
+import { equalBytes } from '../bytes/bytes.ts'
 import { toHex } from '../bytes/hex.ts'
-import { openLogClient, type LogClient, type VerifierKey } from '../client/index.ts'
+import { type LogClient, openLogClient, type VerifierKey } from '../client/index.ts'
 import { SteleError } from '../errors.ts'
-import { checkGrowth, checkReads, checkReceipts } from './bench-check.ts'
-import { measured, type BenchResult } from './bench-result.ts'
+import { leafHash } from '../merkle/hash.ts'
 import { EntrySource } from './entries.ts'
-import { Load } from './load.ts'
-import type { Meter } from './meter.ts'
+import { Load, type Meter, Sample } from './load.ts'
 import { IntegrationProbe } from './probe.ts'
 import { ProofReader, type ReadLeaf } from './readers.ts'
-import { Sample } from './sample.ts'
 import { parseTarget, type Target } from './target.ts'
-import { Writers, type Acknowledged } from './writers.ts'
+import { type Acknowledged, Writers } from './writers.ts'
 
 /** A load and its length. */
 export interface BenchOptions {
@@ -178,4 +176,102 @@ async function someLeaves(log: LogClient, size: number): Promise<string[]> {
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/**
+ * A tree to which so many new entries were acknowledged must have grown by as many.
+ *
+ * @throws SteleError `bad_proof`
+ */
+function checkGrowth({ before, after }: { before: number; after: number }, acknowledged: number): void {
+  if (after - before >= acknowledged) return
+  throw new SteleError(
+    'bad_proof',
+    `bench: ${acknowledged} new entries were acknowledged, but the tree grew from ${before} to ${after} only`,
+  )
+}
+
+/**
+ * Every acknowledged entry of the sample must be in the signed tree, with the bytes that were sent.
+ *
+ * @returns how many there were
+ * @throws SteleError `bad_proof`; as `LogClient.prove`
+ */
+async function checkReceipts(log: LogClient, { source, sample }: Writers): Promise<number> {
+  for (const { number, index } of sample.kept) {
+    await checkLeaf(log, index, leafHash(source.entry(number)), 'acknowledged')
+  }
+  return sample.kept.length
+}
+
+/** The same for leaves that readers were told of. */
+async function checkReads(log: LogClient, leaves: readonly ReadLeaf[]): Promise<number> {
+  for (const { index, leafHash: hash } of leaves) await checkLeaf(log, index, hash, 'read')
+  return leaves.length
+}
+
+async function checkLeaf(log: LogClient, index: number, expected: Uint8Array, what: string): Promise<void> {
+  const found = await log.prove(index)
+  if (equalBytes(found.leafHash, expected)) return
+  throw new SteleError(
+    'bad_proof',
+    `bench: leaf hash ${toHex(expected)} was ${what} at index ${index}, the tree has ${toHex(found.leafHash)} there`,
+  )
+}
+
+/** Times in milliseconds. */
+export interface Latency {
+  readonly p50: number
+  readonly p99: number
+  readonly p999: number
+  readonly max: number
+  readonly mean: number
+}
+
+/** What came of one kind of request. */
+export interface Measured {
+  readonly connections: number
+  /** Answers that were as they should be. */
+  readonly requests: number
+  readonly requestsPerSecond: number
+  readonly latencyMs: Latency
+  /** 429 and 503. */
+  readonly refused: number
+  readonly failures: Readonly<Record<string, number>>
+}
+
+/** The figures of a run. */
+export interface BenchResult {
+  readonly url: string
+  readonly seconds: number
+  readonly batch: number
+  readonly entryBytes: number
+  readonly entries: number
+  readonly entriesPerSecond: number
+  readonly writes: Measured
+  readonly reads: Measured
+  /** From sending a lone entry to a published checkpoint that covers it, beside the load. */
+  readonly integrated: Measured
+  readonly treeSize: { readonly before: number; readonly after: number }
+  /** Acknowledged entries and read leaves, chosen at random, that were looked up in the verified tree afterwards. */
+  readonly verified: { readonly receipts: number; readonly reads: number }
+}
+
+/** The figures of a meter, for a run of so many seconds. */
+export function measured(meter: Meter, connections: number, seconds: number): Measured {
+  const { latency, answered, refused, failures } = meter
+  return {
+    connections,
+    requests: answered,
+    requestsPerSecond: answered / seconds,
+    latencyMs: {
+      p50: latency.quantileMs(0.5),
+      p99: latency.quantileMs(0.99),
+      p999: latency.quantileMs(0.999),
+      max: latency.maxMs,
+      mean: latency.meanMs,
+    },
+    refused,
+    failures: Object.fromEntries(failures),
+  }
 }

@@ -1,5 +1,4 @@
-import { LoadConnection, type Exchange } from './connection.ts'
-import { Meter } from './meter.ts'
+import { type Exchange, LoadConnection } from './connection.ts'
 
 /** How to load a server. */
 export interface LoadOptions {
@@ -64,5 +63,129 @@ export class Load {
       connection.send(this.#nextDueMs)
       this.#nextDueMs += this.#intervalMs!
     }
+  }
+}
+
+/** What came of the requests of one kind. */
+export class Meter {
+  readonly latency = new Histogram()
+  /** Answers that were as they should be. */
+  answered = 0
+  /** Answers of 429 and 503: the server said no, and nothing was logged. */
+  refused = 0
+  /** Everything else, by reason. */
+  readonly failures = new Map<string, number>()
+
+  /** @param fault what is wrong with the answer, if anything is */
+  record(tookMs: number, fault: string | undefined): void {
+    if (fault !== undefined) return this.fail(fault)
+    this.answered++
+    this.latency.record(tookMs)
+  }
+
+  fail(reason: string): void {
+    this.failures.set(reason, (this.failures.get(reason) ?? 0) + 1)
+  }
+
+  get failed(): number {
+    let sum = 0
+    for (const count of this.failures.values()) sum += count
+    return sum
+  }
+
+  /** Forgets times and counts, for the end of a warm-up. Failures stay. */
+  reset(): void {
+    this.latency.reset()
+    this.answered = 0
+    this.refused = 0
+  }
+}
+
+/** Sub-buckets of each power of two: a recorded time is off by at most 1/64. */
+const SUB_BUCKETS = 64
+const BUCKETS = 32 * SUB_BUCKETS
+const LONGEST_US = 2 ** 31 - 1
+
+/** Times in buckets that grow with the time: memory stays the same, however many are recorded. */
+export class Histogram {
+  readonly #counts = new Float64Array(BUCKETS)
+  #count = 0
+  #sumMs = 0
+  #maxMs = 0
+
+  /** How many times were recorded. */
+  get count(): number {
+    return this.#count
+  }
+
+  get maxMs(): number {
+    return this.#maxMs
+  }
+
+  get meanMs(): number {
+    return this.#count > 0 ? this.#sumMs / this.#count : 0
+  }
+
+  record(ms: number): void {
+    this.#count++
+    this.#sumMs += ms
+    if (ms > this.#maxMs) this.#maxMs = ms
+    this.#counts[bucketOf(ms)]! += 1
+  }
+
+  /**
+   * The time that a share of all recorded ones did not exceed, 0 if there are none.
+   *
+   * @param share 0 to 1
+   */
+  quantileMs(share: number): number {
+    let left = Math.ceil(this.#count * share)
+    if (left === 0) return 0
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      left -= this.#counts[bucket]!
+      if (left <= 0) return Math.min(this.#maxMs, upperEndMs(bucket))
+    }
+    return this.#maxMs
+  }
+
+  reset(): void {
+    this.#counts.fill(0)
+    this.#count = 0
+    this.#sumMs = 0
+    this.#maxMs = 0
+  }
+}
+
+function bucketOf(ms: number): number {
+  const us = Math.min(LONGEST_US, Math.max(0, Math.round(ms * 1000)))
+  // Microseconds are below 2^31 here, so bit operators are exact: the seven highest bits choose the bucket.
+  const shift = Math.max(0, 25 - Math.clz32(us))
+  return shift * SUB_BUCKETS + (us >> shift)
+}
+
+function upperEndMs(bucket: number): number {
+  const shift = Math.max(0, Math.floor(bucket / SUB_BUCKETS) - 1)
+  return ((bucket - shift * SUB_BUCKETS + 1) * 2 ** shift) / 1000
+}
+
+/** A fair choice of what went by, of bounded size (reservoir sampling). */
+export class Sample<T> {
+  readonly #size: number
+  readonly #kept: T[] = []
+  #seen = 0
+
+  constructor(size: number) {
+    this.#size = size
+  }
+
+  /** Offers one; `make` is called only if it is kept. */
+  offer(make: () => T): void {
+    const place = this.#seen < this.#size ? this.#seen : Math.floor(Math.random() * (this.#seen + 1))
+    this.#seen++
+    if (place < this.#size) this.#kept[place] = make()
+  }
+
+  get kept(): readonly T[] {
+    return this.#kept
   }
 }

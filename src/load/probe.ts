@@ -1,6 +1,6 @@
 import { SteleError } from '../errors.ts'
 import type { EntrySource } from './entries.ts'
-import { Meter } from './meter.ts'
+import { Meter } from './load.ts'
 
 const PAUSE_MS = 200
 const TIMEOUT_MS = 30_000

@@ -2,9 +2,8 @@ import { parseHex } from '../bytes/hex.ts'
 import { hasCode } from '../errors.ts'
 import { asHash, type Hash } from '../merkle/hash.ts'
 import { verifyInclusion } from '../merkle/verify.ts'
-import type { Exchange } from './connection.ts'
-import { jsonOf, type RawAnswer } from './raw-http.ts'
-import type { Sample } from './sample.ts'
+import { type Exchange, jsonOf, type RawAnswer } from './connection.ts'
+import type { Sample } from './load.ts'
 import { requestHead, type Target } from './target.ts'
 
 /** A leaf as a reader was told of it, under a proof that was verified. */

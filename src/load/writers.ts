@@ -1,9 +1,8 @@
 import { leafHash } from '../merkle/hash.ts'
 import { toHex } from '../bytes/hex.ts'
-import type { Exchange } from './connection.ts'
+import { type Exchange, jsonOf, type RawAnswer } from './connection.ts'
 import type { EntrySource } from './entries.ts'
-import { jsonOf, type RawAnswer } from './raw-http.ts'
-import type { Sample } from './sample.ts'
+import type { Sample } from './load.ts'
 import { requestHead, type Target } from './target.ts'
 
 /** An acknowledged entry: its number in the source, and where the log says it is. */

@@ -1,7 +1,7 @@
 import { equalBytes } from '../bytes/bytes.ts'
 import { hasCode, SteleError } from '../errors.ts'
 import type { Clock } from '../client/clock.ts'
-import type { LogFiles } from '../client/log-files.ts'
+import type { LogFiles } from '../client/http-files.ts'
 import { readEntries } from '../client/verified-entries.ts'
 import { VerifiedTiles } from '../client/verified-tiles.ts'
 import type { Hash } from '../merkle/hash.ts'

@@ -5,7 +5,7 @@ import { followRotations, splitRotations, traceRotations } from '../note/rotatio
 import { readTextFile, replaceFile } from '../storage/files.ts'
 import { checkLogs, type WitnessedLog } from '../witness/logs.ts'
 import { readLogList, type ListedLog } from '../witness/log-list.ts'
-import { mirrorFiles, rotationsFile } from './folder.ts'
+import { mirrorFiles, rotationsFile } from './config.ts'
 
 /**
  * The list of a mirror, with each log's keys as they are now: those of the list, and those that statements lead to which

@@ -2,7 +2,7 @@ import { Counter } from 'prom-client'
 import type { SteleError } from '../errors.ts'
 import type { MirroredLog } from './log.ts'
 import type { Mirror } from './mirror.ts'
-import { createCosignerMetrics, type CosignerMetrics } from '../witness/cosigner-metrics.ts'
+import { createCosignerMetrics, type CosignerMetrics } from '../witness/metrics.ts'
 import { registerReadings } from '../http/metrics/readings.ts'
 
 /** Counts what a mirror does. */

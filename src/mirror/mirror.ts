@@ -8,15 +8,12 @@ import {
 } from '../witness/evidence.ts'
 import { contradictionIn, type Contradiction, type Verdict } from '../witness/judge.ts'
 import { verifiersOf, type WitnessKey } from '../witness/keys.ts'
-import { checkLogs, originHash, type WitnessedLog } from '../witness/logs.ts'
+import { checkLogs, originHash, signedBy, type WitnessedLog } from '../witness/logs.ts'
 import { parseAddCheckpoint, type AddCheckpoint } from '../note/add-checkpoint.ts'
-import { signedBy } from '../witness/signed-by.ts'
-import type { ByteReader } from './byte-reader.ts'
+import { type ByteReader, readHeader } from './packages.ts'
 import type { MirroredLog } from './log.ts'
-import { readHeader } from './packages.ts'
 import { logSigned, type LogSigned, type Shown } from './signed.ts'
-import type { Tickets } from './ticket.ts'
-import { receiveUpload, type Uploaded } from './upload.ts'
+import { receiveUpload, type Tickets, type Uploaded } from './upload.ts'
 
 /** What a mirror is made of. */
 export interface MirrorParts {

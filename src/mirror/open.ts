@@ -9,9 +9,8 @@ import type { LogStore } from '../storage/store.ts'
 import { openHead } from '../witness/head.ts'
 import { verifiersOf } from '../witness/keys.ts'
 import type { WitnessedLog } from '../witness/logs.ts'
-import { decodeCount, encodeCount } from './count.ts'
+import { decodeCount, decodeRecord, encodeCount, encodeRecord, type MirrorRecord } from './record.ts'
 import { MirroredLog, type MirroredLogParts, type MirrorState } from './log.ts'
-import { decodeRecord, encodeRecord, type MirrorRecord } from './record.ts'
 import { openStored, type SeenNote } from './signed.ts'
 
 /** Where the copy of one log is kept. */

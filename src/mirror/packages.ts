@@ -1,9 +1,8 @@
 import { excerpt } from '../bytes/excerpt.ts'
 import { decodeUtf8 } from '../bytes/text.ts'
 import { SteleError } from '../errors.ts'
-import { asHash, HASH_BYTES, type Hash } from '../merkle/hash.ts'
+import { asHash, type Hash, HASH_BYTES } from '../merkle/hash.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
-import type { ByteReader } from './byte-reader.ts'
 
 /** Most hashes of a package's proof (c2sp.org/tlog-mirror): enough for trees of 2^63 leaves. */
 const MAX_HASHES = 63
@@ -20,7 +19,7 @@ export interface UploadHeader {
 }
 
 /** Which entries a package has, and the subtree that its proof is about. */
-export interface PackagePlace {
+interface PackagePlace {
   /** `begin` rounded down to a multiple of 256. */
   readonly subtreeBegin: number
   readonly begin: number
@@ -75,4 +74,64 @@ export async function readPackage(reader: ByteReader, place: PackagePlace): Prom
     asHash(hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES), 'hash'),
   )
   return { ...place, entries, path }
+}
+
+/** Where bytes come from: the next ones, or undefined at the end. */
+type ByteSource = () => Promise<Uint8Array | undefined>
+
+/** Reads a stream piece by piece. It holds what the piece at hand needs, and the rest of the chunk behind it. */
+export class ByteReader {
+  readonly #next: ByteSource
+  #chunk: Uint8Array = new Uint8Array(0)
+  #at = 0
+
+  constructor(next: ByteSource) {
+    this.#next = next
+  }
+
+  /**
+   * Exactly so many bytes; a view, where one chunk holds them.
+   *
+   * @throws SteleError {@link CutShort} if the stream ends before; whatever the source throws
+   */
+  take(count: number, what: string): Uint8Array | Promise<Uint8Array> {
+    const end = this.#at + count
+    if (end > this.#chunk.length) return this.#gather(count, what)
+    const bytes = this.#chunk.subarray(this.#at, end)
+    this.#at = end
+    return bytes
+  }
+
+  /** As many bytes as the uint16 says that stands before them. Throws as {@link take} does. */
+  async takeSized(what: string): Promise<Uint8Array> {
+    const length = await this.take(2, what)
+    return this.take(length[0]! * 256 + length[1]!, what)
+  }
+
+  async #gather(count: number, what: string): Promise<Uint8Array> {
+    const bytes = new Uint8Array(count)
+    let filled = 0
+    while (filled < count) {
+      if (this.#at === this.#chunk.length) await this.#fetch(what)
+      const part = this.#chunk.subarray(this.#at, this.#at + count - filled)
+      bytes.set(part, filled)
+      filled += part.length
+      this.#at += part.length
+    }
+    return bytes
+  }
+
+  async #fetch(what: string): Promise<void> {
+    const chunk = await this.#next()
+    if (chunk === undefined) throw new CutShort(what)
+    this.#chunk = chunk
+    this.#at = 0
+  }
+}
+
+/** The stream ended within a piece. */
+export class CutShort extends SteleError {
+  constructor(what: string, options: ErrorOptions = {}) {
+    super('malformed', `body: cut short within ${what}`, options)
+  }
 }

@@ -2,7 +2,7 @@ import { concatBytes } from '../bytes/bytes.ts'
 import { getUint16, getUint32, getUint64, putUint16, putUint32, putUint64 } from '../bytes/integer.ts'
 import { decodeUtf8, encodeUtf8 } from '../bytes/text.ts'
 import { hasCode, SteleError } from '../errors.ts'
-import { asHash, HASH_BYTES, type Hash } from '../merkle/hash.ts'
+import { asHash, type Hash, HASH_BYTES } from '../merkle/hash.ts'
 import type { SeenNote } from './signed.ts'
 
 /** All that a mirror knows of one log beside its entries and tiles: written with them in one atomic step. */
@@ -126,4 +126,16 @@ class Rest {
     this.#at = end
     return bytes
   }
+}
+
+/** The record of a mirror's head file: how often a mirror checkpoint of that log was cosigned. */
+export function encodeCount(cosigned: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  putUint64(bytes, 0, cosigned)
+  return bytes
+}
+
+/** Inverse of {@link encodeCount}. @throws SteleError `malformed`, `out_of_range` */
+export function decodeCount(bytes: Uint8Array, what: string): number {
+  return getUint64(bytes, 0, what)
 }

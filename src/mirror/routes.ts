@@ -1,31 +1,36 @@
+import type { Server } from 'node:http'
 import * as z from 'zod'
+import { toBase64 } from '../bytes/base64.ts'
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
-import { ByteReader } from './byte-reader.ts'
-import { MAX_PACKAGE_BYTES } from './packages.ts'
-import { formatVerifierKey } from '../note/key.ts'
 import type { Answer } from '../http/answer.ts'
-import { BodyBudget } from '../http/body-budget.ts'
-import type { BodyReader } from '../http/body.ts'
-import { PLAIN_TEXT } from '../http/headers.ts'
-import { logListRoutes } from '../witness/log-list-routes.ts'
-import { INFO_TYPE, pendingAnswer, uploadAnswer } from './answers.ts'
-import type { MirrorHttpDeps } from './deps.ts'
-import { rootRoute, type Call, type Route } from '../http/route.ts'
-import { Bytes, Text } from '../http/schemas.ts'
+import type { App } from '../http/app.ts'
+import { BodyBudget, BodyReader } from '../http/body.ts'
+import { Connections } from '../http/connections.ts'
+import { fixedApp, type Found } from '../http/fixed-app.ts'
+import { NO_STORE, PLAIN_TEXT } from '../http/headers.ts'
+import { type Call, rootRoute, type Route } from '../http/route.ts'
 import { serviceRoutes } from '../http/routes/service.ts'
+import { Bytes, Text } from '../http/schemas.ts'
 import { OCTETS, TiledAnswers, type TiledCall } from '../http/tiled.ts'
-import { UploadBody } from './upload-body.ts'
-import { SIZE_TYPE } from '../witness/answers.ts'
+import { formatVerifierKey } from '../note/key.ts'
+import { refusal, SIZE_TYPE, witnessAnswer } from '../witness/answers.ts'
+import type { Verdict } from '../witness/judge.ts'
+import { logListRoutes } from '../witness/log-list-routes.ts'
 import { CallerRates } from '../witness/rates.ts'
+import { type CosignerHttpDeps, DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../witness/routes.ts'
+import { ByteReader, MAX_PACKAGE_BYTES } from './packages.ts'
+import type { Mirror } from './mirror.ts'
+import { UploadBody } from './upload-body.ts'
+import type { MirrorInfo, Uploaded } from './upload.ts'
 
 /** Where the copy of a log is served. */
-export const CHECKPOINT_PATH = '/{hash}/checkpoint'
-export const TILE_PATH = '/{hash}/tile/{level}/{tile}'
-export const BUNDLE_PATH = '/{hash}/tile/entries/{tile}'
+const CHECKPOINT_PATH = '/{hash}/checkpoint'
+const TILE_PATH = '/{hash}/tile/{level}/{tile}'
+const BUNDLE_PATH = '/{hash}/tile/entries/{tile}'
 
 /** All routes of a mirror. */
-export function mirrorRoutes(deps: MirrorHttpDeps, bodies: BodyReader): Route[] {
+function mirrorRoutes(deps: MirrorHttpDeps, bodies: BodyReader): Route[] {
   const { metrics, mirror } = deps
   const service = {
     metrics,
@@ -160,4 +165,86 @@ function describe({ keys, logs }: MirrorHttpDeps['mirror']): string {
     ...logs.map(({ origin, hash }) => `/${hash}/  ${origin}`),
     '',
   ].join('\n')
+}
+
+/** SHA-256 of an origin, as c2sp.org/tlog-mirror puts it into the URL, and what stands behind it. */
+const COPY = /^\/([0-9a-f]{64})\/(checkpoint|tile\/.*)$/
+
+/** The HTTP layer of a mirror. */
+function createMirrorApp(deps: MirrorHttpDeps): Pick<App, 'handler' | 'breakOff' | 'routes'> {
+  const bodies = new BodyReader(deps.limits)
+  const routes = mirrorRoutes(deps, bodies)
+  const at = (path: string) => routes.find((route) => route.path === path)!
+  const [checkpoint, tile, bundle] = [at(CHECKPOINT_PATH), at(TILE_PATH), at(BUNDLE_PATH)]
+  const find = (target: string): Found | undefined => {
+    const [, hash, rest] = COPY.exec(target) ?? []
+    if (hash === undefined || rest === undefined) return undefined
+    const route = rest === 'checkpoint' ? checkpoint : rest.startsWith('tile/entries/') ? bundle : tile
+    return { route, path: { hash, rest } }
+  }
+  return fixedApp({ ...deps, routes, bodies, find })
+}
+
+/** An HTTP server for a mirror, not listening yet. Connections are bounded in number, requests and answers in time. */
+export function createMirrorServer(deps: MirrorHttpDeps): Server {
+  const { limits } = deps
+  const connections = new Connections({ ...limits, bodyTimeoutMs: limits.uploadTimeoutMs })
+  deps.metrics?.watch(connections)
+  return connections.createServer(createMirrorApp({ ...deps, connections }))
+}
+
+/** What the HTTP layer of a mirror is given. */
+interface MirrorHttpDeps extends CosignerHttpDeps {
+  readonly mirror: Mirror
+  readonly limits: MirrorLimits
+}
+
+/** What a mirror grants its callers. Those of a witness are for `add-checkpoint`; the rest is for uploads. */
+export interface MirrorLimits extends WitnessLimits {
+  /** Uploads at once, each of which holds up to some 20 MB; one caller gets half of them. */
+  readonly maxUploads: number
+  /** How long a sender may keep an upload waiting, beside the time that its bytes take at 16 kB a second. */
+  readonly uploadGraceMs: number
+  /** From the end of an upload's head to its end. What was verified by then is kept. */
+  readonly uploadTimeoutMs: number
+  /** Memory for entry bundles that were compressed and may be asked for again. */
+  readonly bundleCacheBytes: number
+}
+
+export const DEFAULT_MIRROR_LIMITS: MirrorLimits = {
+  ...DEFAULT_WITNESS_LIMITS,
+  maxUploads: 8,
+  uploadGraceMs: 20_000,
+  uploadTimeoutMs: 3_600_000,
+  bundleCacheBytes: 16 * 1024 * 1024,
+}
+
+/** The body of a 202 and a 409: three lines. Without a charset, for clients compare it as it is. */
+const INFO_TYPE = 'text/x.tlog.mirror-info'
+
+/** Tells uploaders that they may compress (c2sp.org/tlog-mirror). */
+const UPLOAD_HEADERS = { 'accept-encoding': 'gzip', ...NO_STORE }
+
+/** The answer of c2sp.org/tlog-mirror to an `add-checkpoint`: that of a witness, with nothing cosigned. */
+function pendingAnswer(verdict: Verdict): Answer {
+  return witnessAnswer(verdict.kind === 'cosign' ? { kind: 'cosigned', lines: '' } : verdict)
+}
+
+/** The answer of c2sp.org/tlog-mirror to an `add-entries`. */
+function uploadAnswer(uploaded: Uploaded): Answer {
+  switch (uploaded.kind) {
+    case 'cosigned':
+      return { status: 200, headers: { 'content-type': PLAIN_TEXT, ...UPLOAD_HEADERS }, body: uploaded.lines }
+    case 'partial':
+      return infoAnswer(202, uploaded.info)
+    case 'conflict':
+      return infoAnswer(409, uploaded.info)
+    case 'refused':
+      return refusal(uploaded.error)
+  }
+}
+
+function infoAnswer(status: number, { size, nextEntry, ticket }: MirrorInfo): Answer {
+  const body = `${size}\n${nextEntry}\n${toBase64(ticket)}\n`
+  return { status, headers: { 'content-type': INFO_TYPE, ...UPLOAD_HEADERS }, body }
 }

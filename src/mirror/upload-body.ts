@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { constants, createGunzip, type Gunzip } from 'node:zlib'
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
-import { CutShort } from './byte-reader.ts'
+import { CutShort } from './packages.ts'
 
 /** Whoever sends slower than this, after the time that everybody has, is not waited for. */
 const LEAST_BYTES_PER_MS = 16

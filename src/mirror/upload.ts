@@ -1,14 +1,22 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { concatBytes } from '../bytes/bytes.ts'
+import { decodeUtf8, encodeUtf8 } from '../bytes/text.ts'
 import { hasCode, SteleError } from '../errors.ts'
 import { HASH_BYTES, hashLeafInto } from '../merkle/hash.ts'
 import { verifySubtreeConsistency } from '../merkle/verify.ts'
 import { formatSignatures } from '../note/note.ts'
 import { EMPTY_TREE, growTree } from '../tile/grow.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
-import { CutShort, type ByteReader } from './byte-reader.ts'
 import type { MirroredLog } from './log.ts'
-import { packagePlaces, readPackage, type Package, type UploadHeader } from './packages.ts'
-import { openStored, type LogSigned } from './signed.ts'
-import type { Tickets } from './ticket.ts'
+import {
+  type ByteReader,
+  CutShort,
+  type Package,
+  packagePlaces,
+  readPackage,
+  type UploadHeader,
+} from './packages.ts'
+import { type LogSigned, openStored } from './signed.ts'
 
 /** What a client needs to go on with an upload (`text/x.tlog.mirror-info`). */
 export interface MirrorInfo {
@@ -36,7 +44,7 @@ const GATHER_ENTRIES = 8 * TILE_WIDTH
 const GATHER_BYTES = 4 * 1024 * 1024
 
 /** What an upload is of, and what it comes from. */
-export interface Upload {
+interface Upload {
   readonly log: MirroredLog
   readonly tickets: Tickets
   readonly header: UploadHeader
@@ -173,5 +181,45 @@ class Gathered {
     this.#entries = []
     this.#bytes = 0
     if (entries.length > 0) await this.#log.append(begin, entries)
+  }
+}
+
+/** Bytes of the secret that tickets are made with. */
+export const TICKET_KEY_BYTES = 32
+const TAG_BYTES = 32
+/** A ticket travels with its length in 16 bits. */
+const MAX_TICKET_BYTES = 65_535
+/** Nothing else is ever authenticated with the key; the label keeps it so. */
+const LABEL = encodeUtf8('stele mirror ticket 1\n')
+
+/**
+ * Tickets by which a mirror recognises a checkpoint that was pending once, and that it may have forgotten: the signed
+ * note behind an HMAC-SHA-256. Not secret, for the note is not, but nobody else can make one.
+ */
+export class Tickets {
+  readonly #key: Uint8Array
+
+  /** @param key {@link TICKET_KEY_BYTES} random bytes, kept from start to start */
+  constructor(key: Uint8Array) {
+    this.#key = key
+  }
+
+  /** A ticket for a note that is or was pending; empty for one too long to travel. */
+  issue(note: string): Uint8Array {
+    const bytes = encodeUtf8(note)
+    if (TAG_BYTES + bytes.length > MAX_TICKET_BYTES) return new Uint8Array(0)
+    return concatBytes(this.#tag(bytes), bytes)
+  }
+
+  /** The note of a ticket that was issued with this key; undefined for anything else. */
+  redeem(ticket: Uint8Array): string | undefined {
+    if (ticket.length <= TAG_BYTES) return undefined
+    const bytes = ticket.subarray(TAG_BYTES)
+    if (!timingSafeEqual(ticket.subarray(0, TAG_BYTES), this.#tag(bytes))) return undefined
+    return decodeUtf8(bytes, 'ticket')
+  }
+
+  #tag(bytes: Uint8Array): Uint8Array {
+    return createHmac('sha256', this.#key).update(LABEL).update(bytes).digest()
   }
 }

@@ -1,7 +1,12 @@
-import type { Clock } from '../client/index.ts'
+import { createHmac } from 'node:crypto'
+import { toBase64 } from '../bytes/base64.ts'
+import { encodeUtf8 } from '../bytes/text.ts'
+import { type Clock, Transport, type TransportOptions } from '../client/index.ts'
 import { SteleError } from '../errors.ts'
+import { parseSigningKey } from '../note/key.ts'
 import type { Finding } from './finding.ts'
-import type { Webhook } from './webhook.ts'
+import type { Alarm } from './problems.ts'
+import type { Undelivered } from './state.ts'
 
 /** What became of an attempt to deliver. */
 export interface DeliveryReport {
@@ -19,7 +24,7 @@ const LONGEST_PAUSE_MS = 300_000
 const MOST_WAITING = 10_000
 
 /** Brings findings to one webhook, one at a time, until each has been taken. Owner of those that wait. */
-export class Delivery {
+class Delivery {
   readonly #webhook: Webhook
   readonly #clock: Clock
   readonly #report: (report: DeliveryReport) => void
@@ -99,4 +104,163 @@ export class Delivery {
     const message = `${MOST_WAITING} findings wait for this webhook already`
     this.#report({ url: this.#webhook.url, finding, outcome: 'dropped', message })
   }
+}
+
+/** What findings go through. */
+interface OutboxOptions {
+  readonly webhooks: readonly Webhook[]
+  readonly clock: Clock
+  /** Told of each finding once; resolves once it is out. */
+  readonly print: (finding: Finding) => Promise<void>
+  readonly onDelivery?: ((report: DeliveryReport) => void) | undefined
+}
+
+/** So many ids are remembered, which is what one round can find twice; whoever gets the findings knows them by id, too. */
+const MOST_RAISED = 100_000
+
+/** The way out for findings, of all logs together: once to standard output, and to each webhook until it has them. */
+export class Outbox implements Alarm {
+  readonly #print: (finding: Finding) => Promise<void>
+  readonly #deliveries: readonly Delivery[]
+  readonly #raised = new Set<string>()
+
+  constructor({ webhooks, clock, print, onDelivery = () => {} }: OutboxOptions) {
+    this.#print = print
+    this.#deliveries = webhooks.map((webhook) => new Delivery(webhook, clock, onDelivery))
+  }
+
+  async raise(finding: Finding): Promise<void> {
+    if (this.#raised.has(finding.id)) return
+    this.#remember(finding.id)
+    for (const delivery of this.#deliveries) delivery.add(finding)
+    await this.#print(finding)
+  }
+
+  /** What a log's state is to keep, so that it is delivered after a restart. */
+  undelivered(origin: string): Undelivered[] {
+    const byId = new Map<string, { finding: Finding; to: string[] }>()
+    for (const { url, waiting } of this.#deliveries) {
+      for (const finding of waiting.values()) {
+        if (finding.log !== origin) continue
+        const item = byId.get(finding.id) ?? { finding, to: [] }
+        item.to.push(url)
+        byId.set(finding.id, item)
+      }
+    }
+    return [...byId.values()]
+  }
+
+  /** Delivers what an earlier run could not; webhooks that are not asked for any more are left out. */
+  restore(undelivered: readonly Undelivered[]): void {
+    for (const { finding, to } of undelivered) {
+      this.#remember(finding.id)
+      for (const delivery of this.#deliveries) if (to.includes(delivery.url)) delivery.add(finding)
+    }
+  }
+
+  /** How many findings wait, by webhook. */
+  get waiting(): readonly { readonly url: string; readonly count: number }[] {
+    return this.#deliveries.map(({ url, waiting }) => ({ url, count: waiting.size }))
+  }
+
+  /** Resolves once everything has been delivered. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#deliveries.map((delivery) => delivery.idle()))
+  }
+
+  /** Delivers no more. What waits is in the states of the logs, once they are saved. */
+  async stop(): Promise<void> {
+    for (const delivery of this.#deliveries) delivery.stop()
+    await this.idle()
+  }
+
+  #remember(id: string): void {
+    this.#raised.add(id)
+    if (this.#raised.size > MOST_RAISED) this.#raised.delete(this.#raised.values().next().value!)
+  }
+}
+
+/** Somebody who is told of findings by HTTP. */
+export interface Webhook {
+  readonly url: string
+  /** Resolves once the receiver has said that it has the finding. @throws SteleError if it has not said so */
+  send(finding: Finding): Promise<void>
+}
+
+const TIMEOUT_MS = 10_000
+const MAX_ANSWER_BYTES = 64 * 1024
+const TAKEN = [200, 201, 202, 204]
+
+/**
+ * A webhook: findings are sent as JSON by POST, signed, under their ids.
+ *
+ * @throws SteleError `usage` for what is not an http or https URL
+ */
+export function createWebhook(url: string, signer: WebhookSigner, options: TransportOptions = {}): Webhook {
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw new SteleError('usage', 'webhook: expected an http or https URL')
+  }
+  const transport = new Transport({ timeoutMs: TIMEOUT_MS, ...options })
+  return {
+    url,
+    async send(finding) {
+      const body = JSON.stringify(finding)
+      await transport.ask(url, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          'idempotency-key': finding.id,
+          'stele-signature': signatureHeader(signer, body, transport.clock.nowMs()),
+        },
+        body: encodeUtf8(body),
+        maxBytes: MAX_ANSWER_BYTES,
+        expect: TAKEN,
+      })
+    },
+  }
+}
+
+/** Signs the bodies of webhooks, so that whoever gets them knows that they come from this monitor. */
+interface WebhookSigner {
+  readonly algorithm: 'hmac-sha256' | 'ed25519'
+  /** The signature as text: hex for HMAC, base64 for Ed25519. */
+  sign(message: Uint8Array): string
+}
+
+/** A secret that is shorter could be found out by trying, from one body that somebody saw. */
+const MIN_SECRET_BYTES = 16
+
+/**
+ * A signer out of the text of a key file: an Ed25519 key as `stele keygen` writes it, or any other text, which is the
+ * secret of an HMAC-SHA256.
+ *
+ * @param where names the file in messages; the text never is in one
+ * @throws SteleError `usage` for a secret that is too short; `malformed` for an Ed25519 key that is none
+ */
+export function webhookSigner(keyText: string, where: string): WebhookSigner {
+  const text = keyText.trim()
+  if (text.startsWith('PRIVATE+KEY+')) {
+    const key = parseSigningKey(text)
+    return { algorithm: 'ed25519', sign: (message) => toBase64(key.sign(message)) }
+  }
+  const secret = encodeUtf8(text)
+  if (secret.length < MIN_SECRET_BYTES) {
+    const expected = `expected a secret of at least ${MIN_SECRET_BYTES} bytes, or an Ed25519 key`
+    throw new SteleError('usage', `${where}: ${expected}, got ${secret.length} bytes`)
+  }
+  return {
+    algorithm: 'hmac-sha256',
+    sign: (message) => createHmac('sha256', secret).update(message).digest('hex'),
+  }
+}
+
+/**
+ * The value of the `Stele-Signature` header: `<algorithm>; t=<seconds since 1970>; v=<signature>`. The time is signed,
+ * so that an old body sent again can be told by its age.
+ */
+function signatureHeader(signer: WebhookSigner, body: string, nowMs: number): string {
+  const seconds = Math.floor(nowMs / 1000)
+  // The first line keeps the key from signing anything that could be taken for something else, a checkpoint for example.
+  const message = encodeUtf8(`stele-webhook/v1\n${seconds}\n${body}`)
+  return `${signer.algorithm}; t=${seconds}; v=${signer.sign(message)}`
 }

@@ -1,17 +1,22 @@
 import { toBase64 } from '../bytes/base64.ts'
 import { toHex } from '../bytes/hex.ts'
-import { VerifiedTiles, type VerifiedCheckpoint, type VerifiedEntry } from '../client/index.ts'
+import {
+  type LogFiles,
+  readEntries,
+  type VerifiedCheckpoint,
+  type VerifiedEntry,
+  VerifiedTiles,
+} from '../client/index.ts'
 import { parseSuccessorEntry } from '../client/lineage.ts'
-import { TILE_WIDTH } from '../tile/path.ts'
+import { inOrder } from '../client/ordered.ts'
+import { formatBundlePath, formatTilePath, TILE_WIDTH } from '../tile/path.ts'
 import { proveInclusion } from '../tile/prove.ts'
-import { Blamed } from './blame.ts'
-import { readBundles } from './bundles.ts'
+import { Blamed, blaming } from './blame.ts'
 import { findingId } from './finding.ts'
 import type { ShownHead } from './keep-evidence.ts'
 import type { Ledger } from './ledger.ts'
-import type { Matcher } from './matcher.ts'
+import { MatchBudget, type Matcher } from './matcher.ts'
 import type { MonitoredLog } from './monitored-log.ts'
-import { MatchBudget } from './regex-guard.ts'
 import type { Parts } from './round.ts'
 import type { SeenHead } from './state.ts'
 
@@ -202,4 +207,41 @@ export class EntryWorker {
     // Accepted heads of one size have one root hash.
     return (this.#tiles = size === head.size ? this.#tiles! : new VerifiedTiles(this.#parts.files, head))
   }
+}
+
+// Read ahead: enough to hide the way to a server; each bundle is up to 16 MiB, usually far less.
+const BUNDLES_AT_A_TIME = 4
+
+/**
+ * Reads entries [begin, end) in order, bundle by bundle, and the level-0 tile over each of them. All of it is checked
+ * against the trusted head of `tiles`. The tile is not needed to check entries; but proofs are made of it, and nobody
+ * else looks whether it is served as it must be.
+ *
+ * @throws Blamed `bad_tile`, `bad_entry`, with the path; `unreachable`
+ */
+async function* readBundles(
+  files: LogFiles,
+  tiles: VerifiedTiles,
+  begin: number,
+  end: number,
+): AsyncGenerator<VerifiedEntry[], void, undefined> {
+  yield* inOrder(bundlesOf(begin, end), BUNDLES_AT_A_TIME, async (index) => {
+    const width = Math.min(TILE_WIDTH, tiles.head.size - index * TILE_WIDTH)
+    const tile = { level: 0, index, width }
+    await blaming('bad_tile', formatTilePath(tile), () => tiles.readTiles([tile]))
+    const [from, to] = [Math.max(begin, index * TILE_WIDTH), Math.min(end, index * TILE_WIDTH + width)]
+    return blaming('bad_entry', formatBundlePath(index, width), () =>
+      all(readEntries(files, tiles, from, to, 1)),
+    )
+  })
+}
+
+function* bundlesOf(begin: number, end: number): Generator<number> {
+  for (let bundle = Math.floor(begin / TILE_WIDTH); bundle * TILE_WIDTH < end; bundle++) yield bundle
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const item of items) list.push(item)
+  return list
 }

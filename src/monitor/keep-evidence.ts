@@ -5,7 +5,7 @@ import type { VerifierKey } from '../note/note.ts'
 import { formatEvidence, type Ending, type Evidence, type EvidenceHead } from './evidence.ts'
 import type { FindingDetail } from './finding.ts'
 import type { PrefixProof } from './judge.ts'
-import type { MonitorStore } from './store.ts'
+import type { MonitorStore } from './state.ts'
 
 /** A verified head, and how it was come by. */
 export interface ShownHead extends Omit<EvidenceHead, 'note' | 'seenAt'> {

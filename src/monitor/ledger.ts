@@ -1,5 +1,11 @@
-import type { MonitorStore } from './store.ts'
-import { emptyState, formatState, parseState, type LogState, type Undelivered } from './state.ts'
+import {
+  emptyState,
+  formatState,
+  type LogState,
+  type MonitorStore,
+  parseState,
+  type Undelivered,
+} from './state.ts'
 
 /**
  * Owner of the state of one log. What says that work is done (a head accepted, entries dealt with) moves only after it

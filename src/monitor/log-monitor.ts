@@ -1,9 +1,12 @@
-import { HttpFiles, Transport, type TransportOptions } from '../client/index.ts'
 import type { Clock } from '../client/clock.ts'
 import { logPrefix } from '../client/http-files.ts'
-import { askConsistency } from '../client/served-proofs.ts'
+import { HttpFiles, Transport, type TransportOptions } from '../client/index.ts'
+import { askConsistency, type AskProof, isDenied } from '../client/served-proofs.ts'
 import { SteleError } from '../errors.ts'
-import { askWithoutKey } from './ask-proof.ts'
+import { evaluatePolicy } from '../policy/evaluate.ts'
+import type { Policy } from '../policy/policy.ts'
+import { describeMissing } from '../policy/quorum.ts'
+import { Blamed } from './blame.ts'
 import { EndWatch } from './end-watch.ts'
 import { EntryWorker, haveBeenShown } from './entry-worker.ts'
 import type { Finding } from './finding.ts'
@@ -14,16 +17,15 @@ import { Ledger } from './ledger.ts'
 import { LogKeys } from './log-keys.ts'
 import { LogWords } from './log-word.ts'
 import type { MonitoredLog } from './monitored-log.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox } from './delivery.ts'
 import { Problems } from './problems.ts'
-import { checkQuorum } from './quorum-check.ts'
 import { Attempts, type Parts } from './round.ts'
 import { SecondReader } from './second-reader.ts'
-import type { MonitorStore } from './store.ts'
+import type { MonitorStore } from './state.ts'
 import { TreeHeads } from './tree-heads.ts'
 
 /** What a monitor of one log needs. */
-export interface MonitorDeps {
+interface MonitorDeps {
   readonly store: MonitorStore
   readonly outbox: Outbox
   readonly transport?: TransportOptions | undefined
@@ -36,7 +38,7 @@ export interface MonitorDeps {
 }
 
 /** How far a log has been followed. */
-export interface MonitorStatus {
+interface MonitorStatus {
   readonly origin: string
   /** Size of the newest accepted head; undefined before the first. */
   readonly treeSize: number | undefined
@@ -193,4 +195,71 @@ export class LogMonitor {
 
 function credentials({ apiKey }: MonitoredLog): Pick<TransportOptions, 'headers'> {
   return apiKey === undefined ? {} : { headers: { authorization: `Bearer ${apiKey}` } }
+}
+
+/**
+ * Holds a head against the log's policy.
+ *
+ * @returns the dates of its good cosignatures, in milliseconds since 1970
+ */
+async function checkQuorum({ log, keys, problems }: Parts, { head }: ShownHead): Promise<number[]> {
+  if (!log.policy) return []
+  const { message, datesMs } = evaluate(log.policy, head.note, {
+    origin: log.origin,
+    verifiers: keys.verifiers,
+  })
+  const detail = { size: head.size }
+  const problem = message === undefined ? undefined : { subject: 'quorum', message, detail }
+  await problems.settle('quorum_lost', 'checkpoint', problem)
+  return datesMs
+}
+
+function evaluate(
+  policy: Policy,
+  note: string,
+  log: Parameters<typeof evaluatePolicy>[2],
+): { message: string | undefined; datesMs: number[] } {
+  try {
+    const { quorum, cosignatures } = evaluatePolicy(policy, note, log)
+    const seconds = cosignatures.map(({ timestampSeconds }) => timestampSeconds)
+    return {
+      message: quorum.met
+        ? undefined
+        : `the newest head lacks its quorum: ${describeMissing(quorum.missing)}`,
+      datesMs: seconds.filter((time) => time !== undefined).map((time) => time * 1000),
+    }
+  } catch (error) {
+    // The log's own signature is good; a bad line by a witness condemns what the witnesses are said to state.
+    if (!(error instanceof SteleError) || error.code === 'internal') throw error
+    return { message: `the newest head lacks its quorum: ${error.message}`, datesMs: [] }
+  }
+}
+
+/**
+ * How a log with private entries is followed without reading them: by the consistency proofs that it serves, which take a
+ * key of the role monitor.
+ *
+ * @param asAnybody true without a key, of a log that never showed an entry: then a refusal is no surprise
+ * @returns what throws Blamed `unproven` where the log shows the proof to keys alone, and none was given
+ */
+function askWithoutKey(ask: AskProof, asAnybody: () => boolean): AskProof {
+  return async (oldSize, newSize) => {
+    try {
+      return await ask(oldSize, newSize)
+    } catch (error) {
+      if (!isDenied(error) || !asAnybody()) throw error
+      throw new Blamed('unproven', `from ${oldSize}`, keyWanted(oldSize, newSize, error as SteleError))
+    }
+  }
+}
+
+/** No accusation: the log says that it is there, and who may see the proof. */
+function keyWanted(oldSize: number, newSize: number, cause: SteleError): SteleError {
+  return new SteleError(
+    cause.code,
+    `that the tree of size ${newSize} extends the accepted one of size ${oldSize} could NOT BE PROVEN: the log shows ` +
+      'this proof to callers with a key (the role monitor suffices), and none was given. Nothing speaks against the new ' +
+      'head; it is not accepted until the proof is shown',
+    { cause },
+  )
 }

@@ -1,8 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client'
-import type { DeliveryReport } from './delivery.ts'
+import type { DeliveryReport, Outbox } from './delivery.ts'
 import { FINDING_KINDS, type Finding, type FindingKind } from './finding.ts'
 import type { LogMonitor } from './log-monitor.ts'
-import type { Outbox } from './outbox.ts'
 
 /** Kinds that are raised once and never said to be over. */
 const NEVER_OVER: readonly FindingKind[] = ['fork', 'match_timeout', 'match']

@@ -6,7 +6,7 @@ import type { Ledger } from './ledger.ts'
 import type { LogKeys } from './log-keys.ts'
 import type { MonitoredLog } from './monitored-log.ts'
 import type { Problem, Problems } from './problems.ts'
-import type { MonitorStore } from './store.ts'
+import type { MonitorStore } from './state.ts'
 
 /** What the parts of a monitor share. */
 export interface Parts {

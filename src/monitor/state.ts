@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { SteleError } from '../errors.ts'
-import { FINDING_KINDS, type Finding } from './finding.ts'
+import { type Finding, FINDING_KINDS } from './finding.ts'
 
 /** A signed head, and when it was first seen. */
 export interface SeenHead {
@@ -28,7 +28,7 @@ export interface KnownEnd {
 }
 
 /** Something that is wrong and has been reported: it is not reported again while it lasts. */
-export interface OpenProblem {
+interface OpenProblem {
   readonly id: string
   /** What exactly is wrong: something else under the same name is reported anew. */
   readonly subject: string
@@ -169,4 +169,20 @@ function asJson(text: string): unknown {
   } catch (cause) {
     throw new SteleError('malformed', 'state of the monitor: expected JSON', { cause })
   }
+}
+
+/** Where a monitor keeps what must outlive it. */
+export interface MonitorStore {
+  /** The state of a log as it was saved last; undefined if it never was. */
+  load(origin: string): Promise<string | undefined>
+  /** Where the state of a log is kept, for error messages. */
+  placeOf(origin: string): string
+  /** Resolves once the state is on disk. If it rejects, the one before is still there, whole. */
+  save(origin: string, state: string): Promise<void>
+  /**
+   * Keeps an evidence file for good.
+   *
+   * @returns where it is, for a person
+   */
+  keepEvidence(id: string, evidence: string): Promise<string>
 }

@@ -1,10 +1,9 @@
 import * as p256 from '#p256'
 import { putUint64 } from '../bytes/integer.ts'
 import { hasCode, SteleError } from '../errors.ts'
-import { sha256 } from '../merkle/hash.ts'
-import type { Hash } from '../merkle/hash.ts'
+import { type Hash, sha256 } from '../merkle/hash.ts'
 import { parseCheckpoint } from './checkpoint.ts'
-import { formatDigitallySigned, parseDigitallySigned } from './digitally-signed.ts'
+import { formatDigitallySigned, parseDigitallySigned } from './ct-structs.ts'
 import { parseTimestamped } from './timestamped.ts'
 
 /** A tree head of RFC 6962: what a checkpoint says, with a time and without the origin. */

@@ -59,7 +59,7 @@ export const networkAttacks: readonly Attack[] = [
   },
   {
     name: 'silence',
-    title: 'answer nobody any more',
+    title: 'answer no request any more',
     lookouts: [monitor('unreachable'), newcomer('unreachable')],
     act: async (stage) => {
       stage.patienceMs = 1000

@@ -1,8 +1,7 @@
 import type { Paint } from '../cli/output/terminal.ts'
 import { counted, formatSeconds } from '../cli/output/units.ts'
-import { countOf, exitCodeOf, type SuiteReport } from './suite.ts'
+import { countOf, exitCodeOf, type Outcome, type Sighting, type SuiteReport, type Trial } from './suite.ts'
 import { ORIGIN } from './setting.ts'
-import type { Outcome, Sighting, Trial } from './trial.ts'
 
 const HEADINGS = ['attack', 'who noticed', 'how fast', 'by which fact'] as const
 /** Where nobody says how wide the screen is. */
@@ -98,7 +97,7 @@ function cut(text: string, width: number): string {
 export function summary(report: SuiteReport): string {
   const parts = [
     `${counted(report.trials.length, 'attack')} in ${formatSeconds(report.tookMs / 1000)}`,
-    `${countOf(report, 'caught')} caught by everybody who is said to catch them`,
+    `${countOf(report, 'caught')} caught by all who should catch them`,
     `${countOf(report, 'not_caught')} not caught, as documented`,
   ]
   const wrong = countOf(report, 'unnoticed', 'undocumented')

@@ -1,15 +1,15 @@
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { encodeUtf8 } from '../bytes/text.ts'
-import { openLogClient, type LogClient, type ProvenLeaf } from '../client/index.ts'
-import { SteleError } from '../errors.ts'
+import { systemClock } from '../client/clock.ts'
+import { type Clock, type LogClient, openLogClient, type ProvenLeaf } from '../client/index.ts'
 import { loadConfig } from '../config/config.ts'
+import { SteleError } from '../errors.ts'
 import type { LogInfo } from '../instance/data-folder.ts'
-import { startServer, type RunningServer } from '../server/start.ts'
+import { type RunningServer, startServer } from '../server/start.ts'
 import type { RunningWitness } from '../witness/start.ts'
 import type { Front } from './front.ts'
 import { LOG } from './history.ts'
-import type { StageClock } from './stage-clock.ts'
 import type { Guarded } from './trail.ts'
 
 /** How a stage is set up. */
@@ -23,7 +23,7 @@ export interface StageOptions {
 }
 
 /** What a stage is made of. */
-export interface StageParts {
+interface StageParts {
   readonly folder: string
   readonly options: StageOptions
   readonly info: LogInfo
@@ -165,4 +165,26 @@ async function settled({ host }: RunningServer): Promise<SteleError | undefined>
   const { failure, log } = hosted
   if (log?.status.state === 'confirming') return new SteleError('quorum_not_met', log.status.unpublished!)
   return failure?.cause instanceof SteleError ? failure.cause : failure
+}
+
+/** The time on a stage: that of the machine, and moved on when an attack takes hours. */
+export class StageClock implements Clock {
+  #aheadMs = 0
+
+  nowMs(): number {
+    return systemClock.nowMs() + this.#aheadMs
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return systemClock.sleep(ms, signal)
+  }
+
+  random(): number {
+    return systemClock.random()
+  }
+
+  /** Lets time pass for everybody who looks at this clock. */
+  moveOn(ms: number): void {
+    this.#aheadMs += ms
+  }
 }

@@ -1,15 +1,19 @@
 import { toBase64 } from '../bytes/base64.ts'
 import { encodeUtf8 } from '../bytes/text.ts'
 import { hasCode, SteleError } from '../errors.ts'
-import { isCosignerKeyType, isLogKeyType } from '../note/key-id.ts'
-import type { KeyType } from '../note/key-id.ts'
+import { isCosignerKeyType, isLogKeyType, type KeyType } from '../note/key-id.ts'
 import { parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
-import { faultAt, splitPolicy } from './lines.ts'
-import type { PolicyLine } from './lines.ts'
-import { showItem } from './octets.ts'
-import { MAX_DEFINITIONS, NO_QUORUM } from './policy.ts'
-import type { Policy, PolicyGroup, PolicyLog, PolicyWitness } from './policy.ts'
+import { decodeItem, showItem } from './octets.ts'
+import {
+  MAX_DEFINITIONS,
+  MAX_POLICY_BYTES,
+  NO_QUORUM,
+  type Policy,
+  type PolicyGroup,
+  type PolicyLog,
+  type PolicyWitness,
+} from './policy.ts'
 
 /**
  * Reads a policy (c2sp.org/tlog-policy), from its octets or from text, and takes nothing that is not in the
@@ -181,4 +185,64 @@ function readThreshold(line: PolicyLine, text: string, count: number): number {
   const threshold = /^[1-9][0-9]*$/.test(text) ? Number(text) : 0
   if (threshold >= 1 && threshold <= count) return threshold
   throw faultAt(line.number, `expected "any", "all" or a number from 1 to ${count}, got ${showItem(text)}`)
+}
+
+/** A line of a policy that says something: neither empty nor a comment. */
+interface PolicyLine {
+  /** From 1, for messages. */
+  readonly number: number
+  readonly keyword: string
+  /** What follows the keyword. */
+  readonly items: readonly string[]
+}
+
+const TAB = 0x09
+const LF = 0x0a
+const SPACE = 0x20
+const HASH = 0x23
+const DEL = 0x7f
+
+/**
+ * Cuts a policy into lines and items, one at a time, so that the first fault to be found is the first in the file.
+ *
+ * @throws SteleError `malformed` for an octet that has no place in a policy, and a last line without its LF; `too_large`
+ */
+function* splitPolicy(octets: Uint8Array): Generator<PolicyLine> {
+  if (octets.length > MAX_POLICY_BYTES) {
+    throw new SteleError(
+      'too_large',
+      `policy: expected at most ${MAX_POLICY_BYTES} bytes, got ${octets.length}`,
+    )
+  }
+  let begin = 0
+  for (let number = 1; begin < octets.length; number++) {
+    const end = octets.indexOf(LF, begin)
+    if (end < 0) throw faultAt(number, 'expected a line feed at the end, got the end of the file')
+    const [keyword, ...items] = itemsOf(octets.subarray(begin, end), number)
+    if (keyword !== undefined) yield { number, keyword, items }
+    begin = end + 1
+  }
+}
+
+/** A mistake in a policy, with its place. */
+function faultAt(line: number, message: string, cause?: unknown): SteleError {
+  return new SteleError('malformed', `policy line ${line}: ${message}`, cause === undefined ? {} : { cause })
+}
+
+/** Nothing for a comment: it stands on a line of its own, so that `#` means nothing further on. */
+function itemsOf(line: Uint8Array, number: number): string[] {
+  const bad = line.find((octet) => (octet < SPACE && octet !== TAB) || octet === DEL)
+  if (bad !== undefined) {
+    const hint = bad === 0x0d ? ' (lines end in a line feed alone)' : ''
+    const got = `0x${bad.toString(16).padStart(2, '0')}${hint}`
+    throw faultAt(number, `expected no control character but tab, got ${got}`)
+  }
+  const items: string[] = []
+  for (let at = 0; at < line.length; at++) {
+    const begin = at
+    while (at < line.length && line[at] !== SPACE && line[at] !== TAB) at++
+    if (at > begin && items.length === 0 && line[begin] === HASH) return []
+    if (at > begin) items.push(decodeItem(line.subarray(begin, at)))
+  }
+  return items
 }

@@ -1,4 +1,4 @@
-import type { LogFiles } from '../client/log-files.ts'
+import type { LogFiles } from '../client/http-files.ts'
 import { hasCode } from '../errors.ts'
 import { HASH_BYTES, leafHash, type Hash } from '../merkle/hash.ts'
 import type { LogStore } from '../storage/store.ts'

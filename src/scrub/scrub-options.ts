@@ -1,9 +1,6 @@
 import type { SteleError } from '../errors.ts'
-import type { ScrubClock } from './scrub-clock.ts'
 import type { ScrubFile, ScrubPass } from './scrub-cursor.ts'
-import type { ScrubFinding } from './scrub-finding.ts'
-import type { FindingEvents } from './scrub-known.ts'
-import type { ScrubTurns } from './scrub-turns.ts'
+import type { FindingEvents, ScrubFinding } from './scrub-finding.ts'
 
 /** For whoever writes the server's log, or records it elsewhere. None of them may throw. */
 export interface ScrubEvents extends FindingEvents {
@@ -36,4 +33,65 @@ export interface ScrubStatus {
   readonly findings: readonly ScrubFinding[]
   /** How much is damaged, those included that are too many to be kept. */
   readonly findingCount: number
+}
+
+/** The time, and waiting for it. */
+export interface ScrubClock {
+  /** Milliseconds since 1970. */
+  nowMs(): number
+  /** Resolves after this long, or at once when the signal is aborted. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>
+}
+
+export const SYSTEM_CLOCK: ScrubClock = {
+  nowMs: Date.now,
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal.aborted) return resolve()
+      const done = (): void => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1)).unref()
+      signal.addEventListener('abort', done, { once: true })
+    }),
+}
+
+/** A stretch of time that a clock which was set may have made negative or huge. */
+export function within(ms: number, atMostMs: number): number {
+  return Math.min(Math.max(ms, 0), atMostMs)
+}
+
+/** Lets the scrubbers of one process read one at a time, however many logs it has. */
+export class ScrubTurns {
+  #last: Promise<unknown> = Promise.resolve()
+
+  /**
+   * Does the work when all that asked before have done theirs.
+   *
+   * @returns undefined when it was stopped while it waited
+   */
+  async take<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T | undefined> {
+    const before = this.#last
+    let done!: () => void
+    const mine = new Promise<void>((resolve) => (done = resolve))
+    // Whoever gives up waiting leaves the next one waiting for the one before.
+    this.#last = before.then(() => mine)
+    try {
+      await untilAborted(before, signal)
+      return signal.aborted ? undefined : await work()
+    } finally {
+      done()
+    }
+  }
+}
+
+async function untilAborted(waiting: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  let stop!: () => void
+  const stopped = new Promise<void>((resolve) => (stop = resolve))
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  await Promise.race([waiting, stopped])
+  signal.removeEventListener('abort', stop)
 }

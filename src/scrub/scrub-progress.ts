@@ -1,5 +1,5 @@
 import { TILE_WIDTH } from '../tile/path.ts'
-import type { ScrubClock } from './scrub-clock.ts'
+import type { ScrubClock } from './scrub-options.ts'
 import {
   decodeCursor,
   encodeCursor,
@@ -7,7 +7,7 @@ import {
   type ScrubFile,
   type ScrubPass,
 } from './scrub-cursor.ts'
-import type { KnownFindings } from './scrub-known.ts'
+import type { KnownFindings } from './scrub-finding.ts'
 
 /** The cursor moves at least this often: what is verified again after a crash. */
 const SAVE_MS = 10_000

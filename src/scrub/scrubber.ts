@@ -1,8 +1,13 @@
 import { TILE_WIDTH } from '../tile/path.ts'
-import { SYSTEM_CLOCK, within, type ScrubClock } from './scrub-clock.ts'
-import type { ScrubFinding } from './scrub-finding.ts'
-import { KnownFindings } from './scrub-known.ts'
-import type { ScrubberOptions, ScrubEvents, ScrubStatus } from './scrub-options.ts'
+import {
+  type ScrubberOptions,
+  type ScrubClock,
+  type ScrubEvents,
+  type ScrubStatus,
+  SYSTEM_CLOCK,
+  within,
+} from './scrub-options.ts'
+import { KnownFindings, type ScrubFinding } from './scrub-finding.ts'
 import type { StoredParts } from '../log/options.ts'
 import { ScrubProgress } from './scrub-progress.ts'
 import { StretchReader } from './scrub-reader.ts'

@@ -12,8 +12,7 @@ import {
 } from '../instance/configuration.ts'
 import type { StartLine } from '../audit-trail/meta-line.ts'
 import { MetaLog, type MetaTarget, type Recorded } from '../audit-trail/meta-log.ts'
-import { unaccounted, type LogAccount } from '../audit-trail/trail-accounts.ts'
-import { readTrailState } from '../audit-trail/trail-state.ts'
+import { type LogAccount, readTrailState, unaccounted } from '../audit-trail/trail-state.ts'
 
 /** Keys, and the log that says what they were used for. */
 export interface Access {

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
-import type { LogMeters } from '../http/metrics/log-meters.ts'
-import type { HostEvents } from '../instance/host-options.ts'
 import type { MetaEvents } from '../audit-trail/meta-events.ts'
-import { scrubReports } from './scrub-reports.ts'
+import type { LogMeters } from '../http/metrics/log-meters.ts'
+import type { HostEvents } from '../instance/host.ts'
+import type { ScrubEvents } from '../scrub/scrub-options.ts'
 
 /** What happens to logs, told to everybody who is to know: the server's own log, the meta log, the metrics. */
 export function hostReports({
@@ -48,5 +48,25 @@ export function hostReports({
       events.tell('log_frozen', name, { treeSize: size, ...final })
     },
     scrub: (name) => scrubReports(name, logger, events),
+  }
+}
+
+/** What a scrubber says, as lines of the server's own log, and of the meta log. */
+function scrubReports(log: string, logger: Logger, events: MetaEvents): ScrubEvents {
+  return {
+    onFinding({ place, expected, found, message }) {
+      logger.error({ log, code: 'corrupt', place, expected, found }, `scrubber: ${message}`)
+      events.tell('scrub_finding', log, { place, expected, found })
+    },
+    onCleared({ place }) {
+      logger.info({ log, place }, `scrubber: ${place} is good again`)
+      events.tell('scrub_cleared', log, { place })
+    },
+    onPassDone({ pass, leaves, bytesRead, findings, startedAtMs, finishedAtMs }) {
+      const details = { pass, leaves, bytesRead, findings, tookMs: finishedAtMs - startedAtMs }
+      logger.info({ log, ...details }, 'scrubber: the whole log was verified')
+      events.tell('scrub_pass', log, details)
+    },
+    onReadError: ({ code, message }) => logger.warn({ log, code }, `scrubber: ${message}`),
   }
 }

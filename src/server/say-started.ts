@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { hasCode, type SteleError } from '../errors.ts'
 import { recordStart, type Access } from './access.ts'
 import type { MetaLog, MetaTarget } from '../audit-trail/meta-log.ts'
-import { unaccounted } from '../audit-trail/trail-accounts.ts'
+import { unaccounted } from '../audit-trail/trail-state.ts'
 
 /** What is said of a server that starts, and to whom. */
 export interface Starting {

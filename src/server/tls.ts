@@ -1,13 +1,15 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import type { Server } from 'node:http'
 import { Server as TlsServer } from 'node:https'
+import { createSecureContext } from 'node:tls'
 import type { Logger } from 'pino'
-import { SteleError } from '../errors.ts'
-import { asSteleError } from '../http/errors.ts'
-import { contextOf } from '../http/tls-server.ts'
-import { withoutPaths } from '../http/without-paths.ts'
-import type { Config } from '../config/config.ts'
 import type { MetaEvents } from '../audit-trail/meta-events.ts'
-import { readCertificate, type ReadCertificate, type TlsPaths } from './tls-files.ts'
+import type { Config } from '../config/config.ts'
+import { SteleError } from '../errors.ts'
+import { asSteleError, withoutPaths } from '../http/errors.ts'
+import { type Certificate, contextOf } from '../http/tls-server.ts'
+import { readTextFile } from '../storage/files.ts'
+import { readKeyFile } from '../storage/key-file.ts'
 
 interface Parts {
   readonly logger: Logger
@@ -91,4 +93,68 @@ function faultAt({ notBeforeMs, notAfterMs }: ReadCertificate, atMs: number): st
   if (atMs >= notAfterMs) return `the certificate has expired, at ${new Date(notAfterMs).toISOString()}`
   if (atMs < notBeforeMs) return `the certificate is not valid before ${new Date(notBeforeMs).toISOString()}`
   return undefined
+}
+
+/** Where a certificate and its private key are. */
+interface TlsPaths {
+  readonly cert: string
+  readonly key: string
+}
+
+/** A certificate with its key, read and found to belong together. */
+interface ReadCertificate extends Certificate {
+  /** SHA-256 of the certificate's DER, hex with colons, as other tools show it. */
+  readonly fingerprint: string
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+}
+
+/**
+ * Reads a certificate, what is behind it in its file, and its private key. Whether it is valid at this moment is for
+ * the caller to look at.
+ *
+ * @throws SteleError `io_error`; `key_missing`, `key_permissions`; `malformed` for what is no PEM; `wrong_key` for a
+ *   key that is not the certificate's
+ */
+async function readCertificate(paths: TlsPaths): Promise<ReadCertificate> {
+  const cert = await readTextFile(paths.cert)
+  if (cert === undefined)
+    throw new SteleError('io_error', `${paths.cert}: expected a certificate, found no file`)
+  const key = await readKeyFile(paths.key, "the certificate's private key is not there")
+  const leaf = parsed(
+    'malformed',
+    `${paths.cert}: expected a certificate in PEM`,
+    () => new X509Certificate(cert),
+  )
+  const privateKey = parsed(
+    'malformed',
+    `${paths.key}: expected a private key in PEM, not encrypted`,
+    (): KeyObject => createPrivateKey(key),
+  )
+  if (!leaf.checkPrivateKey(privateKey)) {
+    throw new SteleError(
+      'wrong_key',
+      `${paths.key}: expected the private key of the first certificate in ${paths.cert}, got another one`,
+    )
+  }
+  // The rest of the chain, and keys that are too weak to be served.
+  parsed('malformed', `${paths.cert}: expected a chain that TLS can use`, () =>
+    createSecureContext(contextOf({ cert, key })),
+  )
+  return {
+    cert,
+    key,
+    fingerprint: leaf.fingerprint256,
+    notBeforeMs: Date.parse(leaf.validFrom),
+    notAfterMs: Date.parse(leaf.validTo),
+  }
+}
+
+/** OpenSSL's own message is not handed on: it may quote its input, and that may be a private key. */
+function parsed<T>(code: 'malformed', message: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch {
+    throw new SteleError(code, message)
+  }
 }

@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from './limits.ts'
-import { anyText, count, number, oneOf, seconds, whole } from '../config/option-kinds.ts'
-import { SteleError } from '../errors.ts'
 import { readApiKeyFile } from '../access/api-key-file.ts'
+import { anyText, count, hostName, number, oneOf, seconds, whole, words } from '../config/option-kinds.ts'
+import { OptionTable, type OptionValues } from '../config/options.ts'
+import { SteleError } from '../errors.ts'
 import type { FollowedList } from './log-keeper.ts'
-import type { OptionValues } from '../config/options.ts'
+import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from './routes.ts'
 
 const limits = DEFAULT_WITNESS_LIMITS
 
@@ -96,3 +96,14 @@ export async function readAdminToken(
   if (token.length >= LEAST_CHARACTERS) return token
   throw new SteleError('usage', `${path}: expected a token of at least ${LEAST_CHARACTERS} random characters`)
 }
+
+/** Every option of a witness: the flag is `--name`, the variable `STELE_WITNESS_NAME` in capitals with underscores. */
+export const witnessOptions = new OptionTable('STELE_WITNESS', {
+  data: words('witness').describe('Witness folder, as made by "stele witness init".'),
+  host: hostName('127.0.0.1').describe('Address to listen on; loopback is for this machine only.'),
+  port: whole(6964, 0, 65_535).describe('TCP port; 0 takes a free one.'),
+  ...cosignerOptions,
+})
+
+/** A witness's configuration: complete, checked, frozen. */
+export type WitnessConfig = OptionValues<typeof witnessOptions.shape>

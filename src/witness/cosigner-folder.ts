@@ -3,17 +3,18 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { SteleError } from '../errors.ts'
+import { formatJson, parseJson } from '../instance/json-file.ts'
 import {
+  type CosignerKey,
   formatCosignerKey,
   generateCosignerKey,
   parseCosignerKey,
-  type CosignerKey,
 } from '../note/cosigner.ts'
-import { isCosignerKeyType, KEY_TYPE, type CosignerKeyType } from '../note/key-id.ts'
+import { type CosignerKeyType, isCosignerKeyType, KEY_TYPE } from '../note/key-id.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
 import { fileError, inFile, readTextFile, syncFolder, writeNewFile } from '../storage/files.ts'
-import { formatJson, parseJson } from '../instance/json-file.ts'
 import { readKeyFile } from '../storage/key-file.ts'
+import { createWitnessState, type StatePaths } from './level.ts'
 import { formatLogList } from './log-list.ts'
 
 /** What kind of cosigner a folder is of: a witness or a mirror. */
@@ -182,4 +183,40 @@ function infoSchema(kind: CosignerKind): z.ZodType<CosignerInfo> {
 
 function wrongKey(where: string, expected: string, found: string): SteleError {
   return new SteleError('wrong_key', `${where}: expected the private key of ${expected}, got ${found}`)
+}
+
+/*
+ * A witness folder:
+ *
+ *   witness.json      format, version, name, public keys
+ *   ed25519.skey      private key, mode 600
+ *   ml-dsa-44.skey    private key, mode 600
+ *   logs.json         the logs that it cosigns for
+ *   database/         LevelDB: the checkpoint that was cosigned last for each log
+ *   head              how many batches were written there, in a second place
+ *   evidence/         signed checkpoints that contradict each other
+ */
+
+/** The files of a witness. */
+export interface WitnessFiles extends CosignerFiles {
+  readonly state: StatePaths
+}
+
+/** Where the files of a witness are. */
+export function witnessFiles(folder: string): WitnessFiles {
+  return {
+    ...cosignerFiles(folder),
+    state: { database: join(folder, 'database'), headFile: join(folder, 'head') },
+  }
+}
+
+/** Makes a witness that has signed nothing. Throws as `createCosignerFolder`. */
+export function createWitness(
+  folder: string,
+  name: string,
+  types: readonly CosignerKeyType[],
+  nowMs = Date.now(),
+): Promise<CosignerInfo> {
+  const fill = (): Promise<void> => createWitnessState(witnessFiles(folder).state)
+  return createCosignerFolder({ kind: 'witness', folder, name, types, nowMs, fill })
 }

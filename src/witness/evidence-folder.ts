@@ -1,8 +1,20 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { invariant, SteleError } from '../errors.ts'
+import { type EvidenceHead, formatEvidence } from '../monitor/evidence.ts'
+import { formatVerifierKey } from '../note/key.ts'
 import { fileError, replaceFile } from '../storage/files.ts'
-import { evidenceName, evidencePrefix, type Evidence, type EvidenceKeeper, type Kept } from './evidence.ts'
-import { formatWitnessEvidence } from './evidence-file.ts'
+import {
+  type Evidence,
+  type EvidenceEvents,
+  type EvidenceKeeper,
+  evidenceName,
+  evidencePrefix,
+  type Kept,
+} from './evidence.ts'
+import type { Contradiction } from './judge.ts'
+import type { CosignerMetrics } from './metrics.ts'
 
 const SUFFIX = '.json'
 
@@ -61,5 +73,73 @@ export class EvidenceFolder implements EvidenceKeeper {
 
   #count(prefix: string): number {
     return [...this.#names].filter((name) => name.startsWith(prefix)).length
+  }
+}
+
+/** How the files name what a witness or a mirror found: as those of monitors do, so that one command judges both. */
+const KINDS = {
+  fork: 'fork',
+  inconsistent: 'unproven',
+  empty_root: 'empty_root',
+  went_back: 'rollback',
+} as const satisfies Record<Contradiction, string>
+
+/** Evidence of a witness or a mirror as a file to hand on (`proto-docs/monitor.md`), which `stele verify --evidence` judges. */
+export function formatWitnessEvidence(evidence: Evidence): string {
+  const { kind, log, held, suspect, proof, heldAtMs, seenAtMs, heldUrl, suspectUrl } = evidence
+  const about = { origin: log.origin, message: messageOf(evidence), keys: log.keys.map(formatVerifierKey) }
+  const second = headOf(suspect, seenAtMs, suspectUrl)
+  if (kind === 'empty_root') {
+    return formatEvidence({ ...about, kind: 'empty_root', heads: [second], proof: undefined })
+  }
+  invariant(
+    held !== undefined && heldAtMs !== undefined,
+    `evidence of kind ${kind} speaks against a held head`,
+  )
+  return formatEvidence({
+    ...about,
+    kind: KINDS[kind],
+    heads: [headOf(held, heldAtMs, heldUrl), second],
+    proof,
+  })
+}
+
+function headOf(note: string, seenAtMs: number, url: string | undefined): EvidenceHead {
+  const seenAt = new Date(seenAtMs).toISOString()
+  if (url === undefined) return { note, source: 'add-checkpoint', url: '', seenAt }
+  return { note, source: 'checkpoint', url, seenAt }
+}
+
+function messageOf({ kind, proof, request }: Evidence): string {
+  if (kind === 'empty_root') return 'a tree of size 0 was signed with another root hash than it can have'
+  if (kind === 'inconsistent') {
+    return (
+      `a larger tree came with a proof from size ${request.oldSize} that does not hold. Anybody can send a wrong proof: ` +
+      'ask the log for the right one'
+    )
+  }
+  if (kind === 'went_back') return 'the log served a smaller tree, again and again, after a larger one'
+  if (!proof) return 'two root hashes were signed for one size'
+  return `a proof of the larger tree shows another root hash at size ${request.oldSize} than was signed`
+}
+
+/** Tells the operator of a witness or a mirror what a log did: its metrics, and its own log. */
+export function evidenceReports(
+  evidence: EvidenceFolder,
+  metrics: Pick<CosignerMetrics, 'contradiction'>,
+  logger: Logger,
+): EvidenceEvents {
+  return {
+    contradiction(found, kept) {
+      const { kind, log } = found
+      const failed = kept instanceof SteleError
+      metrics.contradiction(log.origin, kind, failed ? 'failed' : kept)
+      const file = evidence.pathOf(found)
+      const fields = { origin: log.origin, kind, file, ...(failed ? { err: kept } : { evidence: kept }) }
+      // Proofs that do not hold are anybody's to send; two signatures are not.
+      if (kind === 'inconsistent' && !failed)
+        logger.warn(fields, 'a signed checkpoint does not go with what is held')
+      else logger.error(fields, 'a log contradicts itself')
+    },
   }
 }

@@ -6,11 +6,10 @@ import { hasCode, SteleError } from '../errors.ts'
 import { formatVerifierKey, parseVerifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
 import { json } from '../http/answer.ts'
-import type { BodyReader } from '../http/body.ts'
+import { type BodyReader, readJson } from '../http/body.ts'
 import { NO_STORE } from '../http/headers.ts'
-import { readJson } from '../http/json-body.ts'
 import { rootRoute, type Call, type Route } from '../http/route.ts'
-import type { CosignerHttpDeps } from './deps.ts'
+import type { CosignerHttpDeps } from './routes.ts'
 import { CallerRates } from './rates.ts'
 
 /** A log of a witness or a mirror, as these routes take and show it. */

@@ -2,11 +2,12 @@ import { equalBytes } from '../bytes/bytes.ts'
 import { excerpt } from '../bytes/excerpt.ts'
 import { toHex } from '../bytes/hex.ts'
 import { encodeUtf8 } from '../bytes/text.ts'
-import { SteleError } from '../errors.ts'
+import { type ErrorCode, hasCode, SteleError } from '../errors.ts'
 import { sha256 } from '../merkle/hash.ts'
-import { checkLogKeys } from '../note/checkpoint.ts'
+import type { Submitted } from '../note/add-checkpoint.ts'
+import { checkLogKeys, checkLogStatement } from '../note/checkpoint.ts'
 import { KEY_TYPE } from '../note/key-id.ts'
-import type { VerifierKey } from '../note/note.ts'
+import { type VerifiedNote, type VerifierKey, verifyLines } from '../note/note.ts'
 import { MAX_NAME_BYTES } from '../note/subtree.ts'
 
 /** A log that a witness cosigns for. */
@@ -31,7 +32,7 @@ export function originHash(origin: string): string {
 export function checkLogs(logs: readonly WitnessedLog[], own: readonly VerifierKey[]): void {
   const origins = new Set<string>()
   for (const log of logs) {
-    if (origins.has(log.origin)) throw refusal(log, 'it is there twice')
+    if (origins.has(log.origin)) throw unusable(log, 'it is there twice')
     origins.add(log.origin)
     checkLog(log, own)
   }
@@ -39,20 +40,20 @@ export function checkLogs(logs: readonly WitnessedLog[], own: readonly VerifierK
 
 function checkLog(log: WitnessedLog, own: readonly VerifierKey[]): void {
   if (log.origin === '' || log.origin.includes('\n'))
-    throw refusal(log, 'expected one line of text as its origin')
-  if (log.keys.length === 0) throw refusal(log, 'expected a key, got none')
+    throw unusable(log, 'expected one line of text as its origin')
+  if (log.keys.length === 0) throw unusable(log, 'expected a key, got none')
   checkLogKeys(log.keys)
   log.keys.forEach((key, i) => {
     const isThere = log.keys.slice(0, i).some((other) => claimsSameLines(key, other) || isSameKey(key, other))
-    if (isThere) throw refusal(log, `the key of ${key.name} is there twice`)
+    if (isThere) throw unusable(log, `the key of ${key.name} is there twice`)
     // ML-DSA-44 cosigners and logs sign the same bytes: our own cosignature would count as the log's signature.
     const isOurs = own.some((other) => isSameKey(key, other) || claimsSameLines(key, other))
-    if (isOurs) throw refusal(log, `the key of ${key.name} is the witness's own`)
+    if (isOurs) throw unusable(log, `the key of ${key.name} is the witness's own`)
   })
   // The message of such a cosignature has one byte for the length of the origin.
   const originBytes = encodeUtf8(log.origin).length
   if (originBytes > MAX_NAME_BYTES && own.some(({ type }) => type === KEY_TYPE.mlDsa44Cosignature)) {
-    throw refusal(
+    throw unusable(
       log,
       `expected an origin of at most ${MAX_NAME_BYTES} bytes, which is all that ML-DSA-44 signs`,
     )
@@ -67,6 +68,35 @@ function isSameKey(a: VerifierKey, b: VerifierKey): boolean {
   return equalBytes(a.publicKey, b.publicKey)
 }
 
-function refusal({ origin }: WitnessedLog, message: string): SteleError {
+function unusable({ origin }: WitnessedLog, message: string): SteleError {
   return new SteleError('usage', `log ${excerpt(origin)}: ${message}`)
+}
+
+/** The text of a checkpoint and the log's lines on it that were verified. */
+export type VerifiedLines = Pick<VerifiedNote, 'text' | 'signatures'>
+
+/** What the log has signed of a checkpoint, or why that is nothing. */
+export function signedBy(
+  { keys }: WitnessedLog,
+  { note, checkpoint }: Submitted,
+): VerifiedLines | SteleError {
+  const lines = refusalOr(() => verifyLines(note, keys), 'bad_signature')
+  if (lines instanceof SteleError) return lines
+  const { signatures, verifiedBy } = lines
+  if (signatures.length === 0) {
+    return new SteleError('untrusted_signer', 'note: expected a signature by the log, found none')
+  }
+  const refusal = refusalOr(() => checkLogStatement(checkpoint, verifiedBy), 'bad_signature', 'bad_proof')
+  // A wrong root hash at size 0 is judged later: a conflict goes before it.
+  return refusal?.code === 'bad_signature' ? refusal : { text: note.text, signatures }
+}
+
+/** What `check` gives, or what it throws if that is one of these refusals. */
+export function refusalOr<T>(check: () => T, ...codes: ErrorCode[]): T | SteleError {
+  try {
+    return check()
+  } catch (error) {
+    if (hasCode(error, ...codes)) return error
+    throw error
+  }
 }

@@ -1,6 +1,6 @@
 import { SteleError } from '../errors.ts'
 import { Buckets, networkOf, type Rate } from '../http/rates.ts'
-import type { WitnessLimits } from './limits.ts'
+import type { WitnessLimits } from './routes.ts'
 
 /** Lets each caller come so often. */
 export class CallerRates {

@@ -1,23 +1,28 @@
+import type { Server } from 'node:http'
 import * as z from 'zod'
 import { SteleError } from '../errors.ts'
-import { formatVerifierKey } from '../note/key.ts'
-import type { Answered } from './witness.ts'
 import { text } from '../http/answer.ts'
-import type { BodyReader } from '../http/body.ts'
+import type { App } from '../http/app.ts'
+import { BodyReader } from '../http/body.ts'
+import { type ConnectionLimits, Connections } from '../http/connections.ts'
+import { fixedApp } from '../http/fixed-app.ts'
 import { CORS_HEADERS, NO_CACHE, PLAIN_TEXT } from '../http/headers.ts'
-import { logListRoutes } from './log-list-routes.ts'
+import type { Logger } from '../http/logger.ts'
+import type { Metrics } from '../http/metrics/metrics.ts'
 import { rootRoute, type Route } from '../http/route.ts'
+import { type Service, serviceRoutes } from '../http/routes/service.ts'
 import { Bytes, Text } from '../http/schemas.ts'
-import { serviceRoutes, type Service } from '../http/routes/service.ts'
+import { formatVerifierKey } from '../note/key.ts'
 import { SIZE_TYPE, witnessAnswer } from './answers.ts'
-import type { WitnessHttpDeps } from './deps.ts'
+import { type LogAdmin, logListRoutes } from './log-list-routes.ts'
 import { CallerRates } from './rates.ts'
+import type { Answered, Witness } from './witness.ts'
 
 /** The path of {@link checkpointRoute}, which stands for one per log. */
-export const CHECKPOINT_PATH = '/{hash}/checkpoint'
+const CHECKPOINT_PATH = '/{hash}/checkpoint'
 
 /** All routes of a witness. */
-export function witnessRoutes(deps: WitnessHttpDeps, bodies: BodyReader): Route[] {
+function witnessRoutes(deps: WitnessHttpDeps, bodies: BodyReader): Route[] {
   return [
     ...signingRoutes(deps, bodies),
     checkpointRoute(deps),
@@ -94,4 +99,73 @@ function describe({ keys, logs }: WitnessHttpDeps['witness']): string {
     ...logs.map(({ origin }) => origin),
     '',
   ].join('\n')
+}
+
+/** SHA-256 of an origin, as c2sp.org/tlog-witness puts it into the URL. */
+const CHECKPOINT = /^\/([0-9a-f]{64})\/checkpoint$/
+
+/** The HTTP layer of a witness. */
+function createWitnessApp(deps: WitnessHttpDeps): Pick<App, 'handler' | 'breakOff' | 'routes'> {
+  const bodies = new BodyReader(deps.limits)
+  const routes = witnessRoutes(deps, bodies)
+  const route = routes.find(({ path }) => path === CHECKPOINT_PATH)!
+  const find = (target: string) => {
+    const hash = CHECKPOINT.exec(target)?.[1]
+    return hash === undefined ? undefined : { route, path: { hash } }
+  }
+  return fixedApp({ ...deps, routes, bodies, find })
+}
+
+/** An HTTP server for a witness, not listening yet. Connections are bounded in number, requests and answers in time. */
+export function createWitnessServer(deps: WitnessHttpDeps): Server {
+  const connections = new Connections(deps.limits)
+  deps.metrics?.watch(connections)
+  return connections.createServer(createWitnessApp({ ...deps, connections }))
+}
+
+/** What the HTTP layer of a witness is given, and that of a mirror. */
+export interface CosignerHttpDeps {
+  readonly limits: WitnessLimits
+  /** Bounds what all requests together may take; without it those of this handler are bounded among themselves. */
+  readonly connections?: Connections
+  /** The clock: milliseconds since 1970. */
+  readonly nowMs: () => number
+  /** Without it nothing is counted, and `metrics` is not found. */
+  readonly metrics?: Metrics
+  readonly logger?: Logger
+  /** Without it the logs cannot be listed or changed over HTTP. */
+  readonly admin?: LogAdmin | undefined
+  /** Aborted when the server begins to stop: connections close behind their answers. */
+  readonly stopping?: AbortSignal
+}
+
+/** What the HTTP layer of a witness is given. */
+export interface WitnessHttpDeps extends CosignerHttpDeps {
+  readonly witness: Witness
+}
+
+/** What a witness grants its callers, whoever they are: nobody but a log's signature is known to it. */
+export interface WitnessLimits extends ConnectionLimits {
+  /** Bytes of one body; more get 413. */
+  readonly maxBodyBytes: number
+  /** Bytes of all bodies that are being read at one moment; one caller gets half of it. */
+  readonly maxBodyBytesInFlight: number
+  /** Requests to sign of one address, on average; more get 429. */
+  readonly callerRequestsPerSecond: number
+  /** How many of them may come at once. */
+  readonly callerBurst: number
+}
+
+export const DEFAULT_WITNESS_LIMITS: WitnessLimits = {
+  // 16 ML-DSA-44 lines are 53 kB, 63 proof lines under 3 kB; names and extension lines have what is left.
+  maxBodyBytes: 128 * 1024,
+  bodyTimeoutMs: 10_000,
+  headersTimeoutMs: 10_000,
+  maxBodyBytesInFlight: 16 * 1024 * 1024,
+  maxConnections: 2000,
+  maxConnectionsPerAddress: 0,
+  answerTimeoutMs: 30_000,
+  maxAnswerBytesInFlight: 64 * 1024 * 1024,
+  callerRequestsPerSecond: 50,
+  callerBurst: 500,
 }

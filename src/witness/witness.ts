@@ -1,21 +1,19 @@
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
 import { verifySubtreeConsistency } from '../merkle/verify.ts'
-import { formatNote, formatSignatures, verifyLines } from '../note/note.ts'
-import type { NoteSignature } from '../note/note.ts'
+import { formatNote, formatSignatures, type NoteSignature, verifyLines } from '../note/note.ts'
 import { keepEvidence, type EvidenceEvents, type EvidenceKeeper } from './evidence.ts'
-import { cosignedHead } from './head.ts'
-import type { CosignedHead } from './head.ts'
-import { contradictionIn, judge } from './judge.ts'
-import type { Verdict } from './judge.ts'
-import { checkWitnessKeys, subtreeKeys, verifiersOf } from './keys.ts'
-import type { WitnessKey } from './keys.ts'
-import { checkLogs, originHash } from './logs.ts'
-import type { WitnessedLog } from './logs.ts'
-import { parseAddCheckpoint, parseSignSubtree } from '../note/add-checkpoint.ts'
-import type { AddCheckpoint, SignSubtree, Submitted } from '../note/add-checkpoint.ts'
-import { refusalOr, signedBy } from './signed-by.ts'
-import type { VerifiedLines } from './signed-by.ts'
+import { cosignedHead, type CosignedHead } from './head.ts'
+import { contradictionIn, judge, type Verdict } from './judge.ts'
+import { checkWitnessKeys, subtreeKeys, verifiersOf, type WitnessKey } from './keys.ts'
+import { checkLogs, originHash, refusalOr, signedBy, type VerifiedLines, type WitnessedLog } from './logs.ts'
+import {
+  type AddCheckpoint,
+  parseAddCheckpoint,
+  parseSignSubtree,
+  type SignSubtree,
+  type Submitted,
+} from '../note/add-checkpoint.ts'
 import type { Step, WitnessStore } from './store.ts'
 
 /** What a witness is made of. */

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { Role } from '../../src/access/role.ts'
 import { loadConfig } from '../../src/config/config.ts'
-import { withOfflineAccess } from '../../src/server/offline-access.ts'
+import { withOfflineAccess } from '../../src/server/offline.ts'
 import { startServer, type RunningServer } from '../../src/server/start.ts'
 import { makeInstanceFolder } from '../support/instance-folder.ts'
 

@@ -3,9 +3,8 @@ import * as fc from 'fast-check'
 import { exportSPKI, importJWK, type CryptoKey } from 'jose'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Caller } from '../../src/access/caller.ts'
-import { grantsOf, personId } from '../../src/access/person.ts'
+import { grantsOf, PeopleTokens, personId } from '../../src/access/tokens.ts'
 import { PROVIDER_TIMES, ProviderKeys, type ProviderParts } from '../../src/access/provider-keys.ts'
-import { PeopleTokens } from '../../src/access/tokens.ts'
 import { Issuer } from '../support/issuer.ts'
 
 interface Reading {

@@ -6,8 +6,8 @@ import { Administration, type Works } from '../../src/instance/administration.ts
 import { readConfiguration, summaryOf } from '../../src/instance/configuration.ts'
 import { createLog, logFiles } from '../../src/instance/data-folder.ts'
 import { MetaLog } from '../../src/audit-trail/meta-log.ts'
-import { TrailAccounts } from '../../src/audit-trail/trail-accounts.ts'
-import { withOfflineAccess } from '../../src/server/offline-access.ts'
+import { TrailAccounts } from '../../src/audit-trail/trail-state.ts'
+import { withOfflineAccess } from '../../src/server/offline.ts'
 import { Instance } from '../access/instance.ts'
 
 const WORKS: Works = {

@@ -6,7 +6,7 @@ import { readText } from '../house/repository.ts'
 import { eachOf } from '../access/each.ts'
 import { Stage, type Line } from '../access/stage.ts'
 
-/** What `access.md` says that a line about an unknown caller has at most, and all of them in an hour. */
+/** What `audit-trail.md` says that a line about an unknown caller has at most, and all of them in an hour. */
 const LINE_BYTES = 512
 const BYTES_PER_HOUR = UNKNOWN_CALLERS.linesPerMinute * 60 * LINE_BYTES
 
@@ -100,46 +100,50 @@ test('an id is believed only of a key whose checksum is right, within the guesse
   expect((await stage.lines()).filter(isDenied).at(-1)).toMatchObject({ who: id, count: 1 })
 })
 
-test('access.md has the sum', () => {
+test('audit-trail.md has the sum', () => {
   const { kinds, linesPerMinute } = UNKNOWN_CALLERS
-  const page = readText('proto-docs/access.md').replaceAll(/\s+/g, ' ')
+  const page = readText('proto-docs/audit-trail.md').replaceAll(/\s+/g, ' ')
   expect(page).toContain(`${kinds} kinds of refusals`)
   expect(page).toContain(
     `${linesPerMinute} lines of ${LINE_BYTES} bytes a minute, ${BYTES_PER_HOUR.toLocaleString('en-US')} bytes an hour`,
   )
 })
 
-test('an hour of hostile requests writes at most what access.md says', { timeout: 120_000 }, async () => {
-  const stage = await Stage.open()
-  const bytes = async (): Promise<number> =>
-    (await stage.pages()).reduce((sum, { length }) => sum + length, 0)
-  const hostile = (i: number): Promise<unknown>[] => {
-    const from = `2001:db8:${(i >> 8).toString(16)}:${(i & 255).toString(16)}:ffff:ffff:ffff:ffff`
-    const junk = '"\\'.repeat(300)
-    const path = `/logs/${encodeURIComponent('\u0001\u{1f600}'.repeat(40))}/v1/entries?${junk}`
-    const key = generateApiKey('provisioning').text
-    return [
-      stage.ask('GET', path, { from, key }),
-      stage.ask('GET', path, { from, key }),
-      stage.ask('DELETE', `/v1/keys?${junk}`, {
-        from,
-        headers: { authorization: `Bearer ${randomBytes(9).toString('hex')} x` },
-      }),
-    ]
-  }
-  const before = await bytes()
-  for (let minute = 0; minute < 60; minute++) {
-    for (let i = 0; i < 24; i += 8) {
-      await Promise.all(Array.from({ length: 8 }, (_, n) => hostile(minute * 24 + i + n)).flat())
+test(
+  'an hour of hostile requests writes at most what audit-trail.md says',
+  { timeout: 120_000 },
+  async () => {
+    const stage = await Stage.open()
+    const bytes = async (): Promise<number> =>
+      (await stage.pages()).reduce((sum, { length }) => sum + length, 0)
+    const hostile = (i: number): Promise<unknown>[] => {
+      const from = `2001:db8:${(i >> 8).toString(16)}:${(i & 255).toString(16)}:ffff:ffff:ffff:ffff`
+      const junk = '"\\'.repeat(300)
+      const path = `/logs/${encodeURIComponent('\u0001\u{1f600}'.repeat(40))}/v1/entries?${junk}`
+      const key = generateApiKey('provisioning').text
+      return [
+        stage.ask('GET', path, { from, key }),
+        stage.ask('GET', path, { from, key }),
+        stage.ask('DELETE', `/v1/keys?${junk}`, {
+          from,
+          headers: { authorization: `Bearer ${randomBytes(9).toString('hex')} x` },
+        }),
+      ]
     }
-    stage.pass(60_000)
-  }
-  await stage.meta.close()
-  const written = (await bytes()) - before
-  expect(written).toBeGreaterThan(500_000)
-  expect(written).toBeLessThanOrEqual(BYTES_PER_HOUR)
-  const lines = (await stage.lines()).filter(isDenied)
-  expect(lines.reduce((sum, { count }) => sum + (count as number), 0)).toBe(60 * 24 * 3)
-  const lengths = (await stage.pages()).flatMap((page) => Buffer.from(page).toString().split('\n'))
-  expect(Math.max(...lengths.map((line) => Buffer.byteLength(line) + 1))).toBeLessThanOrEqual(LINE_BYTES)
-})
+    const before = await bytes()
+    for (let minute = 0; minute < 60; minute++) {
+      for (let i = 0; i < 24; i += 8) {
+        await Promise.all(Array.from({ length: 8 }, (_, n) => hostile(minute * 24 + i + n)).flat())
+      }
+      stage.pass(60_000)
+    }
+    await stage.meta.close()
+    const written = (await bytes()) - before
+    expect(written).toBeGreaterThan(500_000)
+    expect(written).toBeLessThanOrEqual(BYTES_PER_HOUR)
+    const lines = (await stage.lines()).filter(isDenied)
+    expect(lines.reduce((sum, { count }) => sum + (count as number), 0)).toBe(60 * 24 * 3)
+    const lengths = (await stage.pages()).flatMap((page) => Buffer.from(page).toString().split('\n'))
+    expect(Math.max(...lengths.map((line) => Buffer.byteLength(line) + 1))).toBeLessThanOrEqual(LINE_BYTES)
+  },
+)

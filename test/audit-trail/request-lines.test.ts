@@ -4,8 +4,8 @@ import { expect, test } from 'vitest'
 import type { Caller } from '../../src/access/caller.ts'
 import type { Role } from '../../src/access/role.ts'
 import { SteleError } from '../../src/errors.ts'
-import type { Exchange } from '../../src/http/exchange.ts'
-import { RequestLines } from '../../src/audit-trail/request-lines.ts'
+import type { Exchange } from '../../src/http/trail.ts'
+import { RequestLines } from '../../src/audit-trail/meta-line.ts'
 
 interface Asked {
   readonly who: string

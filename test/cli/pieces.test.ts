@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { splitLines } from '../../src/cli/add/lines.ts'
+import { splitLines } from '../../src/cli/add/submissions.ts'
 import { formatCount, formatMs, formatSeconds } from '../../src/cli/output/units.ts'
-import { Progress } from '../../src/cli/output/progress.ts'
+import { Progress } from '../../src/cli/output/terminal.ts'
 import { parseRange } from '../../src/cli/range.ts'
 import { stele } from './fixture.ts'
 

@@ -109,7 +109,9 @@ test('no page shows a key on a command line, which everybody on the machine coul
   const pages = [
     'README.md',
     'scripts/deploy/README.md',
-    ...readdirSync('proto-docs').map((page) => `proto-docs/${page}`),
+    ...readdirSync('proto-docs')
+      .filter((name) => name.endsWith('.md'))
+      .map((page) => `proto-docs/${page}`),
   ]
   const fences = pages.flatMap((page) => [...readText(page).matchAll(/```(?:sh|console)\n([^]*?)```/g)])
   const commands = fences.flatMap(([, fence]) => fence!.replaceAll('\\\n', ' ').split('\n'))

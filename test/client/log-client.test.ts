@@ -28,9 +28,15 @@ function forkOf(size: number, same = 0): Promise<FakeLog> {
   return FakeLog.create(size, (text) => (Number(text.slice(6)) < same ? text : text.toUpperCase()))
 }
 
-describe('checkpoint()', () => {
+describe.each([
+  ['a public log', false],
+  ["a private log, with a writer's key", true],
+])('checkpoint() of %s', (_, isPrivate) => {
+  const create = async (size: number): Promise<FakeLog> =>
+    Object.assign(await FakeLog.create(size), { private: isPrivate })
+
   it('gives what the log signed, and remembers it', async () => {
-    const log = await FakeLog.create(300)
+    const log = await create(300)
     const client = clientOf(log)
     expect(client.newest).toBeUndefined()
     const head = await client.checkpoint()
@@ -38,6 +44,48 @@ describe('checkpoint()', () => {
     expect(client.newest).toEqual(head)
   })
 
+  it('proves at every step that the log only grew', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(400), { minLength: 2, maxLength: 6 }), async (steps) => {
+        const log = await create(0)
+        const client = clientOf(log)
+        for (const step of steps) {
+          await log.add(Array.from({ length: step }, (_, i) => `${log.tree.size + i}`))
+          expect((await client.checkpoint()).size).toBe(log.tree.size)
+        }
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it.each([
+    ['as long', 300],
+    ['longer', 900],
+  ])('throws fork, with both heads, for another history that is %s', async (_length, size) => {
+    const log = await create(300)
+    const client = clientOf(log)
+    const known = await client.checkpoint()
+    const other = await forkOf(size, 200)
+    log.lie = (path) => other.file(path)
+    const error = await client.checkpoint().catch((e: unknown) => e)
+    expect(error).toMatchObject({ code: 'fork', name: 'SteleError', known: { note: known.note } })
+    expect(error).toMatchObject({ suspect: { note: other.note, size } })
+    // What was known stays known.
+    expect(client.newest).toEqual(known)
+  })
+
+  it('throws rolled_back, with both heads, for a log that shrank', async () => {
+    const log = await create(300)
+    const client = clientOf(log)
+    await client.checkpoint()
+    const yesterday = await FakeLog.create(299)
+    log.lie = (path) => yesterday.file(path)
+    const error = await client.checkpoint().catch((e: unknown) => e)
+    expect(error).toMatchObject({ code: 'rolled_back', known: { size: 300 }, suspect: { size: 299 } })
+  })
+})
+
+describe('checkpoint()', () => {
   it('works for an empty log, and for one that begins to grow', async () => {
     const log = new FakeLog()
     await log.add([])
@@ -47,20 +95,6 @@ describe('checkpoint()', () => {
     await log.add(['first'])
     expect(await client.checkpoint()).toMatchObject({ size: 1 })
     expect(decodeUtf8(await client.entry(0), 'entry')).toBe('first')
-  })
-
-  it('proves at every step that the log only grew', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(fc.nat(400), { minLength: 2, maxLength: 6 }), async (steps) => {
-        const log = new FakeLog()
-        const client = clientOf(log)
-        for (const step of steps) {
-          await log.add(Array.from({ length: step }, (_, i) => `${log.tree.size + i}`))
-          expect((await client.checkpoint()).size).toBe(log.tree.size)
-        }
-      }),
-      { numRuns: 20 },
-    )
   })
 
   it('refuses a signature that does not verify, a stranger, another origin, text that is no checkpoint', async () => {
@@ -82,32 +116,6 @@ describe('checkpoint()', () => {
       expect(client.newest).toBeUndefined()
       expect(await client.unverifiedCheckpoint()).toBe(note)
     }
-  })
-
-  it.each([
-    ['as long', 300],
-    ['longer', 900],
-  ])('throws fork, with both heads, for another history that is %s', async (_, size) => {
-    const log = await FakeLog.create(300)
-    const client = clientOf(log)
-    const known = await client.checkpoint()
-    const other = await forkOf(size, 200)
-    log.lie = (path) => other.file(path)
-    const error = await client.checkpoint().catch((e: unknown) => e)
-    expect(error).toMatchObject({ code: 'fork', name: 'SteleError', known: { note: known.note } })
-    expect(error).toMatchObject({ suspect: { note: other.note, size } })
-    // What was known stays known.
-    expect(client.newest).toEqual(known)
-  })
-
-  it('throws rolled_back, with both heads, for a log that shrank', async () => {
-    const log = await FakeLog.create(300)
-    const client = clientOf(log)
-    await client.checkpoint()
-    const yesterday = await FakeLog.create(299)
-    log.lie = (path) => yesterday.file(path)
-    const error = await client.checkpoint().catch((e: unknown) => e)
-    expect(error).toMatchObject({ code: 'rolled_back', known: { size: 300 }, suspect: { size: 299 } })
   })
 
   it('does not take an unproved head for a fork', async () => {

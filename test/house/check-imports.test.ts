@@ -174,7 +174,7 @@ test('the map of this repository is kept', () => {
 
 describe('the map', () => {
   const page = readFileSync(join(ROOT, 'proto-docs/architecture.md'), 'utf8')
-  const table = page.slice(page.indexOf('## The rooms'), page.indexOf('## Who owns what'))
+  const table = page.slice(page.indexOf('## Folders'), page.indexOf('## Who owns what'))
 
   test('is the table of the page about the architecture', () => {
     const rows = [...table.matchAll(/^\| (`[^|]+) \|/gm)].map(([, cell]) =>

@@ -5,13 +5,13 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { testFolder } from '../support/folder.ts'
 
-/** A command of the README and what it says comes back: "…" stands for anything, alone on a line for any lines. */
+/** A command of a tour and what the page says comes back: "…" stands for anything, alone on a line for any lines. */
 interface Step {
   readonly command: string
   readonly expected: string
 }
 
-/** The steps of a tour of the README: those that are marked with its name. */
+/** The steps of a page's tour: the blocks that are marked with its name. */
 function stepsOf(markdown: string, mark: string): Step[] {
   const fences = [...markdown.matchAll(/<!-- (tour.*) -->\n```console\n([^]*?)```/g)]
   return fences
@@ -43,17 +43,17 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** The README with ports of our own in the place of those that it names, for these may be in use here. */
-async function withFreePorts(markdown: string): Promise<{ readme: string; logPort: number }> {
+/** The page with free ports in place of those that it names, which may be in use here. */
+async function withFreePorts(markdown: string): Promise<{ page: string; logPort: number }> {
   const ports = new Map<string, number>()
   for (const [, port] of markdown.matchAll(/127\.0\.0\.1:(\d+)/g)) {
     if (!ports.has(port!)) ports.set(port!, await freePort())
   }
-  const readme = markdown.replaceAll(
+  const page = markdown.replaceAll(
     /(127\.0\.0\.1:|--port )(\d+)/g,
     (_, before: string, port: string) => `${before}${ports.get(port)}`,
   )
-  return { readme, logPort: ports.get('6962')! }
+  return { page, logPort: ports.get('6962')! }
 }
 
 /** Runs the steps in one shell, in a folder in which the clone's build is. @returns what each one printed */
@@ -79,13 +79,14 @@ async function walk(steps: readonly Step[], port: number): Promise<string[]> {
 }
 
 test.each([
-  ['the tour', 'tour'],
-  ['the tour with two of three witnesses', 'tour: witnesses'],
-])('%s works word for word', { timeout: 120_000 }, async (_, mark) => {
-  const { readme, logPort } = await withFreePorts(readFileSync('README.md', 'utf8'))
+  { file: 'README.md', mark: 'tour', atLeast: 15 },
+  { file: 'proto-docs/tour.md', mark: 'tour', atLeast: 25 },
+  { file: 'proto-docs/witnessed-logs.md', mark: 'tour: witnesses', atLeast: 25 },
+])('the tour of $file works word for word', { timeout: 120_000 }, async ({ file, mark, atLeast }) => {
+  const { page, logPort } = await withFreePorts(readFileSync(file, 'utf8'))
   // The first command is what made this checkout runnable; the rest runs in a folder of its own.
-  const steps = stepsOf(readme, mark).filter(({ command }) => !command.startsWith('npm ci'))
-  expect(steps.length).toBeGreaterThan(15)
+  const steps = stepsOf(page, mark).filter(({ command }) => !command.startsWith('npm ci'))
+  expect(steps.length).toBeGreaterThanOrEqual(atLeast)
   const outputs = await walk(steps, logPort)
   steps.forEach(({ command, expected }, i) => {
     expect(outputs[i], `$ ${command}`).toMatch(patternOf(expected))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { BodyBudget } from '../../src/http/body-budget.ts'
+import { BodyBudget } from '../../src/http/body.ts'
 import { NDJSON } from '../../src/http/batch.ts'
 import { codeOf } from '../note/expect-code.ts'
 import { openTestLog } from '../support/log.ts'

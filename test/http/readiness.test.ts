@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { SteleError } from '../../src/errors.ts'
-import { problemOf } from '../../src/http/errors.ts'
+import { problemOf, withoutPaths } from '../../src/http/errors.ts'
 import { Readiness } from '../../src/http/schemas.ts'
-import { withoutPaths } from '../../src/http/without-paths.ts'
 import { openTestLog, type TestLog } from '../support/log.ts'
 import { serve } from './server.ts'
 

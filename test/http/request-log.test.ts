@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { SteleError, type ErrorCode } from '../../src/errors.ts'
-import type { Exchange } from '../../src/http/exchange.ts'
+import type { Exchange } from '../../src/http/trail.ts'
 import { requestLog } from '../../src/http/request-log.ts'
 import { openTestLog } from '../support/log.ts'
 import { serve } from './server.ts'

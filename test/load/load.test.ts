@@ -12,7 +12,7 @@ import {
   Writers,
   type BenchResult,
 } from '../../src/load/index.ts'
-import { parseAnswer } from '../../src/load/raw-http.ts'
+import { parseAnswer } from '../../src/load/connection.ts'
 import { dataFolder, lines, serve, stele } from '../cli/fixture.ts'
 
 test('quantiles are within one part in 64 of the exact ones', () => {

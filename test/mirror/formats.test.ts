@@ -3,10 +3,9 @@ import { expect, test } from 'vitest'
 import { concatBytes } from '../../src/bytes/bytes.ts'
 import type { SteleError } from '../../src/errors.ts'
 import { sha256 } from '../../src/merkle/hash.ts'
-import { ByteReader } from '../../src/mirror/byte-reader.ts'
-import { packagePlaces, readHeader, readPackage } from '../../src/mirror/packages.ts'
+import { ByteReader, packagePlaces, readHeader, readPackage } from '../../src/mirror/packages.ts'
 import { decodeRecord, encodeRecord } from '../../src/mirror/record.ts'
-import { Tickets } from '../../src/mirror/ticket.ts'
+import { Tickets } from '../../src/mirror/upload.ts'
 import { headerOf, sized } from './fixture.ts'
 
 const text = fc.string({ minLength: 1, unit: 'binary' })

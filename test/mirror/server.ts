@@ -1,5 +1,4 @@
-import { createMirrorServer } from '../../src/mirror/server.ts'
-import { DEFAULT_MIRROR_LIMITS, type MirrorLimits } from '../../src/mirror/limits.ts'
+import { createMirrorServer, DEFAULT_MIRROR_LIMITS, type MirrorLimits } from '../../src/mirror/routes.ts'
 import type { Mirror } from '../../src/mirror/mirror.ts'
 import { TestServer } from '../http/server.ts'
 import { listenInTest } from '../support/listen.ts'

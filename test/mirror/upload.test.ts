@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ByteReader } from '../../src/mirror/byte-reader.ts'
+import { ByteReader } from '../../src/mirror/packages.ts'
 import { FakeLog } from '../client/fake-log.ts'
 import { asMirrored, checkpointBody, testMirror, uploadBody, type TestMirror } from './fixture.ts'
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encodeUtf8 } from '../../src/bytes/text.ts'
-import { createMatcher, type MatcherSpec } from '../../src/monitor/matcher.ts'
-import { MatchBudget, type RegexVerdict } from '../../src/monitor/regex-guard.ts'
+import { createMatcher, MatchBudget, type MatcherSpec, type RegexVerdict } from '../../src/monitor/matcher.ts'
 import { pretending } from './stage.ts'
 
 const test = (spec: MatcherSpec, ...entries: (string | Uint8Array)[]): Promise<RegexVerdict[]> =>

@@ -6,7 +6,7 @@ import { parseBase64, toBase64 } from '../../src/bytes/base64.ts'
 import { parseHex, toHex } from '../../src/bytes/hex.ts'
 import { asHash } from '../../src/merkle/hash.ts'
 import { openCheckpoint } from '../../src/note/checkpoint.ts'
-import { formatDigitallySigned, parseDigitallySigned } from '../../src/note/digitally-signed.ts'
+import { formatDigitallySigned, parseDigitallySigned } from '../../src/note/ct-structs.ts'
 import {
   checkpointOfTreeHead,
   formatGetSth,

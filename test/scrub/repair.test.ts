@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { LogFiles } from '../../src/client/log-files.ts'
+import type { LogFiles } from '../../src/client/http-files.ts'
 import { SteleError } from '../../src/errors.ts'
 import { repairRange } from '../../src/scrub/repair.ts'
 import { leafHash } from '../../src/merkle/hash.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Readiness } from '../../src/http/schemas.ts'
-import type { ScrubClock } from '../../src/scrub/scrub-clock.ts'
+import type { ScrubClock } from '../../src/scrub/scrub-options.ts'
 import type { Host } from '../../src/instance/host.ts'
 import { stele } from '../cli/fixture.ts'
 import { serve } from '../http/server.ts'

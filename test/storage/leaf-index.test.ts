@@ -62,8 +62,10 @@ test('a damaged block is named, and look-ups in it find nothing from then on', a
 
   const damaged = await LevelLeafIndex.open(folder)
   const turn = async (): Promise<void> => {}
-  expect(await damaged.checkFiles([0.99, 1], turn)).toEqual({ bytesRead: 0, faults: [] })
+  // Opening has read the file for the cursor in it.
+  const atOnce = await damaged.checkFiles([0.99, 1], turn)
   const { faults, bytesRead } = await damaged.checkFiles([0, 0.5], turn)
+  expect(atOnce).toEqual({ bytesRead: 0, faults })
   expect([faults.length > 0, bytesRead]).toEqual([true, bytes.length])
   for (const { place, message } of faults) {
     expect(place).toMatch(new RegExp(`^${table}, data block at byte \\d+$`))

@@ -1,6 +1,9 @@
-import type { WitnessHttpDeps } from '../../src/witness/deps.ts'
-import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from '../../src/witness/limits.ts'
-import { createWitnessServer } from '../../src/witness/server.ts'
+import {
+  createWitnessServer,
+  DEFAULT_WITNESS_LIMITS,
+  type WitnessHttpDeps,
+  type WitnessLimits,
+} from '../../src/witness/routes.ts'
 import type { Witness } from '../../src/witness/witness.ts'
 import { TestServer } from '../http/server.ts'
 import { listenInTest } from '../support/listen.ts'

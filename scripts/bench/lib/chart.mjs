@@ -1,4 +1,4 @@
-// The chart of the README: one bar for each figure that has a baseline, as SVG made by hand. Readable on light and dark
+// The chart of proto-docs/benchmarks.md: one bar for each figure that has a baseline, as SVG made by hand. Readable on light and dark
 // pages: it brings both sets of colours, and no background.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ const STYLE = `
     text { fill: #f0f6fc } .small { fill: #9198a1 } .track { fill: #3d444d } .met { fill: #3fb984 } .missed { fill: #f0883e } .goal { stroke: #f0f6fc }
   }`
 
-/** What the README shows, by name, in its own words. */
+/** What the chart shows, by name, with its label. */
 const SHOWN = [
   ['post.rate', 'One entry per request', 'a bare Koa server that only answers'],
   ['batches.append', 'Batches of 1,000, in the process', 'raw LevelDB, same bytes, same syncs'],

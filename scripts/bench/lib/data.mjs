@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { initAccess } from '../../../dist/instance/access-files.js'
 import { createLog, initDataFolder } from '../../../dist/instance/data-folder.js'
-import { withOfflineAccess } from '../../../dist/server/offline-access.js'
+import { withOfflineAccess } from '../../../dist/server/offline.js'
 import { runProcess } from './children.mjs'
 
 /** A fresh data folder with logs of these names in it, all empty. Deduplication is on. */

@@ -1,6 +1,6 @@
 import type { KeyInfo } from '../../access/key-record.ts'
 import type { Keyring, MadeKey, NewKey } from '../../access/keyring.ts'
-import { withOfflineAccess } from '../../server/offline-access.ts'
+import { withOfflineAccess } from '../../server/offline.ts'
 
 /** Whoever reaches the folder could change its files as well; that they did it this way is written down. */
 const HOST = { id: 'host', grants: 'host' } as const

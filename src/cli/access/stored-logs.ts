@@ -1,5 +1,5 @@
 import type { LogSettings } from '../../instance/open-log.ts'
-import type { OfflineAdministration } from '../../server/offline-administration.ts'
+import type { OfflineAdministration } from '../../server/offline.ts'
 import type { Context } from '../context.ts'
 
 /** Whoever reaches the folder could change its files as well; that they did it this way is written down. */
@@ -15,7 +15,7 @@ export async function onStoredLog<T>(
   name: string,
   task: (administration: OfflineAdministration, settings: LogSettings) => Promise<T>,
 ): Promise<T> {
-  const { withOfflineAdministration } = await import('../../server/offline-administration.ts')
+  const { withOfflineAdministration } = await import('../../server/offline.ts')
   const settings = await settingsOf(context)
   return withOfflineAdministration(context.data, name, settings, (administration) =>
     task(administration, settings),

@@ -1,15 +1,15 @@
 import { join } from 'node:path'
+import { equalBytes } from '../../bytes/bytes.ts'
 import { toHex } from '../../bytes/hex.ts'
 import { MAX_PROVEN_ENTRIES } from '../../client/answers.ts'
 import type { LogClient } from '../../client/index.ts'
 import { isPassing } from '../../client/retry.ts'
 import { isDenied } from '../../client/served-proofs.ts'
 import { hasCode, SteleError } from '../../errors.ts'
-import { leafHash } from '../../merkle/hash.ts'
+import { type Hash, leafHash } from '../../merkle/hash.ts'
 import type { Context } from '../context.ts'
 import { DurableFiles } from '../files/durable.ts'
 import { counted } from '../output/units.ts'
-import { findBatch } from './settle.ts'
 import type { Submission } from './submissions.ts'
 
 /** Sends batches one after the other, so that indexes have the order of the entries. Owner of the counts. */
@@ -146,4 +146,28 @@ interface Sent {
   readonly duplicates: ReadonlySet<number>
   /** A proof file for each entry, if they came with the answer. */
   readonly proofs: readonly string[] | undefined
+}
+
+/**
+ * Finds out what became of a batch whose answer was lost: a batch is one contiguous run of new entries, so a log that
+ * allows duplicates has it as a run behind what was there before, or not at all.
+ *
+ * @param before tree size when the batch had not been sent yet
+ * @returns the index of its first entry and the size of a signed tree that covers it; undefined if the run is not there, which does not say that it never comes
+ */
+async function findBatch(
+  log: LogClient,
+  batch: readonly Uint8Array[],
+  before: number,
+): Promise<{ begin: number; treeSize: number } | undefined> {
+  const wanted = batch.map(leafHash)
+  const { size } = await log.checkpoint()
+  const found: Hash[] = []
+  if (size - before < batch.length) return undefined
+  for await (const entry of log.entries(before, size)) found.push(entry.leafHash.slice() as Hash)
+  for (let at = 0; at + wanted.length <= found.length; at++) {
+    if (wanted.every((hash, i) => equalBytes(hash, found[at + i]!)))
+      return { begin: before + at, treeSize: size }
+  }
+  return undefined
 }

@@ -1,5 +1,13 @@
 import { z } from 'zod'
-import { SteleError } from '../../errors.ts'
+import { equalBytes } from '../../bytes/bytes.ts'
+import { decodeUtf8 } from '../../bytes/text.ts'
+import { type LogFiles, logPrefix } from '../../client/http-files.ts'
+import { Transport } from '../../client/transport.ts'
+import { hasCode, SteleError } from '../../errors.ts'
+import { parseCheckpoint } from '../../note/checkpoint.ts'
+import { parseGetSth } from '../../note/get-sth.ts'
+import { parseNote } from '../../note/note.ts'
+import type { SignedTreeHead } from '../../note/tree-head.ts'
 
 /**
  * The files of a backup beside those of c2sp.org/tlog-tiles. The private keys, which are called as in the log's folder,
@@ -108,5 +116,118 @@ function parseJson(text: string, where: string): unknown {
     return JSON.parse(text) as unknown
   } catch (error) {
     throw new SteleError('corrupt', `${where}: expected JSON: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+const MAX_LIST_BYTES = 4 * 1024 * 1024
+
+const list = z.object({
+  logs: z.array(
+    z.object({ path: z.string(), origin: z.string(), state: z.string(), successor: z.string().optional() }),
+  ),
+})
+
+/**
+ * Asks the server of a log whether that has ended. Asked after the checkpoint was read, its answer may say of a log that
+ * it has ended which had not at that checkpoint, but never the other way round.
+ *
+ * @param url the log's prefix
+ * @returns undefined where nobody says so: a static copy, a server that is starting, a log that is halted
+ * @throws SteleError `unreachable`
+ */
+export async function readEndingState(
+  url: string,
+  origin: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<EndingState | undefined> {
+  const { pathname } = new URL(logPrefix(url))
+  const prefix = /^(.*)\/logs\/[^/]+\/$/.exec(pathname)?.[1]
+  if (prefix === undefined) return undefined
+  try {
+    const transport = new Transport({ headers })
+    const asked = new URL(`${prefix}/v1/logs`, url).href
+    const answer = await transport.ask(asked, { maxBytes: MAX_LIST_BYTES, fresh: true })
+    const { logs } = list.parse(JSON.parse(decodeUtf8(answer.body, 'v1/logs')))
+    const found = logs.find((log) => log.origin === origin && pathname.endsWith(ended(log.path)))
+    if (found?.state === 'frozen' || found?.successor !== undefined) {
+      return { frozen: true, ...(found.successor === undefined ? {} : { successor: found.successor }) }
+    }
+    // Of any other state nothing follows: a log that waits for its witnesses may have ended long ago.
+    return found?.state === 'serving' || found?.state === 'indexing' ? { frozen: false } : undefined
+  } catch (error) {
+    if (hasCode(error, 'unreachable')) throw error
+    return undefined
+  }
+}
+
+/**
+ * Asks a copy of a log, which need not be its operator's own, whether the log has ended. Only that it has is taken from
+ * it: whoever says that it has not could make a frozen log take entries.
+ *
+ * @throws SteleError `unreachable`
+ */
+export async function readEnd(
+  url: string,
+  origin: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<EndingState | undefined> {
+  const state = await readEndingState(url, origin, headers)
+  return state?.frozen ? state : undefined
+}
+
+function ended(path: string): string {
+  return path.endsWith('/') ? path : `${path}/`
+}
+
+/** A log that grows shows a checkpoint and a tree head of one size now and then; it is not waited for longer. */
+const TRIES = 20
+const MAX_STH_BYTES = 64 * 1024
+
+/** The head of a log at one moment, not verified. */
+interface PinnedHead {
+  readonly note: string
+  /** Of the same size if the log let itself be caught at it; undefined for a log without RFC 6962's API. */
+  readonly treeHead: SignedTreeHead | undefined
+}
+
+/** Asks a log for its checkpoint and its tree head until they are of one tree. @throws SteleError as `HttpFiles` */
+export async function pinHead(
+  url: string,
+  files: LogFiles,
+  headers: Readonly<Record<string, string>>,
+): Promise<PinnedHead> {
+  const transport = new Transport({ headers })
+  for (let tries = 1; ; tries++) {
+    const [note, treeHead] = await Promise.all([files.checkpoint(), readTreeHead(transport, url)])
+    if (tries === TRIES || treeHead === undefined || isSameTree(note, treeHead)) return { note, treeHead }
+  }
+}
+
+/** The same files under a checkpoint that stays what it is while the log grows. */
+export function withCheckpoint(files: LogFiles, note: string): LogFiles {
+  return {
+    checkpoint: async () => note,
+    tile: (level, index, width) => files.tile(level, index, width),
+    bundle: (index, width) => files.bundle(index, width),
+  }
+}
+
+function isSameTree(note: string, treeHead: SignedTreeHead): boolean {
+  const { size, root } = parseCheckpoint(parseNote(note).text)
+  return size === treeHead.size && equalBytes(root, treeHead.root)
+}
+
+async function readTreeHead(transport: Transport, url: string): Promise<SignedTreeHead | undefined> {
+  try {
+    const answer = await transport.ask(`${logPrefix(url)}ct/v1/get-sth`, {
+      maxBytes: MAX_STH_BYTES,
+      fresh: true,
+    })
+    return parseGetSth(JSON.parse(decodeUtf8(answer.body, 'get-sth')))
+  } catch (error) {
+    // A mirror, or any log that serves tiles alone: the tree head is re-signed when it is restored.
+    if (hasCode(error, 'not_found', 'malformed', 'out_of_range', 'unexpected_answer')) return undefined
+    if (error instanceof SyntaxError) return undefined
+    throw error
   }
 }

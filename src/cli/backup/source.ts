@@ -3,8 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64 } from '../../bytes/base64.ts'
 import { toHex } from '../../bytes/hex.ts'
-import { HttpFiles } from '../../client/http-files.ts'
-import type { LogFiles } from '../../client/log-files.ts'
+import { HttpFiles, type LogFiles } from '../../client/http-files.ts'
 import { hasCode, SteleError } from '../../errors.ts'
 import { formatVerifierKey, parseVerifierKey } from '../../note/key.ts'
 import type { VerifierKey } from '../../note/note.ts'
@@ -20,14 +19,15 @@ import type { FileBeside, FilesBeside } from '../export/exporter.ts'
 import { StoredLog } from '../files/stored-log.ts'
 import {
   BACKUP_FILES,
+  type BackupDescription,
+  type EndingState,
   formatDescription,
   isSuperseded,
   nameIn,
-  type BackupDescription,
-  type EndingState,
+  pinHead,
+  readEndingState,
+  withCheckpoint,
 } from './description.ts'
-import { readEndingState } from './ending-state.ts'
-import { pinHead, withCheckpoint } from './pinned-head.ts'
 
 /** A log to be saved, at one head. */
 export interface BackupSource {

@@ -1,9 +1,7 @@
 import type { Command } from 'commander'
-import type { Actions } from '../action.ts'
+import { type Actions, examples, PUBLIC_URL } from '../action.ts'
 import type { Context } from '../context.ts'
 import { KEY_OUT } from '../files/secret-file.ts'
-import { examples } from '../help.ts'
-import { PUBLIC_URL } from '../option-flags.ts'
 
 /** `stele access …`: the root of all keys. */
 export function accessCommand(program: Command, actions: Actions): void {
@@ -51,7 +49,7 @@ async function init(context: Context, options: OutOption & { readonly publicUrl?
 }
 
 async function recover(context: Context, options: OutOption): Promise<void> {
-  const { withOfflineAccess } = await import('../../server/offline-access.ts')
+  const { withOfflineAccess } = await import('../../server/offline.ts')
   const maker = { id: 'access recover', grants: 'host' } as const
   await handOver(context, options, async () => {
     const { key, info } = await withOfflineAccess(context.data, ({ keyring }) =>

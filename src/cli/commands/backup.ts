@@ -3,10 +3,9 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { toHex } from '../../bytes/hex.ts'
 import { SteleError } from '../../errors.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
 import type { ExportTarget } from '../export/target.ts'
-import { examples } from '../help.ts'
 import { counted, formatBytes, formatCount } from '../output/units.ts'
 
 interface BackupOptions {

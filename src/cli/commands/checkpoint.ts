@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import { toHex } from '../../bytes/hex.ts'
 import type { VerifiedCheckpoint } from '../../client/heads.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import { addTrustOptions, type Context } from '../context.ts'
-import { examples } from '../help.ts'
 
 /** `stele checkpoint`: the newest signed tree head, verified. */
 export function checkpointCommand(program: Command, actions: Actions): void {

@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import { resolveConfig, serverOptions, type OptionName } from '../../config/config.ts'
 import { factsOf } from '../../config/option-kinds.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
-import { examples } from '../help.ts'
 import { addServerOptions, sourcesOf, type ServeOptions } from './serve.ts'
 
 /** `stele config`: what the server would be told, without starting it. */
@@ -70,7 +69,7 @@ async function describeConfig(
   { terminal }: Context,
   { sample }: { readonly sample?: boolean },
 ): Promise<void> {
-  const { optionsSchema, sampleFile } = await import('../../config/options-schema.ts')
+  const { optionsSchema, sampleFile } = await import('../../config/options.ts')
   if (sample) return terminal.data(sampleFile(serverOptions, './stele.schema.json'))
   await terminal.line(JSON.stringify(optionsSchema(serverOptions, 'Configuration of stele serve'), null, 2))
 }

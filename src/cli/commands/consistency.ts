@@ -8,10 +8,9 @@ import { SteleError } from '../../errors.ts'
 import type { Checkpoint } from '../../note/checkpoint.ts'
 import { openTrusted } from '../../policy/evaluate.ts'
 import type { Hash } from '../../merkle/hash.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import { addTrustOptions, type Context } from '../context.ts'
 import { readInput } from '../files/input.ts'
-import { examples } from '../help.ts'
 import { formatCount } from '../output/units.ts'
 
 /** `stele consistency`: that history was not rewritten. */

@@ -1,11 +1,9 @@
-import type { Command } from 'commander'
-import { Option } from 'commander'
-import type { createMirror } from '../../mirror/folder.ts'
-import type { createWitness } from '../../witness/folder.ts'
-import type { Actions } from '../action.ts'
+import { type Command, Option } from 'commander'
+import type { createMirror } from '../../mirror/config.ts'
+import type { createWitness } from '../../witness/cosigner-folder.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
-import { checkCosignerName, COSIGNER_TYPES, cosignerFolder, cosignerTypes } from '../cosigner-options.ts'
-import { examples } from '../help.ts'
+import { checkCosignerName, COSIGNER_TYPES, cosignerFolder, cosignerTypes } from '../cosigner-logs.ts'
 
 /** What is made, and what is said of it. */
 interface Made {
@@ -29,7 +27,7 @@ interface InitOptions {
 export function witnessInitCommand(witness: Command, actions: Actions): void {
   initCommand(witness, actions, {
     kind: 'witness',
-    load: async () => (await import('../../witness/folder.ts')).createWitness,
+    load: async () => (await import('../../witness/cosigner-folder.ts')).createWitness,
     exampleName: 'witness.example.org/w1',
     keysAreFor: 'the logs that you witness and to everyone who verifies them',
     warning: `a witness that forgot what it signed can be
@@ -41,7 +39,7 @@ led to sign another history. There is nothing to back up: if the folder is lost,
 export function mirrorInitCommand(mirror: Command, actions: Actions): void {
   initCommand(mirror, actions, {
     kind: 'mirror',
-    load: async () => (await import('../../mirror/folder.ts')).createMirror,
+    load: async () => (await import('../../mirror/config.ts')).createMirror,
     exampleName: 'mirror.example.org/m1',
     keysAreFor: 'everyone who is to believe it',
     addLogOptions: ' --url <prefix of its files>',

@@ -3,15 +3,14 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { SteleError } from '../../errors.ts'
 import type { Trust } from '../../policy/evaluate.ts'
-import type { LogFiles } from '../../client/log-files.ts'
-import type { Actions } from '../action.ts'
+import type { LogFiles } from '../../client/http-files.ts'
+import { type Actions, examples } from '../action.ts'
 import { addTrustOptions, type Context } from '../context.ts'
 import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
-import { COPIES_HELP } from '../files/api-key.ts'
+import { COPIES_HELP } from '../files/secret-file.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import { auditInto } from '../fsck/audit.ts'
 import { Findings, printReport, type FsckReport } from '../fsck/report.ts'
-import { examples } from '../help.ts'
 
 interface FsckOptions {
   readonly secondOpinion?: boolean

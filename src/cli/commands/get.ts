@@ -4,9 +4,8 @@ import { concatBytes } from '../../bytes/bytes.ts'
 import { toHex } from '../../bytes/hex.ts'
 import type { VerifiedEntry } from '../../client/verified-entries.ts'
 import { encodeBundle } from '../../tile/bundle.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import { addTrustOptions, type Context } from '../context.ts'
-import { examples } from '../help.ts'
 import { parseRange } from '../range.ts'
 
 const LF = Uint8Array.of(0x0a)

@@ -1,13 +1,11 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { isLoopbackOrigin } from '../../config/public-url.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples, PRIVATE } from '../action.ts'
 import type { Context } from '../context.ts'
 import type { Initialised } from '../files/initialise.ts'
 import { STDIN } from '../files/input.ts'
 import { PROVISIONING_KEY_FILE } from '../files/secret-file.ts'
-import { examples } from '../help.ts'
-import { PRIVATE } from '../option-flags.ts'
 
 /** Where `serve` listens if nobody says otherwise. */
 const DEFAULT_PORT = '6962'

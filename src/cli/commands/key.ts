@@ -4,10 +4,9 @@ import type { KeyInfo } from '../../access/key-record.ts'
 import type { MadeKey, NewKey } from '../../access/keyring.ts'
 import { ROLES, type Role } from '../../access/role.ts'
 import { SteleError } from '../../errors.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
 import { KEY_OUT } from '../files/secret-file.ts'
-import { examples } from '../help.ts'
 import { parseCount } from '../range.ts'
 
 interface ServerOption {
@@ -176,7 +175,7 @@ interface Keys {
 
 async function keysOf(context: Context, { server }: ServerOption): Promise<Keys> {
   if (server !== undefined) {
-    const { servedKeys } = await import('../access/served-keys.ts')
+    const { servedKeys } = await import('../access/served.ts')
     return servedKeys(server, await context.headers())
   }
   const { storedKeys } = await import('../access/stored-keys.ts')

@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import { hasCode, SteleError } from '../../errors.ts'
 import { formatSigningKey, formatVerifierKey, generateSigningKey, type SigningKey } from '../../note/key.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
-import { examples } from '../help.ts'
 
 /** `stele keygen`: a key pair for signing notes. */
 export function keygenCommand(program: Command, actions: Actions): void {

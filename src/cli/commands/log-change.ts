@@ -1,11 +1,16 @@
+import { toHex } from '../../bytes/hex.ts'
 import { visible } from '../../bytes/visible.ts'
-import { SteleError } from '../../errors.ts'
-import { STDIN } from '../files/input.ts'
-import type { NewLogOptions } from '../files/initialise.ts'
+import { hasCode, SteleError } from '../../errors.ts'
+import type { KeyAlgorithm, KeyChange } from '../../instance/change-keys.ts'
+import type { LogInfo, LogKey } from '../../instance/data-folder.ts'
+import { decodeHead } from '../../log/head.ts'
 import { HOST, onStoredLog } from '../access/stored-logs.ts'
 import type { Context } from '../context.ts'
-import type { ServerOption } from './log-server.ts'
-import { serverOf } from './log-server.ts'
+import type { NewLogOptions } from '../files/initialise.ts'
+import { STDIN } from '../files/input.ts'
+import { formatCount } from '../output/units.ts'
+import { parseIndex } from '../range.ts'
+import { serverOf, type ServerOption } from './log-server.ts'
 
 /** `stele log create`. */
 export async function createLogCommand(
@@ -92,5 +97,163 @@ async function readText({ io }: Context, file: string): Promise<string> {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
     throw new SteleError('malformed', `${file}: expected a policy in UTF-8`, { cause: error })
+  }
+}
+
+/** `stele log list`. */
+export async function listLogsCommand({ data, terminal }: Context): Promise<void> {
+  const { listLogs, readLogInfo } = await import('../../instance/data-folder.ts')
+  const logs: Shown[] = []
+  for (const name of await listLogs(data)) logs.push(await shown(data, name, await readLogInfo(data, name)))
+  if (terminal.json) return terminal.jsonLine(logs)
+  for (const { name, origin, treeSize } of logs) {
+    const size = treeSize === undefined ? 'no head file' : `size ${formatCount(treeSize)}`
+    await terminal.row([name, origin, size])
+  }
+}
+
+/** `stele log show`. */
+export async function showLogCommand({ data, terminal }: Context, _: object, name: string): Promise<void> {
+  const { logFiles, readLogInfo } = await import('../../instance/data-folder.ts')
+  const log = await shown(data, name, await readLogInfo(data, name))
+  if (terminal.json) return terminal.jsonLine(log)
+  const rows: [string, string][] = [
+    ['name', log.name],
+    ['origin', log.origin],
+    ...log.keys.map((key): [string, string] => ['key', describeKey(key)]),
+    ['tree head key', log.treeHeadKey],
+    ['reads', log.reads === 'public' ? 'for everyone' : log.reads === 'meta' ? 'for auditors' : 'with a key'],
+    ['heads', log.heads === 'open' ? 'for everyone' : 'with a key'],
+    ['duplicates', log.allowDuplicates ? 'allowed' : 'recognised'],
+    ['created', log.createdAt],
+    ['state', stateOf(log)],
+    ['folder', logFiles(data, name).folder],
+    ['head file', log.headFile],
+    ['tree size', log.treeSize === undefined ? 'unknown: no head file' : formatCount(log.treeSize)],
+    ['root hash', log.rootHash ?? 'unknown'],
+    ['signed at', log.timestampMs === undefined ? 'unknown' : new Date(log.timestampMs).toISOString()],
+  ]
+  for (const [label, value] of rows) await terminal.line(`${label.padEnd(14)} ${visible(value)}`)
+}
+
+/** The verifier key and, for those who have several, when it signs. */
+function describeKey({ verifierKey, since, overlapUntilSeconds, retired }: LogKey): string {
+  const parts = [
+    retired ? `retired at size ${formatCount(retired.treeSize)}` : 'signs',
+    since.timestampMs === 0 ? 'from the beginning' : `from size ${formatCount(since.treeSize)}`,
+    ...(overlapUntilSeconds === undefined || retired
+      ? []
+      : [`announced until ${new Date(overlapUntilSeconds * 1000).toISOString()}`]),
+  ]
+  return `${verifierKey}  (${parts.join(', ')})`
+}
+
+function stateOf({ frozen, successor }: Shown): string {
+  if (!frozen) return 'takes entries'
+  return successor === undefined ? 'frozen' : `frozen; goes on at ${successor}`
+}
+
+interface Shown extends LogInfo {
+  readonly name: string
+  readonly headFile: string
+  /** Of the last signed head, as the head file has it; its signature is not verified here. */
+  readonly treeSize?: number
+  readonly rootHash?: string
+  readonly timestampMs?: number
+  /** It takes no entries any more. */
+  readonly frozen?: boolean
+  readonly successor?: string
+}
+
+/** The head file tells the size also while a server holds the database. */
+async function shown(data: string, name: string, info: LogInfo): Promise<Shown> {
+  const { headFilePath } = await import('../../instance/data-folder.ts')
+  const { readHeadFile } = await import('../../storage/head-file.ts')
+  const headFile = headFilePath(data, name, info)
+  try {
+    const file = await readHeadFile(headFile)
+    const { size, root, timestampMs, final } = decodeHead(file.records[0]!, headFile)
+    const end = final ? { frozen: true, ...final } : { frozen: false }
+    return { ...info, name, headFile, treeSize: size, rootHash: toHex(root), timestampMs, ...end }
+  } catch (error) {
+    if (!hasCode(error, 'head_missing', 'corrupt')) throw error
+    return { ...info, name, headFile }
+  }
+}
+
+const ALGORITHMS: readonly KeyAlgorithm[] = ['ed25519', 'ml-dsa-44']
+const DAY_SECONDS = 86_400
+
+/** `stele log add-key`. */
+export async function addKeyCommand(
+  context: Context,
+  { algorithm = 'ed25519', ...options }: ServerOption & { readonly algorithm?: string },
+  name: string,
+): Promise<void> {
+  const wanted = ALGORITHMS.find((known) => known === algorithm)
+  if (!wanted) {
+    throw new SteleError('usage', `--algorithm: expected ${ALGORITHMS.join(' or ')}, got "${algorithm}"`)
+  }
+  const server = await serverOf(context, options)
+  if (server) return reportServed(context, name, await server.addKey(name, { algorithm: wanted }))
+  await report(context, name, await onStoredLog(context, name, ({ logs }) => logs.addKey(HOST, name, wanted)))
+}
+
+/** `stele log rotate-key`. */
+export async function rotateKeyCommand(
+  context: Context,
+  { key, overlapDays, ...options }: ServerOption & { readonly key?: string; readonly overlapDays?: string },
+  name: string,
+): Promise<void> {
+  const overlapSeconds = overlapDays === undefined ? undefined : parseIndex(overlapDays) * DAY_SECONDS
+  const wanted = { keyId: key, overlapSeconds }
+  const server = await serverOf(context, options)
+  if (server) return reportServed(context, name, await server.addKey(name, { rotate: true, ...wanted }))
+  const change = await onStoredLog(context, name, ({ logs }) => logs.rotateKey(HOST, name, wanted))
+  await report(context, name, change)
+}
+
+/** `stele log retire-key`. */
+export async function retireKeyCommand(
+  context: Context,
+  { beforeOverlapEnds = false, ...options }: ServerOption & { readonly beforeOverlapEnds?: boolean },
+  name: string,
+  keyId: string,
+): Promise<void> {
+  const server = await serverOf(context, options)
+  if (server) return reportServed(context, name, await server.retireKey(name, keyId, beforeOverlapEnds))
+  const { logFiles } = await import('../../instance/data-folder.ts')
+  const change = await onStoredLog(context, name, ({ logs }) =>
+    logs.retireKey(HOST, name, keyId, beforeOverlapEnds),
+  )
+  await report(context, name, change)
+  context.terminal.note(
+    `It signs nothing from now on. Its private key is still in ${logFiles(context.data, name).folder}/${change.key.file}: ` +
+      'destroy it once you are sure.',
+  )
+}
+
+async function reportServed(
+  { terminal }: Context,
+  name: string,
+  key: { readonly verifierKey: string; readonly retired?: unknown },
+): Promise<void> {
+  await terminal.result({ name, ...key }, visible(key.verifierKey))
+  if (key.retired) return terminal.note(`It signs nothing for the log "${name}" from now on.`)
+  terminal.note(`It signs for the log "${name}" from its next head on. Back up its file on the server.`)
+}
+
+async function report({ terminal, data }: Context, name: string, change: KeyChange): Promise<void> {
+  const { info, key, statements } = change
+  const { verifierKey } = key
+  await terminal.result({ data, name, origin: info.origin, ...key, rotations: statements }, verifierKey)
+  const signing = info.keys.filter(({ retired }) => !retired).length
+  terminal.note(
+    `The log "${name}" signs with ${signing} key${signing === 1 ? '' : 's'}, from its next head on.`,
+  )
+  if (statements.length > 0 && !key.retired) {
+    terminal.note(
+      `Its old keys announce the new one at v1/keys/rotations. Back up ${key.file} as you did the first key.`,
+    )
   }
 }

@@ -1,4 +1,4 @@
-import type { ServedLogs } from '../access/served-logs.ts'
+import type { ServedLogs } from '../access/served.ts'
 import type { Context } from '../context.ts'
 
 /** Of commands that either ask a running server or change the files of a stopped one. */
@@ -14,6 +14,6 @@ export const SERVER = [
 /** The server that is asked, if one was named. */
 export async function serverOf(context: Context, { server }: ServerOption): Promise<ServedLogs | undefined> {
   if (server === undefined) return undefined
-  const { servedLogs } = await import('../access/served-logs.ts')
+  const { servedLogs } = await import('../access/served.ts')
   return servedLogs(server, await context.headers())
 }

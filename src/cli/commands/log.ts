@@ -1,12 +1,17 @@
 import type { Command } from 'commander'
-import type { Actions } from '../action.ts'
-import { examples } from '../help.ts'
-import { PRIVATE, PUBLIC_URL } from '../option-flags.ts'
+import { type Actions, examples, PRIVATE, PUBLIC_URL } from '../action.ts'
 import { adoptHead } from './log-adopt-head.ts'
 import { freezeCommand, lineageCommand, rolloverCommand } from './log-end.ts'
-import { addKeyCommand, retireKeyCommand, rotateKeyCommand } from './log-keys.ts'
-import { createLogCommand, setAccessCommand, setPolicyCommand } from './log-change.ts'
-import { listLogsCommand, showLogCommand } from './log-folder.ts'
+import {
+  addKeyCommand,
+  createLogCommand,
+  listLogsCommand,
+  retireKeyCommand,
+  rotateKeyCommand,
+  setAccessCommand,
+  setPolicyCommand,
+  showLogCommand,
+} from './log-change.ts'
 import { SERVER } from './log-server.ts'
 
 /** `stele log …`: the logs of a data folder. */

@@ -1,8 +1,7 @@
 import type { Command } from 'commander'
 import { SteleError } from '../../errors.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import { serverOfLog, type Context } from '../context.ts'
-import { examples } from '../help.ts'
 import { describeLine, linesOf, type LineFilter, type MetaLogLine } from '../meta/lines.ts'
 import { parseCount } from '../range.ts'
 

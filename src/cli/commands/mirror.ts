@@ -1,9 +1,25 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { Actions } from '../action.ts'
-import { examples } from '../help.ts'
+import { hasCode } from '../../errors.ts'
+import type { WitnessKey } from '../../witness/keys.ts'
+import type { ListedLog } from '../../witness/log-list.ts'
+import { type Actions, examples } from '../action.ts'
+import type { Context } from '../context.ts'
+import {
+  addListedLog,
+  addLogOptions,
+  cosignerFolder,
+  dropListedLog,
+  ownKeys,
+  type Progress,
+  servedProgress,
+  showLogs,
+  shownLogs,
+  toldLog,
+  type ToldLog,
+} from '../cosigner-logs.ts'
 import { mirrorInitCommand } from './cosigner-init.ts'
 import { mirrorServeCommand } from './cosigner-serve.ts'
-import { mirrorAddLogCommand, mirrorDropLogCommand, mirrorListCommand } from './mirror-logs.ts'
 
 /** `stele mirror …`: keeps copies of logs, serves them, and cosigns what it has all entries of. */
 export function mirrorCommand(program: Command, actions: Actions): void {
@@ -30,5 +46,150 @@ export function mirrorCommand(program: Command, actions: Actions): void {
     mirrorListCommand,
   ]) {
     command(mirror, actions)
+  }
+}
+
+/** `stele mirror add-log`: puts a log on the list, and makes room for its copy. */
+function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
+  const command = mirror
+    .command('add-log <vkey...>')
+    .description(
+      'keep a copy of one more log, or trust one more key of a log; a mirror that runs is told so by SIGHUP',
+    )
+  addLogOptions(command)
+    .option(
+      '--url <prefix>',
+      'where its files are, to follow it there; without one entries come by add-entries alone',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        [
+          'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --url https://log.example.com/logs/main',
+          'its checkpoint is at https://log.example.com/logs/main/checkpoint',
+        ],
+        ['stele mirror add-log log.example.com/logs/main+a3b1+AZ…', 'others upload it'],
+        [
+          'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --rotations rotations',
+          'and the keys that this one has announced; those that it announces later are followed by themselves',
+        ],
+        [
+          'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --url https://… --api-key-file reader.key',
+          'a private log: the key stays in that file, and is shown to that URL alone',
+        ],
+      ),
+    )
+    .action(actions.of(addLog))
+}
+
+/** `stele mirror drop-log`: takes a log off the list. */
+function mirrorDropLogCommand(mirror: Command, actions: Actions): void {
+  mirror
+    .command('drop-log <origin>')
+    .description(
+      'take a log off the list; what is known of it is kept. A mirror that runs is told so by SIGHUP',
+    )
+    .addHelpText('after', examples(['stele mirror drop-log log.example.com/logs/main', 'its origin']))
+    .action(
+      actions.of((context: Context, _options: object, origin: string) =>
+        dropListedLog(context, 'mirror', origin),
+      ),
+    )
+}
+
+/** `stele mirror list`: the logs, and how much of them is here. */
+function mirrorListCommand(mirror: Command, actions: Actions): void {
+  mirror
+    .command('list')
+    .description('the logs that this mirror has copies of, and how far they are')
+    .addHelpText(
+      'after',
+      examples([
+        'stele mirror list --json',
+        'an array of origins, keys, URLs, sizes, and numbers of evidence files',
+      ]),
+    )
+    .action(actions.of(list))
+}
+
+async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise<void> {
+  const { origin, keys } = await toldLog(context, told, vkeys)
+  const { checkHasBundles } = await import('../../client/verified-entries.ts')
+  checkHasBundles({ origin, verifiers: keys })
+  const [{ makeCopy }, { logPrefix }] = await Promise.all([
+    import('../../mirror/config.ts'),
+    import('../../client/http-files.ts'),
+  ])
+  // Not from the environment: STELE_URL names the log that other commands talk to.
+  const url = context.flagUrl === undefined ? undefined : logPrefix(context.flagUrl)
+  const apiKeyFile = await checkedKeyFile(context)
+  const data = cosignerFolder(context, 'mirror')
+  // The copy first: a list that names a log without one would keep the mirror from starting.
+  const makeRoom = (): Promise<void> => makeCopy(data, origin)
+  const log = await addListedLog(
+    context,
+    { kind: 'mirror', data, log: { origin, keys, url, apiKeyFile } },
+    makeRoom,
+  )
+  const how = log.url === undefined ? 'takes entries of' : 'follows'
+  context.terminal.note(
+    `${data} ${how} ${origin} from the next start or SIGHUP on, and serves it at /${log.originHash}/.`,
+  )
+}
+
+/** The mirror reads it at each start, so that it has to stay where it is, and has to be a file. */
+async function checkedKeyFile({ apiKeyFile }: Context): Promise<string | undefined> {
+  if (apiKeyFile === undefined) return undefined
+  const { readApiKeyFile } = await import('../../access/api-key-file.ts')
+  await readApiKeyFile(apiKeyFile)
+  return resolve(apiKeyFile)
+}
+
+async function list(context: Context): Promise<void> {
+  const [{ readCosignerInfo, readCosignerKeys }, { readMirroredLogs }] = await Promise.all([
+    import('../../witness/cosigner-folder.ts'),
+    import('../../mirror/keys.ts'),
+  ])
+  const data = cosignerFolder(context, 'mirror')
+  const info = await readCosignerInfo('mirror', data)
+  const keys = await readCosignerKeys(data, info)
+  const listed = await readMirroredLogs(data, ownKeys(info))
+  const logs = await shownLogs(data, listed, (log) => progressOf(data, log, keys))
+  await showLogs(context, 'mirror', logs)
+  if (logs.some(({ treeSize }) => treeSize === undefined)) {
+    context.terminal.note('A mirror runs on this folder, and does not answer: its metrics have sizes.')
+  }
+}
+
+/** How far a copy is; while a mirror has it open, what that serves; undefined where it does not answer. */
+async function progressOf(
+  data: string,
+  { origin, keys: logKeys }: ListedLog,
+  keys: readonly WitnessKey[],
+): Promise<Progress | undefined> {
+  const [{ copyPaths }, { openMirrorState }] = await Promise.all([
+    import('../../mirror/config.ts'),
+    import('../../mirror/open.ts'),
+  ])
+  try {
+    const parts = { log: { origin, keys: logKeys }, keys, nowMs: Date.now, cacheBytes: 0 }
+    const log = await openMirrorState(copyPaths(data, origin), parts)
+    const { pending, nextEntry } = log
+    const { mirrored } = log.state
+    await log.close()
+    return {
+      treeSize: mirrored?.checkpoint.size ?? 0,
+      pendingSize: pending?.checkpoint.size ?? 0,
+      nextEntry,
+      ...(mirrored ? { cosignedAtSeconds: mirrored.timestampSeconds } : {}),
+    }
+  } catch (error) {
+    if (hasCode(error, 'locked'))
+      return servedProgress(
+        data,
+        keys.map(({ verifier }) => verifier),
+        { origin },
+      )
+    throw error
   }
 }

@@ -1,9 +1,8 @@
 import { Option, type Command } from 'commander'
 import { SteleError } from '../../errors.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import { addTrustOptions, type Context, type TrustOptions } from '../context.ts'
 import { EXIT_INTERRUPTED } from '../exit-codes.ts'
-import { examples } from '../help.ts'
 import type { MonitorConfig, MonitorConfigInput } from '../monitor/config.ts'
 
 interface MonitorOptions extends TrustOptions {
@@ -77,7 +76,7 @@ One monitor at a time uses a state folder: 32 while another one does.
 async function monitor(context: Context, options: MonitorOptions, url?: string): Promise<number> {
   const config = await configOf(context, options, url)
   const port = options.metricsPort === undefined ? undefined : portOf(options.metricsPort)
-  const { lockStateFolder } = await import('../monitor/state-lock.ts')
+  const { lockStateFolder } = await import('../monitor/folder-store.ts')
   // Before anything is read from it: what another monitor writes meanwhile would be overwritten.
   const lock = await lockStateFolder(options.state, (message) => context.terminal.warn(message))
   try {
@@ -96,7 +95,7 @@ async function follow(
   const { Session } = await import('../monitor/session.ts')
   const session = await Session.open(context, config, state)
   if (once) return session.once()
-  const { serveMetrics } = await import('../monitor/metrics-server.ts')
+  const { serveMetrics } = await import('../monitor/session.ts')
   const server = port === undefined ? undefined : await serveMetrics(session.metrics, port)
   let signals = 0
   const off = context.io.onStopSignal(() =>

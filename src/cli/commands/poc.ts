@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import { SteleError } from '../../errors.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from '../exit-codes.ts'
-import { examples } from '../help.ts'
 import type { Attack } from '../../poc/attack.ts'
 
 interface PocOptions {
@@ -28,7 +27,7 @@ files, keys and answers, and compares who notices what with proto-docs/threat-mo
 ${examples(
   ['stele poc', 'the whole list; about half a minute'],
   ['stele poc --only stolen-key fork-reader --keep', 'two of them, and the folders to look at'],
-  ['stele poc --list', 'the attacks, and who is said to catch them'],
+  ['stele poc --list', 'the attacks, and who should catch them'],
   ['stele poc --json', 'a line for each attack, and one for the whole'],
 )}
 Exit codes:

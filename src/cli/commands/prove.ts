@@ -2,11 +2,10 @@ import type { Command } from 'commander'
 import { parseHex, toHex } from '../../bytes/hex.ts'
 import { SteleError } from '../../errors.ts'
 import { asHash, leafHash } from '../../merkle/hash.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import { addTrustOptions, type Context } from '../context.ts'
 import { writeDurably } from '../files/durable.ts'
 import { readInput } from '../files/input.ts'
-import { examples } from '../help.ts'
 import { asUsage, parseIndex } from '../range.ts'
 
 interface ProveOptions {

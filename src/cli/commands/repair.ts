@@ -1,10 +1,9 @@
 import type { Command } from 'commander'
 import type { RepairReport } from '../../scrub/repair.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
 import { EXIT_DAMAGED, EXIT_OK } from '../exit-codes.ts'
-import { COPIES_HELP } from '../files/api-key.ts'
-import { examples } from '../help.ts'
+import { COPIES_HELP } from '../files/secret-file.ts'
 import { counted } from '../output/units.ts'
 
 interface RepairCommandOptions {
@@ -41,7 +40,7 @@ Exit codes: 0 all is right now; 1 damage is left; any other: not checked.
 async function repair(context: Context, options: RepairCommandOptions, name: string): Promise<number> {
   const { terminal } = context
   const { repairStored } = await import('../restore/repair-stored.ts')
-  const { withTrace } = await import('../../server/offline-act.ts')
+  const { withTrace } = await import('../../server/offline.ts')
   const { dryRun = false, from } = options
   const headers = await context.headersForCopies([from])
   const work = (): Promise<RepairReport> => repairStored(terminal, context.data, name, from, dryRun, headers)

@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { SteleError } from '../../errors.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
-import { COPIES_HELP } from '../files/api-key.ts'
-import { examples } from '../help.ts'
+import { COPIES_HELP } from '../files/secret-file.ts'
 import type { RestoreOptions } from '../restore/restore.ts'
 
 interface RestoreCommandOptions extends RestoreOptions {

@@ -1,10 +1,8 @@
 import type { Command } from 'commander'
 import { loadConfig, optionList, serverOptions, type Config, type OptionName } from '../../config/config.ts'
 import type { OptionSources } from '../../config/options.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, addOptionFlags, examples, optionSources } from '../action.ts'
 import type { Context } from '../context.ts'
-import { examples } from '../help.ts'
-import { addOptionFlags, optionSources } from '../option-flags.ts'
 import { serveUntilStopped } from '../serving.ts'
 
 /** What `serve` and `start` are told: the server's options, as commander names them, and a file with more. */

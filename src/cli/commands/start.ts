@@ -5,10 +5,9 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { isLoopbackOrigin } from '../../config/public-url.ts'
 import type { RunningServer } from '../../server/start.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
 import { PROVISIONING_KEY_FILE, WRITER_KEY_FILE } from '../files/secret-file.ts'
-import { examples } from '../help.ts'
 import { serveUntilStopped } from '../serving.ts'
 import { addServerOptions, configOf, type ServeOptions } from './serve.ts'
 
@@ -59,7 +58,7 @@ async function startOn(context: Context, options: ServeOptions, data: string): P
 }
 
 async function firstWriterKey(data: string): Promise<string> {
-  const { withOfflineAccess } = await import('../../server/offline-access.ts')
+  const { withOfflineAccess } = await import('../../server/offline.ts')
   const wanted = { role: 'writer', logs: ['main'], label: 'made by the first start' } as const
   const { key } = await withOfflineAccess(data, ({ keyring }) =>
     keyring.create({ id: 'start', grants: 'host' }, wanted),

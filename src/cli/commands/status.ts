@@ -1,11 +1,10 @@
 import { visible } from '../../bytes/visible.ts'
 import type { Command } from 'commander'
 import { ENDS_SOON_DAYS } from '../../access/key-record.ts'
-import type { Actions } from '../action.ts'
-import type { LogState, ServerState } from '../access/served-status.ts'
+import { type Actions, examples } from '../action.ts'
+import type { LogState, ServerState } from '../access/served.ts'
 import type { Context } from '../context.ts'
 import { EXIT_CODES, EXIT_NOT_READY, EXIT_OK } from '../exit-codes.ts'
-import { examples } from '../help.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { counted, formatCount, formatSeconds } from '../output/units.ts'
 
@@ -34,7 +33,7 @@ head, damage, a log that waits for its witnesses, a full disk); 20 nobody answer
 }
 
 async function status(context: Context, { server }: { readonly server: string }): Promise<number> {
-  const { servedStatus } = await import('../access/served-status.ts')
+  const { servedStatus } = await import('../access/served.ts')
   const state = await servedStatus(server, await context.headers())
   const { terminal } = context
   if (terminal.json) await terminal.jsonLine({ server, ...state })

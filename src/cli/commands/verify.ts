@@ -8,20 +8,22 @@ import { asHash, sha256 } from '../../merkle/hash.ts'
 import { checkLogKeys } from '../../note/checkpoint.ts'
 import { formatVerifierKey } from '../../note/key.ts'
 import { writeNewFile } from '../../storage/files.ts'
-import type { Actions } from '../action.ts'
+import { type Actions, examples } from '../action.ts'
 import { addTrustOptions, type Context, type TrustOptions } from '../context.ts'
 import { EXIT_CODES, EXIT_OK, EXIT_WRONG_ENTRY } from '../exit-codes.ts'
 import { readInput, STDIN } from '../files/input.ts'
-import { examples } from '../help.ts'
 import { asUsage } from '../range.ts'
-import { isFolder, pairBeside, pairsIn, type Pair } from '../verify/pairs.ts'
 import {
+  type Checked,
   describeVerified,
+  isFolder,
+  type NotJudged,
+  type Pair,
+  pairBeside,
+  pairsIn,
+  type ReadFile,
   reportText,
   summaryOf,
-  type Checked,
-  type NotJudged,
-  type ReadFile,
 } from '../verify/report.ts'
 
 interface VerifyOptions extends TrustOptions {

@@ -1,9 +1,23 @@
 import type { Command } from 'commander'
-import type { Actions } from '../action.ts'
-import { examples } from '../help.ts'
+import { hasCode } from '../../errors.ts'
+import type { VerifierKey } from '../../note/note.ts'
+import { type Actions, examples } from '../action.ts'
+import type { Context } from '../context.ts'
+import {
+  addListedLog,
+  addLogOptions,
+  cosignerFolder,
+  dropListedLog,
+  ownKeys,
+  type Progress,
+  servedProgress,
+  showLogs,
+  shownLogs,
+  toldLog,
+  type ToldLog,
+} from '../cosigner-logs.ts'
 import { witnessInitCommand } from './cosigner-init.ts'
 import { witnessServeCommand } from './cosigner-serve.ts'
-import { witnessAddLogCommand, witnessDropLogCommand, witnessListCommand } from './witness-logs.ts'
 
 /** `stele witness …`: cosigns the checkpoints of logs, and never two histories of one log. */
 export function witnessCommand(program: Command, actions: Actions): void {
@@ -27,5 +41,109 @@ export function witnessCommand(program: Command, actions: Actions): void {
     witnessListCommand,
   ]) {
     command(witness, actions)
+  }
+}
+
+/** `stele witness add-log`: puts a log on the list. */
+function witnessAddLogCommand(witness: Command, actions: Actions): void {
+  const command = witness
+    .command('add-log <vkey...>')
+    .description(
+      'cosign for one more log, or trust one more key of a log; a witness that runs is told so by SIGHUP',
+    )
+  addLogOptions(command)
+    .addHelpText(
+      'after',
+      examples(
+        [
+          'stele witness add-log log.example.com/logs/main+a3b1+AZ…',
+          'its origin is log.example.com/logs/main',
+        ],
+        [
+          'stele witness add-log --origin "go.sum database tree" sum.golang.org+033d…',
+          'a key of another name',
+        ],
+      ),
+    )
+    .action(actions.of(addLog))
+}
+
+/** `stele witness drop-log`: takes a log off the list. */
+function witnessDropLogCommand(witness: Command, actions: Actions): void {
+  witness
+    .command('drop-log <origin>')
+    .description(
+      'take a log off the list; what is known of it is kept. A witness that runs is told so by SIGHUP',
+    )
+    .addHelpText('after', examples(['stele witness drop-log log.example.com/logs/main', 'its origin']))
+    .action(
+      actions.of((context: Context, _options: object, origin: string) =>
+        dropListedLog(context, 'witness', origin),
+      ),
+    )
+}
+
+/** `stele witness list`: the logs, and what was cosigned last. */
+function witnessListCommand(witness: Command, actions: Actions): void {
+  witness
+    .command('list')
+    .description('the logs that this witness cosigns for, and how far it has seen them')
+    .addHelpText(
+      'after',
+      examples([
+        'stele witness list --json',
+        'an array of origins, keys, sizes, and numbers of evidence files',
+      ]),
+    )
+    .action(actions.of(list))
+}
+
+async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise<void> {
+  const { origin, keys } = await toldLog(context, told, vkeys)
+  const data = cosignerFolder(context, 'witness')
+  const log = await addListedLog(context, { kind: 'witness', data, log: { origin, keys } })
+  context.terminal.note(
+    `${data} cosigns for ${origin}, trusting ${log.keys.length} of its keys, from the next start or SIGHUP on.`,
+  )
+}
+
+async function list(context: Context): Promise<void> {
+  const [{ readCosignerInfo }, { readLogList }, { witnessFiles }] = await Promise.all([
+    import('../../witness/cosigner-folder.ts'),
+    import('../../witness/log-list.ts'),
+    import('../../witness/cosigner-folder.ts'),
+  ])
+  const data = cosignerFolder(context, 'witness')
+  const own = ownKeys(await readCosignerInfo('witness', data))
+  const files = witnessFiles(data)
+  const listed = await readLogList(files.logs, own)
+  const seen = await seenBy(files.state, own)
+  const logs = await shownLogs(data, listed, (log, hash) =>
+    seen ? seen(hash) : servedProgress(data, own, log),
+  )
+  await showLogs(context, 'witness', logs)
+  if (logs.some(({ treeSize }) => treeSize === undefined)) {
+    context.terminal.note('A witness runs on this folder, and does not answer: its metrics have sizes.')
+  }
+}
+
+/** What was cosigned last, by origin hash; undefined while a witness has it open. */
+async function seenBy(
+  state: { database: string; headFile: string },
+  own: readonly VerifierKey[],
+): Promise<((hash: string) => Promise<Progress>) | undefined> {
+  const { openWitnessState } = await import('../../witness/level.ts')
+  try {
+    const store = await openWitnessState(state, own)
+    await store.close()
+    return async (hash) => {
+      const head = store.get(hash)
+      return head
+        ? { treeSize: head.checkpoint.size, cosignedAtSeconds: head.timestampSeconds }
+        : { treeSize: 0 }
+    }
+  } catch (error) {
+    if (hasCode(error, 'locked')) return undefined
+    throw error
   }
 }

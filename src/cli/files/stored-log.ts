@@ -1,5 +1,5 @@
 import { concatBytes } from '../../bytes/bytes.ts'
-import type { LogFiles } from '../../client/log-files.ts'
+import type { LogFiles } from '../../client/http-files.ts'
 import { hasCode, SteleError } from '../../errors.ts'
 import { decodeHead, type SignedHead } from '../../log/head.ts'
 import { HASH_BYTES, leafHash, type Hash } from '../../merkle/hash.ts'

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { visible } from '../../bytes/visible.ts'
 import type { VerifiedEntry } from '../../client/verified-entries.ts'
 import { SteleError } from '../../errors.ts'
-import { unaccounted, type LogAccount } from '../../audit-trail/trail-accounts.ts'
+import { unaccounted, type LogAccount } from '../../audit-trail/trail-state.ts'
 
 const lineSchema = z.looseObject({ at: z.string(), kind: z.string() })
 

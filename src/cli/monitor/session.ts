@@ -1,21 +1,27 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { systemClock } from '../../client/clock.ts'
 import { hasCode, SteleError } from '../../errors.ts'
-import type { DeliveryReport } from '../../monitor/delivery.ts'
+import {
+  createWebhook,
+  type DeliveryReport,
+  Outbox,
+  type Webhook,
+  webhookSigner,
+} from '../../monitor/delivery.ts'
 import type { Finding } from '../../monitor/finding.ts'
 import { LogMonitor } from '../../monitor/log-monitor.ts'
 import { createMonitorMetrics, type MonitorMetrics } from '../../monitor/metrics.ts'
-import { Outbox } from '../../monitor/outbox.ts'
 import { watch } from '../../monitor/watch.ts'
-import { webhookSigner } from '../../monitor/webhook-signature.ts'
-import { createWebhook, type Webhook } from '../../monitor/webhook.ts'
 import { readKeyFile } from '../../storage/key-file.ts'
-import { EXIT_CODES, EXIT_OK } from '../exit-codes.ts'
 import type { Context } from '../context.ts'
-import { apiKeyOf } from '../files/api-key.ts'
+import { EXIT_CODES, EXIT_OK } from '../exit-codes.ts'
+import { apiKeyOf } from '../files/secret-file.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { MonitorConfig } from './config.ts'
 import { FolderStore } from './folder-store.ts'
-import { FINDING_CODES, gravest } from './verdict-codes.ts'
+import { FINDING_CODES, gravest } from './verify-evidence.ts'
 
 /** How long `--once` goes on delivering, in milliseconds; what is left is delivered by the next run. */
 const DELIVERY_PATIENCE_MS = 30_000
@@ -215,5 +221,50 @@ async function readSecret(path: string): Promise<string> {
   } catch (error) {
     if (!hasCode(error, 'key_missing')) throw error
     throw new SteleError('io_error', `${path}: there is no such file`, { cause: error })
+  }
+}
+
+/** Metrics over HTTP, on this machine only. */
+export interface MetricsServer {
+  readonly url: string
+  close(): Promise<void>
+}
+
+/**
+ * Serves `/metrics`.
+ *
+ * @param port 0 takes a free one
+ * @throws SteleError `usage` for a port that cannot be had
+ */
+export async function serveMetrics(metrics: MonitorMetrics, port: number): Promise<MetricsServer> {
+  const server = createServer((request, response) => {
+    if (request.method !== 'GET' || request.url !== '/metrics') {
+      response.writeHead(404).end()
+      return
+    }
+    metrics.text().then(
+      (text) => response.writeHead(200, { 'content-type': metrics.contentType }).end(text),
+      () => response.writeHead(500).end(),
+    )
+  })
+  await listen(server, port)
+  const { port: got } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${got}/metrics`,
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}
+
+async function listen(server: Server, port: number): Promise<void> {
+  const listening = once(server, 'listening')
+  server.listen(port, '127.0.0.1')
+  try {
+    await listening
+  } catch (error) {
+    throw new SteleError('usage', `--metrics-port ${port}: ${(error as Error).message}`, { cause: error })
   }
 }

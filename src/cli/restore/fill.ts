@@ -1,9 +1,19 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import type { AuditedStretch } from '../../client/audit-finding.ts'
 import { auditLog } from '../../client/audit.ts'
-import type { AuditedStretch } from '../../client/audit-options.ts'
-import type { LogFiles } from '../../client/log-files.ts'
-import { SteleError } from '../../errors.ts'
+import type { LogFiles } from '../../client/http-files.ts'
+import { hasCode, SteleError } from '../../errors.ts'
+import { decodeHead, type SignedHead } from '../../log/head.ts'
 import type { LogIdentity } from '../../note/checkpoint.ts'
+import { readHeadFile } from '../../storage/head-file.ts'
 import type { LevelStore } from '../../storage/level.ts'
+import { TILE_WIDTH } from '../../tile/path.ts'
+import { readEnd } from '../backup/description.ts'
+import { PATIENCE_MS } from '../context.ts'
+import { type Headers, openMirror } from './ask-witnesses.ts'
+import type { EndingWitness } from './head.ts'
+import { openSeen, type SeenHead } from './seen.ts'
 
 /** Of one synced write: large enough that syncing costs little, small enough to be held in memory. */
 const STEP_BYTES = 4 * 1024 * 1024
@@ -64,4 +74,111 @@ class Loader {
     this.#bytes = 0
     await this.#store.load({ from: first.from, entries, tiles })
   }
+}
+
+/**
+ * A backup, and what came after it from somewhere else: full files that the backup's checkpoint covers are read there,
+ * all others from the one that has more. Each byte is checked against the larger head, whichever it came from.
+ */
+export class CatchUpFiles implements LogFiles {
+  readonly #backup: LogFiles
+  readonly #size: number
+  readonly #more: LogFiles
+  readonly #note: string
+
+  /**
+   * @param size of the backup's checkpoint
+   * @param note the larger checkpoint
+   */
+  constructor(backup: LogFiles, size: number, more: LogFiles, note: string) {
+    this.#backup = backup
+    this.#size = size
+    this.#more = more
+    this.#note = note
+  }
+
+  async checkpoint(): Promise<string> {
+    return this.#note
+  }
+
+  tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
+    const files = this.#has((index + 1) * TILE_WIDTH ** (level + 1), width) ? this.#backup : this.#more
+    return files.tile(level, index, width)
+  }
+
+  bundle(index: number, width: number): Promise<Uint8Array | undefined> {
+    const files = this.#has((index + 1) * TILE_WIDTH, width) ? this.#backup : this.#more
+    return files.bundle(index, width)
+  }
+
+  #has(end: number, width: number): boolean {
+    return width === TILE_WIDTH && end <= this.#size
+  }
+}
+
+/** What the operator can say was seen of the log. */
+export interface SeenOptions {
+  readonly headFile?: readonly string[]
+  readonly seen?: readonly string[]
+  readonly mirror?: readonly string[]
+}
+
+/** Heads that were seen, and when the log is known to have signed. */
+interface Gathered {
+  readonly seen: readonly SeenHead[]
+  readonly signedAtMs: readonly number[]
+  /** Those that say that the log has ended. */
+  readonly endings: readonly EndingWitness[]
+}
+
+/**
+ * Reads what was seen of a log: head files, checkpoints that somebody kept, mirrors, the head that was published.
+ *
+ * @param former where the log kept its head file: one that is still there outlived the accident
+ * @param published the record in the backup, if it has one
+ * @param headers for mirrors that ask for a key
+ * @throws SteleError for whatever cannot be read or is not signed by the log: it may be the one that saw more
+ */
+export async function gatherSeen(
+  log: LogIdentity,
+  { headFile = [], seen = [], mirror = [] }: SeenOptions,
+  former: string | undefined,
+  published: Uint8Array | undefined,
+  headers: Headers,
+): Promise<Gathered> {
+  const paths = [...headFile, ...(former !== undefined && existsSync(former) ? [former] : [])]
+  const heads: { source: string; head: SignedHead }[] = []
+  for (const path of paths) {
+    for (const head of await headsOf(path)) heads.push({ source: `head file ${path}`, head })
+  }
+  if (published) {
+    const source = 'the published head of the backup'
+    heads.push({ source, head: decodeHead(published, source) })
+  }
+  const all = heads.map(({ source, head }) => openSeen(source, head.checkpoint, log))
+  for (const path of seen) all.push(openSeen(path, await readNote(path), log))
+  const endings: EndingWitness[] = heads.flatMap(({ source, head: { final } }) => {
+    return final ? [{ source, ending: { frozen: true as const, ...final } }] : []
+  })
+  for (const url of mirror) {
+    const { files, note } = await openMirror(url, PATIENCE_MS, headers)
+    all.push(openSeen(url, note, log, files))
+    const ending = await readEnd(url, log.origin, headers)
+    if (ending) endings.push({ source: url, ending })
+  }
+  return { seen: all, signedAtMs: heads.map(({ head }) => head.timestampMs), endings }
+}
+
+async function headsOf(path: string): Promise<SignedHead[]> {
+  const file = await readHeadFile(path).catch((error: unknown) => {
+    if (!hasCode(error, 'head_missing')) throw error
+    throw new SteleError('not_found', `--head-file ${path}: there is no such file`, { cause: error })
+  })
+  return file.records.map((record) => decodeHead(record, path))
+}
+
+async function readNote(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: Error) => {
+    throw new SteleError('io_error', `--seen ${path}: ${error.message}`, { cause: error })
+  })
 }

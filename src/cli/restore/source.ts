@@ -2,19 +2,18 @@ import { existsSync, statSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { HttpFiles } from '../../client/http-files.ts'
-import type { LogFiles } from '../../client/log-files.ts'
+import { HttpFiles, type LogFiles } from '../../client/http-files.ts'
 import { SteleError } from '../../errors.ts'
 import { readKeyFile } from '../../storage/key-file.ts'
 import {
   BACKUP_FILES,
-  nameIn,
-  parseDescription,
   type BackupDescription,
   type EndingState,
+  nameIn,
+  parseDescription,
+  readEnd,
+  withCheckpoint,
 } from '../backup/description.ts'
-import { readEnd } from '../backup/ending-state.ts'
-import { withCheckpoint } from '../backup/pinned-head.ts'
 import { PATIENCE_MS } from '../context.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import type { Headers } from './ask-witnesses.ts'

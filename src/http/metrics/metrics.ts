@@ -1,12 +1,11 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ErrorCode } from '../../errors.ts'
-import type { Log } from '../../log/log.ts'
-import { REFUSALS, type Connections } from '../connections.ts'
 import type { HostedLog, LogDirectory } from '../../instance/directory.ts'
-import { registerReadings, type Reading } from './readings.ts'
-import { registerScrubMetrics } from './scrub-metrics.ts'
-import { registerTrailMetrics, type TrailStatus } from './trail-metrics.ts'
+import type { Log } from '../../log/log.ts'
+import type { ScrubStatus } from '../../scrub/scrub-options.ts'
+import { type Connections, REFUSALS } from '../connections.ts'
 import { createLogMeters, type LogMeters } from './log-meters.ts'
+import { type Reading, registerReadings } from './readings.ts'
 
 /** Counts requests, and tells Prometheus about them and about the logs. */
 export interface Metrics {
@@ -22,7 +21,7 @@ export interface Metrics {
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
 
 /** What metrics can tell more of, where there is more. */
-export interface MetricsSources {
+interface MetricsSources {
   /** Those that the logs report to; theirs is the registry then. */
   readonly meters?: LogMeters
   /** Bytes that are free where the logs are; undefined when that cannot be said. */
@@ -247,4 +246,74 @@ function registerCertificate(registry: Registry, endMs: () => number | undefined
       if (end !== undefined) this.set(end / 1000)
     },
   })
+}
+
+const READINGS: readonly Reading<ScrubStatus>[] = [
+  [
+    'stele_scrub_coverage_ratio',
+    'Share of the tree that was verified in this pass.',
+    (scrub) => scrub.coverage,
+  ],
+  ['stele_scrub_findings', 'Stored things that are damaged.', (scrub) => scrub.findingCount],
+  ['stele_scrub_bytes_read_total', 'Bytes read since the log was opened.', (scrub) => scrub.bytesRead],
+  ['stele_scrub_read_errors_total', 'Reads that failed and were tried again.', (scrub) => scrub.readErrors],
+  [
+    'stele_scrub_passes_total',
+    'Passes over the whole log that came to their end.',
+    (scrub) => scrub.lastPass?.pass ?? 0,
+  ],
+  [
+    'stele_scrub_last_pass_timestamp_seconds',
+    'When the last pass came to its end.',
+    ({ lastPass }) => lastPass && lastPass.finishedAtMs / 1000,
+  ],
+  [
+    'stele_scrub_last_pass_duration_seconds',
+    'How long the last pass took.',
+    ({ lastPass }) => lastPass && (lastPass.finishedAtMs - lastPass.startedAtMs) / 1000,
+  ],
+]
+
+/** What the scrubbers say of their logs, read when Prometheus asks. */
+function registerScrubMetrics(registry: Registry, logs: LogDirectory): void {
+  const scrubs = (): [string, ScrubStatus][] =>
+    logs.list().flatMap(({ name, scrub }) => (scrub ? [[name, scrub]] : []))
+  registerReadings(registry, 'log', scrubs, READINGS)
+}
+
+/** What a meta log does, in numbers. */
+export interface TrailStatus {
+  /** Lines that are not on disk yet. */
+  readonly waiting: number
+  /** Lines that were written since the server began. */
+  readonly written: number
+  /** Lines that could not be written: what they were about was refused, or not acknowledged. */
+  readonly failed: number
+}
+
+/** What the meta log says of itself, read when Prometheus asks. */
+function registerTrailMetrics(registry: Registry, status: () => TrailStatus): void {
+  const registers = [registry]
+  new Gauge({
+    name: 'stele_meta_waiting_lines',
+    help: 'Lines of the meta log that are not on disk yet.',
+    registers,
+    collect() {
+      this.set(status().waiting)
+    },
+  })
+  counter('stele_meta_lines_total', 'Lines of the meta log that were written.', () => status().written)
+  counter('stele_meta_failures_total', 'Lines that could not be written.', () => status().failed)
+
+  function counter(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(read())
+      },
+    })
+  }
 }

@@ -1,7 +1,46 @@
 import { createHash } from 'node:crypto'
 import type { Answer } from '../answer.ts'
 import { NO_CACHE } from '../headers.ts'
-import { STYLE } from './style.ts'
+
+/** The style sheet of the pages that this server writes itself. */
+const STYLE = `
+:root { --ink: #1d2126; --soft: #5a646e; --paper: #fbfaf8; --card: #fff; --line: #dedad3; --accent: #7a4b1e;
+  --get: #1f6f4a; --post: #8a4b08; --bad: #a3262a; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e3de; --soft: #9aa3ab; --paper: #15171a; --card: #1d2024; --line: #33383e; --accent: #d9a066;
+    --get: #6cc49a; --post: #e3a45b; --bad: #ef8a8d; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 5rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, sans-serif; }
+h1 { margin: 0 0 .25rem; font-size: 1.9rem; letter-spacing: -.01em; }
+h2 { margin: 2.75rem 0 .75rem; font-size: 1.25rem; }
+h3 { margin: 1.25rem 0 .35rem; font-size: .8rem; letter-spacing: .06em; text-transform: uppercase; color: var(--soft); }
+p { margin: .35rem 0 .75rem; max-width: 46rem; }
+a { color: var(--accent); }
+.lead, .soft { color: var(--soft); }
+code, .mono { font: .875em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+nav ul { columns: 2 20rem; padding: 0; margin: 0; list-style: none; }
+nav li { padding: .1rem 0; break-inside: avoid; }
+nav a { text-decoration: none; }
+.card { margin: 0 0 1rem; padding: 1rem 1.25rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: .5rem; }
+.card > :first-child { margin-top: 0; }
+.card > :last-child { margin-bottom: 0; }
+.route { font-weight: 600; }
+.verb { display: inline-block; min-width: 3.25rem; font-weight: 700; }
+.get { color: var(--get); }
+.post { color: var(--post); }
+.bad { color: var(--bad); }
+table { width: 100%; border-collapse: collapse; }
+th, td { padding: .35rem .75rem .35rem 0; border-top: 1px solid var(--line); text-align: left; vertical-align: top; }
+th { width: 16rem; font-weight: 500; }
+.wide { overflow-x: auto; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .5rem 0; }
+dt { color: var(--soft); }
+dd { margin: 0; min-width: 0; }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .4rem; } th { width: auto; } }
+`
 
 /** Markup, as opposed to text that has yet to be escaped. */
 export class Html {

@@ -3,10 +3,9 @@ import type { Caller } from '../../access/caller.ts'
 import { keyRecordSchema, type KeyInfo } from '../../access/key-record.ts'
 import { LEAST_REQUESTS_PER_SECOND, type MadeKey, type Maker } from '../../access/keyring.ts'
 import { json } from '../answer.ts'
-import type { BodyReader } from '../body.ts'
+import { type BodyReader, readJson } from '../body.ts'
 import type { HttpDeps } from '../deps.ts'
 import { NO_STORE } from '../headers.ts'
-import { readJson } from '../json-body.ts'
 import { rootRoute, type Route } from '../route.ts'
 
 const MAX_OVERLAP_SECONDS = 30 * 86_400

@@ -1,22 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import * as z from 'zod'
+import { parseSuccessorEntry } from '../../client/lineage.ts'
 import { SteleError } from '../../errors.ts'
 import type { Placement } from '../../log/admission.ts'
 import type { Appended, Log } from '../../log/log.ts'
 import { MAX_ENTRY_BYTES } from '../../tile/bundle.ts'
-import { prefersOver } from '../accept.ts'
-import { json, text, type Answer } from '../answer.ts'
+import { hexOf, hexPath, prefersOver } from '../accept.ts'
+import { type Answer, json, text } from '../answer.ts'
 import { batchParser, ENTRY_BUNDLE, isBatchType, NDJSON } from '../batch.ts'
 import type { BodyReader } from '../body.ts'
 import type { HttpDeps } from '../deps.ts'
-import { hexOf, hexPath } from '../encoding.ts'
 import { NO_STORE, PLAIN_TEXT } from '../headers.ts'
 import { timeoutParam } from '../params.ts'
 import { checkedInclusion, proofFile } from '../proofs.ts'
 import { publishedPast } from '../published.ts'
-import { checkNotReserved } from '../reserved.ts'
-import { logRoute, type LogCall, type Route } from '../route.ts'
+import { type LogCall, logRoute, type Route } from '../route.ts'
 import { BatchReceipt, Bytes, Receipt, Text } from '../schemas.ts'
 
 const WRITE_ERRORS = [
@@ -227,4 +226,21 @@ function batchReceipt(
   const fields = { begin: begin ?? end, end, treeSize, count: placements.length, duplicates }
   const placed = begin === undefined ? undefined : { index: begin, entries: end - begin }
   return json(BatchReceipt, { ...fields, ...proven }, NO_STORE, status, placed)
+}
+
+/**
+ * Refuses what would pass for the log's own last entry. Readers who
+ * follow the log take its successor's key from it, so no submitter may write it.
+ *
+ * @param origin of the log; entries about other logs are entries like any other
+ * @throws SteleError `forbidden`
+ */
+function checkNotReserved(entries: readonly Uint8Array[], origin: string): void {
+  for (const [i, entry] of entries.entries()) {
+    if (parseSuccessorEntry(entry)?.origin !== origin) continue
+    throw new SteleError(
+      'forbidden',
+      `entry ${i}: only the log itself says where it goes on ("stele log rollover"); nothing was logged`,
+    )
+  }
 }

@@ -1,15 +1,18 @@
 import * as z from 'zod'
-import { decide, type Caller } from '../../access/caller.ts'
+import { type Caller, decide } from '../../access/caller.ts'
 import { SteleError } from '../../errors.ts'
-import { json } from '../answer.ts'
-import type { BodyReader } from '../body.ts'
+import type { ChangedKey as Change } from '../../instance/administration.ts'
+import type { HostedLog } from '../../instance/directory.ts'
+import type { ScrubStatus } from '../../scrub/scrub-options.ts'
+import { type Answer, json } from '../answer.ts'
+import { type BodyReader, readJson } from '../body.ts'
 import type { HttpDeps } from '../deps.ts'
-import { hexOf } from '../encoding.ts'
+import { hexOf } from '../accept.ts'
 import { NO_STORE } from '../headers.ts'
-import { readJson } from '../json-body.ts'
 import { describeLog } from '../log-description.ts'
 import { hostedRoute, rootRoute, type Route } from '../route.ts'
-import { FrozenLog, LogDescription, LogPolicy, LogVisibility } from '../schemas.ts'
+import { ChangedKey, FrozenLog, LogDescription, LogPolicy, LogVisibility, Scrub } from '../schemas.ts'
+import { withoutPaths } from '../errors.ts'
 
 /** A witness with an ML-DSA-44 key takes 2 kB. */
 const MAX_POLICY_BODY_BYTES = 256 * 1024
@@ -37,7 +40,7 @@ const VisibilityBody = z
   .meta({ id: 'NewLogVisibility' })
 
 /** Why an act on a log may be refused. */
-export const ACT_ERRORS = [
+const ACT_ERRORS = [
   'malformed',
   'not_found',
   'usage',
@@ -141,4 +144,144 @@ function checkMayMake(caller: Caller, name: string): void {
   const hidden = { name, reads: 'private', heads: 'closed', openWrites: false } as const
   if (decide(caller, 'manage_logs', hidden) === 'allowed') return
   throw new SteleError('forbidden', 'these credentials are for other logs than the one that was to be made')
+}
+
+const MAX_OVERLAP_SECONDS = 20 * 366 * 86_400
+
+const keyId = z.string().regex(/^[0-9a-fA-F]{8}$/)
+const NewLogKeyBody = z
+  .strictObject({
+    rotate: z.boolean().default(false).meta({
+      description:
+        'True: in the place of an old key, which announces until when it signs beside the new one.',
+    }),
+    algorithm: z
+      .enum(['ed25519', 'ml-dsa-44'])
+      .optional()
+      .meta({ description: 'Default: ed25519. With rotate it is that of the old key.' }),
+    keyId: keyId.optional().meta({
+      description: 'With rotate: ID of the old key. Default: the first Ed25519 key that signs.',
+    }),
+    overlapSeconds: z
+      .int()
+      .min(0)
+      .max(MAX_OVERLAP_SECONDS)
+      .optional()
+      .meta({ description: 'With rotate: how long the old key is announced to sign. Default: 30 days.' }),
+  })
+  .refine(({ rotate, ...rest }) => {
+    return rotate
+      ? rest.algorithm === undefined
+      : rest.keyId === undefined && rest.overlapSeconds === undefined
+  }, 'expected keyId and overlapSeconds with rotate only, and algorithm without it only')
+  .meta({ id: 'NewLogKey' })
+const RetireBody = z
+  .strictObject({
+    beforeOverlapEnds: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Although it was announced to sign for longer.' }),
+  })
+  .meta({ id: 'RetireLogKey' })
+
+/** The routes that change the keys of logs. Whatever they do is in the meta log before it is done. */
+export function logKeyAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyReader): Route[] {
+  if (!administration) return []
+  return [
+    hostedRoute(logs, {
+      method: 'post',
+      path: '/v1/logs/{log}/keys',
+      permission: 'manage_logs',
+      tag: 'Management',
+      summary: 'Give a log a further key, or one in the place of another',
+      description:
+        'The log is closed and opened again; every head from the next one on carries the new line.',
+      body: { 'application/json': NewLogKeyBody },
+      answers: { 201: { description: 'The new key.', content: { 'application/json': ChangedKey } } },
+      errors: ACT_ERRORS,
+      async handle(call) {
+        const { rotate, algorithm, ...wanted } = await readJson(bodies, call, NewLogKeyBody)
+        const { caller, hosted } = call
+        const change = rotate
+          ? administration.rotateKey(caller.id, hosted.name, wanted)
+          : administration.addKey(caller.id, hosted.name, algorithm ?? 'ed25519')
+        return changed(await change, 201)
+      },
+    }),
+    hostedRoute(logs, {
+      method: 'post',
+      path: '/v1/logs/{log}/keys/{id}/retire',
+      permission: 'manage_logs',
+      tag: 'Management',
+      summary: 'Let a key sign no further head; never the last one',
+      params: { id: keyId.meta({ description: 'ID of the key, 8 hex digits.' }) },
+      body: { 'application/json': RetireBody },
+      answers: { 200: { description: 'The key.', content: { 'application/json': ChangedKey } } },
+      errors: ACT_ERRORS,
+      async handle(call) {
+        const { beforeOverlapEnds } = await readJson(bodies, call, RetireBody)
+        const { caller, hosted, path } = call
+        return changed(
+          await administration.retireKey(caller.id, hosted.name, path.id, beforeOverlapEnds),
+          200,
+        )
+      },
+    }),
+  ]
+}
+
+function changed({ key, statements }: Change, status: number): Answer {
+  const { verifierKey, since, overlapUntilSeconds, retired } = key
+  const body = {
+    verifierKey,
+    since,
+    ...(overlapUntilSeconds === undefined ? {} : { overlapUntilSeconds }),
+    ...(retired ? { retired } : {}),
+    rotations: [...statements],
+  }
+  return json(ChangedKey, body, NO_STORE, status)
+}
+
+/** What the scrubber of a log says, and a pass for whoever does not want to wait for the next one. */
+export function scrubRoutes({ logs }: HttpDeps): Route[] {
+  return [
+    hostedRoute(logs, {
+      method: 'get',
+      path: '/v1/logs/{log}/scrub',
+      permission: 'operate',
+      tag: 'Operation',
+      summary: 'How much of a log was verified again, and what is damaged',
+      answers: { 200: { description: 'The scrubber.', content: { 'application/json': Scrub } } },
+      errors: ['not_found'],
+      handle: ({ hosted }) => shown(scrubOf(hosted), 200),
+    }),
+    hostedRoute(logs, {
+      method: 'post',
+      path: '/v1/logs/{log}/scrub',
+      permission: 'operate',
+      tag: 'Operation',
+      summary: 'Begin a pass of the scrubber now, or right after the one under way',
+      answers: { 202: { description: 'It begins.', content: { 'application/json': Scrub } } },
+      errors: ['not_found'],
+      handle({ hosted }) {
+        const scrub = scrubOf(hosted)
+        hosted.scrubNow?.()
+        return shown(scrub, 202)
+      },
+    }),
+  ]
+}
+
+function scrubOf({ name, scrub }: HostedLog): ScrubStatus {
+  if (scrub) return scrub
+  throw new SteleError('not_found', `log ${name}: it has no scrubber, or is not open`)
+}
+
+function shown(scrub: ScrubStatus, status: number): Answer {
+  const { coverage, pass, lastPass, bytesRead, readErrors, findingCount } = scrub
+  const findings = scrub.findings.map(({ place, expected, found, message }) => {
+    return { place, expected, found: withoutPaths(found), message: withoutPaths(message) }
+  })
+  const value = { coverage, pass, bytesRead, readErrors, findingCount, findings }
+  return json(Scrub, { ...value, ...(lastPass ? { lastPass } : {}) }, NO_STORE, status)
 }

@@ -5,7 +5,7 @@ import { NO_STORE, PLAIN_TEXT } from '../headers.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { rootRoute, type Route } from '../route.ts'
 import { Health, Text } from '../schemas.ts'
-import { withoutPaths } from '../without-paths.ts'
+import { withoutPaths } from '../errors.ts'
 
 const Ready = z.object({ status: z.enum(['ready', 'not ready']), reason: z.string().optional() })
 
