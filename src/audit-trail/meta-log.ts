@@ -254,7 +254,7 @@ export class MetaLog implements Trail {
     const { log } = this.#target
     if (!log) throw untraceable('it is not open')
     // Its witnesses are asked first whether they have seen more of it, once: it goes on without an answer.
-    await log.settled
+    await log.started
     const isSaid = this.#remind(round)
     const pages = round.pages()
     await log.append(pages)

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { Turns } from '../bytes/turns.ts'
 import { DEFAULT_PUBLIC_URL, originPrefix, originUnder, prefixOf } from '../config/public-url.ts'
 import { hasCode, SteleError } from '../errors.ts'
-import type { LastWords } from '../log/ending.ts'
+import type { FreezeRequest } from '../log/lifecycle.ts'
 import type { SignedHead } from '../log/head.ts'
 import { checkKeyName } from '../note/key-id.ts'
 import { META_LOG } from './access-files.ts'
@@ -23,7 +23,7 @@ export interface Works {
   whileClosed<T>(name: string, task: () => Promise<T>): Promise<T>
   /** As `whileClosed`, for keys: whoever keeps a record of them is told. */
   changeKeys(name: string, change: () => Promise<KeyChange>): Promise<KeyChange>
-  freeze(name: string, words: LastWords, announce: Announce): Promise<Frozen>
+  freeze(name: string, request: FreezeRequest, announce: Announce): Promise<Frozen>
   /** Whether one more log can be served. @throws SteleError where it cannot */
   checkRoom?(): void
   /** There is a new log. */
@@ -96,10 +96,10 @@ export class Administration {
   }
 
   /** Ends a log for ever. @throws SteleError as `freezeLog` */
-  freeze(by: string, name: string, words: LastWords): Promise<Frozen> {
+  freeze(by: string, name: string, request: FreezeRequest): Promise<Frozen> {
     return this.#act('log_freeze', by, name, name, (announce) => {
       checkNotMeta(name, 'frozen: without it nothing more would be answered')
-      return this.#works.freeze(name, words, announce)
+      return this.#works.freeze(name, request, announce)
     })
   }
 
@@ -230,7 +230,7 @@ export interface ChangedKey {
 export interface LogAdministration {
   /** The log is there, and served, once this resolves. */
   createLog(by: string, wanted: WantedLog): Promise<unknown>
-  freeze(by: string, name: string, words: LastWords): Promise<{ head: SignedHead; published: boolean }>
+  freeze(by: string, name: string, request: FreezeRequest): Promise<{ head: SignedHead; published: boolean }>
   addKey(by: string, name: string, algorithm: 'ed25519' | 'ml-dsa-44'): Promise<ChangedKey>
   rotateKey(
     by: string,

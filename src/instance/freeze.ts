@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { equalBytes } from '../bytes/bytes.ts'
 import { SteleError } from '../errors.ts'
-import { finalMark, isFurtherMark, type LastWords } from '../log/ending.ts'
+import { finalRecord, changesFinalRecord, type FreezeRequest } from '../log/lifecycle.ts'
 import type { SignedHead } from '../log/head.ts'
 import type { Log } from '../log/log.ts'
 import { UNANNOUNCED, type Announce } from './plan.ts'
@@ -28,13 +28,13 @@ export async function freezeStoredLog(
   folder: string,
   name: string,
   settings: LogSettings,
-  words: LastWords,
+  request: FreezeRequest,
   announce: Announce = UNANNOUNCED,
 ): Promise<Frozen> {
   const log = await openStoredLog(folder, name, settings)
   try {
-    await settledWithin(log, settings.witnesses.timeoutMs * CONFIRM_ROUNDS)
-    return await freezeLog(log, words, announce)
+    await startedWithin(log, settings.witnesses.timeoutMs * CONFIRM_ROUNDS)
+    return await freezeLog(log, request, announce)
   } finally {
     // What is being cosigned is waited for, so that a witnessed log is published where its witnesses answer.
     await log.close()
@@ -48,19 +48,19 @@ export async function freezeStoredLog(
  */
 export async function freezeLog(
   log: Log,
-  words: LastWords,
+  request: FreezeRequest,
   announce: Announce = UNANNOUNCED,
 ): Promise<Frozen> {
-  const { successor } = words
-  const mark = finalMark(successor)
-  if (!(await isDone(log, words))) {
+  const { successor } = request
+  const record = finalRecord(successor)
+  if (!(await isDone(log, request))) {
     const { final, size } = log.integrated
-    if (!final || isFurtherMark(final, words)) {
+    if (!final || changesFinalRecord(final, request)) {
       checkTakesEntries(log)
       const before = final ? { state: 'frozen', ...final } : { state: log.status.state, treeSize: size }
-      const placed = words.lastEntry === undefined ? {} : { placed: { index: size, entries: 1 } }
-      await announce({ before, after: { state: 'frozen', ...mark }, ...placed })
-      await log.freeze(words)
+      const placed = request.lastEntry === undefined ? {} : { placed: { index: size, entries: 1 } }
+      await announce({ before, after: { state: 'frozen', ...record }, ...placed })
+      await log.freeze(request)
     }
   }
   const head = log.integrated
@@ -77,7 +77,7 @@ function checkTakesEntries({ origin, status, failure }: Log): void {
 }
 
 /** A step that was cut short behind its commit is not made twice. */
-async function isDone(log: Log, { lastEntry, successor }: LastWords): Promise<boolean> {
+async function isDone(log: Log, { lastEntry, successor }: FreezeRequest): Promise<boolean> {
   const { final, size } = log.integrated
   if (!final || lastEntry === undefined || size === 0) return false
   if (log.published.size < size) {
@@ -90,10 +90,10 @@ async function isDone(log: Log, { lastEntry, successor }: LastWords): Promise<bo
   return equalBytes(entry!, lastEntry) && final.successor === successor
 }
 
-async function settledWithin(log: Log, ms: number): Promise<void> {
+async function startedWithin(log: Log, ms: number): Promise<void> {
   const tooLate = new AbortController()
-  // Whatever has not settled by then is refused by whoever is asked next, with the reason.
-  await Promise.race([log.settled, sleep(ms, undefined, { signal: tooLate.signal })]).finally(() =>
+  // A log that has not started by then refuses what it is asked next, with the reason.
+  await Promise.race([log.started, sleep(ms, undefined, { signal: tooLate.signal })]).finally(() =>
     tooLate.abort(),
   )
 }

@@ -1,6 +1,6 @@
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
-import type { LastWords } from '../log/ending.ts'
+import type { FreezeRequest } from '../log/lifecycle.ts'
 import type { SignedHead } from '../log/head.ts'
 import type { Log } from '../log/log.ts'
 import type { LogObserver } from '../log/observer.ts'
@@ -83,9 +83,9 @@ export class Host implements LogDirectory {
    *
    * @throws SteleError `not_found`, `log_halted`; as `Log.freeze`
    */
-  async freeze(name: string, words: LastWords, announce?: Announce): Promise<Frozen> {
+  async freeze(name: string, request: FreezeRequest, announce?: Announce): Promise<Frozen> {
     const { log } = openedLog(this, name)
-    const frozen = await freezeLog(log, words, announce)
+    const frozen = await freezeLog(log, request, announce)
     this.#events.frozen?.(name, frozen.head)
     return frozen
   }

@@ -8,7 +8,7 @@ import { HASH_BYTES, asHash, type Hash } from '../merkle/hash.ts'
 export interface Head {
   readonly size: number
   readonly root: Hash
-  /** Milliseconds since 1970; grows with every head of a log, whatever the clock does. */
+  /** Milliseconds since 1970; greater in each head than in the one before, even if the clock was set back. */
   readonly timestampMs: number
 }
 
@@ -19,11 +19,11 @@ export interface SignedHead extends Head {
   /** RFC 6962's `tree_head_signature`: a TLS DigitallySigned by the log's P-256 key. */
   readonly treeHeadSignature: Uint8Array
   /** On the heads of a frozen log: no entry will ever follow. Kept with the head, so that it is as durable as that. */
-  readonly final?: FinalMark
+  readonly final?: FinalRecord
 }
 
 /** What a frozen log says of what comes after it. */
-export interface FinalMark {
+export interface FinalRecord {
   /** URL of the log that goes on in its place. */
   readonly successor?: string
 }
@@ -67,19 +67,19 @@ export function decodeHead(record: Uint8Array, where: string): SignedHead {
     )
   }
   const signatureEnd = FIXED_BYTES + view.getUint16(49)
-  const final = record[0] === FINAL_VERSION ? decodeFinal(record, signatureEnd, where) : undefined
+  const decoded = record[0] === FINAL_VERSION ? decodeFinal(record, signatureEnd, where) : undefined
   return {
     size: getUint64(record, 1, where),
     timestampMs: getUint64(record, 9, where),
     root: asHash(record.slice(17, 17 + HASH_BYTES), where),
     treeHeadSignature: record.slice(FIXED_BYTES, signatureEnd),
-    checkpoint: decodeUtf8(record.subarray(final?.end ?? signatureEnd), where),
-    ...(final ? { final: final.mark } : {}),
+    checkpoint: decodeUtf8(record.subarray(decoded?.end ?? signatureEnd), where),
+    ...(decoded ? { final: decoded.final } : {}),
   }
 }
 
 /** An empty successor stands for none. */
-function encodeFinal({ successor = '' }: FinalMark): Uint8Array {
+function encodeFinal({ successor = '' }: FinalRecord): Uint8Array {
   const url = encodeUtf8(successor)
   const bytes = new Uint8Array(2 + url.length)
   new DataView(bytes.buffer).setUint16(0, url.length)
@@ -87,12 +87,12 @@ function encodeFinal({ successor = '' }: FinalMark): Uint8Array {
   return bytes
 }
 
-function decodeFinal(record: Uint8Array, at: number, where: string): { mark: FinalMark; end: number } {
+function decodeFinal(record: Uint8Array, at: number, where: string): { final: FinalRecord; end: number } {
   const view = new DataView(record.buffer, record.byteOffset, record.length)
   const end = record.length < at + 2 ? Infinity : at + 2 + view.getUint16(at)
   if (record.length < end) {
     throw new SteleError('corrupt', `${where}: a final head is cut short at ${record.length} bytes`)
   }
   const successor = decodeUtf8(record.subarray(at + 2, end), where)
-  return { mark: successor === '' ? {} : { successor }, end }
+  return { final: successor === '' ? {} : { successor }, end }
 }

@@ -4,19 +4,21 @@ import { verifyInclusion } from '../merkle/verify.ts'
 import { formatProofFile } from '../note/proof-file.ts'
 import { encodeBundle } from '../tile/bundle.ts'
 import type { TileId } from '../tile/path.ts'
-import { proveConsistency, proveInclusion } from '../tile/prove.ts'
-import { EarlierRoots } from './earlier-roots.ts'
+import { proveInclusion } from '../tile/prove.ts'
+import { Admission, type Placement } from './admission.ts'
 import type { SignedHead } from './head.ts'
-import type { Placement } from './intake.ts'
-import type { LogOptions, LogParts, LogStatus } from './options.ts'
-import { Publisher, type Publication } from './publisher.ts'
+import { Indexer, LeafFinder } from './leaf-index.ts'
+import { Lifecycle, type FreezeRequest } from './lifecycle.ts'
+import { UNOBSERVED } from './observer.ts'
+import type { LogOptions, LogParts, LogStatus, StoredParts, Verified } from './options.ts'
+import { EarlierRoots, Publisher } from './publisher.ts'
 import { TileReader } from './reader.ts'
-import type { StoredParts } from './scrub-parts.ts'
-import type { LastWords } from './ending.ts'
-import type { Verified } from './writer-parts.ts'
-import { Writer } from './writer.ts'
+import { Sequencer, SignedTree } from './sequencer.ts'
+import { HeadClock } from './signer.ts'
+import { PendingLeaves } from './submission.ts'
 
-export type { LogOptions, LogParts, LogStatus, Witnessing } from './options.ts'
+export type { LogOptions, LogParts, LogStatus } from './options.ts'
+export type { Witnessing } from './publisher.ts'
 
 /** Where entries went, and the size of a signed tree that covers them. */
 export interface Appended {
@@ -27,41 +29,74 @@ export interface Appended {
 }
 
 /**
- * One log: the write path from bytes to a signed head, and the read path back. Made by `openLog`, which verifies
- * what is stored first.
+ * One log: the write path from bytes to a signed head, and the read path back. Made by `openLog`, which first verifies what is
+ * stored. The constructor wires the write path: an append goes from `Admission` to `Sequencer`, which hands integrated heads to
+ * `Publisher` and integrated leaves to `Indexer`; `Lifecycle` says what is admitted and signed.
  */
 export class Log {
   /** First line of its checkpoints. */
   readonly origin: string
   readonly #parts: LogParts
-  readonly #writer: Writer
-  readonly #publisher: Publisher
+  readonly #allowDuplicates: boolean
+  readonly #clock: HeadClock
+  readonly #tree: SignedTree
   readonly #reader: TileReader
+  readonly #pending = new PendingLeaves()
+  readonly #indexer: Indexer
+  readonly #finder: LeafFinder
+  readonly #admission: Admission
+  readonly #lifecycle: Lifecycle
+  readonly #publisher: Publisher
+  readonly #sequencer: Sequencer
   readonly #earlierRoots: EarlierRoots
   #closing: Promise<void> | undefined
-  /** Resolves with the reason if this log ever stops taking entries; reads go on until it is closed. */
-  readonly halted: Promise<SteleError>
-
-  /** Resolves once it is known whether this log takes entries: at once, or when its witnesses have answered. */
-  readonly settled: Promise<void>
 
   /** @internal Made by `openLog`. */
   constructor(parts: LogParts, options: LogOptions, verified: Verified) {
+    const { store, headFile, index, signer, witnessing, observer = UNOBSERVED } = parts
+    const { allowDuplicates, headIntervalMs } = options
+    const { head, published } = verified
     this.origin = parts.origin
     this.#parts = parts
-    this.#reader = new TileReader(parts.store, () => this.#writer.tree, options.cacheBytes)
-    this.#earlierRoots = new EarlierRoots(this.#reader)
-    this.#publisher = new Publisher(verified.published, this.#publication())
-    this.#writer = new Writer({
-      parts,
-      options,
-      verified,
-      reader: this.#reader,
-      onHead: (head) => this.#publisher.publish(head),
-    })
-    this.halted = this.#writer.halted
-    this.settled = this.#writer.settled
-    this.#publisher.publish(verified.head)
+    this.#allowDuplicates = allowDuplicates
+    const lastMs = Math.max(head.timestampMs, verified.signedUntilMs)
+    const clock = (this.#clock = new HeadClock(lastMs, options, witnessing?.cosigner))
+    const tree = (this.#tree = new SignedTree(store, signer, clock, verified))
+    const reader = (this.#reader = new TileReader(store, () => tree.tree, options.cacheBytes))
+    this.#earlierRoots = new EarlierRoots(reader)
+    const pending = this.#pending
+    const indexer = (this.#indexer = new Indexer({
+      index,
+      reader,
+      pending,
+      observer,
+      size: head.size,
+      mayRepeat: allowDuplicates,
+      step: options.indexing?.step,
+    }))
+    const finder = (this.#finder = new LeafFinder(index, reader, pending, indexer))
+    const limits = options.pool
+    const queue = { limits, allowDuplicates, clock, pending, finder, indexer, observer }
+    const admission = (this.#admission = new Admission(queue))
+    const lifecycle = (this.#lifecycle = new Lifecycle(admission, clock, head, {
+      witnessed: witnessing !== undefined,
+      headIntervalMs,
+      keysSinceMs: signer.sinceMs,
+    }))
+    const publisher = (this.#publisher = new Publisher(published, lifecycle, reader, witnessing))
+    const path = { tree, headFile, head, clock, admission, lifecycle, publisher, indexer, observer }
+    this.#sequencer = new Sequencer(path)
+    publisher.publish(head)
+  }
+
+  /** Resolves with the reason when this log halts; reads go on until it is closed. */
+  get halted(): Promise<SteleError> {
+    return this.#lifecycle.halted
+  }
+
+  /** Resolves once it is known whether this log takes entries: at once, or when its witnesses have answered. */
+  get started(): Promise<void> {
+    return this.#lifecycle.started
   }
 
   /**
@@ -74,26 +109,27 @@ export class Log {
    *   `outcome_unknown` when that cannot be said, and repeating is safe
    */
   async append(entries: readonly Uint8Array[], caller = ''): Promise<Appended> {
-    const placements = await this.#writer.submit(entries, caller)
+    const placements = await this.#admission.submit(entries, caller)
     return { placements, treeSize: this.integrated.size }
   }
 
   /**
-   * Ends the log for ever: commits what was admitted, then, in one step, a last entry if there is one and the mark that
-   * nothing follows. Reads, proofs and signing the same head anew go on. There is no way back. Repeating it is safe, and
-   * gives a log that was frozen without a successor one.
+   * Freezes the log permanently: commits what was admitted, then, in one commit, the last entry, if there is one, and the final
+   * record, after which no entry follows. Reads, proofs and re-signing of the same tree go on. Repeating it is safe, and gives a log
+   * that was frozen without a successor one.
    *
    * @returns the final head, once it is integrated
    * @throws SteleError `usage` for a successor that is no URL; `already_exists` if it is frozen with another successor,
    *   or being frozen; `log_halted`, `shutting_down`; `outcome_unknown`
    */
-  freeze(lastWords: LastWords = {}): Promise<SignedHead> {
-    return this.#writer.freeze(lastWords)
+  async freeze(request: FreezeRequest = {}): Promise<SignedHead> {
+    await this.#lifecycle.freeze(request)
+    return this.integrated
   }
 
   /** The newest head that is on disk. */
   get integrated(): SignedHead {
-    return this.#writer.integrated
+    return this.#sequencer.integrated
   }
 
   /** The head that readers are shown; everything below its size can be read. */
@@ -112,7 +148,7 @@ export class Log {
    * @throws SteleError `index_behind` where that cannot be said yet
    */
   async findLeaf(hash: Hash): Promise<number | undefined> {
-    const index = await this.#writer.find(hash)
+    const index = await this.#finder.find(hash)
     return index !== undefined && index < this.published.size ? index : undefined
   }
 
@@ -152,7 +188,7 @@ export class Log {
   }
 
   /**
-   * Entries [begin, end) that are on disk, also such as no reader is shown yet: for who wrote them.
+   * Entries [begin, end) that are on disk, including those that readers are not shown yet. For the program that wrote them.
    *
    * @throws SteleError `not_found` beyond the integrated size
    * @internal
@@ -236,7 +272,23 @@ export class Log {
 
   /** What the log is doing at the moment. */
   get status(): LogStatus {
-    return { ...this.#writer.status, unpublished: this.#publisher.failure?.message }
+    const { state, failure, signs } = this.#lifecycle
+    const { quota } = this.#admission
+    const early = signs ? this.#clock.tooEarly() : undefined
+    const behind = state === 'serving' && !this.#allowDuplicates ? this.#indexer.behind : undefined
+    return {
+      state: state !== 'serving' ? state : early ? 'halted' : behind ? 'indexing' : state,
+      reason: (failure ?? early ?? behind)?.message,
+      queuedEntries: quota.entries,
+      queuedBytes: quota.bytes,
+      // Infinity where nothing waits.
+      oldestWaitingMs: Math.max(0, this.#clock.nowMs() - this.#sequencer.oldestMs),
+      writePendingMs: this.#sequencer.writePendingMs,
+      indexLag: this.#indexer.lag,
+      pendingLeaves: this.#pending.size,
+      commits: this.#sequencer.commits,
+      unpublished: this.#publisher.failure?.message,
+    }
   }
 
   /**
@@ -251,13 +303,13 @@ export class Log {
       store,
       index,
       verifyHead: (head) => signer.verify(head),
-      tree: () => this.#writer.tree,
+      tree: () => this.#tree.tree,
     }
   }
 
   /** Why this log takes no writes, or undefined while it does. */
   get failure(): SteleError | undefined {
-    return this.#writer.failure
+    return this.#lifecycle.failure
   }
 
   /** Refuses new entries, commits and answers what was admitted, brings the index up to date, closes the files. */
@@ -266,31 +318,16 @@ export class Log {
   }
 
   async #close(): Promise<void> {
-    await this.#writer.stop()
+    this.#lifecycle.close()
+    await this.#sequencer.drained()
     await this.#publisher.close()
-    await this.#writer.drained()
+    await this.#indexer.drained()
     await Promise.allSettled([
       this.#parts.store.close(),
       this.#parts.index.close(),
       this.#parts.headFile.close(),
     ])
-    this.#writer.closed()
-  }
-
-  #publication(): Publication | undefined {
-    const { witnessing } = this.#parts
-    return (
-      witnessing && {
-        ...witnessing,
-        proveConsistency: (oldSize, newSize) =>
-          oldSize === 0 ? Promise.resolve([]) : proveConsistency(this.#reader, oldSize, newSize),
-        onConfirmed: () => this.#writer.confirmed(),
-        onUnanswered: () => {
-          if (witnessing.goesOn) this.#writer.confirmed()
-        },
-        onContradiction: (error) => this.#writer.contradict(error),
-      }
-    )
+    this.#lifecycle.closed()
   }
 
   #checkPublished(end: number, what: string): void {

@@ -6,20 +6,20 @@ import type { LeafIndex } from '../storage/leaf-index.ts'
 import type { LogStore } from '../storage/store.ts'
 import { rebuildTree, type Tree } from '../tile/grow.ts'
 import { TileHashes } from '../tile/hashes.ts'
-import { proveConsistency, rootAt } from '../tile/prove.ts'
+import { rootAt } from '../tile/prove.ts'
 import { decodeHead, encodeHead, type SignedHead } from './head.ts'
-import { INDEXING, indexStep } from './indexer.ts'
-import type { Indexing } from './options.ts'
-import { Log, type LogOptions, type LogParts, type Witnessing } from './log.ts'
-import { cosigned } from './publisher.ts'
+import { INDEXING, indexStep, type Indexing } from './leaf-index.ts'
+import { Log } from './log.ts'
+import type { LogOptions, LogParts } from './options.ts'
+import { cosigned, type Witnessing } from './publisher.ts'
 import { TileReader } from './reader.ts'
 
 /**
  * Opens a log and trusts nothing that it finds: signatures, the root recomputed from what is stored, and the head
- * file must all agree. What it costs does not grow with the log: at most 255 entries and 255 tiles a level, and the leaves that
- * the leaf index lacks after a crash. One that lacks more is completed behind the open log.
+ * file must all agree. The cost does not grow with the log: at most 255 entries and 255 tiles a level, and the leaves that the leaf
+ * index lacks after a crash. An index that lacks more is completed behind the open log.
  *
- * On failure the parts are left open, for the caller opened them.
+ * On failure the parts are left open: the caller opened them.
  *
  * @throws SteleError `not_initialised`, `corrupt`, `rolled_back`, `fork`, `bad_signature`, `untrusted_signer`,
  *   `wrong_origin`: which fact contradicts which
@@ -44,9 +44,9 @@ export async function openLog(parts: LogParts, options: LogOptions): Promise<Log
 }
 
 /**
- * The head that readers saw last. A log that is witnessed for the first time was published as it stands until now;
- * from then on what was published is kept, so that no restart shows readers a head that was not cosigned. Where it is lost,
- * the witnesses are asked for the newest head first: nothing older is known to be the last that readers saw.
+ * The head that readers saw last. Until a log is witnessed for the first time, its newest head is published; from then on the
+ * published head is kept, so no restart shows readers a head that was not cosigned. Where the kept head is lost, the witnesses are
+ * asked to cosign the newest head first, because no older head is known to be the last that readers saw.
  *
  * @throws SteleError `quorum_not_met` where it is lost and too few witnesses answer; `rolled_back`
  */
@@ -57,7 +57,7 @@ async function publishedHead(parts: LogParts, reader: TileReader, head: SignedHe
     await witnessing.store.write(head)
     return head
   }
-  if (witnessing.suspect === undefined) return cosignedAgain(witnessing, reader, head, origin)
+  if (witnessing.suspect === undefined) return cosignedFirst(witnessing, reader, head, origin)
   const published = decodeHead(witnessing.suspect, `log ${origin}: published head`)
   signer.verify(published)
   if (published.size > head.size) checkNotRolledBack(origin, head, [published])
@@ -65,16 +65,14 @@ async function publishedHead(parts: LogParts, reader: TileReader, head: SignedHe
   return published
 }
 
-async function cosignedAgain(
-  { cosigner, store }: Witnessing,
+async function cosignedFirst(
+  witnessing: Witnessing,
   reader: TileReader,
   head: SignedHead,
   origin: string,
 ): Promise<SignedHead> {
-  const prove = async (oldSize: number, newSize: number) =>
-    oldSize === 0 ? [] : proveConsistency(reader, oldSize, newSize)
   try {
-    return await cosigned(head, { cosigner, store, proveConsistency: prove })
+    return await cosigned(head, witnessing, reader)
   } catch (error) {
     if (!hasCode(error, 'quorum_not_met')) throw error
     throw new SteleError(
@@ -121,7 +119,7 @@ function checkNotRolledBack(origin: string, head: SignedHead, kept: readonly Sig
   }
 }
 
-/** The mark of a final head is in both places; only a database that lost a commit lacks it. */
+/** A final head is in the database before it is in the head file; only a database that lost a commit lacks it. */
 function checkStillFrozen(origin: string, head: SignedHead, kept: readonly SignedHead[]): void {
   if (head.final || !kept.some(({ final }) => final)) return
   throw new SteleError(
@@ -181,7 +179,7 @@ function joined(hashes: readonly Uint8Array[]): Uint8Array {
   return slab
 }
 
-/** A head that was signed earlier must be a prefix of the stored tree. */
+/** The tree of a head that was signed earlier must be a prefix of the stored tree. */
 async function checkSameHistory(
   origin: string,
   reader: TileReader,
@@ -197,7 +195,7 @@ async function checkSameHistory(
   )
 }
 
-/** Writes what the leaf index lacks, if that is a bounded tail as a crash leaves it. */
+/** Writes what the leaf index lacks, if that is no more than a crash can leave. */
 async function catchUp(
   index: LeafIndex,
   reader: TileReader,

@@ -1,17 +1,21 @@
 import type { HeadFile } from '../storage/head-file.ts'
 import type { LeafIndex } from '../storage/leaf-index.ts'
 import type { LogStore } from '../storage/store.ts'
+import type { Tree } from '../tile/grow.ts'
+import type { PoolLimits } from './admission.ts'
+import type { SignedHead } from './head.ts'
+import type { Indexing } from './leaf-index.ts'
+import type { LifecycleState } from './lifecycle.ts'
 import type { LogObserver } from './observer.ts'
-import type { PoolLimits } from './pool.ts'
-import type { HeadCosigner, PublishedStore } from './publisher.ts'
+import type { Witnessing } from './publisher.ts'
 import type { HeadSigner } from './signer.ts'
 
-/** What one log can be told; `proto-docs/configuration.md` has the defaults and what they cost. */
+/** The settings of one log; `proto-docs/configuration.md` has the defaults and what they cost. */
 export interface LogOptions {
   readonly pool: PoolLimits
   /** Every entry becomes a leaf of its own, also when the same bytes are in the log. */
   readonly allowDuplicates: boolean
-  /** An idle log signs its head anew after this long, so that quiet can be told from dead. */
+  /** An idle log re-signs its head after this long, which tells a quiet log from a dead one. */
   readonly headIntervalMs: number
   /** Memory for tiles that proofs read again and again. */
   readonly cacheBytes: number
@@ -26,17 +30,7 @@ export interface LogOptions {
   readonly indexing?: Indexing
 }
 
-/** As far as clocks that are kept by a time server are never apart. */
-export const MAX_AHEAD_MS = 300_000
-
-export interface Indexing {
-  /** As many missing leaves are written before the log is open; with more, all of them are written behind the open log. */
-  readonly atOpening: number
-  /** Leaves of one durable step, after which the cursor moves. A multiple of 256 reads each tile once. */
-  readonly step: number
-}
-
-/** The durable parts of a log, opened; the log closes them. */
+/** The opened files of a log, which the log closes, and what it works with. */
 export interface LogParts {
   readonly origin: string
   readonly store: LogStore
@@ -45,34 +39,40 @@ export interface LogParts {
   readonly signer: HeadSigner
   /** For a log whose heads are cosigned before readers see them. */
   readonly witnessing?: Witnessing
-  /** Whoever counts what this log does. */
+  /** Counts what this log does. */
   readonly observer?: LogObserver
 }
 
-/** Who cosigns the heads of a log, and what of that outlives a restart. */
-export interface Witnessing {
-  readonly cosigner: HeadCosigner
-  readonly store: PublishedStore
-  /** What was published when the log was closed, not verified; undefined where that is lost. */
-  readonly suspect: Uint8Array | 'none yet' | undefined
-  /** How long to wait before asking again after too few cosigned. */
-  readonly retryMs: number
-  /**
-   * Entries are also taken when the first round of asking brings no confirmation. What contradicts the log still stops
-   * it. For a log that others wait for, such as the audit trail.
-   */
-  readonly goesOn?: boolean
+/** What a log was verified to hold when it was opened. */
+export interface Verified {
+  readonly tree: Tree
+  readonly head: SignedHead
+  readonly published: SignedHead
+  /** The latest timestamp that is known to have been signed: later than the head's after some crashes. */
+  readonly signedUntilMs: number
+}
+
+/** What of a log is scrubbed, and what it is compared with. Nothing is written through it. */
+export interface StoredParts {
+  readonly origin: string
+  readonly store: Pick<LogStore, 'inspect' | 'checkFiles'>
+  readonly index: Pick<LeafIndex, 'cursor' | 'lookup' | 'checkFiles'>
+  /** Checks both signatures of a head. @throws SteleError as `HeadSigner.verify` */
+  verifyHead(head: SignedHead): void
+  /** The newest tree that is in the store: verified when the log was opened, and grown in memory since. */
+  tree(): Tree
 }
 
 /** What a log is doing, for health and metrics. */
 export interface LogStatus {
   /**
-   * `confirming`: with witnesses, no entries are taken until they have cosigned the head it was opened with. `indexing`: none are
-   * taken until the leaf index is complete, for until then it is not known which of them are in the log.
+   * The lifecycle state. In place of `serving` it is `halted` while the clock does not allow signing, and `indexing` while no entries
+   * are taken because the leaf index is not complete: until it is, it is not known which entries are in the log.
    */
-  readonly state: 'confirming' | 'serving' | 'indexing' | 'frozen' | 'halted' | 'closing' | 'closed'
+  readonly state: LifecycleState | 'indexing'
   /** Why it is halted, or how far the leaf index is. */
   readonly reason: string | undefined
+  /** Entries that were admitted and are not settled yet. */
   readonly queuedEntries: number
   readonly queuedBytes: number
   /** How long the oldest of them has waited for its index and for the disk. */
@@ -80,7 +80,8 @@ export interface LogStatus {
   /** How long the oldest write has waited for the disk; 0 without any. */
   readonly writePendingMs: number
   readonly indexLag: number
-  readonly liveLeaves: number
+  /** Leaves that are on their way, or not in the leaf index yet. */
+  readonly pendingLeaves: number
   readonly commits: number
   /** Why the newest head is not published yet. */
   readonly unpublished: string | undefined

@@ -1,6 +1,10 @@
+import { LRUCache } from 'lru-cache'
 import { hasCode, invariant, SteleError } from '../errors.ts'
-import type { Hash } from '../merkle/hash.ts'
-import type { SignedHead } from './head.ts'
+import { EMPTY_ROOT, type Hash } from '../merkle/hash.ts'
+import { verifyConsistency } from '../merkle/verify.ts'
+import { proveConsistency, rootAt, type TileSource } from '../tile/prove.ts'
+import type { Head, SignedHead } from './head.ts'
+import type { Lifecycle } from './lifecycle.ts'
 
 /** Asks others to cosign a head before readers see it. */
 export interface HeadCosigner {
@@ -24,29 +28,31 @@ export interface PublishedStore {
   write(head: SignedHead): Promise<void>
 }
 
-/** What publishing takes beyond the head itself: who cosigns, and where what they cosigned is kept. */
-export interface Publication {
+/** Who cosigns the heads of a log before readers see them, and what of that outlives a restart. */
+export interface Witnessing {
   readonly cosigner: HeadCosigner
   readonly store: PublishedStore
+  /** What was published when the log was closed, not verified; undefined where that is lost. */
+  readonly suspect: Uint8Array | 'none yet' | undefined
   /** How long to wait before asking again after too few cosigned. */
   readonly retryMs: number
-  readonly proveConsistency: (oldSize: number, newSize: number) => Promise<Hash[]>
-  /** Told once when the head that the log was opened with has been cosigned: nobody has seen a larger tree. */
-  readonly onConfirmed: () => void
-  /** Told of each round that brought neither cosignatures enough nor a contradiction. */
-  readonly onUnanswered: () => void
-  /** Told once when the log turns out to have signed a larger tree than it has, or another one. */
-  readonly onContradiction: (error: SteleError) => void
+  /**
+   * The log also takes entries when the first round of asking brings no confirmation. What contradicts the log still stops
+   * it. For a log that others wait for: the audit trail.
+   */
+  readonly goesOn?: boolean
 }
 
 /**
- * Owner of the published head: the one that readers see. It grows, and never past what is on disk, for only heads
- * that a commit has stored are handed in. Without witnesses a head is published the moment it is integrated; with
- * them when their quorum has cosigned it, and until then the older one stays.
+ * Owner of the published head: the one that readers see. It grows, and never past what is on disk, because only integrated heads
+ * are handed in. Without witnesses a head is published as soon as it is integrated. With witnesses it is published once their
+ * quorum has cosigned it; until then readers see the older one. The first round of cosigning ends the state `confirming`.
  */
 export class Publisher {
   #published: SignedHead
-  readonly #publication: Publication | undefined
+  readonly #lifecycle: Lifecycle
+  readonly #tiles: TileSource
+  readonly #witnessing: Witnessing | undefined
   readonly #waiting = new Set<{ size: number; wake: () => void }>()
   /** The newest head that was handed in. */
   #newest: SignedHead
@@ -57,11 +63,18 @@ export class Publisher {
   #endPause: (() => void) | undefined
   #failure: SteleError | undefined
 
-  constructor(published: SignedHead, publication?: Publication) {
+  constructor(
+    published: SignedHead,
+    lifecycle: Lifecycle,
+    tiles: TileSource,
+    witnessing: Witnessing | undefined,
+  ) {
     this.#published = published
     this.#newest = published
-    this.#publication = publication
-    this.#unconfirmed = publication !== undefined
+    this.#lifecycle = lifecycle
+    this.#tiles = tiles
+    this.#witnessing = witnessing
+    this.#unconfirmed = witnessing !== undefined
   }
 
   get published(): SignedHead {
@@ -76,11 +89,11 @@ export class Publisher {
   /** Takes a newer head. Never waits. */
   publish(head: SignedHead): void {
     this.#newest = head
-    if (!this.#publication) this.#show(head)
-    else this.#running ??= this.#gather(this.#publication)
+    if (!this.#witnessing) this.#show(head)
+    else this.#running ??= this.#gather(this.#witnessing)
   }
 
-  /** Sends away whoever waits for a head that will not come, and stops asking. */
+  /** Stops asking witnesses. Calls of `whenPast` that wait resolve with false. */
   async close(): Promise<void> {
     this.#closed = true
     this.#endPause?.()
@@ -118,21 +131,21 @@ export class Publisher {
   }
 
   /** Heads that are signed while one is being cosigned are skipped: the next round takes the newest. */
-  async #gather(publication: Publication): Promise<void> {
+  async #gather(witnessing: Witnessing): Promise<void> {
     while (!this.#closed && (this.#unconfirmed || this.#newest.timestampMs > this.#published.timestampMs)) {
       try {
-        this.#show(await cosigned(this.#newest, publication))
+        this.#show(await cosigned(this.#newest, witnessing, this.#tiles))
         this.#failure = undefined
-        if (this.#unconfirmed) publication.onConfirmed()
+        if (this.#unconfirmed) this.#lifecycle.confirm()
         this.#unconfirmed = false
       } catch (error) {
         this.#failure = asSteleError(error)
         if (hasCode(error, 'rolled_back', 'fork')) {
-          publication.onContradiction(error)
+          this.#lifecycle.contradict(error)
           break
         }
-        publication.onUnanswered()
-        await this.#pause(publication.retryMs)
+        if (witnessing.goesOn) this.#lifecycle.confirm()
+        await this.#pause(witnessing.retryMs)
       }
     }
     this.#running = undefined
@@ -153,10 +166,12 @@ export class Publisher {
 /** Gathers cosignatures for a head, and keeps it as the published one. @throws SteleError as `HeadCosigner.cosign` */
 export async function cosigned(
   head: SignedHead,
-  publication: Pick<Publication, 'cosigner' | 'store' | 'proveConsistency'>,
+  { cosigner, store }: Pick<Witnessing, 'cosigner' | 'store'>,
+  tiles: TileSource,
 ): Promise<SignedHead> {
-  const { cosigner, store, proveConsistency } = publication
-  const checkpoint = await cosigner.cosign(head, (oldSize) => proveConsistency(oldSize, head.size))
+  const prove = async (oldSize: number): Promise<Hash[]> =>
+    oldSize === 0 ? [] : proveConsistency(tiles, oldSize, head.size)
+  const checkpoint = await cosigner.cosign(head, prove)
   const published = { ...head, checkpoint }
   // Kept before it is shown: after a restart readers must not see an older one.
   await store.write(published)
@@ -167,4 +182,69 @@ function asSteleError(error: unknown): SteleError {
   if (error instanceof SteleError) return error
   const message = error instanceof Error ? error.message : String(error)
   return new SteleError('internal', `publishing: ${message}`, { cause: error })
+}
+
+/** Root hashes that are remembered: 32 bytes each. */
+const MOST_ROOTS = 8192
+
+/**
+ * Root hashes at sizes below a signed one. Each is computed from tiles, and then proven to be a prefix of the signed tree. Without
+ * that proof, a root and an inclusion proof from the same damaged tile would agree.
+ */
+export class EarlierRoots {
+  readonly #tiles: TileSource
+  readonly #roots = new LRUCache<number, Hash>({ max: MOST_ROOTS })
+
+  constructor(tiles: TileSource) {
+    this.#tiles = tiles
+  }
+
+  /**
+   * The root of the first `size` leaves.
+   *
+   * @param signed a head of at least that size; all heads that this is called with extend each other
+   * @throws SteleError `corrupt` when the stored tiles do not lead to the signed root
+   */
+  async at(size: number, signed: Head): Promise<Hash> {
+    if (size === signed.size) return signed.root
+    if (size === 0) return EMPTY_ROOT
+    const known = this.#roots.get(size)
+    if (known) return known
+    return (await this.#prove(size, signed)).oldRoot
+  }
+
+  /**
+   * The consistency proof between two sizes, checked: it leads to the signed root, or to an earlier one that does. Empty for
+   * equal sizes and from 0.
+   *
+   * @param signed a head of at least the new size
+   * @throws SteleError `out_of_range` unless oldSize <= newSize; `corrupt`
+   */
+  async proveConsistency(oldSize: number, newSize: number, signed: Head): Promise<Hash[]> {
+    // Any tree extends the empty one; RFC 6962 defines no proof for it.
+    if (oldSize === 0) return []
+    if (oldSize === newSize) return proveConsistency(this.#tiles, oldSize, newSize)
+    return (await this.#prove(oldSize, { size: newSize, root: await this.at(newSize, signed) })).path
+  }
+
+  /** Proves an earlier tree to be a prefix of one whose root is known to be right. */
+  async #prove(
+    oldSize: number,
+    { size: newSize, root: newRoot }: Pick<Head, 'size' | 'root'>,
+  ): Promise<{ path: Hash[]; oldRoot: Hash }> {
+    const path = await proveConsistency(this.#tiles, oldSize, newSize)
+    const oldRoot = await rootAt(this.#tiles, oldSize)
+    try {
+      verifyConsistency({ oldSize, newSize, oldRoot, newRoot, path })
+    } catch (cause) {
+      throw new SteleError(
+        'corrupt',
+        `tree size ${oldSize}: the stored tiles do not lead from it to the root at size ${newSize}`,
+        { cause },
+      )
+    }
+    // A copy: the hash may be a view into a tile of 16 KiB, which would stay in memory with it.
+    this.#roots.set(oldSize, oldRoot.slice() as Hash)
+    return { path, oldRoot }
+  }
 }

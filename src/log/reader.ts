@@ -21,7 +21,7 @@ export class TileReader implements TileSource {
   /** Edge tiles of one tree: kept so that their interior nodes are computed once for a tree, not once for a proof. */
   #edge: { tree: Tree; tiles: Map<number, TileHashes> } | undefined
 
-  /** @param tree the newest committed tree, asked anew at each read */
+  /** @param tree gives the newest committed tree; called at each read */
   constructor(store: LogStore, tree: () => Tree, cacheBytes: number) {
     this.#store = store
     this.#tree = tree

@@ -1,7 +1,7 @@
 import { SteleError } from '../errors.ts'
 import { encodeHead } from '../log/head.ts'
 import type { ScrubFinding } from '../scrub/scrub-finding.ts'
-import type { StoredParts } from '../log/scrub-parts.ts'
+import type { StoredParts } from '../log/options.ts'
 import { VerifiedPath } from '../scrub/scrub-path.ts'
 import { StretchCheck } from '../scrub/scrub-stretch.ts'
 import type { Inspected, LogStore, StoredId } from '../storage/store.ts'

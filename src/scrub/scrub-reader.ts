@@ -2,7 +2,7 @@ import { SteleError } from '../errors.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 import { type ScrubberOptions, type ScrubClock, type ScrubEvents, within } from './scrub-options.ts'
 import { indexFileFinding, scrubFinding, type ScrubFinding } from './scrub-finding.ts'
-import type { StoredParts } from '../log/scrub-parts.ts'
+import type { StoredParts } from '../log/options.ts'
 import { VerifiedPath } from './scrub-path.ts'
 import { IndexFilesCheck, StretchCheck, type ScrubCheck } from './scrub-stretch.ts'
 

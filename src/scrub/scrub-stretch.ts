@@ -9,7 +9,7 @@ import { TileHashes } from '../tile/hashes.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 import { rootAt } from '../tile/prove.ts'
 import { decodeHead } from '../log/head.ts'
-import { checkIndexed } from '../log/index-check.ts'
+import { checkIndexed } from '../log/leaf-index.ts'
 import {
   describeFound,
   fileFinding,
@@ -18,7 +18,7 @@ import {
   type LeafPlace,
   type ScrubFinding,
 } from './scrub-finding.ts'
-import type { StoredParts } from '../log/scrub-parts.ts'
+import type { StoredParts } from '../log/options.ts'
 import type { VerifiedPath } from './scrub-path.ts'
 
 /** Entries of one read: at most 4 MiB in memory, at 64 KiB each. */

@@ -8,7 +8,7 @@ import {
   within,
 } from './scrub-options.ts'
 import { KnownFindings, type ScrubFinding } from './scrub-finding.ts'
-import type { StoredParts } from '../log/scrub-parts.ts'
+import type { StoredParts } from '../log/options.ts'
 import { ScrubProgress } from './scrub-progress.ts'
 import { StretchReader } from './scrub-reader.ts'
 

@@ -14,7 +14,7 @@ export interface StoredHead {
 export interface Commit {
   /** The size this step grows from: the commit fails with `stale_size` where the store is at another. */
   readonly from: number
-  /** Entries with the indexes `from`, `from + 1`, …; empty when a head is only signed anew. */
+  /** Entries with the indexes `from`, `from + 1`, …; empty when a head is only re-signed. */
   readonly entries: readonly Uint8Array[]
   /** The tiles that became full in this step, as `growTree` lists them. */
   readonly tiles: readonly FullTile[]

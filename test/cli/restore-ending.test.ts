@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type EndingState, readEnd, readEndingState } from '../../src/cli/backup/description.ts'
 import { restoredEnding, type EndingOptions } from '../../src/cli/restore/head.ts'
-import type { FinalMark } from '../../src/log/head.ts'
+import type { FinalRecord } from '../../src/log/head.ts'
 import { testFolder } from '../support/folder.ts'
 import { serveFolder } from './static-server.ts'
 
@@ -20,7 +20,7 @@ const decided = (own: EndingState | undefined, others: EndingState[], options: E
   )
 
 describe('whether a restored log has ended', () => {
-  test.each<[string, EndingState | undefined, EndingState[], EndingOptions, FinalMark | undefined]>([
+  test.each<[string, EndingState | undefined, EndingState[], EndingOptions, FinalRecord | undefined]>([
     ['the backup says no', OPEN, [], {}, undefined],
     ['the backup says yes', ENDED, [], {}, {}],
     ['the backup names a successor', ENDED_FOR, [], {}, { successor: NEXT }],

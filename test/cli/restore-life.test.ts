@@ -1,7 +1,7 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { decodeHead, type FinalMark, type SignedHead } from '../../src/log/head.ts'
+import { decodeHead, type FinalRecord, type SignedHead } from '../../src/log/head.ts'
 import { parseNote } from '../../src/note/note.ts'
 import { addKey, idOf, retireKey, rotateKey } from '../../src/instance/change-keys.ts'
 import { createLog, readLogInfo } from '../../src/instance/data-folder.ts'
@@ -211,7 +211,7 @@ describe('a frozen log', () => {
   }
 
   /** It opens, and takes nothing; with its successor it says so. */
-  async function expectFrozen(data: string, final: FinalMark = { successor: SUCCESSOR }): Promise<void> {
+  async function expectFrozen(data: string, final: FinalRecord = { successor: SUCCESSOR }): Promise<void> {
     const log = await openStoredLog(data, 'main', SETTINGS)
     try {
       expect(log.integrated.final).toEqual(final)

@@ -114,7 +114,7 @@ describe('restoring', () => {
     expect(restored).toMatchObject({ code: 0 })
     // What nobody says is closed.
     expect(JSON.parse(restored.out)).toMatchObject({ reads: 'private', frozen: false })
-    // The tree head is signed anew, and not before the one that the log had signed.
+    // The tree head is re-signed, and not before the one that the log had signed.
     const [head, original] = [await headOf(one.to), await headOf(one.data)]
     expect(head.checkpoint).toBe(original.checkpoint)
     expect(head.timestampMs).toBeGreaterThan(original.timestampMs)

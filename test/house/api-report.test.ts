@@ -13,11 +13,11 @@ const { apiReport, publicNames } = report as {
 
 /** What signatures name and users neither make nor hand over: inferred from schemas, or left out by the type that they are used in. */
 const NOT_NEEDED = [
-  'Indexing (dist/log/options.d.ts)',
+  'Indexing (dist/log/leaf-index.d.ts)',
   'KeyRecord (dist/access/key-record.d.ts)',
   'LogObserver (dist/log/observer.d.ts)',
   'OptionValues (dist/config/options.d.ts)',
-  'Witnessing (dist/log/options.d.ts)',
+  'Witnessing (dist/log/publisher.d.ts)',
   'key (dist/instance/log-info.d.ts)',
   'options (dist/config/config.d.ts)',
   'version2 (dist/instance/log-info.d.ts)',

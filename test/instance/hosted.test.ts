@@ -83,7 +83,7 @@ describe('a log that halts while it is closed for a change', () => {
     await changed
     expect(watched.said).toEqual(['opened', 'log_halted', 'opened', 'opened'])
     expect(host.get('main')!.failure).toBeUndefined()
-    await watched.log!.settled
+    await watched.log!.started
     await watched.log!.append([encodeUtf8('after')])
   })
 

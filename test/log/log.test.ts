@@ -35,6 +35,14 @@ describe('appending', () => {
     expect((await checkDisk(disk)).length).toBe(1000)
   })
 
+  test('no entries are appended at once, and change nothing', async () => {
+    const disk = await Disk.create()
+    const log = await openTestLog(disk)
+    expect(await log.append([])).toEqual({ placements: [], treeSize: 0 })
+    await log.close()
+    expect(await checkDisk(disk)).toEqual([])
+  })
+
   test('a batch gets consecutive indexes, whatever else is on its way', async () => {
     const disk = await Disk.create()
     const log = await openTestLog(disk, {

@@ -102,7 +102,7 @@ export function storeContract(name: string, fixture: () => StoreFixture): void {
       await reopened.close()
     })
 
-    test('a head can be signed anew at the same size, the empty tree included', async () => {
+    test('a head can be re-signed at the same size, the empty tree included', async () => {
       const { store, again } = await make()
       await store.commit(step(0, 0, 'first'))
       await store.commit(step(0, 0, 'second'))

@@ -225,7 +225,7 @@ async function readTreeHead(transport: Transport, url: string): Promise<SignedTr
     })
     return parseGetSth(JSON.parse(decodeUtf8(answer.body, 'get-sth')))
   } catch (error) {
-    // A mirror, or any log that serves tiles alone: the tree head is signed anew when it is restored.
+    // A mirror, or any log that serves tiles alone: the tree head is re-signed when it is restored.
     if (hasCode(error, 'not_found', 'malformed', 'out_of_range', 'unexpected_answer')) return undefined
     if (error instanceof SyntaxError) return undefined
     throw error

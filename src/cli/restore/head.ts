@@ -5,8 +5,8 @@ import { hasCode, SteleError } from '../../errors.ts'
 import { changedMs } from '../../instance/key-times.ts'
 import { headSigner, headVerifier, type PrivateKeys } from '../../instance/keys.ts'
 import type { LogInfo } from '../../instance/log-info.ts'
-import { finalMark } from '../../log/ending.ts'
-import { encodeHead, type FinalMark, type SignedHead } from '../../log/head.ts'
+import { finalRecord } from '../../log/lifecycle.ts'
+import { encodeHead, type FinalRecord, type SignedHead } from '../../log/head.ts'
 import type { OpenedCheckpoint } from '../../note/checkpoint.ts'
 import { formatNote, parseNote } from '../../note/note.ts'
 import { evaluatePolicy } from '../../policy/evaluate.ts'
@@ -26,7 +26,7 @@ interface HeadParts {
   readonly signedAtMs: readonly number[]
   readonly nowMs: number
   /** Of a log that has ended. */
-  readonly final: FinalMark | undefined
+  readonly final: FinalRecord | undefined
 }
 
 /**
@@ -125,7 +125,7 @@ export function restoredEnding(
   source: { readonly name: string; readonly ending: EndingState | undefined },
   others: readonly EndingWitness[],
   { frozen, notFrozen = false }: EndingOptions,
-): FinalMark | undefined {
+): FinalRecord | undefined {
   if (frozen !== undefined && notFrozen)
     throw new SteleError('usage', '--frozen and --not-frozen: expected one')
   const own = source.ending ? [{ source: source.name, ending: source.ending }] : []
@@ -133,8 +133,8 @@ export function restoredEnding(
   if (said && notFrozen) {
     throw new SteleError('usage', `${said.source}: it says that the log is frozen, and that has no end`)
   }
-  const asked = typeof frozen === 'string' ? finalMark(frozen) : {}
-  if (said) return finalMark(said.successor ?? asked.successor)
+  const asked = typeof frozen === 'string' ? finalRecord(frozen) : {}
+  if (said) return finalRecord(said.successor ?? asked.successor)
   if (frozen !== undefined) return asked
   if (notFrozen || source.ending?.frozen === false) return undefined
   throw new SteleError(

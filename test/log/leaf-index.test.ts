@@ -153,7 +153,7 @@ describe('a log whose leaf index is lost', () => {
     ] as const) {
       expect(await log.findLeaf(leafHash(bytes(text)))).toBe(index)
     }
-    expect(log.status.liveLeaves).toBe(0)
+    expect(log.status.pendingLeaves).toBe(0)
     await log.close()
     expect(lost.disk.index.cursor).toBe(SIZE + 5)
   })

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { decodeHead, encodeHead } from '../../src/log/head.ts'
 import type { LogParts } from '../../src/log/log.ts'
 import { openLog } from '../../src/log/open.ts'
-import { Sequencer } from '../../src/log/sequencer.ts'
+import { SignedTree } from '../../src/log/sequencer.ts'
+import { HeadClock } from '../../src/log/signer.ts'
 import { bytes, checkDisk, Disk, openTestLog, OPTIONS } from './fixture.ts'
 
 const NEXT = 'https://log.example/logs/next'
@@ -87,16 +88,16 @@ describe('a frozen log', () => {
     await expect(openTestLog(disk)).rejects.toMatchObject({ code: 'rolled_back' })
   })
 
-  test('has no way past its door either: the step itself refuses leaves', async () => {
+  test('takes no leaves either where admission is passed by: the append itself refuses them', async () => {
     const disk = await Disk.create()
     const log = await openTestLog(disk)
     await log.append([bytes('a')])
     const head = await log.freeze()
-    const parts = disk.parts()
-    const { tree } = { tree: { size: 1, root: head.root, edge: { partials: [] } } }
-    const sequencer = new Sequencer({ ...parts, nowMs: () => 9000, tree, head, signedUntilMs: 0 } as never)
+    const { store, signer } = disk.parts()
+    const clock = new HeadClock(head.timestampMs, { nowMs: () => 9000 })
+    const signedTree = new SignedTree(store, signer, clock, { tree: log.stored.tree(), head })
     const leaf = { hash: head.root, key: '', entry: bytes('b'), index: undefined, loggedBefore: false }
-    await expect(sequencer.step([leaf as never])).rejects.toMatchObject({ code: 'frozen' })
+    await expect(signedTree.append([leaf as never])).rejects.toMatchObject({ code: 'frozen' })
     await log.close()
     expect(await checkDisk(disk)).toEqual(['a'])
   })

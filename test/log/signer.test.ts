@@ -60,12 +60,12 @@ describe('a log whose clock was once ahead', () => {
     expect(await checkDisk(disk)).toEqual(['a', 'b'])
   })
 
-  test('does not sign an idle head either', async () => {
+  test('does not re-sign the head of an idle log either', async () => {
     const disk = await signedAhead(10 * MINUTE_MS)
     const asked: number[] = []
     const log = await openTestLog(disk, { headIntervalMs: 1, nowMs: () => (asked.push(1), NOW_MS) })
     const { timestampMs } = log.integrated
-    // The clock for idle heads has rung many times, and looked at the time.
+    // The timer of periodic re-signing has fired many times, and looked at the time.
     await expect.poll(() => asked.length).toBeGreaterThan(20)
     expect(log.integrated.timestampMs).toBe(timestampMs)
     await log.close()
@@ -109,7 +109,7 @@ test('a clock that is behind stops no log whose witnesses say that its heads are
   const open = (options: Partial<LogOptions>): Promise<Log> =>
     openLog({ ...disk.parts(), witnessing }, { ...OPTIONS, ...options })
   const log = await open({ nowMs: () => NOW_MS - 3_600_000 })
-  await log.settled
+  await log.started
   await log.append([bytes('b')])
   expect(log.integrated.timestampMs).toBe(NOW_MS + 1)
   await log.close()
