@@ -14,7 +14,7 @@ import { Problem } from './schemas.ts'
 export type OpenApiDocument = ReturnType<typeof createDocument>
 
 const DESCRIPTION =
-  'A transparency log: an append-only record that nobody, its operator included, can change without being caught. ' +
+  'A transparency log: an append-only record that no one, not even its operator, can change undetected. ' +
   'Hashes are lower-case hex in native answers and base64 on `ct/v1` routes. Indexes and sizes are numbers up to ' +
   '2^53-1, entries are 0 to 65,535 bytes. Errors are problem details (RFC 9457) with a stable `code`; 429 and 503 ' +
   'carry `Retry-After`, and then nothing was logged, unless the code is `outcome_unknown`: repeating is always safe. ' +
@@ -25,9 +25,9 @@ const BEARER =
   'every operation, also on those that take none.'
 
 /**
- * The description of the API, made from the routes that serve it.
+ * The API's description, made from the routes that serve it.
  *
- * @param gate says which of them take credentials
+ * @param gate tells which routes need credentials
  */
 export function openApiDocument(
   routes: readonly Route[],
@@ -52,7 +52,7 @@ export function openApiDocument(
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: BEARER } } },
     },
     {
-      // Readers must bear fields that later versions add.
+      // Clients must accept fields that later versions add.
       override: ({ jsonSchema, io }) => {
         if (io === 'output') delete jsonSchema.additionalProperties
       },
@@ -66,8 +66,8 @@ function operationOf(route: Route, needsCredentials: boolean): ZodOpenApiOperati
     tags: [route.tag],
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: route.description }),
-    // The empty requirement is how OpenAPI says that credentials are optional: whether a log is read without them is
-    // decided by the log.
+    // The empty requirement is OpenAPI's form for optional credentials: each log's visibility decides whether it is
+    // read without them.
     security: needsCredentials ? [{ bearer: [] }] : [{}, { bearer: [] }],
     requestParams: { path: route.pathSchema, query: route.querySchema },
     ...(route.body
@@ -77,13 +77,13 @@ function operationOf(route: Route, needsCredentials: boolean): ZodOpenApiOperati
   }
 }
 
-/** `getLogsByLogV1EntriesByIndexProof`: method and path, so that it stays what it is while they do. */
+/** `getLogsByLogV1EntriesByIndexProof`: method and path, so that the ID is as stable as they are. */
 function operationId({ method, path }: Route): string {
   const words = path.replaceAll(/\{(\w+)\}/g, '/by/$1').match(/[A-Za-z0-9]+/g) ?? ['root']
   return method + words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('')
 }
 
-/** A request without a body is one with an empty entry, and where all fields of JSON may be left out, one with none. */
+/** False where an empty body is valid: an empty entry, or JSON whose fields are all optional. */
 function isBodyRequired(body: Content): boolean {
   return Object.entries(body).every(([type, schema]) => {
     return !schema.safeParse(type === 'application/json' ? {} : '').success
@@ -113,7 +113,7 @@ const HEADERS: Readonly<Record<string, ZodOpenApiResponseObject['headers']>> = {
   503: RETRY_AFTER,
 }
 
-/** What any request may be refused with, before its route sees it or after. */
+/** Codes that any request may be refused with, before or after its route handles it. */
 const ANYWHERE: readonly ErrorCode[] = [
   'unauthenticated',
   'wrong_host',
@@ -123,7 +123,7 @@ const ANYWHERE: readonly ErrorCode[] = [
   'identity_unavailable',
   'internal',
 ]
-/** A log that is not open says why on all of its routes. */
+/** All routes of a log that is not open answer with the reason. */
 const OF_LOGS: readonly ErrorCode[] = ['not_found', 'log_halted', 'shutting_down', 'corrupt']
 
 /** The codes of a route under their statuses. */
