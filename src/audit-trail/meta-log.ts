@@ -299,7 +299,7 @@ function tooLarge(bytes: number): SteleError {
 function untraceable(reason: string, cause?: unknown): SteleError {
   return new SteleError(
     'untraceable',
-    `the meta log cannot be written (${reason}), and nothing is answered that leaves no trace`,
+    `the meta log cannot be written (${reason}), and the server answers no request that it cannot record`,
     { cause, retryAfterSeconds: 5 },
   )
 }

@@ -108,7 +108,7 @@ const BRIEF: Partial<Record<ErrorCode, string>> = {
   log_halted: 'the log is not open, or takes no entries; the log of the server says why',
   overloaded: 'the server is overloaded; nothing was logged',
   index_behind: 'the leaf index of the log is being rebuilt; nothing was logged',
-  untraceable: 'the meta log cannot be written, so the request was not answered',
+  untraceable: 'the meta log cannot be written, and the server answers no request that it cannot record',
   identity_unavailable: 'the keys of the identity provider cannot be fetched, so no token can be checked',
   outcome_unknown: 'the write may or may not be on disk; repeating it is safe',
 }
