@@ -8,7 +8,7 @@ import { isPassing, retrying, type RetryLimits } from './retry.ts'
 import type { Transport } from './transport.ts'
 import { readEntries, type VerifiedEntry } from './verified-entries.ts'
 
-/** How far somebody has followed a log: text and a number, to be kept and handed in again. */
+/** The position of a follower of a log: text and a number, to be stored and passed in again. */
 export interface FollowState {
   /** The newest checkpoint that was verified. Handed in again, the log must extend it. */
   readonly checkpoint: string

@@ -42,8 +42,8 @@ export class HeadConflict extends SteleError {
 }
 
 /**
- * Owner of the newest verified head of one log: it only grows, and only to heads that extend it. So whatever one
- * client is shown is one history.
+ * Owner of the newest verified head of one log. It only grows, and only to heads that extend it, so everything that one
+ * client is shown belongs to one history.
  */
 export class Heads {
   readonly #files: LeafAccess
@@ -164,8 +164,9 @@ export class Heads {
   }
 
   /**
-   * Which root hash the tree of `tiles` has at the size of `older`. Computed from tiles that were checked against the
-   * larger head: if it differs, the signatures contradict each other, whatever the server made up.
+   * The root hash of the tree of `tiles` at the size of `older`, computed from tiles that were checked against the
+   * larger head. If it differs from the older head's, the signatures contradict each other, independently of what the
+   * server sent.
    */
   async #rootAt(tiles: VerifiedTiles, older: VerifiedCheckpoint): Promise<Hash> {
     const { size } = tiles.head

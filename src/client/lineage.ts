@@ -127,7 +127,7 @@ function parsed<T>(
     const value = JSON.parse(text) as T
     return isWhole(value) && decodeUtf8(format(value), 'entry') === text ? value : undefined
   } catch (error) {
-    // Whatever is not of the form is somebody's entry.
+    // Text that is not of this form is an ordinary entry.
     if (error instanceof SyntaxError || error instanceof TypeError || error instanceof SteleError)
       return undefined
     throw error

@@ -82,7 +82,7 @@ export class LogClient {
     return this.#heads.newest
   }
 
-  /** Whatever the log serves as its checkpoint. */
+  /** The checkpoint as the log serves it, unverified. */
   unverifiedCheckpoint(): Promise<string> {
     return this.#access.checkpoint()
   }

@@ -1,8 +1,8 @@
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError, type ErrorCode } from '../errors.ts'
 
-// The codes that a log can speak of itself. The others are verdicts of whoever checks (`fork`, `bad_proof`) or
-// say something of this program (`internal`): a server must not be able to put those into a caller's mouth.
+// The codes that a log may report about itself. The other codes are findings of a verifier (`fork`, `bad_proof`) or
+// concern this program (`internal`), so an answer of a server must not be able to produce them.
 const SPOKEN: readonly ErrorCode[] = [
   'malformed',
   'out_of_range',

@@ -6,7 +6,7 @@ import { fetchWire, orAborted, type Fetch, type Outgoing, type Received, type Wi
 /** How requests are sent. */
 export interface TransportOptions {
   readonly fetch?: Fetch | undefined
-  /** In the place of `fetch`, for whoever reads so much that what `fetch` costs matters. */
+  /** Replaces `fetch`, for callers that read so much that the cost of `fetch` matters. */
   readonly wire?: Wire | undefined
   readonly clock?: Clock | undefined
   /** Longest wait for one answer, its body included, in milliseconds. Default 30,000. */
@@ -51,10 +51,10 @@ const MOST_REDIRECTS = 5
 const MAX_PROBLEM_BYTES = 64 * 1024
 
 /**
- * Sends requests and reads answers, with an end to every wait and a bound on every body. Every request of this program to
- * a server that somebody named goes through here, so that redirects are dealt with in one place: a request without
- * credentials that reads is redirected within the server that was asked, scheme, host and port, and no other one is. So
- * no server can send this program to an address that only this program reaches, or out of TLS.
+ * Sends requests and reads answers, with a time limit on every wait and a size limit on every body. Every request of
+ * this program to a configured or user-supplied server goes through here, so that redirects are handled in one place.
+ * Only a read request without credentials follows redirects, and only within the same scheme, host and port. So a
+ * server cannot send this program to an address that only this program can reach, or out of TLS.
  */
 export class Transport {
   readonly clock: Clock
@@ -185,7 +185,7 @@ function redirected(where: string, why: string): SteleError {
   )
 }
 
-/** The platform quotes a header that it refuses to send: that must not end in anybody's log. */
+/** The platform's error quotes a header that it refuses to send; the secret must not end up in a log. */
 function withoutSecret(error: SteleError, secret: string | undefined): SteleError {
   if (!secret || !error.message.includes(secret)) return error
   return new SteleError(error.code, error.message.replaceAll(secret, HIDDEN))

@@ -31,8 +31,8 @@ const TILES_KEPT = 512
 const FETCHES_AT_A_TIME = 8
 
 /**
- * Tiles of one log at one trusted head. Every tile is checked against the root hash before anybody sees it, so
- * whatever is computed from them holds for the tree that was signed, or is not computed at all.
+ * Tiles of one log at one trusted head. Every tile is checked against the root hash before it is returned, so
+ * everything computed from them holds for the signed tree.
  */
 export class VerifiedTiles implements TileSource {
   readonly head: TrustedHead
@@ -50,10 +50,10 @@ export class VerifiedTiles implements TileSource {
   }
 
   /**
-   * The tiles asked for, each as wide as the trusted head makes it, which is at least as wide as asked.
+   * The requested tiles, each as wide as the trusted head allows, which is at least as wide as requested.
    *
    * @throws SteleError `out_of_range` for a tile beyond the head; `not_found` for one that the log does not serve;
-   *   `bad_proof` for one that does not lead to the root hash; whatever the files throw
+   *   `bad_proof` for one that does not lead to the root hash; what the files throw
    */
   readTiles(tiles: readonly TileId[]): Promise<TileHashes[]> {
     return allInOrder(tiles, FETCHES_AT_A_TIME, (tile) => this.#read(tile))

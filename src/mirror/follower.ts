@@ -24,7 +24,7 @@ const WENT_BACK_ROUNDS = 3
 /** Pauses double with every round that fails, up to this. */
 const LONGEST_PAUSE_MS = 300_000
 
-/** What a follower is told, and whom it tells. */
+/** The log to follow, and the callbacks of its follower. */
 export interface Following {
   readonly log: MirroredLog
   readonly mirror: Pick<Mirror, 'keepEvidence'>
@@ -85,9 +85,9 @@ export class Follower {
   }
 
   /**
-   * One question, and all that follows from the answer.
+   * One request for the log's checkpoint, and all steps that follow from the answer.
    *
-   * @throws SteleError whatever made it fail; after `fork` and `rolled_back` the log may be halted
+   * @throws SteleError the reason of a failure; after `fork` and `rolled_back` the log may be halted
    */
   async round(signal?: AbortSignal): Promise<void> {
     const { files, clock } = this.#deps
@@ -155,8 +155,8 @@ export class Follower {
       const held = this.log.pending
       const [size, oldSize] = [signed.checkpoint.size, held?.checkpoint.size ?? 0]
       if (held && size < oldSize) return this.#isPrefix(signed, held)
-      // Made of tiles that were checked against the new root hash: if it does not hold, the two signatures contradict
-      // each other, whatever was served.
+      // Computed from tiles that were checked against the new root hash. If the proof does not hold, the two signatures
+      // contradict each other, independently of what was served.
       const path = oldSize === 0 || oldSize === size ? [] : await proveConsistency(tiles, oldSize, size)
       const judged = await this.log.movePending(signed, { oldSize, path })
       if (judged.verdict.kind === 'cosign') return true
@@ -183,7 +183,7 @@ export class Follower {
     }
   }
 
-  /** For a checkpoint below the pending one, which somebody has submitted before the log published it. */
+  /** For a checkpoint below the pending one: a caller submitted the pending one before the log published it. */
   async #isPrefix(signed: LogSigned, pending: LogSigned): Promise<boolean> {
     const { size, root } = signed.checkpoint
     const known = await this.#knownRoot(size)
@@ -247,7 +247,7 @@ export class Follower {
         if (gathered.length >= GATHER_ENTRIES || bytes >= GATHER_BYTES) await flush()
       }
     } finally {
-      // What was verified is kept, whatever came behind it.
+      // Verified content is kept, even if a later part failed.
       if (gathered.length > 0) await flush()
     }
     await log.advance(signed)
@@ -261,7 +261,10 @@ export class Follower {
   }
 }
 
-/** What the tiles of a larger tree show about a smaller size: to whoever has them not, when the log has taken them away. */
+/**
+ * What the tiles of a larger tree show about a smaller size: evidence for readers without these tiles, in case the log
+ * has removed them.
+ */
 async function shownByTiles(
   tiles: VerifiedTiles,
   oldSize: number,

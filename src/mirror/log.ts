@@ -57,8 +57,8 @@ export interface MirroredLogParts {
 export type CopyScrubbing = Omit<ScrubberOptions, 'events'>
 
 /**
- * The copy of one log. Owner of its tree, its pending checkpoints and its mirror checkpoint: they only grow, one step at
- * a time, and each step is on disk before anybody sees it.
+ * The copy of one log. Owner of its tree, its pending checkpoints and its mirror checkpoint: they only grow, one step
+ * at a time, and each step is on disk before it becomes visible.
  */
 export class MirroredLog {
   /** SHA-256 of the origin in hex: its place in URLs. */
@@ -267,7 +267,7 @@ export class MirroredLog {
       const { size, root } = to.checkpoint
       if (mirrored && size < mirrored.checkpoint.size) return undefined
       if (this.damage) throw this.damage
-      // Whatever was verified on the way in: what is signed is what can be served.
+      // Checked although it was verified on arrival: only a tree that the mirror can serve is signed.
       const stored: Hash = size === this.#tree.size ? this.#tree.root : await rootAt(this.reader, size)
       if (!equalBytes(stored, root)) {
         throw new SteleError(
@@ -397,7 +397,7 @@ export class MirroredLog {
     const before = this.#state.pending.filter(({ checkpoint }) => {
       return checkpoint.size >= size && checkpoint.size < signed.checkpoint.size
     })
-    // That it came again, and from whom, is news; when it was first seen is not.
+    // A repeated checkpoint updates its source, but keeps the time when it was first seen.
     const newest = held?.text === signed.text ? { ...signed, seenAtMs: held.seenAtMs } : signed
     const pending = [...before, newest].slice(-MOST_PENDING)
     await this.#commit({ ...this.#state, pending, ...(signed.isServed ? { followed: newest } : {}) })
@@ -408,7 +408,7 @@ export class MirroredLog {
     const nowSeconds = Math.floor(this.#parts.nowMs() / 1000)
     const timestampSeconds = Math.max(nowSeconds, mirrored?.timestampSeconds ?? 0, 1)
     const isHeld = mirrored?.timestampSeconds === timestampSeconds && mirrored.note.startsWith(`${to.text}\n`)
-    // However often somebody asks for it again, a second costs one signature and one write.
+    // However often callers ask for it, a second costs one signature and one write.
     if (isHeld && mirrored.ownSignatures.length === this.#parts.keys.length) return mirrored
     const lines: NoteSignature[] = []
     for (const key of this.#parts.keys) lines.push(await key.cosign(to.text, timestampSeconds))

@@ -90,9 +90,9 @@ export class ByteReader {
   }
 
   /**
-   * Exactly so many bytes; a view, where one chunk holds them.
+   * Exactly `count` bytes; a view, if one chunk holds them.
    *
-   * @throws SteleError {@link CutShort} if the stream ends before; whatever the source throws
+   * @throws SteleError {@link CutShort} if the stream ends before; what the source throws
    */
   take(count: number, what: string): Uint8Array | Promise<Uint8Array> {
     const end = this.#at + count

@@ -12,11 +12,11 @@ export interface SeenNote extends Shown {
 export interface Shown {
   /** When it was first seen. Milliseconds since 1970. */
   readonly seenAtMs: number
-  /** True if the log's own URL has served it; false if somebody has submitted it. */
+  /** True if the log's own URL has served it; false if a caller has submitted it. */
   readonly isServed: boolean
 }
 
-/** A checkpoint with the lines of its log that were verified, and no line by anybody else. */
+/** A checkpoint with the verified lines of its log, and no other lines. */
 export interface LogSigned extends Shown {
   readonly checkpoint: Checkpoint
   /** The text of the checkpoint. */

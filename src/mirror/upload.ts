@@ -124,7 +124,7 @@ async function receivePackages(
       await gathered.add(came.entries)
     }
   } catch (error) {
-    // What was verified is kept, whatever came behind it.
+    // Verified content is kept, even if a later part failed.
     await gathered.flush()
     if (hasCode(error, 'bad_proof')) return { kind: 'refused', error }
     const isCut = error instanceof CutShort || hasCode(error, 'too_slow')
@@ -193,8 +193,8 @@ const MAX_TICKET_BYTES = 65_535
 const LABEL = encodeUtf8('stele mirror ticket 1\n')
 
 /**
- * Tickets by which a mirror recognises a checkpoint that was pending once, and that it may have forgotten: the signed
- * note behind an HMAC-SHA-256. Not secret, for the note is not, but nobody else can make one.
+ * Tickets by which a mirror recognises a checkpoint that was pending once and that it may have forgotten: the signed
+ * note after an HMAC-SHA-256. A ticket is not secret, since the note is not, but only the mirror can make one.
  */
 export class Tickets {
   readonly #key: Uint8Array

@@ -50,7 +50,7 @@ export function parseAddCheckpoint(body: Uint8Array): AddCheckpoint {
   return { ...submitted, oldSize: parseSize(oldSize, 'body line 1'), path: parseProof(proof, 2) }
 }
 
-/** The body of an `add-checkpoint`, for whoever asks a witness. @param note the signed checkpoint, verbatim */
+/** Formats the body of an `add-checkpoint` request. @param note the signed checkpoint, verbatim */
 export function formatAddCheckpoint(oldSize: number, path: readonly Hash[], note: string): string {
   return [`old ${oldSize}`, ...path.map(toBase64), '', note].join('\n')
 }

@@ -142,7 +142,7 @@ export function checkOriginOf(checkpoint: Checkpoint, origin: string): void {
  *
  * @param verifiedBy the log's keys that signed
  * @throws SteleError `bad_proof` for a size of 0 with a root other than the empty tree's; `bad_signature` for extension
- *   lines where only ML-DSA-44 signed: those do not cover them, so anybody could have put them there
+ *   lines where only ML-DSA-44 signed: those do not cover them, so any party could have added them
  */
 export function checkLogStatement(checkpoint: Checkpoint, verifiedBy: readonly VerifierKey[]): void {
   if (checkpoint.size === 0 && !equalBytes(checkpoint.root, EMPTY_ROOT)) {

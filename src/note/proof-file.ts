@@ -14,7 +14,7 @@ export interface ProofFile {
   readonly path: readonly Hash[]
   /** The signed checkpoint as text, verbatim. Not even known to be a note: open it. */
   readonly checkpoint: string
-  /** Opaque bytes that nobody has signed. May be there and empty. */
+  /** Opaque bytes that are not signed. May be present and empty. */
   readonly extra?: Uint8Array
 }
 

@@ -121,8 +121,8 @@ export interface FollowedKeys {
 }
 
 /**
- * The keys that a log is to be believed by: those that were pinned, and those that statements lead to from them. A
- * statement by a key that nothing leads to is passed over, for anybody could have made it.
+ * The keys by which a log is trusted: the pinned ones, and those that statements lead to from them. Other statements
+ * are ignored, since any party could have made them.
  *
  * @param log its origin and the pinned keys
  * @param rotations a file of statements, in any order
@@ -135,7 +135,7 @@ export function followRotations(log: LogIdentity, rotations: string | Uint8Array
   return [...traceRotations(log, rotations).keys]
 }
 
-/** As {@link followRotations}, with the statements that were needed: what somebody keeps who wants to know it again. */
+/** As {@link followRotations}, and also returns the statements that were needed, for a caller that stores them. */
 export function traceRotations(log: LogIdentity, rotations: string | Uint8Array): FollowedKeys {
   checkLogKeys(log.verifiers)
   const trusted = new Map(log.verifiers.map((key) => [formatVerifierKey(key), key]))

@@ -62,7 +62,7 @@ function infoFile(kind: CosignerKind, folder: string): string {
 export interface NewCosigner {
   readonly kind: CosignerKind
   readonly folder: string
-  /** Of its keys: best a URL without its scheme, and nobody else's. */
+  /** Name of its keys: preferably a URL without its scheme, and unique. */
   readonly name: string
   readonly types: readonly CosignerKeyType[]
   readonly nowMs: number
@@ -84,7 +84,7 @@ export async function createCosignerFolder(cosigner: NewCosigner): Promise<Cosig
   try {
     return await build(cosigner, keys)
   } catch (error) {
-    // It was empty: whatever is there now is ours.
+    // The folder was empty before, so everything in it was made by this call.
     for (const made of await readdir(folder)) await rm(join(folder, made), { recursive: true })
     throw error instanceof SteleError ? error : fileError(folder, error)
   }

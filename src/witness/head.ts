@@ -15,13 +15,13 @@ export interface CosignedHead {
   readonly logSignatures: readonly NoteSignature[]
   /** The witness's own lines, as they were answered. */
   readonly ownSignatures: readonly NoteSignature[]
-  /** Both behind the text of the checkpoint, and no line by anybody else: what is stored and served. */
+  /** The text of the checkpoint with the lines of log and witness only: the note that is stored and served. */
   readonly note: string
 }
 
 /**
- * Puts a cosigned checkpoint together. What the caller sent beside the verified lines stays out: a line that imitates
- * this witness's name and key ID would make the note unreadable for everybody who trusts the witness.
+ * Assembles a cosigned checkpoint from verified lines only. An unverified line that imitates this witness's name and
+ * key ID would make the note unreadable for clients that trust the witness.
  */
 export function cosignedHead(
   { text, signatures }: Pick<VerifiedNote, 'text' | 'signatures'>,
@@ -66,7 +66,7 @@ function timeOf({ signature }: NoteSignature, { type }: VerifierKey): number {
   return isCosignerKeyType(type) ? (parseCosignature(signature, type).timestampSeconds ?? 0) : 0
 }
 
-/** Whatever cannot be read of what this program has written was damaged since. */
+/** Reads a value that this program has written. If it cannot be parsed, it was damaged since. */
 function readable<T>(where: string, read: () => T): T {
   try {
     return read()

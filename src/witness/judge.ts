@@ -14,14 +14,14 @@ export type Verdict =
   | { readonly kind: 'refused'; readonly error: SteleError }
 
 /**
- * How a checkpoint that its log has signed speaks against that log.
+ * How a checkpoint signed by its log contradicts that log.
  *
- * - `fork`: another root hash at the size that was cosigned. The two signatures prove it to anyone.
- * - `empty_root`: a tree without leaves and with another root hash than it can have. Proves itself.
- * - `inconsistent`: the proof from the cosigned tree does not hold. Proves nothing alone: anybody may send a signed
+ * - `fork`: another root hash at the size that was cosigned. The two signatures prove it.
+ * - `empty_root`: a tree without leaves whose root hash is not that of the empty tree. The checkpoint alone proves it.
+ * - `inconsistent`: the proof from the cosigned tree does not hold. This proves nothing: any caller may send a signed
  *   checkpoint with a wrong proof. The log can be asked for the right one.
- * - `went_back`: the log's own URL serves a smaller tree than it did before; only who follows a log sees that. It proves
- *   that the log was rolled back, or that something before it serves what is old.
+ * - `went_back`: the log's own URL serves a smaller tree than before; only a follower of the log can see that. It
+ *   proves that the log was rolled back, or that a cache in front of it serves old content.
  */
 export type Contradiction = 'fork' | 'empty_root' | 'inconsistent' | 'went_back'
 
@@ -62,7 +62,7 @@ export function judge(held: Held | undefined, { oldSize, checkpoint, path }: Jud
 /** What of a request is judged. */
 export type JudgedRequest = Pick<AddCheckpoint, 'oldSize' | 'checkpoint' | 'path'>
 
-/** What a signed checkpoint says against its log, whatever the answer to the caller is. */
+/** The contradiction between a signed checkpoint and its log, if any. Independent of the answer to the caller. */
 export function contradictionIn(
   held: Held | undefined,
   { checkpoint }: JudgedRequest,

@@ -81,7 +81,7 @@ class LevelDisk implements HeadDisk {
   #count: number
   #waiting: { readonly key: Uint8Array; readonly value: Uint8Array }[] = []
   #last: Promise<void> = Promise.resolve()
-  /** The batch that has not begun yet, and that whoever comes now is in. */
+  /** The next batch, which has not begun. New writes join it. */
   #next: Promise<void> | undefined
 
   constructor(db: LevelDatabase, headFile: HeadFile, count: number) {
@@ -182,7 +182,7 @@ async function openSecondPlace(path: string): Promise<HeadFile> {
     // That message speaks of logs, whose remedy is another one.
     throw new SteleError(
       'head_missing',
-      `${path}: it is not there. Without it nobody can tell whether the database was rolled back, so nothing is ` +
+      `${path}: it is not there. Without it the server cannot tell whether the database was rolled back, so nothing is ` +
         'signed. Put the file back; if it is lost for good, make another witness, with a new name',
       { cause: error },
     )

@@ -49,9 +49,9 @@ export interface LogKeeperParts {
 export type ListOf = 'logs.json' | 'log-list'
 
 /**
- * Changes the logs of a cosigner that runs: by its own list, which is read again, by requests, and by a list that somebody
- * publishes. One change at a time; one that fails leaves everything as it was. Owner of the kept copy of the published
- * list, so that a start does not depend on its publisher, and of the two lists as they were applied last.
+ * Changes the logs of a running cosigner: by its own list, which is read again, by requests, and by a published list.
+ * Runs one change at a time; a failed one leaves everything as it was. Owner of the stored copy of the published list,
+ * so that a start does not depend on its publisher, and of the two lists as last applied.
  */
 export class LogKeeper {
   readonly #parts: LogKeeperParts

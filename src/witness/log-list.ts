@@ -60,10 +60,10 @@ export async function readLogList(
 }
 
 /**
- * Adds a log to the list, or a further key to a log that is on it. The new list takes the place of the old one whole.
+ * Adds a log to the list, or another key to a log that is on it. The list is replaced atomically.
  *
- * @throws SteleError `already_exists` for a key that the log has, or while somebody else is changing the list; `usage` for
- *   what no witness with these keys can have; as {@link readLogList}
+ * @throws SteleError `already_exists` for a key that the log has, or while another process is changing the list;
+ *   `usage` for a log that a witness with these keys cannot have; as {@link readLogList}
  */
 export function addToLogList(
   path: string,
@@ -90,10 +90,10 @@ export function addToLogList(
 }
 
 /**
- * Takes a log off the list. What is known of it stays in the folder, and counts again should it be added again.
+ * Removes a log from the list. Its state stays in the folder, and is used again if the log is added again.
  *
- * @throws SteleError `not_found` for a log that is not on it; `already_exists` while somebody else is changing the list; as
- *   {@link readLogList}
+ * @throws SteleError `not_found` for a log that is not on it; `already_exists` while another process is changing the
+ *   list; as {@link readLogList}
  */
 export function dropFromLogList(
   path: string,

@@ -21,7 +21,7 @@ const MOST_LOGS = { witness: 100_000, mirror: 1000 } as const satisfies Record<C
 /** Most lines about entries that are left out; the rest is counted. */
 const MOST_TOLD = 20
 
-/** A list that somebody publishes, as far as it can be used. */
+/** The usable part of a published list of logs. */
 export interface PublicList {
   readonly logs: readonly ListedLog[]
   /** Why entries were left out, each with its origin. */

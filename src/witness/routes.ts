@@ -45,7 +45,7 @@ function signingRoutes({ witness, limits }: WitnessHttpDeps, bodies: BodyReader)
       answers: SIGNED,
       errors: ['malformed', 'out_of_range', 'not_found', 'too_large', 'rate_limited'],
       async handle({ req, res, caller: { share } }) {
-        // Before the body: whoever comes too often is not read.
+        // Before the body, so that the body of a caller above its rate is not read.
         rates.take(share)
         return witnessAnswer(
           await sign(await bodies.read({ req, res, share, maxBytes: limits.maxBodyBytes, what: 'body' })),
@@ -144,7 +144,7 @@ export interface WitnessHttpDeps extends CosignerHttpDeps {
   readonly witness: Witness
 }
 
-/** What a witness grants its callers, whoever they are: nobody but a log's signature is known to it. */
+/** Limits of a witness, the same for all callers: it authenticates none, and trusts only signatures of logs. */
 export interface WitnessLimits extends ConnectionLimits {
   /** Bytes of one body; more get 413. */
   readonly maxBodyBytes: number

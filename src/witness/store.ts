@@ -93,7 +93,7 @@ export class HeadStore implements WitnessStore {
   }
 
   async #keep(originHash: string, next: CosignedHead): Promise<void> {
-    // Another origin's write may have failed while the step ran; nobody knows what a disk does after that.
+    // A write of another origin may have failed while the step ran; the state of the disk is unknown after that.
     this.#checkWritable()
     try {
       await this.#disk.write(originHash, next)

@@ -21,7 +21,7 @@ export interface WitnessParts {
   /** At first; see {@link Witness.replaceLogs}. */
   readonly logs: readonly WitnessedLog[]
   readonly keys: readonly WitnessKey[]
-  /** Opened, and closed by whoever opened it. */
+  /** Opened by the caller, which also closes it. */
   readonly store: WitnessStore
   readonly evidence: EvidenceKeeper
   /** The clock: milliseconds since 1970. It may go back, and may be wrong. */
@@ -157,7 +157,8 @@ export class Witness {
   /** The keys of this witness that have cosigned the checkpoint and sign subtrees. */
   #cosignersOf({ note }: SignSubtree): WitnessKey[] | SteleError {
     const own = this.#parts.keys
-    // A cosignature by the Ed25519 key buys none by the other: whoever can forge the first must not get the second.
+    // Only the ML-DSA-44 line of this witness counts: otherwise a forged Ed25519 cosignature would get an ML-DSA-44
+    // one.
     const able = subtreeKeys(own)
     const lines = refusalOr(() => verifyLines(note, verifiersOf(own)), 'bad_signature')
     if (lines instanceof SteleError) return lines
@@ -186,8 +187,8 @@ export class Witness {
 }
 
 /**
- * True if there is nothing to add to what was signed: asking again within a second gets the same lines. So however often
- * a signed checkpoint is sent again, and anybody can send it, a second costs one signature and one write.
+ * True if the statement equals the last signed one: repeated requests within a second get the same lines. So however
+ * often callers send a checkpoint, a second costs one signature and one write.
  */
 function isSameStatement(held: CosignedHead, signed: VerifiedLines, timestampSeconds: number): boolean {
   if (held.timestampSeconds !== timestampSeconds || !held.note.startsWith(`${signed.text}\n`)) return false
