@@ -254,7 +254,10 @@ export class AuditWalk {
     return finding
   }
 
-  /** The level above was made when the tile was full, so it remembers which of two contradicting ones is right. */
+  /**
+   * Which of two contradicting parts is damaged. The level above was made when the tile was full, so it shows the right
+   * one.
+   */
   async #damagedOf(
     index: number,
     byEntries: Uint8Array,

@@ -47,7 +47,7 @@ export class HttpFiles implements LogFiles {
     )
   }
 
-  /** c2sp.org/tlog-tiles lets a log drop a partial file once the full one exists: then that one is cut. */
+  /** c2sp.org/tlog-tiles lets a log remove a partial file once the full one exists; then the full one is cut. */
   async #widthOf(
     path: (width: number) => string,
     width: number,

@@ -34,7 +34,7 @@ export interface Ask {
   readonly expect?: readonly number[]
   readonly timeoutMs?: number
   readonly signal?: AbortSignal | undefined
-  /** Passes by every cache on the way: an old checkpoint would look like a log that went back. */
+  /** Bypasses every cache on the way: an old checkpoint would look like a rolled back log. */
   readonly fresh?: boolean
 }
 
@@ -145,7 +145,8 @@ export class Transport {
       if (received.redirects === undefined) return received
       if (!mayFollow)
         throw redirected(where, 'and a request that carries credentials or writes follows no redirect')
-      // A browser does not say where to. It keeps the rules of its own pages, and this request carries no secret.
+      // A browser does not reveal the target. It applies its own rules for redirects, and this request carries no
+      // secret.
       if (received.redirects === 'hidden') return this.#wire(at, { ...request, follow: true })
       const next = redirectionWithin(at, received.headers.get('location'))
       if (next === undefined) throw redirected(where, 'and not to the same scheme, host and port')
@@ -192,7 +193,7 @@ function withoutSecret(error: SteleError, secret: string | undefined): SteleErro
 }
 
 function unreachable(url: string, cause: unknown): SteleError {
-  // The platform says "fetch failed" and hides what happened one level deeper.
+  // The platform's error is "fetch failed"; its cause has the reason.
   const deeper = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
   const message = deeper instanceof Error ? deeper.message : String(deeper)
   return new SteleError('unreachable', `${url}: ${message}`, { cause })

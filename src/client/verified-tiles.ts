@@ -11,8 +11,8 @@ import type { LogFiles } from './http-files.ts'
 import { allInOrder } from './ordered.ts'
 
 /**
- * Where full tiles are kept between calls or between runs, under their tlog-tiles paths. It is not trusted: a tile
- * from it is checked like one from the log, and asked of the log if it is wrong. One cache serves one log.
+ * Stores full tiles between calls or between runs, under their tlog-tiles paths. It is not trusted: its tiles are
+ * checked like those of the log, and a wrong one is fetched from the log. One cache serves one log.
  */
 export interface TileCache {
   get(path: string): Promise<Uint8Array | undefined>
@@ -88,7 +88,7 @@ export class VerifiedTiles implements TileSource {
   }
 
   #edgeTiles(): Promise<(TileHashes | undefined)[]> {
-    // Asked for once, however many wait for it; a failure is forgotten, since the next attempt may work.
+    // Fetched once for all that wait for it. A failure is not kept, since the next attempt may work.
     this.#edge ??= this.#readEdge().catch((error: unknown) => {
       this.#edge = undefined
       throw error

@@ -60,7 +60,7 @@ interface SignedLine {
   readonly timestampMs: number | undefined
 }
 
-/** Why a proof shows nothing. The list is closed. */
+/** Why a proof is refused. The list is closed. */
 export type ProofFault =
   /** The file, or the checkpoint in it, does not follow its format. */
   | 'malformed'
@@ -86,7 +86,7 @@ export interface ProofRefused {
   readonly editorChange?: string
 }
 
-// By default nothing is verified: a code that is not listed is no verdict on the proof, and is thrown on.
+// Codes that are not listed are no result about the proof, and are thrown.
 const FAULTS: Partial<Readonly<Record<ErrorCode, ProofFault>>> = {
   malformed: 'malformed',
   out_of_range: 'malformed', // an index or size that no number here can hold
@@ -182,7 +182,7 @@ function verify(
   }
 }
 
-/** Not what was logged, byte for byte, and yet no forgery. */
+/** The file differs from the logged bytes, but only by the effect of an editor. */
 function savedByEditor({ what, before }: EditorChange, index: number): ProofRefused {
   const message =
     `entry: this file is not what was logged, byte for byte, but only because it was saved again: ${what}. The proof ` +

@@ -19,7 +19,9 @@ const GATHER_ENTRIES = 2048
 const GATHER_BYTES = 4 * 1024 * 1024
 /** An upload may move the pending checkpoint while a proof from it is being made. */
 const MOST_TRIES = 3
-/** How often in a row a smaller tree is served before it is believed that the log went back: caches serve what is old. */
+/**
+ * How often in a row a smaller tree must be served before it counts as a rollback, since caches may serve old content.
+ */
 const WENT_BACK_ROUNDS = 3
 /** Pauses double with every round that fails, up to this. */
 const LONGEST_PAUSE_MS = 300_000
@@ -36,17 +38,17 @@ export interface Following {
    * once they are on disk. Without it such a checkpoint is refused.
    */
   readonly learnKeys?: (note: string) => Promise<readonly VerifierKey[]>
-  /** Between two questions. */
+  /** Pause between two requests. */
   readonly intervalMs: number
-  /** What was damaged of the copy was read from the log again. */
+  /** Damaged content was restored from the log. */
   readonly onRepaired: (report: RepairReport) => void
   /** A round failed, and another one follows later. */
   readonly onTrouble: (error: SteleError) => void
-  /** The log contradicted itself, or the disk failed: nothing is followed any more. */
+  /** The log contradicted itself, or the disk failed: following has ended. */
   readonly onStopped: (error: SteleError) => void
 }
 
-/** Copies a log from its URL, for as long as it goes on extending itself. */
+/** Copies a log from its URL, as long as the log extends itself. */
 export class Follower {
   readonly #deps: Following
   #wentBack = 0
@@ -149,7 +151,7 @@ export class Follower {
     await this.#halt({ signed, held: followed, request, verdict, kind: 'went_back' }, error)
   }
 
-  /** Holds a checkpoint against all that is known. @returns false if that cannot be told yet */
+  /** Checks a checkpoint against all known ones. @returns false if that is not possible yet */
   async #extendsAll(signed: LogSigned, tiles: VerifiedTiles): Promise<boolean> {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const held = this.log.pending
@@ -169,7 +171,7 @@ export class Follower {
   }
 
   /**
-   * Asks the log for what is damaged of the copy. That it cannot be had must not keep new entries out.
+   * Restores damaged content from the log. A failure must not keep new entries out.
    *
    * @param size of the tree that the log serves
    */
@@ -219,7 +221,7 @@ export class Follower {
     const same = log.signedAt(size)
     if (same) return { held: same, kind: 'fork' }
     const held = log.signedAbove(size)
-    // The entries are of a checkpoint that is not all here: then the log is to be asked.
+    // The entries of this checkpoint are not all stored, so only the log can settle it.
     if (!held) return { held: pending, kind: 'inconsistent' }
     const path = await proveConsistency(log.reader, size, held.checkpoint.size)
     return { held, kind: 'fork', proof: { olderRoot, path } }
@@ -253,7 +255,7 @@ export class Follower {
     await log.advance(signed)
   }
 
-  /** Keeps what speaks against the log, takes nothing more of it, and says so. */
+  /** Stores the evidence against the log, stops accepting its content, and reports that. */
   async #halt(judged: Judged, error: SteleError): Promise<never> {
     this.log.halt(error)
     await this.#deps.mirror.keepEvidence(this.log, judged)
@@ -271,7 +273,7 @@ async function shownByTiles(
   path: readonly Hash[],
 ): Promise<PrefixShown | undefined> {
   if (path.length === 0) return undefined
-  // That they cannot be read now must not keep a log going that contradicts itself.
+  // Unreadable tiles must not keep a log that contradicts itself from being halted.
   const olderRoot = await rootAt(tiles, oldSize).catch(() => undefined)
   return olderRoot && { olderRoot, path }
 }

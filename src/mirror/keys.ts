@@ -68,7 +68,7 @@ export async function learnMirroredKeys(
   const path = rotationsFile(folder, origin)
   const known = splitRotations((await readTextFile(path)) ?? '')
   const all = [...known, ...statements].join('')
-  // What would not be read again at the next start is not written.
+  // Statements that could not be read again at the next start are not written.
   traceRotations({ origin, verifiers }, all)
   await replaceFile(path, all)
   return keys

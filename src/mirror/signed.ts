@@ -37,11 +37,11 @@ export function logSigned(
 }
 
 /**
- * Reads a stored note of a log back, and believes it only for the log's own signature.
+ * Parses a stored note of a log. It is trusted only if the log's own signature verifies.
  *
  * @param where begins the error message
- * @throws SteleError `corrupt` for what is no such note; `untrusted_signer` where no key of the log's has signed it,
- *   which is so when a key was taken from the list
+ * @throws SteleError `corrupt` if it is not such a note; `untrusted_signer` if no key of the log has signed it, for
+ *   example because a key was removed from the list
  */
 export function openStored(
   { note, ...shown }: SeenNote,

@@ -14,7 +14,7 @@ import type { UnverifiedNote } from './note.ts'
 /** Most proof lines that c2sp.org/tlog-witness lets a caller send: enough for trees of 2^63 leaves. */
 export const MAX_PROOF_LINES = 63
 
-/** A checkpoint in a request: well-formed, and nothing more is known of it. */
+/** A well-formed checkpoint in a request, unverified. */
 export interface Submitted {
   readonly note: UnverifiedNote
   readonly checkpoint: Checkpoint

@@ -31,7 +31,7 @@ export interface VerifiedLines {
   readonly signatures: readonly NoteSignature[]
   /** The keys of `signatures`, in the same order. */
   readonly verifiedBy: readonly VerifierKey[]
-  /** Lines by keys that the caller did not name: nothing is known of them. Identical ones are given once. */
+  /** Lines by keys that the caller did not name, unverified. Identical ones are listed once. */
   readonly unverified: readonly NoteSignature[]
 }
 
@@ -61,7 +61,7 @@ export interface NoteSigner {
   /** 0 to 2^32 - 1. */
   readonly id: number
   /**
-   * Gives the bytes to stand behind the key ID.
+   * Makes the bytes after the key ID.
    *
    * @param message the text of the note in UTF-8, with its last LF
    */
@@ -150,8 +150,8 @@ export function openNote(
 }
 
 /**
- * Verifies the lines of a note by certain keys, as {@link openNote} does, but where there is none that is no error: then
- * `signatures` is empty, and nothing is known of the text.
+ * Verifies the lines of a note by certain keys, as {@link openNote} does. If there is none, that is no error:
+ * `signatures` is empty then, and the text is unverified.
  *
  * @throws SteleError `bad_signature`; `untrusted_signer` if two of the keys claim the same line
  */

@@ -70,7 +70,7 @@ export function formatProofFile({ index, path, checkpoint, extra }: ProofFile): 
   ].join('\n')
 }
 
-// What an editor does to a file when it saves it: refused like anything else that is not the format, but named.
+// Changes that editors make when they save a file. They are refused like any other deviation, but named.
 
 function checkSaved(text: string): void {
   const expected = `proof file line 1: expected "${HEADER}" and a line feed (0A)`

@@ -33,7 +33,7 @@ export async function listEvidence(folder: string): Promise<string[]> {
   return names.filter((name) => name.endsWith(SUFFIX)).map((name) => name.slice(0, -SUFFIX.length))
 }
 
-/** Evidence as files of one folder. Owner of the set of names that are there or being written. */
+/** Evidence as files in one folder. Owner of the set of names that exist or are being written. */
 export class EvidenceFolder implements EvidenceKeeper {
   readonly #folder: string
   readonly #names: Set<string>
@@ -76,7 +76,7 @@ export class EvidenceFolder implements EvidenceKeeper {
   }
 }
 
-/** How the files name what a witness or a mirror found: as those of monitors do, so that one command judges both. */
+/** Kinds in the files. They are the same as those of monitors, so that one command verifies both. */
 const KINDS = {
   fork: 'fork',
   inconsistent: 'unproven',

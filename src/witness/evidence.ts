@@ -106,14 +106,14 @@ export function evidencePrefix(origin: string, kind: Contradiction): string {
 }
 
 /**
- * What a proof that failed shows by itself: a log that shows two histories sends the honest proof of the second one,
- * which leads to the second head from a root hash that the log never signed for that size. Hashes cannot be bent to
- * show that of an honest log.
+ * What a failed proof shows by itself. A log with two histories sends the honest proof of the second one, which leads
+ * to the second head from a root hash that the log never signed for that size. Such a proof cannot be forged for an
+ * honest log.
  *
- * @param oldSize of the head that is held, whose root hash the proof does not lead from
+ * @param oldSize of the held head, whose root hash the proof does not lead from
  * @param suspect the larger tree
- * @returns undefined for a proof that does not lead to the larger tree, and for sizes (powers of two) whose root hash no
- *   proof holds: then nothing is shown
+ * @returns undefined if nothing is shown: for a proof that does not lead to the larger tree, and for sizes (powers of
+ *   two) whose root hash is not part of the proof
  */
 export function shownByProof(
   { oldSize, path }: Pick<AddCheckpoint, 'oldSize' | 'path'>,

@@ -5,10 +5,10 @@ import { verifyConsistency } from '../merkle/verify.ts'
 import type { Checkpoint } from '../note/checkpoint.ts'
 import type { AddCheckpoint } from '../note/add-checkpoint.ts'
 
-/** What the rules of c2sp.org/tlog-witness say to a checkpoint that its log has signed. */
+/** The result of the rules of c2sp.org/tlog-witness for a checkpoint that its log has signed. */
 export type Verdict =
   | { readonly kind: 'cosign' }
-  /** The caller believes in another size than the one that was cosigned last: this one. */
+  /** The caller's old size is not the size that was cosigned last: this one. */
   | { readonly kind: 'conflict'; readonly size: number }
   /** `out_of_range`, `bad_proof` or `fork`. */
   | { readonly kind: 'refused'; readonly error: SteleError }
@@ -31,8 +31,8 @@ export type Held = Pick<Checkpoint, 'size' | 'root'>
 const COSIGN: Verdict = { kind: 'cosign' }
 
 /**
- * Judges a request against what was cosigned last. The log's signature has been verified. Compares with the root hash
- * that is held, never with one that a caller sent.
+ * Checks a request against what was cosigned last. The log's signature has been verified. Compares with the held root
+ * hash, never with one that a caller sent.
  *
  * @param held undefined if nothing was ever cosigned for this log
  */
@@ -45,7 +45,7 @@ export function judge(held: Held | undefined, { oldSize, checkpoint, path }: Jud
   if (newSize === 0 && !equalBytes(newRoot, EMPTY_ROOT)) {
     return refused('bad_proof', 'size 0 is signed with another root hash than the empty tree has')
   }
-  // The empty tree is a prefix of every tree, and no proof says so.
+  // The empty tree is a prefix of every tree, so no proof is needed.
   if (held === undefined || size === 0) return path.length === 0 ? COSIGN : refused('bad_proof', SURPLUS)
   if (newSize === size && !equalBytes(newRoot, held.root)) {
     return refused('fork', `another root hash was cosigned at size ${size}`)
@@ -59,7 +59,7 @@ export function judge(held: Held | undefined, { oldSize, checkpoint, path }: Jud
   }
 }
 
-/** What of a request is judged. */
+/** The checked parts of a request. */
 export type JudgedRequest = Pick<AddCheckpoint, 'oldSize' | 'checkpoint' | 'path'>
 
 /** The contradiction between a signed checkpoint and its log, if any. Independent of the answer to the caller. */

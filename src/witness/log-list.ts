@@ -41,10 +41,10 @@ export function formatLogList(logs: readonly ListedLog[]): string {
 }
 
 /**
- * Reads the list, and refuses one that no cosigner with these keys can have.
+ * Reads the list, and refuses one that a cosigner with these keys cannot have.
  *
  * @param own the public keys of the cosigner
- * @throws SteleError `usage` for what an operator wrote wrongly; `not_initialised` where there is no list; `io_error`
+ * @throws SteleError `usage` for a mistake in the list; `not_initialised` if there is no list; `io_error`
  */
 export async function readLogList(
   path: string,
@@ -120,7 +120,7 @@ async function changeLogList(
   change: (logs: readonly ListedLog[]) => { next: readonly ListedLog[]; changed: ListedLog },
 ): Promise<ListedLog> {
   const building = `${path}.part`
-  // Made before the list is read, and only one can make it: two who change it at once must not lose one another's log.
+  // Made before the list is read, and only one process can make it, so that two concurrent changes cannot lose a log.
   await writeNewFile(building, '').catch((error: unknown) => {
     throw beingChanged(building, error)
   })
@@ -136,7 +136,7 @@ async function changeLogList(
 
 type Followed = Pick<ListedLog, 'url' | 'apiKeyFile'>
 
-/** An API key stays with the URL that it was given for: another one is not shown it. */
+/** An API key belongs to its URL: when the URL changes, the key is not sent to the new one. */
 function whereFollowed({ url, apiKeyFile }: Followed, before: Followed | undefined): Followed {
   const moved = url !== undefined && url !== before?.url
   return { url: url ?? before?.url, apiKeyFile: apiKeyFile ?? (moved ? undefined : before?.apiKeyFile) }
@@ -156,7 +156,7 @@ function parseLogList(text: string, kind: CosignerKind): ListedLog[] {
   }))
 }
 
-/** People write this file: what is wrong in it is their mistake, and they are told where. */
+/** Operators write this file, so errors in it are theirs and name the place. */
 function inList<T>(path: string, read: () => T): T {
   try {
     return read()

@@ -123,17 +123,17 @@ export function createWitnessServer(deps: WitnessHttpDeps): Server {
   return connections.createServer(createWitnessApp({ ...deps, connections }))
 }
 
-/** What the HTTP layer of a witness is given, and that of a mirror. */
+/** Dependencies of the HTTP layer of a witness or mirror. */
 export interface CosignerHttpDeps {
   readonly limits: WitnessLimits
-  /** Bounds what all requests together may take; without it those of this handler are bounded among themselves. */
+  /** Bounds what all requests together may take. If absent, this handler makes its own. */
   readonly connections?: Connections
   /** The clock: milliseconds since 1970. */
   readonly nowMs: () => number
-  /** Without it nothing is counted, and `metrics` is not found. */
+  /** If absent, nothing is counted and `metrics` is not found. */
   readonly metrics?: Metrics
   readonly logger?: Logger
-  /** Without it the logs cannot be listed or changed over HTTP. */
+  /** If absent, logs cannot be listed or changed over HTTP. */
   readonly admin?: LogAdmin | undefined
   /** Aborted when the server begins to stop: connections close behind their answers. */
   readonly stopping?: AbortSignal
