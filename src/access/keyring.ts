@@ -144,7 +144,7 @@ export class Keyring {
   }
 
   /**
-   * Makes a key that replaces another one; for a while both are valid. Only the provisioning key itself can rotate it.
+   * Makes a key that replaces another one; for a while both are valid. The provisioning key may rotate itself.
    *
    * @param overlapMs how long the old one stays valid, if it does not expire before
    * @throws SteleError `not_found`; `forbidden`, also where the new key would have weaker limits than the maker's own;
@@ -381,7 +381,7 @@ function withAlso(info: KeyInfo, also: readonly KeyRecord[]): KeyInfo {
   return also.length === 0 ? info : { ...info, alsoRevoked: also.map(({ id }) => id) }
 }
 
-/** A maker can only grant rights that it has. */
+/** Refuses a key of a role that the maker's role may not grant, or for logs beyond the maker's grant. */
 function checkGrantable({ grants }: Maker, { role, logs }: { role: Role; logs: LogScope }): void {
   if (grants === 'host') return
   const isCovered = grants.some((grant) => GRANTABLE[grant.role].includes(role) && isSubset(logs, grant.logs))

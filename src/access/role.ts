@@ -34,7 +34,7 @@ export const PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
   provisioning: ['open', 'read_heads', 'see_access', 'manage_keys', 'manage_logs'],
 }
 
-/** The roles whose keys a role can make and revoke. Only the provisioning key can make keys of its own role. */
+/** The roles whose keys a role can make and revoke. None can make keys of its own role; rotation replaces a key. */
 export const GRANTABLE: Readonly<Record<Role, readonly Role[]>> = {
   writer: [],
   reader: [],

@@ -27,7 +27,10 @@ export interface WitnessCosignature {
   readonly signature: NoteSignature
 }
 
-/** What a policy makes of a checkpoint. It is to be believed only where `logKeys` is not empty and the quorum is met. */
+/**
+ * The result of a policy for a checkpoint. The checkpoint is trusted only if `logKeys` is not empty and the quorum is
+ * met.
+ */
 export interface PolicyEvaluation {
   /** Verified only as far as the rest says. */
   readonly unverified: Checkpoint

@@ -16,7 +16,7 @@ export interface Policy {
 export interface PolicyLog {
   /** Its name is the log's origin. Of a type that signs checkpoints: not 0x04. */
   readonly key: VerifierKey
-  /** What it means is up to the application. */
+  /** Its meaning is defined by the application. */
   readonly url?: string
 }
 

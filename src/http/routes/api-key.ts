@@ -79,8 +79,8 @@ export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[]
       tag: 'Access',
       summary: 'Make an API key',
       description:
-        'A caller can grant only rights that its own key has, and a key with the same limits (addresses, rate, expiry) or ' +
-        'stricter ones. The answer holds the key, which is shown only once.',
+        'A caller can make keys only of the roles that its own role may grant, for logs that its own grant covers, and with ' +
+        'limits (addresses, rate, expiry) no weaker than its own. The answer holds the key, which is shown only once.',
       body: { 'application/json': NewKeyBody },
       answers: { 201: { description: 'The key.', content: { 'application/json': Made } } },
       errors: ERRORS,
