@@ -7,15 +7,15 @@ export type ErrorCode =
   | 'malformed' // bytes or text do not follow the format they claim
   | 'out_of_range' // a well-formed index or size outside the tree, or beyond 2^53-1
   | 'not_found' // no such log, entry, hash, tile or route
-  | 'unauthenticated' // no credentials where some are needed, or such as are not valid
-  | 'forbidden' // valid credentials, of somebody who may not do this
+  | 'unauthenticated' // credentials are missing or not valid
+  | 'forbidden' // valid credentials without the permission for this request
   | 'wrong_host' // the request names a server that this one is not
   | 'method_not_allowed' // the route exists, the method does not
   | 'unsupported_media_type' // a batch in a format that is not one of the two
   | 'too_large' // an entry, a batch or a body above its limit
-  | 'too_slow' // a body that came slower than allowed, or not at all
-  | 'usage' // a command line or a configuration that cannot be meant
-  | 'already_exists' // something that is created once is there already
+  | 'too_slow' // a body that arrived too slowly, or not at all
+  | 'usage' // an invalid command line or configuration
+  | 'already_exists' // the thing to create exists already
   // Verification: what was checked did not hold.
   | 'bad_proof' // a proof does not lead to the expected root hash
   | 'bad_signature' // a signature by a known key does not verify
@@ -27,18 +27,18 @@ export type ErrorCode =
   | 'rate_limited' // this caller holds more than its share of the queue; nothing was logged
   | 'overloaded' // the queue is full for everyone; nothing was logged
   | 'shutting_down' // the server is stopping; nothing was logged
-  | 'index_behind' // the leaf index is being made again, so that it cannot be said what is logged; nothing was logged
-  | 'frozen' // this log has ended: it is read for ever and takes no entry; nothing was logged
-  | 'log_halted' // this log takes no writes until an operator, or the space it lacks, comes back
-  | 'identity_unavailable' // tokens cannot be checked: the identity provider does not hand out its keys
-  | 'untraceable' // who did what could not be written down, so it is not done, or not acknowledged
+  | 'index_behind' // the leaf index is being rebuilt, so duplicates cannot be detected; nothing was logged
+  | 'frozen' // this log is read-only, permanently; nothing was logged
+  | 'log_halted' // this log takes no writes until an operator acts, or until the disk has space again
+  | 'identity_unavailable' // tokens cannot be checked: the keys of the identity provider cannot be fetched
+  | 'untraceable' // the audit trail could not record the request, so it is refused or not acknowledged
   | 'outcome_unknown' // the write may or may not be on disk; repeating it is safe
   | 'unreachable' // a server did not answer, or not with HTTP
-  | 'unexpected_answer' // a server answered something the protocol has no place for
+  | 'unexpected_answer' // a server answered something that the protocol does not allow
   | 'io_error' // reading or writing a file failed
   // A data folder that will not be opened, and why.
-  | 'not_initialised' // nothing there, or only half of it
-  | 'foreign_format' // a newer version of ours, or somebody else's folder
+  | 'not_initialised' // missing or incomplete
+  | 'foreign_format' // a folder of a newer version, or of another program
   | 'locked' // another process has it open
   | 'key_missing' // a log without its private key
   | 'key_permissions' // a private key that others than its owner can read
@@ -72,7 +72,7 @@ export class SteleError extends Error {
   readonly retryAfterSeconds: number | undefined
   /** For 429: how many requests are granted at once. */
   readonly limit: number | undefined
-  /** For `frozen`: the URL of the log that goes on instead. */
+  /** For `frozen`: the URL of the log that continues this one. */
   readonly successor: string | undefined
   /** For an append that failed after the log had taken the entries: where the log says that they are. */
   readonly acknowledged: Acknowledged | undefined

@@ -7,7 +7,7 @@ export interface AddressSet {
 }
 
 /**
- * A set out of addresses and networks in CIDR notation, IPv4 and IPv6.
+ * Parses addresses and networks in CIDR notation, IPv4 and IPv6.
  *
  * @param what names the list in error messages
  * @throws SteleError `usage`
@@ -37,8 +37,8 @@ export function parseAddressSet(ranges: readonly string[], what: string): Addres
 }
 
 /**
- * True if every range lies inside one of the others, of the same address family. Two ranges that only together hold a
- * third one do not count.
+ * True if every range lies inside a single one of the outer ranges, of the same address family. Two outer ranges that
+ * cover it only together do not count.
  *
  * @throws SteleError `usage`, as {@link parseAddressSet}
  */
@@ -57,27 +57,27 @@ function isWithinRange(range: string, outer: string): boolean {
   )
 }
 
-/** An IPv4 address as it is, also where a socket of both kinds shows it inside an IPv6 one. */
+/** An IPv4 address that a dual-stack socket shows as an IPv6 one, as IPv4; any other address unchanged. */
 export function withoutMapping(address: string): string {
   return /^::ffff:\d/i.test(address) ? address.slice(7) : address
 }
 
-/** True for addresses that only programs of this machine have. */
+/** True for an address that only programs of this machine can have. */
 export function isLoopback(address: string): boolean {
   return LOOPBACK.has(address)
 }
 
 /**
- * The host of a header `Host`, in lower case, without its port and the brackets of an IPv6 address.
+ * The host of a `Host` header, in lower case, without its port and the brackets of an IPv6 address.
  *
- * @returns undefined for what is no host
+ * @returns undefined if it is not a host
  */
 export function hostNameOf(header: string): string | undefined {
   const [, address, name] = /^(?:\[([0-9a-f:.]+)\]|([^:@/?#\s[\]]+?)\.?)(?::\d*)?$/i.exec(header) ?? []
   return (address ?? name)?.toLowerCase()
 }
 
-/** True for names by which programs of this machine reach one another, whatever a name server says. */
+/** True for names that reach this machine regardless of name servers. */
 export function isLoopbackName(name: string): boolean {
   return name === 'localhost' || isLoopback(name)
 }
@@ -85,8 +85,8 @@ export function isLoopbackName(name: string): boolean {
 const LOOPBACK = parseAddressSet(['127.0.0.0/8', '::1'], 'loopback')
 
 /**
- * Where a request comes from: the connection's address, or, behind proxies that are trusted, the last address of
- * `X-Forwarded-For` that none of them has. What stands before that one anybody can have made up.
+ * The client address of a request: that of the connection, or behind trusted proxies the last address in
+ * `X-Forwarded-For` that is not one of them. Addresses before it can be forged by the client.
  */
 export function clientAddress(
   remote: string,

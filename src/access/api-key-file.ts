@@ -1,13 +1,16 @@
 import { hasCode, SteleError } from '../errors.ts'
 import { readKeyFile } from '../storage/key-file.ts'
 
-/** API keys have 90 characters; tokens of a provider, which some servers take as well, up to a few thousand. */
+/**
+ * The longest credentials. API keys have 90 characters; tokens of a provider, which some servers accept too, a few
+ * thousand.
+ */
 const MAX_CHARACTERS = 16_384
 
 /**
- * An API key, from a file that nobody but its owner can reach.
+ * Reads an API key from a file that only its owner may read.
  *
- * @throws SteleError `key_permissions`, `io_error`; `usage` for what is no key. No message quotes what the file holds
+ * @throws SteleError `key_permissions`, `io_error`; `usage` if it is not a key. No message quotes the file's content
  */
 export async function readApiKeyFile(path: string): Promise<string> {
   try {
@@ -19,7 +22,7 @@ export async function readApiKeyFile(path: string): Promise<string> {
 }
 
 /**
- * Refuses what could not be sent as a key: the platform would quote it, secret and all, as it refuses the header.
+ * Refuses text that cannot be sent in a header: the platform's error would quote it, secret included.
  *
  * @param where it was found, for the message
  * @throws SteleError `usage`
@@ -30,7 +33,7 @@ export function checkedApiKey(text: string, where: string): string {
   throw new SteleError('usage', `${where}: expected an API key: one line of ASCII without spaces`)
 }
 
-/** What requests with a key carry. */
+/** The header that carries a key. */
 export function withApiKey(key: string | undefined): Readonly<Record<string, string>> {
   return key === undefined ? {} : { authorization: `Bearer ${key}` }
 }

@@ -2,32 +2,35 @@ import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { SteleError } from '../errors.ts'
 import { ROLES, type Role } from './role.ts'
 
-/** An API key taken apart. Its secret is in `text` alone. */
+/** The parts of an API key. Only `text` contains the secret. */
 export interface ApiKey {
   readonly role: Role
-  /** Names the key where its secret must not stand: in lists, logs and commands. */
+  /** Identifies the key in lists, logs and commands, where the secret must not appear. */
   readonly id: string
   /** The whole key, as its holder sends it. Secret. */
   readonly text: string
 }
 
-/** RFC 4648 section 6 in lower case: no letter that looks like a digit, nothing that a shell or a URL would change. */
+/**
+ * RFC 4648 section 6 in lower case: no letter that looks like a digit, and no character that a shell or URL would
+ * change.
+ */
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
-/** 80 bits: two keys never have one id. */
+/** 80 bits: two keys never have the same id. */
 const ID_LETTERS = 16
-/** 260 bits: nobody guesses one, so that a plain hash of it can be stored and no slow one is needed. */
+/** 260 bits cannot be guessed, so a plain hash is stored and no slow one is needed. */
 const SECRET_LETTERS = 52
-/** 30 bits of SHA-256: a mistyped key is told from an unknown one without a look-up. */
+/** 30 bits of SHA-256 distinguish a mistyped key from an unknown one without a look-up. */
 const CHECK_LETTERS = 6
 
 const FORM = new RegExp(
   `^st_(${ROLES.join('|')})_([a-z2-7]{${ID_LETTERS}})_([a-z2-7]{${SECRET_LETTERS}})_([a-z2-7]{${CHECK_LETTERS}})$`,
 )
 
-/** What finds an API key in any text: for leak scanners, and for whatever writes logs. */
+/** Finds an API key in any text: for leak scanners, and for removing keys from logs. */
 export const API_KEY_PATTERN = /st_[a-z]+_[a-z2-7]{16}_[a-z2-7]{52}_[a-z2-7]{6}/
 
-/** A fresh key: `st_<role>_<id>_<secret>_<checksum>`. */
+/** A new key: `st_<role>_<id>_<secret>_<checksum>`. */
 export function generateApiKey(role: Role): ApiKey {
   const id = randomLetters(ID_LETTERS)
   const body = `st_${role}_${id}_${randomLetters(SECRET_LETTERS)}`
@@ -35,9 +38,9 @@ export function generateApiKey(role: Role): ApiKey {
 }
 
 /**
- * Reads a key. That it has the right form says nothing about whether it is valid.
+ * Parses a key. A well-formed key may still be invalid.
  *
- * @throws SteleError `unauthenticated`; the message never quotes what came
+ * @throws SteleError `unauthenticated`; the message never quotes the input
  */
 export function parseApiKey(text: string): ApiKey {
   const [, role, id] = FORM.exec(text) ?? []
@@ -53,12 +56,12 @@ export function parseApiKey(text: string): ApiKey {
   return { role: role as Role, id, text }
 }
 
-/** What is stored of a key: SHA-256 of its text, in hex. */
+/** The stored hash of a key: SHA-256 of its text, in hex. */
 export function hashOfKey({ text }: ApiKey): string {
   return hash('sha256', text, 'hex')
 }
 
-/** A key as it came: all that is needed to find out whether it is valid, and nothing secret. */
+/** A parsed key: enough to check its validity, and nothing secret. */
 export interface ReadKey {
   readonly role: Role
   readonly id: string
@@ -67,9 +70,9 @@ export interface ReadKey {
 }
 
 /**
- * Reads keys, and remembers for each connection the last one that came: clients send the same one with every request.
- * What is remembered is how it reads, never whether it is valid. It is compared in the same time wherever it differs, for
- * behind a proxy the requests of many come by one connection.
+ * Parses keys, and caches the last key of each connection: clients send the same one with every request. The cache
+ * holds the parsed form, never the validity. The comparison takes constant time, because one connection of a proxy
+ * carries requests of many callers.
  */
 export class KeyReader {
   readonly #last = new WeakMap<object, { readonly text: Uint8Array; readonly key: ReadKey }>()
@@ -87,7 +90,7 @@ export class KeyReader {
 }
 
 function checksum(body: string): string {
-  // A text of a character for each byte: making a Buffer for it would cost more than hashing, at every request.
+  // A latin1 string: making a Buffer for it would cost more than hashing, at every request.
   const digest = hash('sha256', body, 'binary')
   let letters = ''
   for (let i = 0; i < CHECK_LETTERS; i++) letters += ALPHABET[digest.charCodeAt(i) % 32]
@@ -100,7 +103,7 @@ function randomLetters(count: number): string {
 }
 
 /**
- * The id that credentials claim, whether or not they are valid: for traces, which must never hold the secret. Only a whole
+ * The id that credentials claim, valid or not: for the audit trail, which must not contain the secret. Only a complete
  * key with the right checksum claims one.
  */
 export function claimedId(authorization: string | undefined): string | undefined {

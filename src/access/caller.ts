@@ -1,52 +1,52 @@
 import { TILE_WIDTH } from '../tile/path.ts'
 import { PERMISSIONS, type Permission, type Role } from './role.ts'
 
-/** The logs that a grant is for: all that there are and will be, or these. */
+/** The logs that a grant covers: all present and future ones, or these. */
 export type LogScope = '*' | readonly string[]
 
-/** One role for some logs. */
+/** A role for some logs. */
 export interface Grant {
   readonly role: Role
   readonly logs: LogScope
 }
 
-/** Who sends a request. */
+/** The sender of a request. */
 export interface Caller {
   /** `anonymous` sent no credentials; `key` an API key; `person` a token of the identity provider. */
   readonly kind: 'anonymous' | 'key' | 'person'
-  /** Key id or subject; empty for the anonymous. */
+  /** Key id or subject; empty for anonymous callers. */
   readonly id: string
   readonly grants: readonly Grant[]
-  /** Where the request comes from, proxies that are trusted left out. */
+  /** The client address: trusted proxies are skipped. */
   readonly address: string
-  /** Whose share of queues and rates it counts against. */
+  /** The share of queues and rates that the request counts against. */
   readonly share: string
 }
 
-/** Somebody without credentials. */
+/** A caller without credentials. */
 export function anonymous(address: string): Caller {
   return { kind: 'anonymous', id: '', grants: [], address, share: address }
 }
 
-/** What access control needs to know of a log. */
+/** The properties of a log that access control depends on. */
 export interface LogAccess {
   readonly name: string
-  /** `public`: anybody reads everything. `private`: entries take a key. `meta`: entries take an auditor's key. */
+  /** `public`: everyone reads everything. `private`: entries need a key. `meta`: entries need an auditor's key. */
   readonly reads: 'public' | 'private' | 'meta'
   /** `open`: checkpoints and tiles above level 0 are for everyone. */
   readonly heads: 'open' | 'closed'
-  /** Anybody may append. Only ever true on an address that nobody else can reach. */
+  /** Everyone may append. Only true on an address that no other machine can reach. */
   readonly openWrites: boolean
 }
 
 const SIZE = /^(?:0|[1-9][0-9]*)$/
 
 /**
- * What it takes to read a consistency proof. Between multiples of 256 it holds no node below a whole tile, and so nothing
- * that the tiles above level 0 do not give away: heads suffice. Between other sizes it holds leaf hashes, by which a
- * guess at an entry can be confirmed.
+ * The permission for a consistency proof. Between multiples of 256 a proof has no node below a whole tile, and so
+ * reveals nothing beyond the tiles above level 0: the permission to read heads is enough. Between other sizes it
+ * contains leaf hashes, which can confirm a guess at an entry.
  *
- * @param sizes as they were asked for, in decimal; undefined for one that was left out
+ * @param sizes as requested, in decimal; undefined for one that was left out
  */
 export function proofPermission(sizes: readonly (string | undefined)[]): Permission {
   const isOpen = sizes.every(
@@ -55,16 +55,15 @@ export function proofPermission(sizes: readonly (string | undefined)[]): Permiss
   return isOpen ? 'read_heads' : 'read_proofs'
 }
 
-/** What comes of a request before it is carried out. `absent`: to this caller there is no such log. */
+/** The result of authorization. `absent`: the log does not exist for this caller. */
 export type Decision = 'allowed' | 'unauthenticated' | 'forbidden' | 'absent'
 
 /**
- * Whether a caller may do something. Everything that is not allowed here is denied.
+ * Authorizes a request. Everything that is not allowed here is denied.
  *
- * A log of which a caller may see nothing does not exist to them: the answer is the same as for a name that nobody
- * uses.
+ * A log that is hidden from a caller does not exist for it: the answer is the same as for an unused name.
  *
- * @param log the log that the request concerns, if it concerns one that exists
+ * @param log the log of the request, if the request names one that exists
  */
 export function decide(caller: Caller, permission: Permission, log?: LogAccess): Decision {
   if (!log) {
@@ -86,15 +85,15 @@ export function sees(caller: Caller, log: LogAccess): boolean {
   return log.heads === 'open' || log.reads === 'public' || caller.grants.some((grant) => covers(grant, log))
 }
 
-/** True if a grant is for a log. */
+/** True if a grant covers a log. */
 export function covers({ logs }: Grant, { name }: Pick<LogAccess, 'name'>): boolean {
   return logs === '*' || logs.includes(name)
 }
 
 /**
- * True for what takes credentials whichever log it is for.
+ * True for a permission that needs credentials for every log.
  *
- * @param openWrites whether there are logs that anybody may append to
+ * @param openWrites whether there are logs that everyone may append to
  */
 export function needsCredentials(permission: Permission, openWrites: boolean): boolean {
   return !isOpenToAll(permission, { name: '', reads: 'public', heads: 'open', openWrites })
@@ -108,7 +107,7 @@ function isOpenToAll(permission: Permission, { reads, heads, openWrites }: LogAc
 }
 
 function grants(role: Role, permission: Permission, { reads }: LogAccess): boolean {
-  // The server alone writes the log of who did what, and a reader of everything else does not read it.
+  // Only the server itself writes the meta log, and a reader of all other logs does not read it.
   if (reads === 'meta' && permission === 'append') return false
   if (reads === 'meta' && permission === 'read_entries') return role === 'auditor'
   if (reads === 'meta' && permission === 'read_proofs') return role === 'auditor' || role === 'monitor'

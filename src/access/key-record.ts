@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { ROLES } from './role.ts'
 
-/** What is stored of an API key. */
+/** The stored record of an API key. */
 export const keyRecordSchema = z.strictObject({
   id: z.string(),
   role: z.enum(ROLES),
@@ -9,24 +9,24 @@ export const keyRecordSchema = z.strictObject({
   logs: z.union([z.literal('*'), z.array(z.string()).min(1)]),
   /** SHA-256 of the key's text, hex. */
   hash: z.string().regex(/^[0-9a-f]{64}$/),
-  /** What its maker called it. */
+  /** A label chosen by its maker. */
   label: z.string(),
   createdAt: z.iso.datetime(),
   /** Id of the key, or name of the command, that made it. */
   createdBy: z.string(),
-  /** Absent for the provisioning key alone. */
+  /** Absent only for the provisioning key. */
   expiresAt: z.iso.datetime().optional(),
-  /** Addresses and networks it may come from; absent: any. */
+  /** Addresses and networks that it may be used from; absent: any. */
   addresses: z.array(z.string()).min(1).optional(),
   /** Requests per second, in place of the server's own limit. */
   requestsPerSecond: z.number().positive().optional(),
   revokedAt: z.iso.datetime().optional(),
-  /** The key that takes its place; until `expiresAt` both are valid. */
+  /** The key that replaces it; until `expiresAt` both are valid. */
   successor: z.string().optional(),
 })
 export type KeyRecord = z.infer<typeof keyRecordSchema>
 
-/** A key as lists show it. */
+/** A key as shown in lists. */
 export type KeyInfo = Omit<KeyRecord, 'hash'> & {
   readonly state: KeyState
   /** Ids of the keys that were revoked together with this one, because it had made them. */
@@ -35,19 +35,19 @@ export type KeyInfo = Omit<KeyRecord, 'hash'> & {
 /** Whether an API key can be used. */
 export type KeyState = 'valid' | 'expired' | 'revoked'
 
-/** Whether a key is good at a moment. */
+/** The state of a key at a given time. */
 export function stateOf({ revokedAt, expiresAt }: Omit<KeyRecord, 'hash'>, nowMs: number): KeyState {
   if (revokedAt !== undefined) return 'revoked'
   return expiresAt !== undefined && Date.parse(expiresAt) <= nowMs ? 'expired' : 'valid'
 }
 
 const DAY_MS = 86_400_000
-/** Somebody should know of the end of a key this long before. */
+/** How long before its expiry a key is reported. */
 export const ENDS_SOON_DAYS = 14
 
 /**
- * Whether a key is about to end, and nobody has seen to it: it has no successor, and was made for more than twice as long
- * as the warning takes, for a shorter one ends on purpose.
+ * True for a key that expires soon and has no successor. Keys made for at most twice the warning time are not reported:
+ * their expiry is intended.
  */
 export function endsSoon(record: Omit<KeyRecord, 'hash'>, nowMs: number): boolean {
   const { createdAt, expiresAt, successor } = record
@@ -57,7 +57,7 @@ export function endsSoon(record: Omit<KeyRecord, 'hash'>, nowMs: number): boolea
   return endMs - nowMs <= soonMs && endMs - Date.parse(createdAt) > 2 * soonMs
 }
 
-/** What may be said of a key. */
+/** The public part of a key's record. */
 export function infoOf(record: KeyRecord, nowMs: number): KeyInfo {
   const shown: Omit<KeyRecord, 'hash'> & { hash?: string } = { ...record }
   delete shown.hash

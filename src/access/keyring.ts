@@ -8,30 +8,29 @@ import { redact } from './redact.ts'
 import { GRANTABLE, PERMISSIONS, type Permission, type Role } from './role.ts'
 import { accessState, type AccessState } from './state.ts'
 
-/** Something that changes who may do what. */
+/** A change to the API keys. */
 export interface KeyAct {
   readonly act: 'key_create' | 'key_rotate' | 'key_revoke' | 'provisioning_replace'
   /** Key id, or name of the command. */
   readonly by: string
-  /** What was and what is to be, of the keys that change; never a secret nor its hash. */
+  /** The keys that change, before and after; never a secret or its hash. */
   readonly before: readonly KeyInfo[]
   readonly after: readonly KeyInfo[]
   readonly state: AccessState
 }
 
-/** What keeps the keys. */
+/** The environment of a keyring. */
 export interface KeyringParts {
   /**
-   * Writes down what is about to happen, durably, and then makes it the stored state. If it rejects, nothing changes
-   * in memory.
+   * Durably records the planned change, and then makes it the stored state. If it rejects, nothing changes in memory.
    */
   readonly apply: (act: KeyAct) => Promise<void>
   readonly nowMs: () => number
-  /** The longest that a new key may be valid; without it there is no limit. */
+  /** The longest validity of a new key; absent: no limit. */
   readonly maxKeyMs?: number | undefined
 }
 
-/** What somebody wants a key to be. */
+/** The requested properties of a key. */
 export interface NewKey {
   readonly role: Role
   readonly logs: LogScope
@@ -41,24 +40,28 @@ export interface NewKey {
   readonly requestsPerSecond?: number | undefined
 }
 
-/** A key that was made: the text is shown now and never again. */
+/** A key that was made. Its text is shown only once. */
 export interface MadeKey {
   readonly key: string
   readonly info: KeyInfo
 }
 
-/** Who makes keys: somebody with grants, or somebody at the machine itself, who could also edit the file. */
+/** The maker of a key: a caller with grants, or a user of the host itself, who could also edit the file. */
 export type Maker = { readonly id: string; readonly grants: readonly Grant[] | 'host' }
 
-/** How long a key is valid when nobody says otherwise. */
+/** The default validity of a key. */
 export const DEFAULT_KEY_DAYS = 90
-/** Fewer requests per second than this are none: a wait would be longer than a client waits. */
+/** The lowest rate of a key: with a lower one, a client would give up before it may send a request. */
 export const LEAST_REQUESTS_PER_SECOND = 0.01
 const DAY_MS = 86_400_000
-/** Ids of keys that end with another one, in one line of the meta log: 19 bytes each, and a line holds 60,000. */
+/**
+ * Ids of keys that are revoked with another one, in one line of the meta log: 19 bytes each, and a line holds 60,000.
+ */
 const MOST_IN_ONE_LINE = 2000
 
-/** A key that exists and lets its holder in no more, or not from there: whose it is was proven by its secret. */
+/**
+ * A right key that is revoked, expired, or used from an address it is not for. Its secret has identified the holder.
+ */
 export class KeyRefused extends SteleError {
   readonly caller: Caller
 
@@ -75,12 +78,12 @@ interface Held {
   readonly addresses: AddressSet | undefined
 }
 
-/** Owner of the API keys of an instance: who has one, and what it is good for at this moment. */
+/** Owner of the API keys of an instance and of their current validity. */
 export class Keyring {
   readonly #parts: KeyringParts
   #state: AccessState
   #held: ReadonlyMap<string, Held>
-  /** Changes happen one after another: each builds on the state that the one before left. */
+  /** Changes run one after another: each builds on the state that the one before left. */
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(state: AccessState, parts: KeyringParts) {
@@ -94,14 +97,14 @@ export class Keyring {
   }
 
   /**
-   * Who holds a key, and comes from this address with it.
+   * Authenticates a key that is used from this address.
    *
-   * @throws SteleError `unauthenticated`: unknown, revoked, expired, or from an address it is not for. The message tells
-   *   these apart only for who holds the right secret, and then it is `KeyRefused`
+   * @throws SteleError `unauthenticated`: unknown, revoked, expired, or from an address it is not for. The message
+   *   distinguishes these only for a right secret, and is then a `KeyRefused`
    */
   authenticate(key: ReadKey, address: string): { record: KeyRecord; caller: Caller } {
     const held = this.#held.get(key.id)
-    // Compared also when there is nothing to compare with: how long it takes says nothing about which ids exist.
+    // Compared even for an unknown id, so that the time taken does not reveal which ids exist.
     const isRight = timingSafeEqual(key.digest, held?.digest ?? NO_DIGEST)
     if (!held || !isRight || held.record.role !== key.role) {
       throw new SteleError('unauthenticated', 'API key: there is no such key here')
@@ -116,7 +119,7 @@ export class Keyring {
     return { record, caller }
   }
 
-  /** All keys that a maker may know of, in the order in which they were made. */
+  /** All keys that a maker may see, in the order in which they were made. */
   list(maker: Maker): KeyInfo[] {
     const nowMs = this.#parts.nowMs()
     return this.#state.keys
@@ -125,11 +128,11 @@ export class Keyring {
   }
 
   /**
-   * Makes a key. What the maker's own key is bound to, addresses, rate and expiry, binds the new one as well: what is
-   * not asked for is as the maker has it.
+   * Makes a key. It inherits the limits of the maker's own key: addresses, rate and expiry apply where the request
+   * names none.
    *
-   * @throws SteleError `forbidden` beyond what the maker may grant or is bound to; `usage` for an address, a rate or an
-   *   expiry that cannot be; `unauthenticated` if the maker's key has ended meanwhile
+   * @throws SteleError `forbidden` beyond what the maker may grant, or beyond its limits; `usage` for an invalid
+   *   address, rate or expiry; `unauthenticated` if the maker's key has become invalid meanwhile
    */
   create(maker: Maker, wanted: NewKey): Promise<MadeKey> {
     return this.#change(async () => {
@@ -141,11 +144,11 @@ export class Keyring {
   }
 
   /**
-   * Makes a key in the place of another one; for a while both are valid. The provisioning key is replaced by itself.
+   * Makes a key that replaces another one; for a while both are valid. The provisioning key may rotate itself.
    *
    * @param overlapMs how long the old one stays valid, if it does not expire before
-   * @throws SteleError `not_found`; `forbidden`, also where the new key would be bound to less than the maker's own;
-   *   `usage` for a key that is not valid any more
+   * @throws SteleError `not_found`; `forbidden`, also where the new key would have weaker limits than the maker's own;
+   *   `usage` for a key that is no longer valid
    */
   rotate(maker: Maker, id: string, overlapMs: number): Promise<MadeKey> {
     return this.#change(async () => {
@@ -166,22 +169,22 @@ export class Keyring {
   }
 
   /**
-   * Ends a key: the next request with it is refused.
+   * Revokes a key: the next request with it is refused.
    *
-   * @param cascade ends as well what the key has made, what that has made, and so on, in the same act
+   * @param cascade also revokes the keys that it made, the keys that those made, and so on, in the same act
    * @throws SteleError `not_found`, `forbidden`
    */
   revoke(maker: Maker, id: string, cascade = false): Promise<KeyInfo> {
     return this.#change(async () => {
       const old = this.#known(maker, id)
       const made = cascade ? this.#madeBy(id).filter((key) => key.revokedAt === undefined) : []
-      // The provisioning key ends the one that it took the place of; itself it can only replace.
+      // The provisioning key may revoke its predecessor; itself it can only rotate.
       for (const key of [old, ...made]) if (key.successor !== maker.id) checkGrantable(maker, key)
       const nowMs = this.#parts.nowMs()
       if (old.revokedAt !== undefined && made.length === 0) return infoOf(old, nowMs)
       const revokedAt = new Date(nowMs).toISOString()
       const ended = { ...old, revokedAt: old.revokedAt ?? revokedAt }
-      // One line holds all of them but in a folder of thousands; those behind the first line follow in the same turn.
+      // One line holds all of them, except in a folder of thousands. The rest follows in the same turn.
       let rest: readonly KeyRecord[] = made
       let before = old
       do {
@@ -194,7 +197,7 @@ export class Keyring {
     })
   }
 
-  /** A new provisioning key in the place of one that was lost, which ends at once. For the host's own use. */
+  /** Replaces a lost provisioning key, which is revoked at once. Only for the host itself. */
   replaceProvisioning(maker: Maker): Promise<MadeKey> {
     return this.#change(async () => {
       const nowMs = this.#parts.nowMs()
@@ -215,10 +218,10 @@ export class Keyring {
   }
 
   /**
-   * The maker's own key, if it is one: people and the host are bound by nothing that a key could inherit. No person's id
-   * has the form of a key's.
+   * The maker's own key, if it has one. People and the host have no limits to inherit. No person's id has the form of a
+   * key's.
    *
-   * @throws SteleError `unauthenticated` for one that ended while this waited for its turn
+   * @throws SteleError `unauthenticated` for a key that became invalid while the change waited for its turn
    */
   #boundsOf({ id, grants }: Maker): KeyRecord | undefined {
     const record = grants === 'host' ? undefined : this.#held.get(id)?.record
@@ -227,10 +230,10 @@ export class Keyring {
     return record
   }
 
-  /** All keys that a key has made, directly or by keys that it made. */
+  /** All keys that a key has made, directly or through keys that it made. */
   #madeBy(id: string): KeyRecord[] {
     const makers = new Set([id])
-    // A key is behind its maker in the list, so that one pass finds all generations.
+    // A key comes after its maker in the list, so that one pass finds all generations.
     return this.#state.keys.filter((key) => makers.has(key.createdBy) && makers.add(key.id))
   }
 
@@ -301,7 +304,7 @@ function makeKey(by: string, wanted: NewKey, nowMs: number): { made: MadeKey; re
   return { made: { key: key.text, info: infoOf(record, nowMs) }, record }
 }
 
-/** Labels and names are shown, and stand in the meta log for ever. */
+/** Refuses secrets in labels and log names: they are shown, and the meta log keeps them permanently. */
 function checkWords(text: string): void {
   if (redact(text) === text) return
   throw new SteleError('usage', 'label, logs: expected words, got something that looks like a secret')
@@ -315,7 +318,7 @@ function checkRate(requestsPerSecond: number): void {
   )
 }
 
-/** When a new key ends: as asked for, else after the default; in any case no later than its maker and the limit allow. */
+/** The expiry of a new key: as requested, else the default, but no later than that of its maker and the limit. */
 function expiryOf(
   { expiresAt }: NewKey,
   {
@@ -339,7 +342,7 @@ function expiryOf(
   return new Date(atMs).toISOString()
 }
 
-/** What is wanted, with what the maker's key is bound to where nothing is. @throws SteleError `forbidden` */
+/** A request with the limits of the maker's key where it names none. @throws SteleError `forbidden` */
 function withinBounds(wanted: NewKey, bounds: KeyRecord | undefined): NewKey {
   if (!bounds) return wanted
   const { addresses = bounds.addresses, requestsPerSecond = bounds.requestsPerSecond } = wanted
@@ -354,8 +357,8 @@ function withinBounds(wanted: NewKey, bounds: KeyRecord | undefined): NewKey {
 }
 
 /**
- * A key that takes another one's place has the same bounds, so one that is bound to less than the maker's own key would
- * be a way around it.
+ * A replacement has the limits of the old key. So a key with weaker limits than the maker's own must not be rotated, or
+ * the maker could evade its own limits.
  */
 function checkRotatable({ addresses, requestsPerSecond }: KeyRecord, bounds: KeyRecord | undefined): void {
   if (bounds?.addresses && !addresses) {
@@ -378,7 +381,7 @@ function withAlso(info: KeyInfo, also: readonly KeyRecord[]): KeyInfo {
   return also.length === 0 ? info : { ...info, alsoRevoked: also.map(({ id }) => id) }
 }
 
-/** Nobody hands out more than they were given. */
+/** Refuses a key of a role that the maker's role may not grant, or for logs beyond the maker's grant. */
 function checkGrantable({ grants }: Maker, { role, logs }: { role: Role; logs: LogScope }): void {
   if (grants === 'host') return
   const isCovered = grants.some((grant) => GRANTABLE[grant.role].includes(role) && isSubset(logs, grant.logs))
@@ -387,7 +390,7 @@ function checkGrantable({ grants }: Maker, { role, logs }: { role: Role; logs: L
   throw new SteleError('forbidden', `these credentials cannot grant or end the role ${role} for ${scope}`)
 }
 
-/** Each grant counts with its own role and its own logs: one that allows something must be for all logs of a key. */
+/** A single grant must cover both the permission and all logs of a key. */
 function reaches({ grants }: Maker, permission: Permission, logs: LogScope): boolean {
   if (grants === 'host') return true
   return grants.some(({ role, logs: own }) => PERMISSIONS[role].includes(permission) && isSubset(logs, own))

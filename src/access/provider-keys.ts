@@ -1,22 +1,22 @@
 import { createLocalJWKSet, errors, type JWK, type JWTVerifyGetKey } from 'jose'
 import { SteleError } from '../errors.ts'
 
-/** Where an identity provider says which keys it signs with. */
+/** Where an identity provider publishes its signing keys. */
 interface ProviderPlace {
   readonly issuer: string
-  /** Of its keys; without one the provider is asked for it (OpenID Connect Discovery 1.0, section 4). */
+  /** URL of its keys; default: the one in the provider's metadata (OpenID Connect Discovery 1.0, section 4). */
   readonly jwksUrl?: string | undefined
 }
 
 /** Times in milliseconds. */
 interface ProviderTimes {
-  /** After this long the keys are asked for again: one that was withdrawn is good for no longer. */
+  /** The keys are fetched again after this long, which bounds how long a withdrawn key is accepted. */
   readonly freshMs: number
-  /** While the provider cannot be asked, the keys that it gave last are good for this long. */
+  /** How long the last keys are used while the provider cannot be reached. */
   readonly staleMs: number
-  /** Between two questions because of a key that nobody knows: anybody can make one up. */
+  /** Least time between two fetches because of an unknown key ID, since any caller can invent one. */
   readonly unknownKeyMs: number
-  /** After a failure nobody asks for this long. */
+  /** No fetch for this long after a failure. */
   readonly failureMs: number
 }
 
@@ -37,13 +37,16 @@ interface Held {
 
 export interface ProviderParts {
   readonly place: ProviderPlace
-  /** Milliseconds that only go forward. */
+  /** A monotonic clock in milliseconds. */
   readonly nowMs: () => number
   readonly times?: ProviderTimes
   readonly limits?: FetchLimits
 }
 
-/** Owner of an identity provider's public keys: asked for when the first token comes, and as seldom as can be. */
+/**
+ * Owner of an identity provider's public keys. They are fetched when the first token arrives, and as seldom as
+ * possible.
+ */
 export class ProviderKeys {
   readonly #place: ProviderPlace
   readonly #nowMs: () => number
@@ -51,7 +54,7 @@ export class ProviderKeys {
   readonly #limits: FetchLimits
   #held: Held | undefined
   #failed: { readonly error: unknown; readonly atMs: number } | undefined
-  /** Everybody who needs the keys meanwhile waits for the one question. */
+  /** The fetch in progress, shared by all that need the keys meanwhile. */
   #asking: Promise<Held> | undefined
 
   constructor({ place, nowMs, times = PROVIDER_TIMES, limits = PROVIDER_LIMITS }: ProviderParts) {
@@ -62,9 +65,9 @@ export class ProviderKeys {
   }
 
   /**
-   * The key that a token says it was signed with.
+   * The key that a token names as its signer.
    *
-   * @throws SteleError `identity_unavailable`; what `jose` throws where there is no such key
+   * @throws SteleError `identity_unavailable`; the error of `jose` if there is no such key
    */
   readonly keyOf: JWTVerifyGetKey = async (header, token) => {
     const held = await this.#current()
@@ -73,7 +76,7 @@ export class ProviderKeys {
     } catch (error) {
       const isYoung = this.#nowMs() - held.atMs < this.#times.unknownKeyMs
       if (!(error instanceof errors.JWKSNoMatchingKey) || isYoung) throw error
-      // The provider may have changed its keys since.
+      // The provider may have changed its keys since the last fetch.
       const next = await this.#ask()
       return next.keyOf(header, token)
     }
@@ -116,7 +119,7 @@ export class ProviderKeys {
     const { issuer } = this.#place
     const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
     const { issuer: named, jwks_uri: keys } = await fetchDocument(url, this.#limits)
-    // Section 4.3: else a document of somebody else would say whose keys count.
+    // Section 4.3: otherwise the metadata of another issuer could name the keys.
     if (named !== issuer) throw unavailable(url, `expected the issuer ${issuer}`)
     if (typeof keys === 'string' && isProviderUrl(keys)) return keys
     throw unavailable(url, 'expected a jwks_uri with https')
@@ -135,15 +138,15 @@ function keySetOf(document: Record<string, unknown>, url: string): JWTVerifyGetK
   }
 }
 
-/** How much is read of a provider's answer, and how long it may take from the question to its last byte. */
+/** The most bytes of a provider's answer, and the longest time from the request to its last byte. */
 interface FetchLimits {
   readonly timeoutMs: number
   readonly maxBytes: number
 }
 
 /**
- * Asks an identity provider for a JSON document. Redirects are not followed: where the keys come from is for the
- * configuration to say.
+ * Fetches a JSON document from an identity provider. Redirects are not followed: only the configuration decides where
+ * keys come from.
  *
  * @throws SteleError `identity_unavailable`
  */
@@ -161,7 +164,7 @@ async function fetchDocument(url: string, limits: FetchLimits): Promise<Record<s
   }
 }
 
-/** Says that a provider could not be asked, or did not answer with what it should. */
+/** The error for a provider that could not be reached, or that sent an invalid answer. */
 function unavailable(url: string, reason: string, cause?: unknown): SteleError {
   return new SteleError('identity_unavailable', `identity provider: ${url}: ${reason}`, {
     cause,
@@ -169,7 +172,7 @@ function unavailable(url: string, reason: string, cause?: unknown): SteleError {
   })
 }
 
-/** True for a URL that a provider can be asked at: https, or http on this very machine. */
+/** True for an acceptable URL of a provider: https, or http on this machine. */
 export function isProviderUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname, username, password } = new URL(text)
@@ -196,14 +199,14 @@ function asObject(text: string): Record<string, unknown> {
   try {
     value = JSON.parse(text)
   } catch {
-    // Its message would quote what came.
+    // The parser's message would quote the body.
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>
   throw new Error('expected a JSON object')
 }
 
-/** What `fetch` says is "fetch failed"; why is one below. */
+/** The error of `fetch` is only "fetch failed"; its cause has the reason. */
 function reasonOf(error: unknown): string {
   const { name, message, cause } = error as Error
   if (name === 'TimeoutError') return 'no whole answer in time'

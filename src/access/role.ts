@@ -11,18 +11,18 @@ export type Permission =
   | 'manage_keys' // make, rotate and revoke API keys
   | 'manage_logs' // make logs, freeze them, change what they are
 
-/** Who somebody is to this server. The provisioning key is a role of its own: there is one such key. */
+/** The role of a key or person. The provisioning key has a role of its own: there is one such key. */
 export type Role = 'writer' | 'reader' | 'auditor' | 'monitor' | 'admin' | 'operator' | 'provisioning'
 
 /** The roles of API keys and of people, in the order in which documents list them. */
 export const ROLES = ['writer', 'reader', 'auditor', 'monitor', 'admin', 'operator', 'provisioning'] as const
 
 /**
- * Everything that a role may do; whatever is not in its list is denied. `proto-docs/access.md` shows it route by route,
- * and the tests are made from it.
+ * The permissions of each role; all others are denied. `proto-docs/access.md` lists them by route, and the tests are
+ * generated from that list.
  *
- * Who configures cannot read payloads nor write entries, who writes cannot read, who reads cannot write. Only an
- * auditor reads the log of who did what.
+ * A role that configures cannot read payloads or write entries, a role that writes cannot read, and a role that reads
+ * cannot write. Only an auditor reads the meta log.
  */
 export const PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
   writer: ['open', 'append', 'read_heads', 'read_proofs'],
@@ -34,7 +34,7 @@ export const PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
   provisioning: ['open', 'read_heads', 'see_access', 'manage_keys', 'manage_logs'],
 }
 
-/** The roles whose keys a role can make and revoke: nobody makes their own equal but the provisioning key. */
+/** The roles whose keys a role can make and revoke. None can make keys of its own role; rotation replaces a key. */
 export const GRANTABLE: Readonly<Record<Role, readonly Role[]>> = {
   writer: [],
   reader: [],

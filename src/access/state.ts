@@ -2,11 +2,11 @@ import * as z from 'zod'
 import { SteleError } from '../errors.ts'
 import { keyRecordSchema, type KeyRecord } from './key-record.ts'
 
-/** Who may do what on an instance, as it is stored: one small file, replaced whole. */
+/** The stored API keys of an instance: one small file, replaced as a whole. */
 export const accessStateSchema = z.strictObject({
   format: z.literal('stele access'),
   version: z.literal(1),
-  /** All keys that were ever made: revoked and expired ones stay, since their ids stand in the meta log. */
+  /** All keys ever made. Revoked and expired ones stay, since the meta log mentions their ids. */
   keys: z.array(keyRecordSchema),
 })
 export type AccessState = z.infer<typeof accessStateSchema>

@@ -3,19 +3,19 @@ import { errors, jwtVerify, type JWTVerifyGetKey, type JWTVerifyResult } from 'j
 import { hasCode, SteleError } from '../errors.ts'
 import type { Caller, Grant } from './caller.ts'
 
-/** Signatures by a key that the provider alone has: what is made with a shared secret anybody here could make. */
+/** Signatures by a key that only the provider has. With a shared secret, this server could forge tokens. */
 const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA']
-/** RFC 9068, and what ID tokens say or leave out. A logout token is for the same audience and lets nobody in. */
+/** RFC 9068, and the types of ID tokens. A logout token has the same audience, but must not authenticate a caller. */
 const TYPES = ['jwt', 'at+jwt', 'application/at+jwt']
 
-/** What is expected of a token. */
+/** The rules that a token must meet. */
 interface TokenRules {
   readonly issuer: string
   readonly audience: string
   /** The claim that lists a person's groups. */
   readonly groupsClaim: string
   readonly grants: readonly GroupGrant[]
-  /** How far the clocks of provider and server may be apart. */
+  /** Tolerance for the clocks of provider and server. */
   readonly leewaySeconds: number
 }
 
@@ -26,7 +26,7 @@ interface TokenParts {
   readonly nowMs: () => number
 }
 
-/** Reads the tokens of people whom an identity provider has authenticated (RFC 7519, RFC 8725). */
+/** Authenticates people by tokens of an identity provider (RFC 7519, RFC 8725). */
 export class PeopleTokens {
   readonly #parts: TokenParts
 
@@ -35,21 +35,21 @@ export class PeopleTokens {
   }
 
   /**
-   * Who a token is about.
+   * Authenticates the person that a token is about.
    *
-   * @throws SteleError `unauthenticated`; the message never quotes the token, and says more than that it is not good
-   *   only of one that the provider signed. `identity_unavailable`
+   * @throws SteleError `unauthenticated`; the message never quotes the token, and gives details only for a token that
+   *   the provider signed. `identity_unavailable`
    */
   async authenticate(token: string, address: string): Promise<Caller> {
     const { rules } = this.#parts
     const { payload, protectedHeader } = await this.#verify(token)
     if (!TYPES.includes((protectedHeader.typ ?? 'jwt').toLowerCase())) {
-      throw unauthenticated('its type is not that of a token that lets anybody in')
+      throw unauthenticated('its type is not accepted for authentication')
     }
     const id = personId(payload.sub)
-    if (id === undefined) throw unauthenticated('its claim sub names nobody')
+    if (id === undefined) throw unauthenticated('its claim sub is not a valid subject')
     const groups = Object.hasOwn(payload, rules.groupsClaim) ? payload[rules.groupsClaim] : undefined
-    // A subject may look like an address, whose share is not to be taken.
+    // A subject may look like an address, so its share has a prefix.
     return { kind: 'person', id, grants: grantsOf(groups, rules.grants), address, share: `person:${id}` }
   }
 
@@ -71,7 +71,7 @@ export class PeopleTokens {
   }
 }
 
-/** In our own words: those of others may quote what came. */
+/** Our own messages: those of the library may quote the token. */
 function whatIsWrong(error: unknown): string {
   if (error instanceof errors.JWTExpired) return 'it has expired'
   if (error instanceof errors.JWTClaimValidationFailed) {
@@ -88,34 +88,34 @@ function unauthenticated(what: string): SteleError {
   return new SteleError('unauthenticated', `token: ${what}`)
 }
 
-/** What the members of a group of the identity provider may do. */
+/** The role that members of a group of the identity provider have. */
 interface GroupGrant extends Grant {
   readonly group: string
 }
 
-/** Longer subjects, and such as a line of a log could not show, stand under their hash. */
+/** Subjects that can be shown in a log line. Others are represented by their hash. */
 const SHOWABLE = /^[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?$/
-/** What this server calls others by: ids of API keys, what changes keys at the machine itself, hashes of subjects. */
+/** Names that this server uses for others: ids of API keys, actors on the host itself, hashes of subjects. */
 const TAKEN = /^(?:[a-z2-7]{16}|init|start|host|access recover|sha256:.*)$/
 
 /**
- * How a person is called here, in the meta log above all: the provider's subject as it is, or `sha256:` and the hash of
- * it in hex where it is longer than 200 characters, not printable ASCII, or could be taken for somebody else.
+ * The id of a person on this server, in the meta log above all: the provider's subject, or `sha256:` and its hash in
+ * hex if it is longer than 200 characters, not printable ASCII, or could be mistaken for another caller.
  *
- * @returns undefined for what is no subject
+ * @returns undefined if it is not a valid subject
  */
 export function personId(subject: unknown): string | undefined {
-  // Half a surrogate pair has no UTF-8: two such subjects would have one hash.
+  // A lone surrogate has no UTF-8 form: two such subjects would have the same hash.
   if (typeof subject !== 'string' || subject === '' || /\p{Surrogate}/u.test(subject)) return undefined
   if (SHOWABLE.test(subject) && !TAKEN.test(subject)) return subject
   return `sha256:${createHash('sha256').update(subject).digest('hex')}`
 }
 
 /**
- * What groups give. What is no list of texts gives nothing, and so does a group that nobody mapped: to be known is no
- * right by itself.
+ * The grants of a person's groups. A value that is not a list of strings grants nothing, and neither does a group
+ * without a mapping: authentication alone gives no rights.
  *
- * @param groups as a token claims them
+ * @param groups the claim of the token
  */
 export function grantsOf(groups: unknown, mapped: readonly GroupGrant[]): Grant[] {
   if (!Array.isArray(groups)) return []

@@ -3,19 +3,19 @@ import { readConfiguration, withParts, type Configuration, type Parts } from '..
 import type { MetaLog } from './meta-log.ts'
 import type { Act, Announce, Planned } from '../instance/plan.ts'
 
-/** Where acts are written down. */
+/** Where acts are recorded. */
 export interface Records {
   readonly folder: string
   readonly meta: MetaLog
 }
 
 /**
- * The one way to change anything: the task finds out what is to be done, announces it, and then does it. What was
- * announced is in the meta log, durably, with the configuration as it will be, before the announcement resolves. When the
- * doing fails, a second line says so, with what is really there. A crash between line and deed is seen at the next
- * start, which compares the two.
+ * Runs every change: the task plans it, announces the plan, and then makes the change. Before the announcement
+ * resolves, the plan is durably in the meta log, with the configuration as it will be. If the change fails, a second
+ * line records that, with the actual configuration. The next start notices a crash between line and change, because it
+ * compares the two.
  *
- * @throws SteleError `untraceable`, and nothing was changed; whatever the task throws
+ * @throws SteleError `untraceable`, and nothing was changed; what the task throws
  */
 export async function administer<T>(
   records: Records,
@@ -72,7 +72,8 @@ async function recordFailure(
       configuration: withParts(recorded, onDisk),
     }))
   } catch {
-    // What cannot be written now, the next start says: it compares the configuration that was announced with what is.
+    // If this cannot be written, the next start reports it: it compares the announced configuration with the actual
+    // one.
   }
 }
 

@@ -5,41 +5,43 @@ const MINUTE_MS = 60_000
 
 /** What unknown callers can make the trail grow by; `proto-docs/audit-trail.md` has the sum for an hour. */
 export const UNKNOWN_CALLERS = {
-  /** Refusals that are told apart in one minute; all others share a line. */
+  /** Kinds of refusals that are distinguished in one minute; all others share a line. */
   kinds: 30,
-  /** Lines in one minute: the first of each kind, and at the end the count of the others; the same for the shared line. */
+  /**
+   * Lines in one minute: the first of each kind, and at the end the count of the others; the same for the shared line.
+   */
   linesPerMinute: 2 * (30 + 1),
 } as const
-/** Networks of one known caller and reason that are told apart in one minute. */
+/** Networks that are distinguished in one minute for each known caller and reason. */
 const NETWORKS_OF_CALLER = 8
 /** Networks of the shared line that are counted. */
 const MOST_NETWORKS = 10_000
 /** The address in a line about many networks. */
 const OTHERS = 'others'
 
-/** Where a refusal is counted: those in one place are alike. */
+/** The counter of a refusal. Refusals with the same place are alike. */
 interface Place {
   readonly table: Map<string, Tally>
   readonly key: string
-  /** The line is about many networks. */
+  /** True for a line about many networks. */
   readonly shared: boolean
 }
 
 interface Tally {
   readonly line: DeniedLine
-  /** Those that came after the first. */
+  /** Refusals after the first. */
   more: number
-  /** Of the line that unknown callers share: where they came from. */
+  /** For the line that unknown callers share: their networks. */
   readonly networks: Set<string> | undefined
 }
 
 /**
- * Keeps refused requests from filling the meta log: the first of a caller, reason and minute is written at once, the
- * others are counted and written as one line when the minute is over. Owner of the counts of this minute.
+ * Keeps refused requests from filling the meta log. The first refusal of a caller, reason and minute is written at
+ * once; the others are counted, and written as one line when the minute is over. Owner of the counters of this minute.
  *
- * Known callers, those whose credentials were verified, are counted apart from unknown ones, and each under its own id:
- * no number of requests without a valid key hides what a valid key was refused. Their table has a few places for each
- * key or person that was refused, so it is bounded by how many of them there are.
+ * Authenticated callers are counted apart from unknown ones, each under its own id, so that no number of requests
+ * without a valid key hides the refusals of a valid key. Their table has a few places for each key or person that was
+ * refused, which bounds it by their number.
  */
 export class DeniedTally {
   readonly #nowMs: () => number
@@ -57,7 +59,7 @@ export class DeniedTally {
   }
 
   /**
-   * Counts a refusal. Resolves once a line speaks of it, or at once if it is to be part of a later line.
+   * Counts a refusal. Resolves once a line about it is written, or at once if it is part of a later line.
    *
    * @throws SteleError `untraceable`
    */
@@ -74,13 +76,14 @@ export class DeniedTally {
     try {
       await this.#write(tally.line)
     } catch (error) {
-      // No line speaks of it: unless others rely on it by now, the next one is the first again.
+      // The line was not written. Unless other refusals were counted with it meanwhile, the next one counts as the
+      // first again.
       if (tally.more === 0 && table.get(key) === tally) table.delete(key)
       throw error
     }
   }
 
-  /** Writes what was counted since. */
+  /** Writes the remaining counts. */
   async close(): Promise<void> {
     await this.#flush()
   }
@@ -137,7 +140,7 @@ export class DeniedTally {
     await Promise.all(counted.map((tally) => this.#tell(tally)))
   }
 
-  /** A count that cannot be written now is part of the line of the next minute. */
+  /** A count that cannot be written now is added to the line of the next minute. */
   async #tell({ line, more, networks }: Tally): Promise<void> {
     try {
       await this.#write({ ...line, ...(networks ? { networks: networks.size } : {}), count: more })
@@ -151,12 +154,12 @@ export class DeniedTally {
   }
 }
 
-/** A known caller, and why it was refused. */
+/** A known caller and the reason of its refusal. */
 function callerOf({ who = '', code }: DeniedLine): string {
   return `${who} ${code}`
 }
 
-/** Of many networks. An id that one of them claimed says nothing about the others. */
+/** A line about many networks. It names no id: an id that one of them claimed says nothing about the others. */
 function sharedLine(line: DeniedLine): DeniedLine {
   if (line.role !== undefined) return { ...line, address: OTHERS }
   const { who: _, ...rest } = line

@@ -1,18 +1,18 @@
 import type { EventLine } from './meta-line.ts'
 import type { MetaLog } from './meta-log.ts'
 
-/** Events that are remembered until there is a meta log to write them into. */
+/** Events that are kept until the meta log is open. */
 const MOST_EARLY = 1000
 
 /**
- * Things that happen to logs by themselves, on their way into the meta log: nobody waits for them. Owner of those that
- * happened before the meta log was open.
+ * Writes events of logs into the meta log. No request waits for them. Owner of the events from before the meta log was
+ * open.
  */
 export class MetaEvents {
   #early: EventLine[] = []
   #meta: MetaLog | undefined
 
-  /** Notes that something happened; to no log in particular when `log` is undefined. */
+  /** Records an event; `log` is undefined for an event of no particular log. */
   tell(event: string, log: string | undefined, details?: unknown): void {
     const line: EventLine = {
       kind: 'event',
@@ -24,7 +24,7 @@ export class MetaEvents {
     else if (this.#early.length < MOST_EARLY) this.#early.push(line)
   }
 
-  /** Writes what has happened, and from now on what happens. */
+  /** Writes the events so far, and from now on each event as it happens. */
   attach(meta: MetaLog): void {
     this.#meta = meta
     for (const line of this.#early) this.#write(line, meta)
@@ -32,7 +32,7 @@ export class MetaEvents {
   }
 
   #write(line: EventLine, meta: MetaLog): void {
-    // A meta log that cannot be written says so at every request; the server's own log has this line as well.
+    // A failing meta log is reported at every request, and the server's own log has this event too.
     meta.write(line).catch(() => undefined)
   }
 }

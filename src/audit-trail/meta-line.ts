@@ -14,12 +14,12 @@ import type { Configuration } from '../instance/configuration.ts'
 export type MetaLine =
   RequestLine | DeniedLine | AdminLine | StartLine | { readonly kind: 'stop' } | EventLine
 
-/** What was refused at the gate, once for each caller, reason and minute. */
+/** A refusal at the gate, once for each caller, reason and minute. */
 export interface DeniedLine {
   readonly kind: 'denied'
-  /** With `role` who it was; without it the id that a well-formed key claimed. */
+  /** With `role` the authenticated caller; without it the id that a well-formed key claimed. */
   readonly who?: string
-  /** Present if the caller is known: the credentials were verified. */
+  /** Present if the caller was authenticated. */
   readonly role?: string
   readonly route: string
   readonly log?: string
@@ -28,13 +28,13 @@ export interface DeniedLine {
   readonly code: string
   /** `others` in a line about many networks. */
   readonly address: string
-  /** Of a line that unknown callers share: how many networks they came from, counted up to 10,000. */
+  /** For a line that unknown callers share: the number of their networks, up to 10,000. */
   readonly networks?: number
   /** Requests like this one; those after the first are counted in a line at the end of the minute. */
   readonly count: number
 }
 
-/** Somebody changed what this server is, or who may use it. */
+/** A change to the server or to the access to it. */
 export interface AdminLine {
   readonly kind: 'admin'
   readonly act: string
@@ -42,32 +42,32 @@ export interface AdminLine {
   readonly log?: string
   readonly before: unknown
   readonly after: unknown
-  /** Parts that this changes and that somebody had changed since they were recorded. */
+  /** Parts that this act changes and that were changed outside of Stele since they were recorded. */
   readonly changed?: readonly string[]
-  /** Of an act that was announced and failed, whose name then ends in `_failed`: why. */
+  /** For an announced act that failed, whose name then ends in `_failed`: the reason. */
   readonly error?: { readonly code: string; readonly message: string }
-  /** Of an act that puts entries into the log: where. */
+  /** For an act that adds entries to the log: the first index. */
   readonly index?: number
   readonly entries?: number
-  /** What the configuration is once this is done. In the log: its summary, behind the parts of logs that change. */
+  /** The configuration after this act. The meta log holds its summary, after the parts of logs that change. */
   readonly configuration: Configuration
 }
 
-/** The server began. */
+/** The start of the server. */
 export interface StartLine {
   readonly kind: 'start'
   readonly version: string
-  /** In the log: its summary, behind lines with the parts of logs. */
+  /** The meta log holds its summary, after lines with the parts of logs. */
   readonly configuration: Configuration
-  /** Which parts differ from the last configuration that was recorded; empty when nothing was touched. */
+  /** Parts that differ from the last recorded configuration; empty if none does. */
   readonly changed: readonly string[]
-  /** How many do, where the list is cut. */
+  /** Their number, if the list is cut. */
   readonly changedInAll?: number
   /** The logs that are open. */
   readonly sizes?: readonly { readonly log: string; readonly size: number }[]
 }
 
-/** Something that happened to a log, or to the server. */
+/** An event of a log or of the server. */
 export interface EventLine {
   readonly kind: 'event'
   readonly event: string
@@ -75,13 +75,13 @@ export interface EventLine {
   readonly details?: unknown
 }
 
-/** Of the target and the log's name that an unknown caller wrote, this much is kept. */
+/** Bytes that are kept of the target and of the log name that an unknown caller sent. */
 const UNKNOWN_TARGET_BYTES = 128
 const UNKNOWN_LOG_BYTES = 64
 /** An IPv6 address has at most 45 characters; one with a zone can have any number. */
 const ADDRESS_BYTES = 64
 
-/** What is written of a request that was refused at the gate. */
+/** The record of a request that the gate refused. */
 export function deniedLine(exchange: Exchange): DeniedLine {
   const { call, caller, error, answer, address } = exchange
   const isKnown = caller !== undefined && caller.kind !== 'anonymous'
@@ -102,54 +102,54 @@ export function deniedLine(exchange: Exchange): DeniedLine {
   }
 }
 
-/** The id of a key that came whole, while its network has guesses left: past that, ids are not looked at. */
+/** The id of a well-formed key, while its network has guesses left; after that, ids are ignored. */
 function claimedBy({ call, error }: Exchange): string | undefined {
   return error?.code === 'unauthenticated' ? claimedId(call.req.headers.authorization) : undefined
 }
 
-/** Who asked for what. */
+/** The caller and the request. */
 interface Question {
   readonly kind: 'request'
-  /** Key id, or how `access/person.ts` calls a person. */
+  /** Key id, or the id of a person (`personId` in `access/tokens.ts`). */
   readonly who: string
   readonly role: string
   readonly route: string
   readonly log?: string
-  /** The request's target as it came but for secrets, cut after 512 characters, and SHA-256 of all of it. */
+  /** The request's target without secrets, cut after 512 characters, and SHA-256 of all of it. */
   readonly query: string
   readonly queryHash: string
 }
 
-/** What came of it. */
+/** The result of the request. */
 interface Outcome {
   readonly status: number
   readonly code?: string
   readonly count?: number
-  /** Of new entries: the index of the first, and how many. */
+  /** For new entries: the index of the first, and how many. */
   readonly index?: number
   readonly entries?: number
   readonly bytes: number
   readonly address: string
   readonly tookMs: number
-  /** As in the answer, and in the server's own log. */
+  /** The ID in the answer and in the server's own log. */
   readonly requestId: string
 }
 
-/** What a known caller did, and what came of it. */
+/** A request of an authenticated caller, and its result. */
 type RequestLine = Question & Outcome
 
-/** Questions that are remembered, and how long the target of such a one is at most. */
+/** Requests whose text is cached, and the longest target of a cached one. */
 const MOST_QUESTIONS = 1000
 const LONGEST_TARGET = 512
 
 /**
- * What is written of requests by those who are known. Writers ask the same of the same log all day long, so the texts of
- * the latest questions are kept: finding secrets, hashing and quoting anew would be half of what a line costs.
+ * Records requests of authenticated callers. Writers repeat the same request to the same log, so the texts of the
+ * latest requests are cached: finding secrets, hashing and quoting again would be half of the cost of a line.
  */
 export class RequestLines {
   readonly #questions = new LRUCache<string, string>({ max: MOST_QUESTIONS })
 
-  /** A {@link RequestLine} as JSON, without the brace that begins it. */
+  /** A {@link RequestLine} as JSON, without its opening brace. */
   textOf(exchange: Exchange, caller: Caller): string {
     return `${this.#questionOf(exchange, caller)},${JSON.stringify(outcomeOf(exchange)).slice(1)}`
   }
@@ -159,7 +159,7 @@ export class RequestLines {
     const role = rolesOf(caller)
     const route = routeOf(exchange)
     const url = exchange.call.req.url ?? ''
-    // A person may be called anything, and nothing else here can hold a space: read from its end, it has one meaning.
+    // A person's id may contain spaces, but nothing else here can, so the key is unambiguous.
     const key = `${who} ${role} ${route} ${url}`
     const known = this.#questions.get(key)
     if (known !== undefined) return known
@@ -192,15 +192,15 @@ function outcomeOf({ answer, error, address, tookMs, requestId }: Exchange): Out
   }
 }
 
-/** Of a request's target, this many characters are shown. */
+/** Characters of a request's target that are shown. */
 const SHOWN_LENGTH = 512
 
-/** A request's target without its secrets, and not too long. */
+/** A request's target without secrets, shortened. */
 function shownTarget(url: string): string {
   return redact(url).slice(0, SHOWN_LENGTH)
 }
 
-/** The beginning of a text, of at most so many bytes as a string of JSON, its quotes left out. */
+/** The start of a text, of at most so many bytes as a JSON string without its quotes. */
 function within(text: string, bytes: number): string {
   let shown = text.slice(0, bytes)
   while (Buffer.byteLength(JSON.stringify(shown)) - 2 > bytes) shown = shown.slice(0, -1)
@@ -211,7 +211,7 @@ function routeOf({ route, call }: Exchange): string {
   return `${call.req.method ?? ''} ${route.path}`
 }
 
-/** As it came: whoever is denied can have named any log. */
+/** As the caller sent it: a denied caller can name any log. */
 function logOf({ path }: Incoming): string | undefined {
   const log = path['log']
   return log === undefined ? undefined : redact(log).slice(0, 64)

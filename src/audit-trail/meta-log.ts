@@ -16,54 +16,53 @@ import {
   type TrailState,
 } from './trail-state.ts'
 
-/** Lines that may wait to be written; beyond that nothing more is begun. */
+/** Lines that may wait to be written. When there are more, requests are refused. */
 const MOST_WAITING = 50_000
-/** Bytes of one line: an entry holds 65,535, and what is recorded at a start must fit as well, with what it adds. */
+/** Bytes of one line. An entry holds 65,535; the record of a start, with its additions, must fit as well. */
 const MOST_LINE_BYTES = 60_000
 
-/** What a meta log writes to: a log, as far as it is open at this moment. */
+/** The log that a meta log writes to, while it is open. */
 export interface MetaTarget {
   readonly log: Log | undefined
 }
 
 /**
- * The log of who did what: a Stele log like any other, whose entries are pages of JSON lines. Owner of the lines that
- * wait. While one page is on its way to the disk the next lines gather, so that a thousand requests a second cost a
- * few entries.
+ * The audit trail: a Stele log like any other, whose entries are pages of JSON lines. Owner of the waiting lines. While
+ * one page is written to disk the next lines gather, so that a thousand requests a second cost a few entries.
  */
 export class MetaLog implements Trail {
   readonly #target: MetaTarget
   readonly #nowMs: () => number
   readonly #denied: DeniedTally
   readonly #requests = new RequestLines()
-  /** Those that wait, oldest first; the last one takes what comes. */
+  /** Waiting batches, oldest first. New lines go into the last one. */
   readonly #rounds: MetaRound[] = []
   #linesWaiting = 0
-  /** The configuration that was recorded last, and how many pages ago all of it was said. */
+  /** The configuration that was recorded last, and how many pages ago all of it was recorded. */
   #configuration: Configuration | undefined
   #pagesSince = 0
-  /** Which entries the lines that are on disk speak of. */
+  /** The entries of logs that lines on disk account for. */
   #accounts: TrailAccounts
-  /** The moment of the last line. */
+  /** Timestamp of the last line. */
   #at = { ms: NaN, text: '' }
   #linesWritten = 0
   #failed = 0
   #writing: Promise<void> | undefined
   #lastChange: Promise<void> = Promise.resolve()
-  /** The server is stopping, and has said so: nothing comes behind that line. */
+  /** The server is stopping and has recorded that. No line may follow. */
   #closed = false
-  /** Why no request may be written down yet. */
+  /** Why no request may be recorded yet. */
   #held: string | undefined
-  /** The lines that are on their way to the disk. */
+  /** The write in progress. */
   #onItsWay: Promise<void> | undefined
-  /** Its log is closed for a moment: lines wait until this resolves. */
+  /** Set while its log is closed for a change: lines wait until this resolves. */
   #paused: Promise<void> | undefined
 
-  /** @param recorded what the log has recorded last */
+  /** @param recorded the state that the log has recorded last */
   constructor(target: MetaTarget, nowMs: () => number, recorded?: Recorded) {
     this.#configuration = recorded?.configuration
     this.#accounts = recorded?.accounts ?? new TrailAccounts()
-    // It may stand far back: the first page says it again.
+    // The full record may be far back in the log, so the first page repeats it.
     this.#pagesSince = REMINDER_PAGES
     this.#target = target
     this.#nowMs = nowMs
@@ -79,20 +78,20 @@ export class MetaLog implements Trail {
     return this.#configuration
   }
 
-  /** Takes over what the log has recorded last, where it could not be read before. */
+  /** Sets the state that the log has recorded last, if it could not be read at construction. */
   recall({ configuration, accounts }: Recorded): void {
     this.#configuration = configuration
     this.#accounts = accounts
   }
 
-  /** What the lines speak of, for logs of these sizes, and for others that were spoken of. */
+  /** The accounts of logs of these sizes, and of other logs that lines have mentioned. */
   accountsFor(sizes: NonNullable<StartLine['sizes']>): LogAccount[] {
     const open = new Set(sizes.map(({ log }) => log))
     const others = this.#accounts.list().filter(({ log }) => !open.has(log))
     return [...sizes.map(({ log, size }) => ({ log, size, ...this.#accounts.of(log) })), ...others]
   }
 
-  /** Lets no request through before something else has been written. @param reason undefined: from now on they may */
+  /** Refuses requests until something else has been written. @param reason undefined: accept requests again */
   hold(reason: string | undefined): void {
     this.#held = reason
   }
@@ -106,7 +105,7 @@ export class MetaLog implements Trail {
   }
 
   record(exchange: Exchange): Promise<void> {
-    // Also of those that are only counted: a count that cannot be written is no trace.
+    // Refusals that are only counted are checked too: a count that cannot be written is no record.
     this.check()
     const { caller, denied } = exchange
     if (denied || !caller) return this.#denied.count(deniedLine(exchange))
@@ -127,10 +126,10 @@ export class MetaLog implements Trail {
   }
 
   /**
-   * Writes a line that builds on the configuration that was recorded last. One such line waits for the one before, so
-   * that none drops what another has just recorded.
+   * Writes a line that depends on the configuration recorded last. Such lines are written one after another, so that
+   * none drops what another has just recorded.
    *
-   * @param found what the configuration is, which is taken for the recorded one where there is none
+   * @param found the actual configuration, used as the recorded one if there is none
    * @throws SteleError as {@link write}
    */
   writeChange(found: Configuration, lineOf: (recorded: Configuration) => MetaLine): Promise<void> {
@@ -139,7 +138,7 @@ export class MetaLog implements Trail {
     return written
   }
 
-  /** Does something while its log is closed. Lines wait meanwhile, and are written when it is open again. */
+  /** Runs a task while the log of the trail is closed. Lines wait meanwhile, and are written when it is open again. */
   async whilePaused<T>(task: () => Promise<T>): Promise<T> {
     let goOn = (): void => {}
     this.#paused = new Promise((resolve) => (goOn = resolve))
@@ -153,9 +152,9 @@ export class MetaLog implements Trail {
   }
 
   /**
-   * Writes what was counted and not yet written, and waits until all lines are on disk.
+   * Writes the remaining counts, and waits until all lines are on disk.
    *
-   * @param last a line behind all others
+   * @param last a line after all others
    */
   async close(last?: MetaLine): Promise<void> {
     await this.#denied.close().catch(() => undefined)
@@ -164,11 +163,11 @@ export class MetaLog implements Trail {
     await this.#writing
   }
 
-  /** Puts lines into the round that gathers. @returns the promise of all who wait for that round */
+  /** Adds lines to the current batch. @returns the promise shared by all who wait for that batch */
   #join(lines: readonly WrittenLine[]): Promise<void> {
     if (this.#closed) throw untraceable('the server is stopping')
     if (this.#linesWaiting >= MOST_WAITING) throw untraceable('too many lines are waiting')
-    // Alone: in one append with others it would take them along.
+    // Refused alone: in one append with other lines it would make all of them fail.
     if (lines.some(({ bytes }) => bytes > MAX_ENTRY_BYTES)) {
       throw untraceable('a line is too long for an entry')
     }
@@ -189,7 +188,7 @@ export class MetaLog implements Trail {
     return [...lines.slice(0, -1), { ...lines.at(-1)!, configuration, sizes }]
   }
 
-  /** With the parts of logs that change; where they are too many for a line, all parts follow. */
+  /** Includes the parts of logs that change. If they are too many for a line, all parts follow. */
   #adminLines({ configuration, ...line }: AdminLine): WrittenLine[] {
     const before = this.#configuration ?? configuration
     const parts = partsBetween(logPartsOf(before), logPartsOf(configuration))
@@ -206,20 +205,20 @@ export class MetaLog implements Trail {
     return this.#written(JSON.stringify(line).slice(1))
   }
 
-  /** @param rest of an object in JSON, behind the brace that begins it */
+  /** @param rest of a JSON object, after its opening brace */
   #written(rest: string, placed?: Placed): WrittenLine {
     const text = `{"at":"${this.#now()}",${rest}\n`
     return { text, bytes: Buffer.byteLength(text), placed }
   }
 
-  /** Many lines come in one millisecond, and writing it out is a part of what each of them costs. */
+  /** Cached, because many lines share a millisecond and formatting the time is a notable part of a line's cost. */
   #now(): string {
     const atMs = this.#nowMs()
     if (atMs !== this.#at.ms) this.#at = { ms: atMs, text: new Date(atMs).toISOString() }
     return this.#at.text
   }
 
-  /** The one that gathers, unless it is full. */
+  /** The current batch, or a new one if it is full. */
   #roundFor(line: WrittenLine): MetaRound {
     const last = this.#rounds.at(-1)
     if (last?.hasRoomFor(line)) return last
@@ -229,12 +228,12 @@ export class MetaLog implements Trail {
   }
 
   async #run(): Promise<void> {
-    // A request that came with this one is ready at the end of this turn: its line goes into the same page.
+    // Requests that arrived together finish at the end of this turn, so their lines go into the same page.
     await new Promise<void>((resolve) => setImmediate(resolve))
     let round: MetaRound | undefined
     while ((round = this.#rounds.shift())) {
       const { length } = round
-      // Nothing is awaited between this look and the start of the write: that is the lock.
+      // No await between this check and the start of the write: that is the lock.
       while (this.#paused) await this.#paused
       try {
         this.#onItsWay = this.#writeRound(round)
@@ -264,13 +263,13 @@ export class MetaLog implements Trail {
   }
 
   /**
-   * Says again what the configuration and the accounts are, so that a reader finds the newest ones without reading far.
+   * Repeats the whole configuration and the accounts, so that a reader finds the newest ones without reading far back.
    *
-   * @returns true if the round says all of it
+   * @returns true if the batch records all of it
    */
   #remind(round: MetaRound): boolean {
     if (round.isStart) return true
-    // Where nothing is recorded yet, what the first act makes of it is said ahead of its line.
+    // If nothing was recorded before, the configuration after the first act is recorded ahead of its line.
     const configuration = this.#configuration ?? round.configuration
     if (this.#pagesSince < REMINDER_PAGES || !configuration) return false
     const lines = stateLines({ kind: 'configuration' }, configuration, this.#accounts.list())
@@ -279,10 +278,10 @@ export class MetaLog implements Trail {
   }
 }
 
-/** What a trail has recorded. */
+/** The state that a trail has recorded. */
 export type Recorded = Pick<TrailState, 'configuration' | 'accounts'>
 
-/** The entries that a request has put into a log. */
+/** The entries that a request has appended to a log. */
 function placedBy({ answer: { placed }, call }: Exchange): Placed | undefined {
   const log = call.path['log']
   return placed && log !== undefined ? { log, index: placed.index, entries: placed.entries } : undefined
@@ -299,35 +298,38 @@ function tooLarge(bytes: number): SteleError {
 function untraceable(reason: string, cause?: unknown): SteleError {
   return new SteleError(
     'untraceable',
-    `the meta log cannot be written (${reason}), and nothing is answered that leaves no trace`,
+    `the meta log cannot be written (${reason}), and the server answers no request that it cannot record`,
     { cause, retryAfterSeconds: 5 },
   )
 }
 
-/** Bytes of one entry of the meta log: many lines share one, so that a line costs a fraction of an entry. */
+/** Bytes of one entry of the meta log. Many lines share an entry, so that a line costs a fraction of one. */
 const PAGE_BYTES = 32 * 1024
-/** Bytes of lines that are written at once: a commit that readers do not feel. */
+/** Bytes of lines that are written at once: a commit small enough not to delay readers. */
 const MOST_BYTES = 4 * 1024 * 1024
 
-/** A line as it is written, with its line feed. */
+/** A line in its written form, with its line feed. */
 interface WrittenLine {
   readonly text: string
-  /** Of its UTF-8. */
+  /** Bytes of its UTF-8 form. */
   readonly bytes: number
-  /** What is recorded as the configuration once this line is on disk. */
+  /** The recorded configuration once this line is on disk. */
   readonly configuration?: Configuration | undefined
-  /** Entries that this line speaks of. */
+  /** Entries that this line accounts for. */
   readonly placed?: Placed | undefined
-  /** Sizes of logs that this line states: entries below them count as spoken of. */
+  /** Sizes of logs that this line states: entries below them count as accounted for. */
   readonly sizes?: readonly { readonly log: string; readonly size: number }[] | undefined
 }
 
-/** Lines that gather while others are being written, and share one append then: all of them are on disk, or none. */
+/**
+ * A batch: lines that gather while others are being written, and then share one append. Either all of them are on disk
+ * or none.
+ */
 class MetaRound {
   readonly #lines: WrittenLine[] = []
   #bytes = 0
   #configuration: Configuration | undefined
-  /** Settles for all who wait for a line of it. */
+  /** Settles for all who wait for a line of this batch. */
   readonly done: Promise<void>
   resolve!: () => void
   reject!: (reason: unknown) => void
@@ -337,7 +339,7 @@ class MetaRound {
       this.resolve = resolve
       this.reject = reject
     })
-    // Somebody waits for every round; this only covers the moment before they get to it.
+    // Every batch has a waiting caller; this only covers the moment before it begins to wait.
     this.done.catch(() => {})
   }
 
@@ -345,12 +347,12 @@ class MetaRound {
     return this.#lines.length
   }
 
-  /** What its lines say that the configuration is, the last of them if several do. */
+  /** The configuration in its lines, the last one if there are several. */
   get configuration(): Configuration | undefined {
     return this.#configuration
   }
 
-  /** True if a line has room in it; the first one always has. */
+  /** True if a line fits. The first one always does. */
   hasRoomFor({ bytes }: WrittenLine): boolean {
     return this.#bytes === 0 || this.#bytes + bytes <= MOST_BYTES
   }
@@ -361,18 +363,18 @@ class MetaRound {
     this.#configuration = line.configuration ?? this.#configuration
   }
 
-  /** Puts lines ahead of all others. */
+  /** Puts lines before all others. */
   addFirst(lines: readonly WrittenLine[]): void {
     this.#lines.unshift(...lines)
     for (const { bytes } of lines) this.#bytes += bytes
   }
 
-  /** True if one of its lines states what the size of each log is. */
+  /** True if one of its lines states the sizes of all logs. */
   get isStart(): boolean {
     return this.#lines.some(({ sizes }) => sizes !== undefined)
   }
 
-  /** Counts what its lines speak of, once they are on disk. */
+  /** Accounts for the entries in its lines, once they are on disk. */
   account(accounts: TrailAccounts): void {
     for (const { placed, sizes } of this.#lines) {
       if (placed) accounts.cover(placed)
@@ -380,7 +382,7 @@ class MetaRound {
     }
   }
 
-  /** Its lines in order, as few entries as hold them. A page is cut between lines; each ends with a line feed. */
+  /** Its lines in order, in as few entries as possible. A page is cut between lines; each ends with a line feed. */
   pages(): Uint8Array[] {
     const pages: string[][] = [[]]
     let size = 0

@@ -9,19 +9,19 @@ import {
 } from '../instance/configuration.ts'
 import type { Log } from '../log/log.ts'
 
-/** After this many pages the state is written down again. */
+/** The full state is recorded again after this many pages. */
 export const REMINDER_PAGES = 256
 /** Pages that are read at once. */
 const STEP = 32
-/** A reminder stands in at least every so many pages; twice that leaves room for the pages that were under way. */
+/** The farthest that a full record may be: twice the interval, to allow for pages that were in progress. */
 const FARTHEST = 2 * REMINDER_PAGES
 /** Bytes of the lists in one line; a line has at most 60,000. */
 export const LIST_BYTES = 24_000
 
-/** Parts of the configuration that are about logs, in as many lines as they take, ahead of a line that has their hash. */
+/** Parts of the configuration that belong to logs, in as many lines as needed, before the line with their hash. */
 interface HashesLine {
   readonly kind: 'hashes'
-  /** The part `all logs` of the configuration that they belong to. */
+  /** The part `all logs` of their configuration. */
   readonly of: string
   /** From 1. */
   readonly part: number
@@ -29,26 +29,26 @@ interface HashesLine {
   readonly hashes: Configuration
 }
 
-/** How far the trail has lines for the entries of logs: those that have no room in the line behind it. */
+/** Accounts of logs that do not fit in the line that follows. */
 interface SizesLine {
   readonly kind: 'sizes'
   readonly logs: readonly LogAccount[]
 }
 
-/** What a trail says of the server it belongs to, as far as a next start has to know it. */
+/** The recorded state of a server, as far as its next start needs it. */
 export interface TrailState {
   readonly configuration: Configuration
-  /** An earlier version recorded it; one hash may stand for many logs. */
+  /** True if an earlier version recorded it; then one hash may stand for many logs. */
   readonly isEarlier: boolean
   readonly accounts: TrailAccounts
 }
 
 /**
- * The lines that say what is, in the order in which they are written: the parts of logs, the accounts that do not fit in
- * the last line, and the last line.
+ * The lines that record the full state, in the order of writing: the parts of logs, the accounts that do not fit in the
+ * last line, and the last line.
  *
  * @param last line, which gets the summary of the configuration and the first of the accounts
- * @param accounts undefined: nothing is said of entries
+ * @param accounts undefined: no accounts are recorded
  */
 export function stateLines<L extends object>(
   last: L,
@@ -75,7 +75,7 @@ function hashesLines(configuration: Configuration, of: string): HashesLine[] {
   }))
 }
 
-/** Items in order, in runs that are each short enough for a line. */
+/** Splits a list into runs that each fit in a line. */
 function chunksOf<T>(items: readonly T[]): T[][] {
   const chunks: T[][] = []
   let bytes = Infinity
@@ -101,7 +101,7 @@ const storedAccount = z.object({
 })
 const hashes = z.record(z.string(), z.string())
 
-/** What of a line counts here, whatever its kind. */
+/** The fields that matter here, for lines of any kind. */
 const lineSchema = z.object({
   kind: z.string(),
   configuration: hashes.optional(),
@@ -119,8 +119,8 @@ type StateLine = z.output<typeof lineSchema>
 const MARKS = ['"configuration"', '"hashes"', '"sizes"', '"entries"']
 
 /**
- * What a meta log says last of configuration and entries, published or not; undefined in one that says nothing yet. It
- * is read from its end back to where all of it was said at once, and what came behind that is added.
+ * The newest state that a meta log has recorded, published or not; undefined if it has recorded none yet. Reads back
+ * from the end to the last full record, and then applies the changes after it.
  */
 export async function readTrailState(log: Log): Promise<TrailState | undefined> {
   const { size } = log.integrated
@@ -138,20 +138,20 @@ export async function readTrailState(log: Log): Promise<TrailState | undefined> 
   return reading.state
 }
 
-/** Takes the lines of a trail, the newest first, until they say what is. */
+/** Takes the lines of a trail, newest first, until they give the full state. */
 class BackwardReading {
   /** The newest summary. */
   #summary: Configuration | undefined
-  /** Of the newest line with all parts before it: what their lines are about. */
+  /** The `of` of the parts of logs that precede the newest full record. */
   #of: string | undefined
   #hashes: Record<string, string> = {}
   #configuration: Configuration | undefined
   #isEarlier = false
-  /** What came behind, the newest first. */
+  /** Changes after the full record, newest first. */
   readonly #changes: Parts[] = []
   readonly #placed: Placed[] = []
   #accounts: LogAccount[] | undefined
-  /** Lines of sizes that come now belong to the accounts. */
+  /** True while lines of sizes belong to the accounts. */
   #moreAccounts = false
 
   get isDone(): boolean {
@@ -161,7 +161,7 @@ class BackwardReading {
     )
   }
 
-  /** Some of its lines have come, and the rest stands right before them. */
+  /** True after some of the lines with its parts, whose rest directly precedes them. */
   get isUnderWay(): boolean {
     return this.#of !== undefined && this.#configuration === undefined
   }
@@ -205,7 +205,7 @@ class BackwardReading {
     this.#moreAccounts = true
   }
 
-  /** An act without its parts has all of them behind it. */
+  /** An act without its parts is followed by lines with all parts. */
   #takeChange({ parts }: StateLine): void {
     if (this.#of !== undefined || typeof parts !== 'object') return
     this.#changes.push(
@@ -232,21 +232,21 @@ class BackwardReading {
 
 const NO_LOGS = summaryOf({})[ALL_LOGS]
 
-/** Entries that a line of the trail speaks of: which log, the index of the first, and how many. */
+/** Entries that a line of the trail accounts for: which log, the index of the first, and how many. */
 export interface Placed {
   readonly log: string
   readonly index: number
   readonly entries: number
 }
 
-/** How far the trail has lines for the entries of a log. */
+/** The entries of a log that the trail has lines for. */
 export interface LogAccount {
   readonly log: string
-  /** Entries of the log, where that was looked up. */
+  /** Number of entries of the log, if it was looked up. */
   readonly size?: number | undefined
-  /** Lines speak of entries below this index, but for the gaps. Absent for a log that no line has spoken of. */
+  /** Entries below this index have lines, except for the gaps. Absent for a log without lines. */
   readonly accounted?: number | undefined
-  /** Ranges [begin, end) below `accounted` that no line speaks of, oldest first, the newest 100. */
+  /** Ranges [begin, end) below `accounted` without lines, oldest first, the newest 100. */
   readonly gaps?: readonly (readonly [begin: number, end: number])[] | undefined
   /** Entries in older gaps. */
   readonly earlier?: number | undefined
@@ -261,27 +261,28 @@ interface Account {
 }
 
 /**
- * Which entries the lines of the trail speak of, log by log. Lines come in another order than entries: a gap opens when
- * a later entry has its line first, and closes with its own. One that stays open is an entry without a line.
+ * The entries that lines of the trail account for, by log. Lines may be written in another order than entries: a gap
+ * opens when a later entry gets its line first, and closes with the missing line. A gap that stays open is an entry
+ * without a line.
  */
 export class TrailAccounts {
   readonly #accounts = new Map<string, Account>()
 
-  /** @param known as {@link list} gave it */
+  /** @param known the result of {@link list} */
   constructor(known: readonly LogAccount[] = []) {
     for (const { log, size, accounted, gaps = [], earlier = 0 } of known) {
-      // What a start has said of earlier entries is said.
+      // Earlier entries were reported at an earlier start.
       if (size !== undefined) this.begin(log, size)
       else if (accounted !== undefined) this.#accounts.set(log, { accounted, gaps: [...gaps], earlier })
     }
   }
 
-  /** From now on: all entries below a size count as spoken of. */
+  /** Starts the account of a log: all entries below a size count as accounted for. */
   begin(log: string, size: number): void {
     this.#accounts.set(log, { accounted: size, gaps: [], earlier: 0 })
   }
 
-  /** A line speaks of entries. Of a log that is not known yet it is taken to have begun with the first of them. */
+  /** Accounts for the entries of a line. The account of an unknown log starts with the first of them. */
   cover({ log, index, entries }: Placed): void {
     const account = this.#accounts.get(log)
     const end = index + entries
@@ -297,7 +298,7 @@ export class TrailAccounts {
     }
   }
 
-  /** What is known of a log. */
+  /** The account of a log. */
   of(log: string): Omit<LogAccount, 'log' | 'size'> {
     const account = this.#accounts.get(log)
     if (!account) return {}
@@ -305,13 +306,13 @@ export class TrailAccounts {
     return { accounted, ...(gaps.length > 0 ? { gaps: [...gaps] } : {}), ...(earlier > 0 ? { earlier } : {}) }
   }
 
-  /** All logs that are known, sorted. */
+  /** All accounts, sorted. */
   list(): LogAccount[] {
     return [...this.#accounts.keys()].sort().map((log) => ({ log, ...this.of(log) }))
   }
 }
 
-/** Ranges of entries without a line: those that are known, and those behind the last line. */
+/** Ranges of entries without a line: the known gaps, and the entries after the last line. */
 export function unaccounted({ size, accounted, gaps = [] }: LogAccount): (readonly [number, number])[] {
   const behind =
     size !== undefined && accounted !== undefined && accounted < size ? [[accounted, size] as const] : []
@@ -323,7 +324,7 @@ function forgetOldest(account: Account): void {
   account.earlier += end - begin
 }
 
-/** What is left of a gap. */
+/** The rest of a gap without a range. */
 function without([begin, end]: readonly [number, number], from: number, to: number): [number, number][] {
   if (to <= begin || from >= end) return [[begin, end]]
   const left: [number, number][] = []

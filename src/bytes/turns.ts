@@ -15,9 +15,9 @@ export class Turns {
   }
 
   /**
-   * Runs a task once all earlier ones of its key have ended, however they did.
+   * Runs a task once all earlier ones of its key have ended, whether they succeeded or failed.
    *
-   * @throws SteleError `rate_limited` for one task too many, which is not run; whatever the task throws
+   * @throws SteleError `rate_limited` for one task too many, which is not run; what the task throws
    */
   take<T>(key: string, task: () => Promise<T>): Promise<T> {
     // No await between this look-up and the insertion below.
@@ -39,7 +39,7 @@ export class Turns {
     return turn
   }
 
-  /** Resolves once nobody waits any more. */
+  /** Resolves once no task waits or runs. */
   async idle(): Promise<void> {
     while (this.#lines.size > 0) await Promise.all([...this.#lines.values()].map(({ last }) => last))
   }

@@ -7,7 +7,7 @@ const ALL = new RegExp(`[${UNSEEN}]`, 'g')
 const ALL_BUT_LAYOUT = new RegExp(`(?![\\t\\n])[${UNSEEN}]`, 'g')
 const BEYOND_C0 = new RegExp(`(?![\\u0000-\\u001F])[${UNSEEN}]`, 'g')
 
-/** Somebody else's text as part of a line: what a terminal would act on is written out, as in `\u{202e}`. */
+/** Untrusted text as part of a line. Characters that a terminal would act on are escaped, as in `\u{202e}`. */
 export function visible(text: string): string {
   return text.replace(ALL, escaped)
 }

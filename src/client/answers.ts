@@ -3,7 +3,7 @@ import { decodeUtf8 } from '../bytes/text.ts'
 import { hasCode, SteleError } from '../errors.ts'
 import { asHash, type Hash } from '../merkle/hash.ts'
 
-/** What a log answers to an appended entry. Nothing of it is verified. */
+/** A log's answer to an appended entry, unverified. */
 export interface EntryAnswer {
   readonly index: number
   readonly leafHash: Hash
@@ -12,7 +12,7 @@ export interface EntryAnswer {
   readonly proof: string | undefined
 }
 
-/** What a log answers to a batch. Nothing of it is verified, but the numbers fit the batch that was sent. */
+/** A log's answer to a batch. It is unverified, except that its numbers fit the batch that was sent. */
 export interface BatchAnswer {
   /** The index of every entry of the batch, in its order. */
   readonly indexes: readonly number[]
@@ -94,7 +94,7 @@ export function parseLeafAnswer(body: Uint8Array): number {
 }
 
 /**
- * Whether the log of this origin says that it takes the same bytes twice.
+ * Whether the log of this origin accepts duplicates, according to the list of logs.
  *
  * @returns undefined if it is not listed
  * @throws SteleError `unexpected_answer`
@@ -105,7 +105,7 @@ export function parseAllowsDuplicates(body: Uint8Array, origin: string): boolean
   return typeof allows === 'boolean' ? allows : undefined
 }
 
-/** What cannot be read of an answer is the log's fault: the code `malformed` would blame the caller's entry. */
+/** Parses an answer. An unreadable answer is the log's fault; the code `malformed` would blame the caller's entry. */
 export function fromLog<T>(read: () => T): T {
   try {
     return read()

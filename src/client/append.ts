@@ -23,11 +23,11 @@ import type { Sender } from './sender.ts'
 import { isDenied, type LeafAccess } from './served-proofs.ts'
 import type { VerifiedTiles } from './verified-tiles.ts'
 
-/** An entry that was proved to be in the log. */
+/** An entry with a verified inclusion proof. */
 export interface Receipt extends ProvenLeaf {
   /**
-   * The log says that it had these bytes already: they were recognised and not appended again, and `index` is that of the
-   * first ones. Two events that are to be two entries must differ, by an id or a time in them.
+   * True if the log says that it had these bytes already. It did not append them again, and `index` is that of the
+   * first ones. To log two events as two entries, make them differ, by an id or a time.
    */
   readonly unverifiedDuplicate: boolean
 }
@@ -167,10 +167,10 @@ interface Proven {
 }
 
 /**
- * Whether the answer to a batch is to hold proofs: where the log refuses tiles, there is no other way to verify it, and
- * before the log has shown which it is, proofs are good for both.
+ * Whether to ask for proofs in the answer to a batch. If the log refuses tiles, there is no other way to verify the
+ * batch. Before the log has shown whether it does, proofs work in both cases.
  *
- * @throws SteleError `too_large` for a batch that could be logged, and not verified
+ * @throws SteleError `too_large` for a batch that could be logged but not verified
  */
 async function wantsProofs(access: LeafAccess, entries: number, { proofs }: AppendLimits): Promise<boolean> {
   if (entries <= MAX_PROVEN_ENTRIES) return proofs === true || access.refused !== false
@@ -183,8 +183,8 @@ async function wantsProofs(access: LeafAccess, entries: number, { proofs }: Appe
 }
 
 /**
- * What is verified after the log has acknowledged the entries. A failure says so, and where they are: they are logged,
- * and it must not look as if they were not.
+ * Verifies entries after the log has acknowledged them. A failure carries their place, since they are logged and must
+ * not appear as if they were not.
  */
 async function verifyLogged<T>(
   deps: Appending,
@@ -213,8 +213,8 @@ function loggedAnyway(error: unknown, acknowledged: Acknowledged): unknown {
 }
 
 /**
- * Verifies leaves that came without proofs, once a published head covers them: from tiles, or, where the log refuses
- * those, by sending the same again, which a log without duplicates answers with the proof.
+ * Verifies leaves that came without proofs, once a published head covers them: from tiles, or, if the log refuses
+ * these, by sending the same entries again. A log without duplicates answers that with the proof.
  */
 async function provenLater<T>(
   deps: Appending,

@@ -8,14 +8,17 @@ import { formatBundlePath, formatTilePath, type TileId } from '../tile/path.ts'
 /** The first thing in a log that is missing or wrong: where, what was expected, what is there. */
 export type AuditFinding = { readonly message: string } & (
   | { readonly kind: 'missing'; readonly path: string }
-  /** It cannot even be read as what it should be. */
+  /** It does not have the form that it should have. */
   | { readonly kind: 'malformed'; readonly path: string }
   | {
       readonly kind: 'entry_differs'
       readonly index: number
       readonly leafHashByEntry: Hash
       readonly leafHashInTile: Hash
-      /** Which of the two the level above speaks for, so which one was damaged; unknown where there is none, or neither. */
+      /**
+       * The damaged one of the two, according to the level above; unknown if there is no such level, or if it fits
+       * neither.
+       */
       readonly damaged: 'entry' | 'tile' | 'unknown'
     }
   | {
@@ -23,7 +26,7 @@ export type AuditFinding = { readonly message: string } & (
       readonly path: string
       /** Which hash of the tile, 0 to 255. */
       readonly position: number
-      /** As it follows from the entries. */
+      /** Computed from the entries. */
       readonly expected: Hash
       readonly found: Hash
     }

@@ -45,12 +45,12 @@ export interface AuditReport {
 }
 
 /**
- * Recomputes a log from its entries and compares everything that is stored: entries, tiles of every level, the
- * signed head. Memory stays bounded, whatever the size.
+ * Recomputes a log from its entries and compares everything that is stored: entries, tiles of every level, the signed
+ * head. Memory is bounded, independent of the log's size.
  *
- * @returns after the first finding, since nothing behind it can be judged
- * @throws SteleError as `openTrusted`; `foreign_format` for a static-ct log; `rolled_back` for a log smaller than `from`; whatever the files and the
- *   second opinion throw
+ * @returns after the first finding, since nothing after it can be checked
+ * @throws SteleError as `openTrusted`; `foreign_format` for a static-ct log; `rolled_back` for a log smaller than
+ *   `from`; what the files and the second opinion throw
  */
 export async function auditLog(files: LogFiles, options: AuditOptions): Promise<AuditReport> {
   const verifiers = options.verifierKeys.map((key) => (typeof key === 'string' ? parseVerifierKey(key) : key))
@@ -254,7 +254,10 @@ export class AuditWalk {
     return finding
   }
 
-  /** The level above was made when the tile was full, so it remembers which of two contradicting ones is right. */
+  /**
+   * Which of two contradicting parts is damaged. The level above was made when the tile was full, so it shows the right
+   * one.
+   */
   async #damagedOf(
     index: number,
     byEntries: Uint8Array,

@@ -1,4 +1,4 @@
-/** Time and chance, as the client sees them: a test puts its own in their place. */
+/** Time and randomness of the client. Tests replace it. */
 export interface Clock {
   /** Milliseconds since 1970. */
   nowMs(): number

@@ -8,7 +8,7 @@ import { isPassing, retrying, type RetryLimits } from './retry.ts'
 import type { Transport } from './transport.ts'
 import { readEntries, type VerifiedEntry } from './verified-entries.ts'
 
-/** How far somebody has followed a log: text and a number, to be kept and handed in again. */
+/** The position of a follower of a log: text and a number, to be stored and passed in again. */
 export interface FollowState {
   /** The newest checkpoint that was verified. Handed in again, the log must extend it. */
   readonly checkpoint: string
@@ -16,7 +16,7 @@ export interface FollowState {
   readonly nextIndex: number
 }
 
-/** What a follower is told. `state` is the one to keep once the event has been dealt with. */
+/** An event for a follower. `state` is the one to store once the event has been handled. */
 export type FollowEvent =
   /** The log has grown: this head extends the one before it. Its entries come next. */
   | { readonly kind: 'checkpoint'; readonly checkpoint: VerifiedCheckpoint; readonly state: FollowState }
@@ -122,7 +122,7 @@ async function nextHead(
     const head =
       answer.note === undefined ? undefined : await deps.heads.accept(deps.heads.open(answer.note), known)
     if (head && head.size > size) return { head, longPoll }
-    // Also after a long poll: a server that answers at once, against its word, must not be asked in a tight loop.
+    // Also after a long poll: a server that answers at once must not be asked in a tight loop.
     await pause(clock, askedMs + intervalMs, signal)
   }
 }
@@ -160,7 +160,7 @@ async function pollLong(
     const isText = /^text\/plain\b/i.test(answer.headers.get('content-type') ?? '')
     return isText ? { offered: true, note: decodeUtf8(answer.body, 'checkpoint') } : { offered: false }
   } catch (error) {
-    // A log that is only files has no such route, and says so in many ways.
+    // A log that is only files has no such route, and answers in many ways.
     if (hasCode(error, 'not_found', 'method_not_allowed', 'unexpected_answer')) return { offered: false }
     throw error
   }

@@ -12,15 +12,15 @@ import { VerifiedTiles, type TileCache } from './verified-tiles.ts'
 // Receipts that come at a time are of few heads: this is far more than those.
 const ROOTS_KEPT = 64
 
-/** A checkpoint of the right log with a good signature by one of its keys. */
+/** A checkpoint of the right log with a valid signature by one of its keys. */
 export interface VerifiedCheckpoint extends Checkpoint {
-  /** The signed checkpoint, verbatim: what to keep, and what convinces others. */
+  /** The signed checkpoint, verbatim: the evidence to store. */
   readonly note: string
 }
 
 /**
- * Two signed heads that cannot both be true of an append-only log (`fork`), or of which the later one is the
- * smaller (`rolled_back`). Both notes are evidence: keep them.
+ * Two signed heads that contradict each other (`fork`), or of which the later one is smaller (`rolled_back`). Both
+ * notes are evidence: store them.
  */
 export class HeadConflict extends SteleError {
   /** The head that was verified earlier. */
@@ -42,8 +42,8 @@ export class HeadConflict extends SteleError {
 }
 
 /**
- * Owner of the newest verified head of one log: it only grows, and only to heads that extend it. So whatever one
- * client is shown is one history.
+ * Owner of the newest verified head of one log. It only grows, and only to heads that extend it, so everything that one
+ * client is shown belongs to one history.
  */
 export class Heads {
   readonly #files: LeafAccess
@@ -55,7 +55,7 @@ export class Heads {
   readonly #roots = new Map<number, Hash>()
   /** The note opened last: receipts of entries that were committed together all hold the same one. */
   #opened: VerifiedCheckpoint | undefined
-  /** Heads to be judged. One at a time, or two forks could be judged against the same past. */
+  /** Heads to check, one at a time: otherwise two forks could be checked against the same past. */
   #waiting: Waiting[] = []
   #judging = false
 
@@ -118,7 +118,7 @@ export class Heads {
   async #judgeAll(): Promise<void> {
     this.#judging = true
     while (this.#waiting.length > 0) {
-      // The largest first: its tiles then judge all the others, without asking the log again.
+      // The largest first: the others are then checked against its tiles, without further requests.
       const heads = this.#waiting.splice(0).sort((a, b) => b.head.size - a.head.size)
       for (const { head, resolve, reject } of heads) {
         await this.#judge(head).then(() => resolve(head), reject)
@@ -164,8 +164,9 @@ export class Heads {
   }
 
   /**
-   * Which root hash the tree of `tiles` has at the size of `older`. Computed from tiles that were checked against the
-   * larger head: if it differs, the signatures contradict each other, whatever the server made up.
+   * The root hash of the tree of `tiles` at the size of `older`, computed from tiles that were checked against the
+   * larger head. If it differs from the older head's, the signatures contradict each other, independently of what the
+   * server sent.
    */
   async #rootAt(tiles: VerifiedTiles, older: VerifiedCheckpoint): Promise<Hash> {
     const { size } = tiles.head

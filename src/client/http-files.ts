@@ -47,7 +47,7 @@ export class HttpFiles implements LogFiles {
     )
   }
 
-  /** c2sp.org/tlog-tiles lets a log drop a partial file once the full one exists: then that one is cut. */
+  /** c2sp.org/tlog-tiles lets a log remove a partial file once the full one exists; then the full one is cut. */
   async #widthOf(
     path: (width: number) => string,
     width: number,
@@ -96,11 +96,11 @@ export function logPrefix(url: string): string {
 }
 
 /**
- * A log as the files that c2sp.org/tlog-tiles names: over HTTP, in a folder, in a data folder. What they hold is
- * unverified; whoever reads them checks it.
+ * A log as the files of c2sp.org/tlog-tiles: over HTTP, in a folder, or in a data folder. The content is unverified;
+ * readers must check it.
  *
- * An implementation answers undefined for what is not there and throws for what it could not find out. It need not
- * check the lengths of what it gives.
+ * An implementation answers undefined for a missing file and throws if it could not find out. It need not check the
+ * lengths of files.
  */
 export interface LogFiles {
   /** The signed checkpoint, verbatim. */

@@ -1,6 +1,6 @@
 /**
- * `stele/client`: submit to a log, read it, verify it. Runs in browsers. Whatever it returns has been verified,
- * or its name says `unverified`.
+ * `stele/client`: submit to a log, read it, verify it. Runs in browsers. Every result has been verified, unless its
+ * name says `unverified`.
  */
 export { openLogClient } from './log-client.ts'
 export type { LogClient } from './log-client.ts'

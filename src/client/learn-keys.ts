@@ -14,16 +14,16 @@ export interface KeySource {
 }
 
 /**
- * For a checkpoint that no key known of a log has signed: asks the log for its rotation statements, and follows them
- * from the known keys. Nothing that the log says of itself is believed without a signature by one of those.
+ * For a checkpoint that no known key of a log has signed: fetches the log's rotation statements and follows them from
+ * the known keys. Without a signature by one of these, a statement of the log is not trusted.
  *
- * @param log its origin, and the keys that it is believed by
+ * @param log its origin, and the trusted keys
  * @param note the signed checkpoint
- * @returns all keys by which the log is to be believed from now on, one of which has signed the note; whoever follows
- *   the log keeps the statements before acting on that
- * @throws SteleError `untrusted_signer` where nothing leads to a key that has signed it, with the reason: the log does
- *   not say, or says what does not hold; as `openCheckpoint` for a note that one of these keys spoils. The signal's
- *   reason
+ * @returns all keys by which the log is trusted from now on, one of which has signed the note; a follower of the log
+ *   stores the statements before it uses them
+ * @throws SteleError `untrusted_signer` if no statement leads to a key that has signed it, with the reason: the log
+ *   serves none, or one that does not verify; as `openCheckpoint` for a note with a bad signature by one of these keys.
+ *   The signal's reason
  */
 export async function learnKeys(source: KeySource, log: LogIdentity, note: string): Promise<FollowedKeys> {
   const followed = await statementsOf(source, log)

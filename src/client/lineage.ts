@@ -46,7 +46,7 @@ export interface Succession {
 const SUCCESSOR = 'stele-log-successor/v1'
 const PREDECESSOR = 'stele-log-predecessor/v1'
 
-/** How such an entry begins: with it every entry of a log is looked at, and only what can be one is read as JSON. */
+/** The start of such an entry. Every entry of a log is compared with it, and only matching ones are parsed as JSON. */
 const beginOf = (type: string): Uint8Array => encodeUtf8(`{"type":"${type}","origin":`)
 const SUCCESSOR_BEGIN = beginOf(SUCCESSOR)
 const PREDECESSOR_BEGIN = beginOf(PREDECESSOR)
@@ -95,10 +95,10 @@ export function parsePredecessorEntry(entry: Uint8Array): PredecessorEntry | und
 }
 
 /**
- * Checks that two logs name each other: the end of the one and the beginning of the other. That the entries are where
- * they are said to be is the caller's to have verified.
+ * Checks that two logs name each other: the last entry of the old one and the first entry of the new one. The caller
+ * must have verified that the entries are at these places.
  *
- * @throws SteleError `bad_proof` with the first thing that does not fit
+ * @throws SteleError `bad_proof` with the first contradiction
  */
 export function verifySuccession({ old, next }: Succession): void {
   const last = parseSuccessorEntry(old.lastEntry)
@@ -127,7 +127,7 @@ function parsed<T>(
     const value = JSON.parse(text) as T
     return isWhole(value) && decodeUtf8(format(value), 'entry') === text ? value : undefined
   } catch (error) {
-    // Whatever is not of the form is somebody's entry.
+    // Text that is not of this form is an ordinary entry.
     if (error instanceof SyntaxError || error instanceof TypeError || error instanceof SteleError)
       return undefined
     throw error

@@ -7,9 +7,9 @@ import type { TileCache } from './verified-tiles.ts'
 export interface LogClientOptions extends TransportOptions {
   /** The log's prefix, for example `http://127.0.0.1:6962/logs/demo/`. */
   readonly url: string
-  /** The log's key, or its keys if it has several: got from somebody you trust, not from the log itself. */
+  /** The log's key or keys, from a source that the caller trusts, not from the log itself. */
   readonly verifierKey: string | VerifierKey | readonly (string | VerifierKey)[]
-  /** What old keys say of new ones, as `v1/keys/rotations` serves it: the keys that it leads to are believed, too. */
+  /** Rotation statements as served by `v1/keys/rotations`. The keys that they lead to are trusted too. */
   readonly rotations?: string | undefined
   /** First line of the log's checkpoints. Default: the name of its (first) key. */
   readonly origin?: string | undefined

@@ -29,20 +29,20 @@ const DEFAULT_DEADLINE_MS = 10_000
 const MAX_LEAF_ANSWER_BYTES = 4096
 
 /**
- * A client of one log that believes nothing it has not verified: what it returns was checked against a signed
- * checkpoint, and every checkpoint against the ones before, or its name begins with `unverified`.
+ * A client of one log that verifies what it returns against a signed checkpoint, and every checkpoint against earlier
+ * ones. Names of unverified results begin with `unverified`.
  *
  * Reading works with any tlog-tiles log; `append`, `appendBatch` and `prove` by leaf hash need a Stele log.
  *
- * @throws SteleError `usage`, `malformed` for a URL or a key that is none
+ * @throws SteleError `usage`, `malformed` for an invalid URL or key
  */
 export function openLogClient(options: LogClientOptions): LogClient {
   return new LogClient(options)
 }
 
 /**
- * See {@link openLogClient}. Owner of what it has learnt of the log: the newest verified head ({@link Heads}), and whether
- * the log shows it leaf hashes ({@link LeafAccess}).
+ * See {@link openLogClient}. Owner of what it has learnt about the log: the newest verified head ({@link Heads}), and
+ * whether the log shows it leaf hashes ({@link LeafAccess}).
  */
 export class LogClient {
   readonly origin: string
@@ -82,7 +82,7 @@ export class LogClient {
     return this.#heads.newest
   }
 
-  /** Whatever the log serves as its checkpoint. */
+  /** The checkpoint as the log serves it, unverified. */
   unverifiedCheckpoint(): Promise<string> {
     return this.#access.checkpoint()
   }
@@ -99,9 +99,9 @@ export class LogClient {
   }
 
   /**
-   * Holds the log to a signed checkpoint from elsewhere, of any size up to the newest one.
+   * Checks a signed checkpoint from elsewhere, of any size up to the newest one, against the log.
    *
-   * @returns it, once its signature is good and a proof shows that it is of the history known so far
+   * @returns it, once its signature is valid and a proof shows that it belongs to the history known so far
    * @throws as {@link checkpoint}
    */
   async hold(note: string): Promise<VerifiedCheckpoint> {

@@ -12,8 +12,8 @@ export async function* inOrder<T, R>(
   const underWay: Promise<R>[] = []
   for (const item of items) {
     const running = task(item)
-    // One that fails while an earlier one is still awaited has no listener yet, and when the caller stops early it
-    // never gets one. That is not a mistake of anybody's, so it must not end the process as an unhandled rejection.
+    // A promise that fails while an earlier one is still awaited has no listener yet, and never gets one if the caller
+    // stops early. That is not an error, so it must not end the process as an unhandled rejection.
     running.catch(() => undefined)
     underWay.push(running)
     if (underWay.length >= atATime) yield await underWay.shift()!

@@ -1,8 +1,8 @@
 import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError, type ErrorCode } from '../errors.ts'
 
-// The codes that a log can speak of itself. The others are verdicts of whoever checks (`fork`, `bad_proof`) or
-// say something of this program (`internal`): a server must not be able to put those into a caller's mouth.
+// The codes that a log may report about itself. The other codes are findings of a verifier (`fork`, `bad_proof`) or
+// concern this program (`internal`), so an answer of a server must not be able to produce them.
 const SPOKEN: readonly ErrorCode[] = [
   'malformed',
   'out_of_range',
@@ -24,8 +24,8 @@ const SPOKEN: readonly ErrorCode[] = [
   'outcome_unknown',
 ]
 
-// What a status says when no code comes with it: from a static host, or from something in front of the log.
-// Without the log's own word 503 does not promise that nothing was logged, so it is not `overloaded`.
+// Codes for a status without a code: from a static host, or from a proxy in front of the log. A 503 without the log's
+// own code does not promise that nothing was logged, so it is not `overloaded`.
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   401: 'unauthenticated',
   404: 'not_found',
@@ -38,7 +38,7 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   504: 'unreachable',
 }
 
-/** Stands where credentials stood. */
+/** Replaces credentials in messages. */
 export const HIDDEN = '(credentials)'
 
 /**
@@ -60,7 +60,8 @@ export function problemOf(
   const hide = (text: string): string => (secret ? text.replaceAll(secret, HIDDEN) : text)
   const problem = isProblem(headers) ? parseObject(body) : {}
   const said = SPOKEN.find((spoken) => spoken === problem['code'])
-  // Static hosts say 403 of files that are not there: only to credentials does it say that they do not suffice.
+  // Static hosts answer 403 for missing files. Only for a request with credentials does it mean that these do not
+  // suffice.
   const meant = status === 403 && secret !== undefined ? 'forbidden' : BY_STATUS[status]
   const code = said ?? meant ?? 'unexpected_answer'
   const detail = [problem['detail'], problem['title']].find((text) => typeof text === 'string')
@@ -87,7 +88,7 @@ export function parseRetryAfter(value: string | null, nowMs: number): number | u
   return Number.isNaN(atMs) ? undefined : Math.max(0, (atMs - nowMs) / 1000)
 }
 
-/** Only what can be meant as a URL; whether the log behind it is to be trusted is the caller's to find out. */
+/** Accepts only what may be a URL. The caller decides whether to trust the log behind it. */
 function successorOf({ successor }: Readonly<Record<string, unknown>>): string | undefined {
   const isUrl = typeof successor === 'string' && successor.length <= 2000 && /^https?:\/\//.test(successor)
   return isUrl && URL.canParse(successor) ? successor : undefined

@@ -67,8 +67,8 @@ export async function proveSizes(
 }
 
 /**
- * The same by the proof that the log serves, for callers that may not read tiles. Such a proof shows that two root hashes
- * go together, not what they are: both must be known.
+ * The same with a proof that the log serves, for callers that may not read tiles. Such a proof shows that two root
+ * hashes are consistent, not what they are, so both must be known.
  *
  * @param rootOf the root hash of a verified head
  * @throws SteleError `out_of_range`; `forbidden` for a size without one; `bad_proof`

@@ -13,23 +13,23 @@ export interface RetryLimits {
 const FIRST_PAUSE_MS = 200
 const LONGEST_PAUSE_MS = 10_000
 
-/** Failures after which reading again may work. */
+/** Transient failures, after which reading again may work. */
 export function isPassing(error: unknown): boolean {
   return hasCode(error, 'unreachable') || wasRefusedForNow(error)
 }
 
-/** Failures by which the log promises that it took nothing: sending the entry again cannot store it twice. */
+/** Failures with which the log promises that it stored nothing: sending the entry again cannot store it twice. */
 export function wasRefusedForNow(error: unknown): boolean {
   return hasCode(error, 'rate_limited', 'overloaded', 'shutting_down', 'index_behind')
 }
 
 /**
- * Tries until it works, until a failure is final, or until the deadline.
+ * Retries until an attempt succeeds, until a failure is final, or until the deadline.
  *
- * @param attempt is told how many milliseconds are left for it
- * @param mayRetry says whether trying again after this failure can help and can do no harm
- * @returns what the first attempt that worked gave
- * @throws what the last attempt threw; the signal's reason when it is aborted during a pause
+ * @param attempt gets the number of milliseconds left for it
+ * @param mayRetry decides whether a retry after this failure is useful and safe
+ * @returns the result of the first successful attempt
+ * @throws the error of the last attempt; the signal's reason when it is aborted during a pause
  */
 export async function retrying<T>(
   clock: Clock,
@@ -44,7 +44,7 @@ export async function retrying<T>(
     } catch (error) {
       const pause = pauseMs(clock, attempts, error)
       const tooLate = (): boolean => clock.nowMs() + pause > endMs
-      // Once more afterwards, since finding out may have taken a while.
+      // Checked again afterwards, since the decision may have taken a while.
       if (tooLate() || !(await mayRetry(error)) || tooLate()) throw error
       await clock.sleep(pause, signal)
     }
@@ -52,7 +52,7 @@ export async function retrying<T>(
 }
 
 /**
- * What a task gives, if it does so in time. One that does not goes on by itself: its requests have limits of their own.
+ * The result of a task, if it arrives in time. A late task goes on by itself; its requests have limits of their own.
  *
  * @param deadlineMs 0 for no limit
  * @throws what the task throws; SteleError `unreachable` once the time is over
@@ -71,7 +71,7 @@ export async function inTime<T>(deadlineMs: number, task: Promise<T>): Promise<T
   }
 }
 
-/** Never less than the log asked for; chance on top, so that callers refused together do not return together. */
+/** Never less than the log asked for, plus a random part, so that callers refused together do not return together. */
 function pauseMs(clock: Clock, attempts: number, error: unknown): number {
   const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempts - 1))
   const own = longest * (0.5 + clock.random() / 2)

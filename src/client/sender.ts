@@ -17,7 +17,7 @@ export interface Submission {
   readonly repeatInDoubt?: boolean | undefined
 }
 
-/** Sends what is to be logged, again and again if need be, and never so that it could be logged twice unasked. */
+/** Sends entries, with retries, but never so that they could be logged twice unless the caller allows it. */
 export class Sender {
   readonly #transport: Transport
   readonly #prefix: string
@@ -63,8 +63,8 @@ export class Sender {
   }
 
   /**
-   * True if the log says that it recognises bytes that it has: sending them again then cannot log them twice. Not
-   * listed, or not answered: then the careful thing is not to send again.
+   * True if the log says that it recognises duplicates: sending entries again then cannot log them twice. False if the
+   * log is not listed or did not answer, so that entries are not sent again.
    */
   async recognisesDuplicates(limits: RetryLimits): Promise<boolean> {
     this.#allowsDuplicates ??= await this.#askDuplicates(limits)

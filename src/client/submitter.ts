@@ -27,9 +27,9 @@ const DEFAULT_MAX_BYTES = 16 * 1024 * 1024
 const MAX_BATCH_BYTES = 1024 * 1024
 
 /**
- * Hands entries to a log in the background, for applications that must not wait for it, nor fail with it. Every entry is
- * acknowledged by the log or given to `onUndelivered`, once; none is dropped silently. Entries arrive in their order,
- * except that what was undelivered is missing from it.
+ * Sends entries to a log in the background, for applications that must not wait for it or fail with it. Every entry is
+ * either acknowledged by the log or passed to `onUndelivered`, once; none is dropped silently. Entries are logged in
+ * order, except for undelivered ones.
  */
 export function openSubmitter(log: Pick<LogClient, 'appendBatch'>, options: SubmitterOptions): Submitter {
   return new Submitter(log, options)
@@ -46,7 +46,7 @@ export class Submitter {
   #closed = false
   /** Callbacks that are still at work. */
   readonly #calls = new Set<Promise<void>>()
-  /** What the application's own callbacks threw: they have no caller to throw it to. */
+  /** Errors of the application's own callbacks, which have no caller to propagate to. */
   readonly #thrown: unknown[] = []
 
   constructor(log: Pick<LogClient, 'appendBatch'>, options: SubmitterOptions) {
@@ -113,7 +113,7 @@ export class Submitter {
       const receipt = await this.#log.appendBatch(batch)
       await this.#call(() => this.#options.onDelivered?.(batch, receipt))
     } catch (error) {
-      // One entry that the log will not have must not keep out those that came with it.
+      // One entry that the log refuses must not keep out the others of its batch.
       if (batch.length > 1 && hasCode(error, 'malformed', 'too_large') && !error.acknowledged) {
         const half = batch.length >> 1
         await this.#deliver(batch.slice(0, half))

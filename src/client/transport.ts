@@ -6,7 +6,7 @@ import { fetchWire, orAborted, type Fetch, type Outgoing, type Received, type Wi
 /** How requests are sent. */
 export interface TransportOptions {
   readonly fetch?: Fetch | undefined
-  /** In the place of `fetch`, for whoever reads so much that what `fetch` costs matters. */
+  /** Replaces `fetch`, for callers that read so much that the cost of `fetch` matters. */
   readonly wire?: Wire | undefined
   readonly clock?: Clock | undefined
   /** Longest wait for one answer, its body included, in milliseconds. Default 30,000. */
@@ -34,7 +34,7 @@ export interface Ask {
   readonly expect?: readonly number[]
   readonly timeoutMs?: number
   readonly signal?: AbortSignal | undefined
-  /** Passes by every cache on the way: an old checkpoint would look like a log that went back. */
+  /** Bypasses every cache on the way: an old checkpoint would look like a rolled back log. */
   readonly fresh?: boolean
 }
 
@@ -51,10 +51,10 @@ const MOST_REDIRECTS = 5
 const MAX_PROBLEM_BYTES = 64 * 1024
 
 /**
- * Sends requests and reads answers, with an end to every wait and a bound on every body. Every request of this program to
- * a server that somebody named goes through here, so that redirects are dealt with in one place: a request without
- * credentials that reads is redirected within the server that was asked, scheme, host and port, and no other one is. So
- * no server can send this program to an address that only this program reaches, or out of TLS.
+ * Sends requests and reads answers, with a time limit on every wait and a size limit on every body. Every request of
+ * this program to a configured or user-supplied server goes through here, so that redirects are handled in one place.
+ * Only a read request without credentials follows redirects, and only within the same scheme, host and port. So a
+ * server cannot send this program to an address that only this program can reach, or out of TLS.
  */
 export class Transport {
   readonly clock: Clock
@@ -145,7 +145,8 @@ export class Transport {
       if (received.redirects === undefined) return received
       if (!mayFollow)
         throw redirected(where, 'and a request that carries credentials or writes follows no redirect')
-      // A browser does not say where to. It keeps the rules of its own pages, and this request carries no secret.
+      // A browser does not reveal the target. It applies its own rules for redirects, and this request carries no
+      // secret.
       if (received.redirects === 'hidden') return this.#wire(at, { ...request, follow: true })
       const next = redirectionWithin(at, received.headers.get('location'))
       if (next === undefined) throw redirected(where, 'and not to the same scheme, host and port')
@@ -185,14 +186,14 @@ function redirected(where: string, why: string): SteleError {
   )
 }
 
-/** The platform quotes a header that it refuses to send: that must not end in anybody's log. */
+/** The platform's error quotes a header that it refuses to send; the secret must not end up in a log. */
 function withoutSecret(error: SteleError, secret: string | undefined): SteleError {
   if (!secret || !error.message.includes(secret)) return error
   return new SteleError(error.code, error.message.replaceAll(secret, HIDDEN))
 }
 
 function unreachable(url: string, cause: unknown): SteleError {
-  // The platform says "fetch failed" and hides what happened one level deeper.
+  // The platform's error is "fetch failed"; its cause has the reason.
   const deeper = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
   const message = deeper instanceof Error ? deeper.message : String(deeper)
   return new SteleError('unreachable', `${url}: ${message}`, { cause })

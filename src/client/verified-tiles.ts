@@ -11,8 +11,8 @@ import type { LogFiles } from './http-files.ts'
 import { allInOrder } from './ordered.ts'
 
 /**
- * Where full tiles are kept between calls or between runs, under their tlog-tiles paths. It is not trusted: a tile
- * from it is checked like one from the log, and asked of the log if it is wrong. One cache serves one log.
+ * Stores full tiles between calls or between runs, under their tlog-tiles paths. It is not trusted: its tiles are
+ * checked like those of the log, and a wrong one is fetched from the log. One cache serves one log.
  */
 export interface TileCache {
   get(path: string): Promise<Uint8Array | undefined>
@@ -31,8 +31,8 @@ const TILES_KEPT = 512
 const FETCHES_AT_A_TIME = 8
 
 /**
- * Tiles of one log at one trusted head. Every tile is checked against the root hash before anybody sees it, so
- * whatever is computed from them holds for the tree that was signed, or is not computed at all.
+ * Tiles of one log at one trusted head. Every tile is checked against the root hash before it is returned, so
+ * everything computed from them holds for the signed tree.
  */
 export class VerifiedTiles implements TileSource {
   readonly head: TrustedHead
@@ -50,10 +50,10 @@ export class VerifiedTiles implements TileSource {
   }
 
   /**
-   * The tiles asked for, each as wide as the trusted head makes it, which is at least as wide as asked.
+   * The requested tiles, each as wide as the trusted head allows, which is at least as wide as requested.
    *
    * @throws SteleError `out_of_range` for a tile beyond the head; `not_found` for one that the log does not serve;
-   *   `bad_proof` for one that does not lead to the root hash; whatever the files throw
+   *   `bad_proof` for one that does not lead to the root hash; what the files throw
    */
   readTiles(tiles: readonly TileId[]): Promise<TileHashes[]> {
     return allInOrder(tiles, FETCHES_AT_A_TIME, (tile) => this.#read(tile))
@@ -88,7 +88,7 @@ export class VerifiedTiles implements TileSource {
   }
 
   #edgeTiles(): Promise<(TileHashes | undefined)[]> {
-    // Asked for once, however many wait for it; a failure is forgotten, since the next attempt may work.
+    // Fetched once for all that wait for it. A failure is not kept, since the next attempt may work.
     this.#edge ??= this.#readEdge().catch((error: unknown) => {
       this.#edge = undefined
       throw error

@@ -16,7 +16,7 @@ import type { Policy } from '../policy/policy.ts'
 import { policyWithRotations } from '../policy/rotations.ts'
 import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 
-/** What is to be verified, and whom the caller trusts. */
+/** The proof to verify, and the keys that the caller trusts. */
 export interface ProofCheck {
   /** A `.tlog-proof` file. */
   readonly proof: string | Uint8Array
@@ -29,7 +29,7 @@ export interface ProofCheck {
   readonly verifierKeys?: readonly (string | VerifierKey)[]
   /** What old keys of the log say of new ones, as `v1/keys/rotations` serves it: those are believed, too. */
   readonly rotations?: string | Uint8Array | undefined
-  /** Whose cosignatures are asked for beside the log's own signature; without it, nobody's. */
+  /** The policy for cosignatures, besides the log's own signature. If absent, none are required. */
   readonly policy?: Policy
 }
 
@@ -60,7 +60,7 @@ export interface SignedLine {
   readonly timestampMs: number | undefined
 }
 
-/** Why a proof shows nothing. The list is closed. */
+/** Why a proof is refused. The list is closed. */
 export type ProofFault =
   /** The file, or the checkpoint in it, does not follow its format. */
   | 'malformed'
@@ -86,7 +86,7 @@ export interface ProofRefused {
   readonly editorChange?: string
 }
 
-// By default nothing is verified: a code that is not listed is no verdict on the proof, and is thrown on.
+// Codes that are not listed are no result about the proof, and are thrown.
 const FAULTS: Partial<Readonly<Record<ErrorCode, ProofFault>>> = {
   malformed: 'malformed',
   out_of_range: 'malformed', // an index or size that no number here can hold
@@ -115,7 +115,7 @@ export function verifyProofFile(check: ProofCheck): ProofVerified | ProofRefused
   }
 }
 
-/** Prepares the check of signatures, whoever's are asked for. */
+/** Prepares the check of all required signatures. */
 function opener({
   origin,
   verifierKeys,
@@ -182,7 +182,7 @@ function verify(
   }
 }
 
-/** Not what was logged, byte for byte, and yet no forgery. */
+/** The file differs from the logged bytes, but only by the effect of an editor. */
 function savedByEditor({ what, before }: EditorChange, index: number): ProofRefused {
   const message =
     `entry: this file is not what was logged, byte for byte, but only because it was saved again: ${what}. The proof ` +
@@ -234,8 +234,8 @@ const LF = 0x0a
 const CRLF = Uint8Array.of(CR, LF)
 
 /**
- * The usual changes that nobody means to make, alone and together: a byte order mark before the text, other line ends, a
- * line end added at the end or taken away. The fewest changes come first.
+ * Common accidental changes of a file, alone and together: a byte order mark before the text, other line ends, a line
+ * end added at the end or removed. The fewest changes come first.
  *
  * @returns at most 23; none for a file that is longer than any entry could become
  */

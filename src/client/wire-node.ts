@@ -14,10 +14,10 @@ const inflate = promisify(gunzip)
 const INFLATED_STEP_BYTES = 128 * 1024
 
 /**
- * The same exchange as `fetch` makes, by node:http, for reading a whole log: `fetch` spends more on the streams and
- * signals around 256 entries than it takes to hash them. Connections come from the platform's pool and are kept open.
+ * The same request as with `fetch`, through node:http, for reading a whole log: `fetch` spends more on streams and
+ * signals for 256 entries than hashing them takes. Connections come from the platform's pool and are kept open.
  *
- * @param encoding what is asked for; whatever comes is understood as far as it is one of the two
+ * @param encoding the requested encoding; an answer in either of the two is accepted
  */
 export function nodeWire(encoding: Encoding = 'gzip'): Wire {
   const accepted = encoding === 'gzip' ? 'gzip, identity' : 'identity'
@@ -49,7 +49,8 @@ function exchange(url: string, asked: Outgoing, options: http.RequestOptions): P
       answered = true
       received(response, limit).then(resolve, reject)
     })
-    // Both stay: what is destroyed may fail once more, and an error that nobody hears ends the process.
+    // Both listeners stay: a destroyed request may emit another error, and an error without a listener ends the
+    // process.
     sent.on('error', reject)
     sent.once('close', () => {
       signal.removeEventListener('abort', stop)

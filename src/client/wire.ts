@@ -10,7 +10,7 @@ export interface Outgoing {
   readonly fresh: boolean
   /** Whether the platform is to follow redirections by itself; else one is the answer. Default: no. */
   readonly follow?: boolean
-  /** Ends the exchange, whatever it is waiting for. */
+  /** Ends the request, in any phase. */
   readonly signal: AbortSignal
   /** The most bytes of a body that are read, by status; what lies beyond is cut off and never asked for. */
   readonly limit: (status: number) => number
@@ -81,8 +81,8 @@ async function readUpTo(response: Response, limit: number, signal: AbortSignal):
       length += value.length
     }
   } finally {
-    // Frees the connection where bytes are left over; after the end it does nothing. Nobody waits for it, since a
-    // server that hangs could hold it up.
+    // Frees the connection if bytes are left over; after the end it does nothing. Not awaited, since a server that
+    // hangs could delay it.
     reader.cancel().catch(() => undefined)
   }
   return concatBytes(...parts).subarray(0, limit)

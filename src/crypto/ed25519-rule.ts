@@ -1,17 +1,17 @@
 /**
- * The one rule by which an Ed25519 signature holds here, on every platform. Both implementations apply what is
- * in this file and then check the same equation, so a signature never has two verdicts.
+ * The rule for valid Ed25519 signatures, on every platform. Both implementations apply the checks in this file and
+ * then the same equation, so they always agree on a signature.
  *
  * 1. The public key A is the canonical encoding (y < p) of a point on the curve, and not of small order: under
- *    such a key one signature can hold for many messages, so it identifies nobody.
- * 2. R is not of small order. It is only there for the one verdict: recent versions of Node (2026), like Web
+ *    such a key one signature can hold for many messages, so it identifies no signer.
+ * 2. R is not of small order. This check only makes platforms agree: recent versions of Node (2026), like Web
  *    Cryptography, refuse such an R by themselves, and older ones do not.
- * 3. S < L, so that nobody can make a second signature out of a first one.
+ * 3. S < L, so that no second signature can be derived from a first one.
  * 4. encode([S]B - [k]A) equals the 32 bytes of R, with k = SHA-512(R || A || message) mod L.
  *
  * How that relates to RFC 8032 section 5.1.7: point 4 is the equation without the cofactor, which the RFC calls
  * "sufficient, but not required"; it also refuses an R that is not canonical, as the RFC does, and point 3 is the
- * RFC's. Points 1 and 2 are stricter, for the RFC has nothing about small order. So whatever holds here holds by
+ * RFC's. Points 1 and 2 are stricter, for the RFC has nothing about small order. So what holds here holds by
  * RFC 8032. What an honest signer makes holds here, but for a chance of 2^-252 (R = 0). What a cofactored verifier
  * (ZIP 215, batch verifiers) accepts beyond that can only be made on purpose, by the owner of the key.
  */

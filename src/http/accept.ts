@@ -1,11 +1,11 @@
 import type { Hash } from '../merkle/hash.ts'
 
 /**
- * How much a caller wants something, by a header of RFC 9110 section 12.5.
+ * The quality value that a caller gives a media type or encoding (RFC 9110 section 12.5).
  *
  * @param header `Accept` or `Accept-Encoding`
- * @param names what it may be called there, most specific first: a media type, then its ranges
- * @returns 0 to 1, undefined when the header does not speak of it
+ * @param names the names that match, most specific first: a media type, then its ranges
+ * @returns 0 to 1; undefined when the header names none of them
  */
 function qualityOf(header: string | undefined, names: readonly string[]): number | undefined {
   if (header === undefined) return undefined
@@ -14,13 +14,13 @@ function qualityOf(header: string | undefined, names: readonly string[]): number
   return name === undefined ? undefined : qualities.get(name)
 }
 
-/** True when a caller wants the second media type rather than the first, which is what they get by default. */
+/** True when the caller prefers the second media type to the first, which is the default. */
 export function prefersOver(accept: string | undefined, standard: string, other: string): boolean {
   if (accept === undefined || accept === '*/*') return false
   return (qualityOf(accept, rangesOf(other)) ?? 0) > (qualityOf(accept, rangesOf(standard)) ?? 0)
 }
 
-/** True when a caller said that gzip is welcome. */
+/** True when the caller accepts gzip. */
 export function acceptsGzip(acceptEncoding: string | undefined): boolean {
   return (qualityOf(acceptEncoding, ['gzip', 'x-gzip', '*']) ?? 0) > 0
 }
@@ -38,8 +38,8 @@ function parseItem(item: string): [name: string, quality: number] {
 }
 
 /*
- * The same text as bytes/hex.ts and bytes/base64.ts write, by the platform: a proof has twenty hashes and a page a
- * thousand entries, and the portable loops would cost more than everything else that is done for them.
+ * The platform's encoders, with the same output as bytes/hex.ts and bytes/base64.ts. A proof has twenty hashes and a
+ * page a thousand entries; the portable loops would cost more than all other work on these requests.
  */
 
 /** Lower-case hex. */

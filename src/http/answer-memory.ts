@@ -2,44 +2,47 @@ import type { ServerResponse } from 'node:http'
 import { SteleError } from '../errors.ts'
 import { type Answer, heldBytes, isLarge, isPieces, MOST_BYTES, type Pieces } from './answer.ts'
 
-/** One network may hold this share of the memory for answers: past it others still get theirs. */
+/** The largest share of the answer memory that one network may hold, so that other networks still get answers. */
 const NETWORK_SHARE = 0.25
 /**
- * Large answers and pieces of streamed ones that are being made at once. All of them read and hash, and what is asked for
- * beside them waits for each once in a turn of the event loop: with 60 at once an append took half a second.
+ * How many large answers, or pieces of streamed ones, are made at the same time. Each reads and hashes, and every other
+ * request waits for each of them once per turn of the event loop: with 60 at once an append took half a second.
  */
 const MADE_AT_ONCE = 3
-/** A moment: answers leave within seconds. */
+/** Short, because answers leave within seconds. */
 const RETRY_AFTER_SECONDS = 2
 
 /**
- * The memory and the processor time that large answers take: while they are made, by making few at once, and until their
- * callers have taken them, by a budget of bytes. Owner of both counts.
+ * Bounds the memory and the processor time of large answers. Only a few are made at once, and a budget of bytes limits
+ * those that callers have not taken yet. Owner of both counts.
  */
 export class AnswerMemory {
   readonly #bytes: Quota
   #making = 0
-  /** Those who wait to be made, by network: each network in its turn, so that the requests of one delay no other. */
+  /**
+   * Requests that wait their turn, by network. Networks take turns, so the requests of one network do not delay
+   * another's.
+   */
   readonly #waiting = new Map<string, (() => void)[]>()
 
   constructor(maxBytes: number) {
     this.#bytes = new Quota(maxBytes, Math.floor(maxBytes * NETWORK_SHARE))
   }
 
-  /** Bytes of large answers that were made and not taken yet. */
+  /** Bytes of large answers that were made and that callers have not taken yet. */
   get bytes(): number {
     return this.#bytes.held
   }
 
   /**
-   * Makes a large answer when it is its turn. Nothing is made for a caller who has gone meanwhile, nor for a network that
-   * must take other answers first.
+   * Makes a large answer when its turn comes. Makes nothing for a caller that has disconnected, nor for a network that
+   * must first take other answers.
    *
    * @throws SteleError `overloaded`; what `make` throws
    */
   async make(network: string, res: ServerResponse, make: () => Promise<Answer> | Answer): Promise<Answer> {
     return this.#inTurn(network, res, () => {
-      // Before the work is done, which may be in vain: whether there is room for the largest.
+      // Checked before the work, with the size of the largest answer: the work would be wasted if there were no room.
       this.#take(network, MOST_BYTES)
       this.#bytes.release(network, MOST_BYTES)
       return make()
@@ -47,13 +50,13 @@ export class AnswerMemory {
   }
 
   /**
-   * Counts an answer until its caller has taken it or is gone. Small ones are not counted.
+   * Counts an answer until its caller has taken it or disconnected. Small answers are not counted.
    *
-   * @returns the answer; one in pieces makes each of them when it is its turn
+   * @returns the answer; an answer in pieces makes each piece when its turn comes
    * @throws SteleError `overloaded`
    */
   hold(network: string, res: ServerResponse, answer: Answer): Answer {
-    // A response that is over does not say so a second time.
+    // A response that has already closed emits no second 'close'.
     if (!isLarge(answer) || res.destroyed) return answer
     const bytes = heldBytes(answer)
     this.#take(network, bytes)
@@ -92,7 +95,7 @@ export class AnswerMemory {
     const taken = this.#bytes.take(network, bytes)
     if (taken === 'taken') return
     const who = taken === 'full' ? 'all callers together' : 'your network'
-    throw new SteleError('overloaded', `answers: ${who} must take those that are under way first`, {
+    throw new SteleError('overloaded', `answers: ${who} must first take the answers in progress`, {
       retryAfterSeconds: RETRY_AFTER_SECONDS,
     })
   }
@@ -115,7 +118,7 @@ export class AnswerMemory {
     })
   }
 
-  /** Hands the turn on: `#making` stays what it is, unless there is no one to hand it to. */
+  /** Passes the turn to the next waiting request. `#making` changes only when none waits. */
   #next(): void {
     const [first] = this.#waiting
     if (!first) {
@@ -124,17 +127,17 @@ export class AnswerMemory {
     }
     const [network, queue] = first
     const wake = queue.shift()!
-    // To the back of the line, behind the other networks.
+    // This network moves behind the others.
     this.#waiting.delete(network)
     if (queue.length > 0) this.#waiting.set(network, queue)
     wake()
   }
 }
 
-/** What came of asking for a share: it was taken, there is no room at all, or this holder has too much already. */
+/** The result of taking a share: `taken`; `full`, no room at all; `share`, this holder has too much already. */
 type Taken = 'taken' | 'full' | 'share'
 
-/** An amount of one thing that many hold parts of. Owner of the total and of what each of them holds. */
+/** A bounded amount that many holders share. Owner of the total and of each holder's part. */
 export class Quota {
   readonly #most: number
   readonly #mostEach: number
@@ -142,20 +145,20 @@ export class Quota {
   readonly #heldBy = new Map<string, number>()
 
   /**
-   * @param most what all may hold together
-   * @param mostEach what one may hold
+   * @param most the most that all holders together may hold
+   * @param mostEach the most that one holder may hold
    */
   constructor(most: number, mostEach: number) {
     this.#most = most
     this.#mostEach = mostEach
   }
 
-  /** What all hold together. */
+  /** The amount that all holders together hold. */
   get held(): number {
     return this.#held
   }
 
-  /** Unless it answers `taken`, nothing was counted. */
+  /** Takes an amount. Counts nothing unless the result is `taken`. */
   take(holder: string, amount: number): Taken {
     if (this.#held + amount > this.#most) return 'full'
     const held = (this.#heldBy.get(holder) ?? 0) + amount
@@ -165,7 +168,7 @@ export class Quota {
     return 'taken'
   }
 
-  /** Gives back what was taken. */
+  /** Gives back an amount that was taken. */
   release(holder: string, amount: number): void {
     if (amount === 0) return
     this.#held -= amount

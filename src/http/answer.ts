@@ -2,29 +2,29 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type * as z from 'zod'
 import { isEncrypted, NO_CACHE, PLAIN_TEXT, SECURITY_HEADERS, TLS_HEADERS } from './headers.ts'
 
-/** A body that is read piece by piece, as its caller takes it. What the reading throws ends the connection. */
+/** A body that is read piece by piece while it is sent. An error while reading ends the connection. */
 export interface Pieces extends AsyncIterable<Uint8Array> {
-  /** Bytes of all of them together. */
+  /** Total bytes of all pieces. */
   readonly length: number
 }
 
-/** What a handler says; `send` puts it on the wire. */
+/** The answer of a handler; `send` writes it to the connection. */
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array | Pieces | undefined
-  /** How many entries it speaks of, for the trail. */
+  /** Number of entries that the answer is about, for the audit trail. */
   readonly count?: number
-  /** New entries that it speaks of, for the trail: the index of the first, and how many. */
+  /** New entries that the answer is about, for the audit trail: the first index, and how many. */
   readonly placed?: { readonly index: number; readonly entries: number } | undefined
-  /** Ends the connection at once, whatever the caller is still sending. */
+  /** Closes the connection at once, even while the caller is still sending. */
   readonly hangUp?: boolean
 }
 
 /**
  * A JSON answer, never cached unless `headers` says otherwise.
  *
- * @param _schema describes the value, and is what the API's description shows: the compiler holds them together
+ * @param _schema describes the value in the API's description; the compiler checks the value against it
  */
 export function json<S extends z.ZodType>(
   _schema: S,
@@ -41,7 +41,6 @@ export function json<S extends z.ZodType>(
   }
 }
 
-/** A text answer. */
 export function text(
   body: string,
   headers: Readonly<Record<string, string>> = NO_CACHE,
@@ -53,23 +52,23 @@ export function text(
 const SECURITY_LIST = Object.entries(SECURITY_HEADERS).flat()
 const TLS_LIST = [...SECURITY_LIST, ...Object.entries(TLS_HEADERS).flat()]
 
-/** A body this small that nobody reads is drained by Node; for more, the connection is given up. */
+/** Node drains an unread body up to this size. With a larger one the connection is closed. */
 const DRAINED_BYTES = 256 * 1024
-/** How much and how long a caller may go on sending after a refusal. */
+/** How much a caller may still send after a refusal, and for how long. */
 const LINGER_BYTES = 4 * 1024 * 1024
 const LINGER_MS = 1000
 
-/** Of a large answer one slice at a time is handed to the kernel. With one a client must take it in time. */
+/** A large answer is handed to the kernel one slice at a time. The client must take each slice in time. */
 const SLICE_BYTES = 64 * 1024
-/** What a body counts as that is read in pieces: one of them, as entries and as the bytes that are sent. No other has more. */
+/** What a body in pieces counts as: one piece, as entries and as the bytes that are sent. No piece is larger. */
 export const MOST_BYTES = 2 * 1024 * 1024
-/** Up to this an answer is written at once and not counted: a tile has half of it. */
+/** Answers up to this size are written at once and not counted. A tile is half as large. */
 export const SMALL_BYTES = 16 * 1024
 
 /**
- * Writes an answer, unless the caller is gone. `HEAD` gets the headers of `GET`.
+ * Writes an answer, unless the caller has disconnected. `HEAD` gets the headers of `GET`.
  *
- * @param onBroken is told why the body could not be read to its end
+ * @param onBroken receives the reason when the body could not be read to its end
  */
 export function send(
   req: IncomingMessage,
@@ -80,7 +79,7 @@ export function send(
 ): void {
   if (res.headersSent || res.destroyed) return
   const { status, body = '' } = answer
-  // A flat list is what node:http is quickest to write.
+  // A flat list is the form that node:http writes fastest.
   const headers: (string | number)[] = [...(isEncrypted(req.socket) ? TLS_LIST : SECURITY_LIST)]
   if (requestId !== undefined) headers.push('x-request-id', requestId)
   for (const name in answer.headers) headers.push(name, answer.headers[name]!)
@@ -93,9 +92,9 @@ export function send(
   else if (isPieces(body) || length > SMALL_BYTES) {
     const pieces = isPieces(body) ? body : [typeof body === 'string' ? Buffer.from(body) : body]
     pour(res, pieces).catch((error: unknown) => {
-      // Its caller is gone, and what was read for them with them.
+      // The caller has disconnected.
       if (res.destroyed) return
-      // Cut short, so that the caller sees that something is missing.
+      // Cut the connection, so that the caller sees that the body is incomplete.
       res.destroy()
       onBroken(error)
     })
@@ -103,12 +102,12 @@ export function send(
   else res.end(body)
 }
 
-/** True for an answer that is written in slices, and counted until its caller has taken it. */
+/** True for an answer that is written in slices and counted until its caller has taken it. */
 export function isLarge({ body = '' }: Answer): boolean {
   return body.length > SMALL_BYTES
 }
 
-/** What an answer takes in memory until it has left. */
+/** Bytes that an answer holds in memory until it is sent. */
 export function heldBytes({ body = '' }: Answer): number {
   if (typeof body === 'string') return Buffer.byteLength(body)
   return isPieces(body) ? Math.min(body.length, MOST_BYTES) : body.length
@@ -119,7 +118,7 @@ export function isPieces(body: string | Uint8Array | Pieces | undefined): body i
   return typeof body === 'object' && !(body instanceof Uint8Array)
 }
 
-/** Writes as much as the caller takes, and stops when it is gone. */
+/** Writes slices as fast as the caller takes them. Stops when the caller disconnects. */
 async function pour(
   res: ServerResponse,
   pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -144,7 +143,7 @@ function drained(res: ServerResponse): Promise<void> {
   })
 }
 
-/** Aborted when the answer has left or its caller is gone. Made when it is asked for: most answers need none. */
+/** Aborted when the answer is sent or the caller disconnects. Made on demand: most answers need no signal. */
 export function overSignal(res: ServerResponse): AbortSignal {
   const over = new AbortController()
   if (res.destroyed) over.abort()
@@ -158,8 +157,8 @@ function hasLargeBody(req: IncomingMessage): boolean {
 }
 
 /**
- * Closing a connection with unread bytes on it makes TCP reset it, and the reset may overtake the answer. So the
- * answer is written, some more of the body is thrown away, and then the connection is closed.
+ * Writes the answer to a request whose body was not read, discards a bounded part of the body, then closes the
+ * connection. Closing a connection with unread bytes makes TCP reset it, and the reset may overtake the answer.
  */
 function linger(req: IncomingMessage, res: ServerResponse, body: string | Uint8Array): void {
   let left = LINGER_BYTES

@@ -20,27 +20,27 @@ import { proofRoutes } from './routes/proof.ts'
 import { staticRoutes } from './routes/static.ts'
 import { type Serve, server } from './serve.ts'
 
-/** Answers requests of a node:http server, for its events `request` and, with true, `checkContinue`. */
+/** Answers requests of a node:http server, for its events `request` and, with `heldBack` true, `checkContinue`. */
 export type Handler = (req: IncomingMessage, res: ServerResponse, heldBack?: boolean) => void
 
-/** The HTTP layer, and what it is made of. */
+/** The HTTP layer and its parts. */
 export interface App {
   readonly handler: Handler
-  /** To be told of a request behind whose body came what is not HTTP: its entry is not stored. */
+  /** Reports a request whose body was followed by bytes that are not HTTP. Its entry is not stored. */
   readonly breakOff: (req: IncomingMessage) => void
-  /** All routes, those of the router and those ahead of it. */
+  /** All routes: those of the router and those matched ahead of it. */
   readonly routes: readonly Route[]
-  /** The router that Koa runs, for whoever wants to know what is really there. */
+  /** The router that Koa runs, for tests that compare it with `routes`. */
   readonly router: Router
   readonly document: OpenApiDocument
 }
 
-/** Makes a listener for node:http out of logs and limits. */
+/** Makes a request listener for node:http. */
 export function createHandler(deps: HttpDeps): Handler {
   return createApp(deps).handler
 }
 
-/** As `createHandler`, with its parts to look at. */
+/** As `createHandler`, and returns the parts too. */
 export function createApp(given: HttpDeps): App {
   const deps = { ...given, connections: given.connections ?? new Connections(given.limits) }
   const bodies = new BodyReader(deps.limits)
@@ -63,7 +63,7 @@ export function createApp(given: HttpDeps): App {
   const serve = server(deps)
   const { router, callback } = koaOf(routed, serve, deps.logger ?? SILENT)
 
-  // Ahead of Koa: what is static, and the two routes that take one entry at a time.
+  // Matched ahead of Koa: the static routes, and the two routes that append one entry.
   const direct = new Map(routed.filter(takesOneEntry).map((route) => [restOf(route), route]))
   const handler: Handler = (req, res, heldBack = false) => {
     if (heldBack) bodies.holdBack(req)
@@ -88,7 +88,7 @@ export function createApp(given: HttpDeps): App {
   }
 }
 
-/** Name and rest of a raw URL below `/logs/`: neither decoded nor normalised, for no name needs either. */
+/** Log name and remaining path of a raw URL below `/logs/`. Neither is decoded or normalised: no name needs it. */
 function logTarget(url: string): { log: string; rest: string } | undefined {
   if (!url.startsWith(LOGS)) return undefined
   const slash = url.indexOf('/', LOGS.length)
@@ -111,13 +111,13 @@ function queryAt(url: string): number {
   return at < 0 ? url.length : at
 }
 
-/** A static route for the methods it has, and for others the route that says so. */
+/** A static route for GET and HEAD; for other methods the route that answers 405. */
 function readOnly(route: Route, { method }: IncomingMessage): Route {
   if (method === 'GET' || method === 'HEAD') return route
   return withoutMethod(method ?? '', route.path, ['GET', 'HEAD'], isReadable(route))
 }
 
-/** Koa with nothing but a router, and an end for whatever the router has no route for. */
+/** Koa with only a router, and a fallback for requests without a route. */
 function koaOf(
   routes: readonly Route[],
   serve: Serve,
@@ -132,7 +132,7 @@ function koaOf(
   const app = new Koa()
   app.use(router.routes())
   app.use(async (ctx) => answer(ctx, absentRoute(ctx as RouterContext, routes), {}))
-  // Answers are written by `serve`: what Koa hears of beside it is connections that broke, and bugs.
+  // `serve` writes all answers. Koa reports only broken connections and bugs here.
   app.on('error', (error: NodeJS.ErrnoException) => {
     if (error.syscall === undefined) logger.error({ err: error }, `koa: ${error.message}`)
   })
@@ -150,8 +150,8 @@ function koaPath({ path }: Route): string {
 }
 
 /**
- * What the router found under this path decides whether the path or the method is wrong. Of the path itself nothing is
- * kept: what callers make up must not become a name in metrics and logs.
+ * The 404 or 405 route: 405 when the router found the path under another method. The path itself is not kept, so that
+ * request paths cannot become names in metrics and logs.
  */
 function absentRoute({ path, method, matched = [] }: RouterContext, routes: readonly Route[]): Route {
   const paths = new Set(matched.map((layer) => layer.path))

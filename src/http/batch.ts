@@ -3,20 +3,22 @@ import { startsWithMark } from '../bytes/text.ts'
 import { SteleError } from '../errors.ts'
 import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 
-/** Cuts a batch into entries while it arrives. Holds no byte twice: entries are views of the pieces where they can. */
+/**
+ * Cuts a batch into entries while it arrives. Copies no bytes where it can avoid it: entries are views of the chunks.
+ */
 export interface BatchParser {
   /** @throws SteleError `malformed`, `too_large`, naming the entry */
   push(chunk: Uint8Array): void
-  /** All entries. @throws SteleError `malformed` for a batch without entries, or with half of one */
+  /** All entries. @throws SteleError `malformed` for a batch without entries, or whose last entry is incomplete */
   end(): Uint8Array[]
 }
 
 /** One entry on each line. */
 export const NDJSON = 'application/x-ndjson'
-/** Entries as c2sp.org/tlog-tiles bundles them: uint16 length, then bytes. */
+/** Entries in the form of a c2sp.org/tlog-tiles entry bundle: uint16 length, then bytes. */
 export const ENTRY_BUNDLE = 'application/vnd.c2sp.entry-bundle'
 
-/** True for the content types of batches, whatever their parameters. */
+/** True for the content types of batches, with any parameters. */
 export function isBatchType(contentType: string | undefined): boolean {
   if (contentType === undefined) return false
   const type = mediaType(contentType)
@@ -41,7 +43,10 @@ export function batchParser(contentType: string | undefined, maxEntries: number)
 
 const LINE_FEED = 10
 
-/** Lines without their line feeds, byte for byte; the last one may lack it. An empty line is nearly always a mistake. */
+/**
+ * Splits at line feeds and keeps every other byte. The last line feed is optional. Empty lines are refused: they are
+ * nearly always a mistake.
+ */
 class LineParser implements BatchParser {
   readonly #entries: EntryList
   readonly #rest = new Pieces()
@@ -84,7 +89,7 @@ class LineParser implements BatchParser {
 class BundleParser implements BatchParser {
   readonly #entries: EntryList
   readonly #rest = new Pieces()
-  /** Bytes that `#rest` waits for: two of a length, or an entry's. */
+  /** Bytes that `#rest` needs next: two of a length, or those of an entry. */
   #wanted = 2
   #inEntry = false
 
@@ -121,7 +126,7 @@ class BundleParser implements BatchParser {
   }
 }
 
-/** The entries so far, and their limits. */
+/** The entries read so far, and their limits. */
 class EntryList {
   readonly #entries: Uint8Array[] = []
   readonly #unit: 'line' | 'entry'
@@ -136,7 +141,7 @@ class EntryList {
     return this.#entries.length
   }
 
-  /** Names the entry that comes next, counted from 1. */
+  /** Names the next entry in error messages, counted from 1. */
   get next(): string {
     return `batch, ${this.#unit} ${this.#entries.length + 1}`
   }
@@ -164,7 +169,7 @@ class EntryList {
   }
 }
 
-/** Bytes that belong together and came in several chunks. */
+/** The chunks of one length or entry that arrived in several parts. */
 class Pieces {
   #pieces: Uint8Array[] = []
   length = 0
@@ -175,7 +180,7 @@ class Pieces {
     this.length += piece.length
   }
 
-  /** All of it with a last piece, which alone is not copied. */
+  /** All bytes, with `last` at the end. A single chunk is returned without a copy. */
   takeWith(last: Uint8Array): Uint8Array {
     if (this.length === 0) return last
     const whole = Buffer.concat([...this.#pieces, last])

@@ -5,24 +5,24 @@ import { SteleError } from '../errors.ts'
 import { Quota } from './answer-memory.ts'
 import type { Call } from './route.ts'
 
-/** One request with a body, and how much of it is welcome. */
+/** A request with a body, and the limits for that body. */
 interface BodyRequest {
   readonly req: IncomingMessage
   readonly res: ServerResponse
-  /** Whose share of the memory for bodies it takes. */
+  /** The caller in whose share of the body memory it counts. */
   readonly share: string
   readonly maxBytes: number
   /** Names the body in error messages. */
   readonly what: string
 }
 
-/** Reads bodies, each within a number of bytes and a time, all of them within one budget. */
+/** Reads bodies, each within a size and a time limit, all within one memory budget. */
 export class BodyReader {
   readonly #budget: BodyBudget
   readonly #timeoutMs: number
-  /** Requests whose sender holds the body back until it is asked for (RFC 9110 section 10.1.1). */
+  /** Requests whose sender waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1). */
   readonly #heldBack = new WeakSet<IncomingMessage>()
-  /** Requests behind whose body came something that is no request: their announced length was wrong. */
+  /** Requests whose body was followed by bytes that are not HTTP: their Content-Length was wrong. */
   readonly #broken = new WeakSet<IncomingMessage>()
 
   constructor(limits: { maxBodyBytesInFlight: number; bodyTimeoutMs: number }) {
@@ -45,12 +45,12 @@ export class BodyReader {
     this.#broken.add(req)
   }
 
-  /** Tells a sender who waits for it that the body may come. */
+  /** Sends `100 Continue` to a sender that waits for it. */
   askFor(req: IncomingMessage, res: ServerResponse): void {
     if (this.#heldBack.delete(req)) res.writeContinue()
   }
 
-  /** A whole body. Throws as `stream` does. */
+  /** Reads a whole body. Throws as `stream` does. */
   async read(request: BodyRequest): Promise<Uint8Array> {
     const chunks: Uint8Array[] = []
     await this.stream(request, (chunk) => chunks.push(chunk))
@@ -58,15 +58,15 @@ export class BodyReader {
   }
 
   /**
-   * Hands over a body piece by piece. What `take` throws ends the reading.
+   * Passes a body to `take`, chunk by chunk. An error of `take` ends the reading.
    *
-   * @returns once the body has come whole, exactly as long as announced
-   * @throws SteleError `unsupported_media_type`, `too_large`, `too_slow`, `overloaded`, `rate_limited`;
-   *   `malformed` for one that was cut off
+   * @returns once the whole body has arrived, exactly as long as announced
+   * @throws SteleError `unsupported_media_type`, `too_large`, `too_slow`, `overloaded`, `rate_limited`; `malformed` for
+   *   a body that was cut off
    */
   stream(request: BodyRequest, take: (chunk: Uint8Array) => void): Promise<void> {
     const { req, res, share, maxBytes, what } = request
-    // One promise for all of it, whose executor may throw: this is on the way of every entry.
+    // A single promise whose executor may throw: every submitted entry passes here.
     return new Promise((resolve, reject) => {
       checkAnnounced(request)
       this.askFor(req, res)
@@ -93,14 +93,14 @@ export class BodyReader {
       const onTimeout = (): void =>
         settle(new SteleError('too_slow', `${what}: expected all of it within ${this.#timeoutMs} ms`))
       const timer = setTimeout(onTimeout, this.#timeoutMs)
-      // A connection that breaks says 'error', then 'close'; unheard, the first would end the process.
+      // A broken connection emits 'error', then 'close'. Without a listener the 'error' would end the process.
       req.on('error', () => {})
       req.on('data', onData).on('end', onEnd).on('close', onClose)
     })
   }
 }
 
-/** Refuses what its head shows to be unwelcome. */
+/** Refuses a body by the headers of its request. */
 function checkAnnounced({ req, maxBytes, what }: BodyRequest): void {
   checkUncompressed(req, what)
   const announced = Number(req.headers['content-length'] ?? 0)
@@ -120,13 +120,13 @@ function tooLarge(what: string, maxBytes: number, came: string): SteleError {
   return new SteleError('too_large', `${what}: expected at most ${maxBytes} bytes, got ${came}`)
 }
 
-/** A caller may hold this share: past it the answer is 429, and others still get in. */
+/** The share of the budget that one caller may hold. Past it the answer is 429, and other callers still get in. */
 const CALLER_SHARE = 0.5
 
-/** A moment: bodies are read within seconds. */
+/** Short, because bodies are read within seconds. */
 const RETRY_AFTER_SECONDS = 2
 
-/** The bytes of all bodies that are being read. Owner of that count, whole and by caller. */
+/** Bounds the bytes of all bodies that are being read. Owner of that count, in total and by caller. */
 export class BodyBudget {
   readonly #bodies: Quota
 
@@ -142,19 +142,19 @@ export class BodyBudget {
   /**
    * Counts bytes that have arrived.
    *
-   * @throws SteleError `overloaded`, `rate_limited`, and then nothing was counted
+   * @throws SteleError `overloaded`, `rate_limited`; nothing was counted then
    */
   take(caller: string, bytes: number): void {
     switch (this.#bodies.take(caller, bytes)) {
       case 'full':
-        throw refusal('overloaded', `bodies of ${this.bytes} bytes are being read already`)
+        throw refusal('overloaded', `bodies of ${this.bytes} bytes are already being read`)
       case 'share':
-        throw refusal('rate_limited', 'half of the room for bodies is yours already')
+        throw refusal('rate_limited', 'your requests already use half of the memory for bodies')
       case 'taken':
     }
   }
 
-  /** Gives back what was taken. */
+  /** Gives back bytes that were counted. */
   release(caller: string, bytes: number): void {
     this.#bodies.release(caller, bytes)
   }
@@ -167,9 +167,9 @@ function refusal(code: 'overloaded' | 'rate_limited', message: string): SteleErr
 }
 
 /**
- * Reads a small JSON body. An empty one stands for `{}`, so that a `POST` without options needs no body.
+ * Reads a small JSON body. An empty body means `{}`, so that a `POST` without options needs none.
  *
- * @throws SteleError `malformed`, naming the field; whatever reading a body throws
+ * @throws SteleError `malformed`, naming the field; as `read` does
  */
 export async function readJson<S extends z.ZodType>(
   bodies: BodyReader,
@@ -183,7 +183,9 @@ export async function readJson<S extends z.ZodType>(
   throw new SteleError('malformed', `body: ${faultOf(parsed.error)}`)
 }
 
-/** What is wrong with a value. Names of fields that nobody asked for are the caller's own words, as values are. */
+/**
+ * Describes what is wrong with a value. Unknown field names are not repeated: like values, they are the caller's text.
+ */
 function faultOf({ issues: [issue] }: z.ZodError): string {
   const where = issue!.path.length === 0 ? '' : `${issue!.path.join('.')}: `
   if (issue!.code !== 'unrecognized_keys') return `${where}${issue!.message}`
@@ -195,7 +197,7 @@ function valueOf(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
-    // Its message quotes the body, which may hold a secret, and what is answered here is also logged.
+    // The parser's message quotes the body, which may hold a secret, and this answer is also logged.
     const at = / at position [0-9]+/.exec((error as Error).message)?.[0] ?? ''
     throw new SteleError('malformed', `body: expected JSON in UTF-8, and it is none${at}`)
   }

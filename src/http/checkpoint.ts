@@ -5,7 +5,7 @@ import type { Answer } from './answer.ts'
 import { hexOf } from './accept.ts'
 import { CORS_HEADERS, NO_CACHE, PLAIN_TEXT } from './headers.ts'
 
-/** The checkpoint of a head, or 304 for a caller who has it. Its ETag is cheap beside its signature. */
+/** The checkpoint of a head, or 304 for a caller that has it. Its ETag costs little compared with its signature. */
 export function checkpointAnswer(
   { checkpoint }: Pick<SignedHead, 'checkpoint'>,
   ifNoneMatch: string | undefined,
@@ -15,12 +15,12 @@ export function checkpointAnswer(
   return matches(ifNoneMatch, etag) ? { status: 304, headers } : { status: 200, headers, body: checkpoint }
 }
 
-/** What else {@link checkpointAnswer} gives, for the API's description. */
+/** The other status of {@link checkpointAnswer}, for the API's description. */
 export const NOT_MODIFIED = {
   304: { description: 'The checkpoint is still the one whose ETag is in If-None-Match.' },
 } as const
 
-/** RFC 9110 section 13.1.2; a proxy that compressed the answer made the tag a weak one. */
+/** RFC 9110 section 13.1.2. Weak tags match too: a proxy that compresses the answer makes its tag weak. */
 function matches(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false
   return ifNoneMatch.split(',').some((tag) => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag)

@@ -17,38 +17,39 @@ import { isEncrypted, SECURITY_HEADERS, TLS_HEADERS } from './headers.ts'
 import { networkOf } from './rates.ts'
 import { createTlsServer, type Certificate } from './tls-server.ts'
 
-/** Longer than the idle timeout of common load balancers, so that it is they who close idle connections. */
+/** Longer than the idle timeout of common load balancers, so that the load balancer closes idle connections first. */
 const KEEP_ALIVE_MS = 65_000
-/** How often connections past their time are looked for. */
+/** How often connections are checked against their time limits. */
 const CHECK_MS = 1000
-/** A checkpoint's long poll is a GET of a few hundred bytes; nothing needs more. */
+/** The largest legitimate request head, a checkpoint long poll, has a few hundred bytes. */
 const MAX_HEADER_BYTES = 16 * 1024
 /**
- * Requests that may wait behind the one that is being answered. Node parses what one read of a socket brought, up to
- * 64 KiB, before reading can be stopped; a client that sends more than this many requests in that gets no answer.
+ * Requests that may wait behind the one that is being answered. Node parses everything that one read of a socket
+ * brought, up to 64 KiB, before reading can be paused. A connection that sends more requests than this at once is
+ * closed.
  */
 const MAX_WAITING = 64
-/** Of the connections so many are for probes and for this machine, and at most a tenth of them. */
+/** Connections reserved for probes and for this machine: this many, and at most a tenth of all. */
 const MOST_RESERVED = 64
-/** What one network may have of the connections and of the long polls, where the operator says nothing. */
+/** The default share of connections and of long polls that one network may have. */
 const CONNECTION_SHARE = 1 / 4
 const LONG_POLL_SHARE = 1 / 8
-/** Long polls may take half of the connections; the others are for requests that end soon. */
+/** Long polls may take half of the connections. The other half is for short requests. */
 const LONG_POLLS = 1 / 2
-/** What load balancers and orchestrators ask. */
+/** The probe paths of load balancers and orchestrators. */
 const PROBES: readonly string[] = ['/healthz', '/servez', '/readyz']
 
-/** How long a connection may take over a request and its answer, and how many there may be. */
+/** Time limits of a connection for a request and its answer, and how many connections there may be. */
 export interface ConnectionLimits {
   /** From the first byte of a request to the end of its head. */
   readonly headersTimeoutMs: number
   /** From the end of a request's head to the end of its body. */
   readonly bodyTimeoutMs: number
-  /** An answer of which the client takes nothing more for so long is given up, with its connection. */
+  /** When the client takes nothing more of an answer for this long, its connection is closed. */
   readonly answerTimeoutMs: number
-  /** Bytes of large answers in memory, over all connections; a network gets a quarter of it. */
+  /** Bytes of large answers in memory, over all connections. One network gets a quarter. */
   readonly maxAnswerBytesInFlight: number
-  /** Connections at once; one more is closed unanswered. */
+  /** Connections at once. Further ones are closed without an answer. */
   readonly maxConnections: number
   /** Connections of one network (an IPv4 address, an IPv6 /64); 0: a quarter of `maxConnections`. */
   readonly maxConnectionsPerAddress: number
@@ -58,27 +59,27 @@ export interface ConnectionLimits {
   readonly maxLongPollsPerAddress?: number
 }
 
-/** Why a connection or a request was not served, or not to its end. */
+/** Why a connection or a request was not served, or not completely. */
 export const REFUSALS = ['full', 'address', 'reserved', 'pipelined', 'slow_reader', 'long_polls'] as const
 export type Refusal = (typeof REFUSALS)[number]
 
-/** A request that was parsed, and whose turn has not come. */
+/** A parsed request that waits for those before it on its connection. */
 interface Waiting {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly heldBack: boolean
 }
 
-/** One connection, and what happens on it. */
+/** The state of one connection. */
 class Connection {
   readonly raw: Socket
   readonly network: string
-  /** For probes only: the last connections are reserved. */
+  /** True for a connection out of the reserve: it may only ask for probes. */
   probesOnly = false
-  /** The newest answer that was begun. */
+  /** The answer that was begun last. */
   current: ServerResponse | undefined
   readonly waiting: Waiting[] = []
-  /** Bytes that the kernel had taken when that was last looked at, and since when they are no more. */
+  /** Bytes that the kernel had taken at the last check, and for how long that number has not grown. */
   takenBytes = 0
   stalledMs = 0
 
@@ -93,17 +94,17 @@ class Connection {
   }
 }
 
-/** Who is counted how. */
+/** Which connections are exempt from the limits by address. */
 export interface ConnectionRules {
-  /** Their connections are not counted by address, for they carry those of many callers. */
+  /** Their connections are not limited by address, because each carries requests of many callers. */
   readonly trustedProxies?: AddressSet | undefined
-  /** Whether an address is of this machine. */
+  /** True for an address of this machine. */
   readonly isLocal?: (address: string) => boolean
 }
 
 /**
- * Everything that is bounded about the connections of one server: how many there are and of whom, one request at a time
- * on each, long polls, and the memory of answers until they were taken. Owner of the connections.
+ * Bounds the connections of one server: their number in total and by network, one request at a time on each, long
+ * polls, and the memory of answers until callers have taken them. Owner of the connections.
  */
 export class Connections {
   readonly answers: AnswerMemory
@@ -113,7 +114,7 @@ export class Connections {
   readonly refused: Record<Refusal, number>
   readonly #limits: ConnectionLimits
   readonly #rules: Required<ConnectionRules>
-  /** By the socket whose requests Node parses: that of TCP, or that of TLS on top of it. */
+  /** By the socket whose requests Node parses: the TCP socket, or the TLS socket on top of it. */
   readonly #bySocket = new Map<Socket, Connection>()
   readonly #byNetwork = new Map<string, Set<Connection>>()
   #open = 0
@@ -130,7 +131,7 @@ export class Connections {
     this.refused = Object.fromEntries(REFUSALS.map((refusal) => [refusal, 0])) as Record<Refusal, number>
   }
 
-  /** Connections at this moment. */
+  /** Open connections. */
   get open(): number {
     return this.#open
   }
@@ -138,8 +139,8 @@ export class Connections {
   /**
    * Counts a long poll.
    *
-   * @returns to be called when it is over
-   * @throws SteleError `overloaded` when there are too many, or too many of this network
+   * @returns a function to call when the long poll is over
+   * @throws SteleError `overloaded` when there are too many, in total or of this network
    */
   waitFor(network: string): () => void {
     const taken = this.longPolls.take(network, 1)
@@ -150,24 +151,24 @@ export class Connections {
   }
 
   /**
-   * An HTTP server in front of an app, not listening yet. What is no HTTP gets an answer too, unless another one has
-   * begun on its connection. `maxConnections` of the server may be changed while it runs.
+   * An HTTP server in front of an app, not listening yet. Bytes that are not HTTP get an answer too, unless another
+   * answer has begun on their connection. `maxConnections` of the server may be changed while it runs.
    *
-   * @param tls with it the server speaks TLS
+   * @param tls if given, the server speaks TLS
    */
   createServer(app: Pick<App, 'handler' | 'breakOff'>, tls?: Certificate): Server {
     const { headersTimeoutMs, bodyTimeoutMs, maxConnections } = this.#limits
     const options: ServerOptions = {
       headersTimeout: headersTimeoutMs,
-      // A backstop behind the body reader, which answers in our own words.
+      // A backstop behind the body reader, which answers with our own error.
       requestTimeout: headersTimeoutMs + bodyTimeoutMs + 2 * CHECK_MS,
       connectionsCheckingInterval: CHECK_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
-      // A request without Host is refused below, in our own words.
+      // A request without Host is refused below, with our own error.
       requireHostHeader: false,
     }
-    // A handshake is what comes before the head of the first request, and gets as long as that.
+    // A TLS handshake precedes the head of the first request, and gets as much time.
     const server = tls ? createTlsServer(tls, options, headersTimeoutMs) : createServer(options)
     server.maxConnections = maxConnections
     server.on('drop', () => this.refused.full++)
@@ -188,7 +189,7 @@ export class Connections {
   }
 
   #watchSockets(server: Server, isTls: boolean): void {
-    // Ends of TCP connections whose TLS connection is not there yet. What tells them apart is their four numbers.
+    // TCP connections whose TLS connection is not established yet, by their four numbers: both addresses and ports.
     const handshakes = new Map<string, Connection>()
     server.prependListener('connection', (raw: Socket) => {
       const address = withoutMapping(raw.remoteAddress ?? '')
@@ -208,7 +209,7 @@ export class Connections {
 
   #watch(socket: Socket, connection: Connection): void {
     this.#bySocket.set(socket, connection)
-    // Node resumes a socket for reasons of its own, for one when it drains.
+    // Node resumes a socket by itself, for example when it drains.
     socket.on('resume', () => connection.waiting.length > 0 && socket.pause())
     socket.once('close', () => {
       this.#bySocket.delete(socket)
@@ -216,7 +217,7 @@ export class Connections {
     })
   }
 
-  /** Counts a connection, or closes it. When there is hardly room, an idle one of the network with the most is closed. */
+  /** Counts a connection, or closes it. When few are left, closes an idle one of the network that has the most. */
   #admit(connection: Connection, address: string, most: number): boolean {
     const { raw, network } = connection
     const { trustedProxies, isLocal } = this.#rules
@@ -237,7 +238,7 @@ export class Connections {
     return true
   }
 
-  /** Closes the oldest idle connection of the network that has most, unless it has less than who takes its place. */
+  /** Closes the oldest idle connection of the network that has the most, unless it has fewer than `atLeast`. */
   #closeIdle(atLeast: number): boolean {
     let found: Connection | undefined
     let most = Math.max(0, atLeast - 1)
@@ -253,7 +254,7 @@ export class Connections {
     return true
   }
 
-  /** It counts no more from the moment it is closed, and not only when the system says so. */
+  /** Stops counting a connection as soon as it is closed here, before the socket emits 'close'. */
   #forget(connection: Connection): void {
     const own = this.#byNetwork.get(connection.network)
     if (!own?.delete(connection)) return
@@ -261,13 +262,13 @@ export class Connections {
     if (own.size === 0) this.#byNetwork.delete(connection.network)
   }
 
-  /** A request was parsed. It is answered when those before it on its connection were, and their answers taken. */
+  /** Accepts a parsed request. It is answered once the answers before it on its connection have been taken. */
   #receive(app: Pick<App, 'handler'>, request: Waiting): void {
     const { socket } = request.req
-    // The rest of what was read from one that was just cut off.
+    // The socket was just destroyed; this request came with the same read.
     if (socket.destroyed) return
     const connection = this.#bySocket.get(socket)
-    // A server that listens on no socket of its own hands in requests without one that is known.
+    // A server that does not listen on a socket of its own hands in requests whose socket is unknown here.
     if (!connection) return app.handler(request.req, request.res, request.heldBack)
     const { waiting } = connection
     if (!connection.isBusy && waiting.length === 0) return this.#answer(app, connection, request)
@@ -284,7 +285,7 @@ export class Connections {
   #answerNext(app: Pick<App, 'handler'>, connection: Connection): void {
     const next = connection.waiting.shift()
     if (!next) return
-    // There is no room for this client now: of 50 requests ahead each would be refused, and each takes its time.
+    // The server is overloaded for this client. Refusing each of up to 50 pipelined requests would cost time for each.
     if (connection.current!.statusCode === 503) {
       this.refused.pipelined++
       next.req.socket.destroySoon()
@@ -296,7 +297,7 @@ export class Connections {
   }
 
   #answer(app: Pick<App, 'handler'>, connection: Connection, { req, res, heldBack }: Waiting): void {
-    // After an answer that closes the connection no other one could be written.
+    // After an answer that closes the connection no other answer can be written.
     if (!req.socket.writable) return
     connection.current = res
     const refusal = this.#refusalOf(req, connection)
@@ -305,19 +306,19 @@ export class Connections {
     send(req, res, { ...answer, headers: { ...answer.headers, connection: 'close' } })
   }
 
-  /** Why a request is not even routed. */
+  /** Why a request is refused before routing. */
   #refusalOf(req: IncomingMessage, { probesOnly }: Connection): SteleError | undefined {
     const isProbe = PROBES.includes(req.url ?? '')
     if (probesOnly && !isProbe) {
       this.refused.reserved++
-      return new SteleError('overloaded', 'connections: all are taken but those for probes')
+      return new SteleError('overloaded', 'connections: all are in use except those reserved for probes')
     }
     return ambiguity(req, isProbe)
   }
 
   /**
-   * Cuts off those who do not take their answers. An answer is written in slices, the next one when the kernel has
-   * taken the one before; so bytes that it took are a step forward of the client, and the time without one is measured.
+   * Disconnects clients that do not take their answers. An answer is written in slices, the next one when the kernel
+   * has taken the one before. Progress means that the kernel took more bytes; the time without progress is measured.
    */
   #cutSlowReaders(): void {
     for (const [socket, connection] of this.#bySocket) {
@@ -329,7 +330,7 @@ export class Connections {
       connection.takenBytes = takenBytes
       if (connection.stalledMs < this.#limits.answerTimeoutMs) continue
       this.refused.slow_reader++
-      // A reset: what the kernel still holds for this client is given up too.
+      // A reset also drops what the kernel still holds for this client.
       if (socket === connection.raw) socket.resetAndDestroy()
       else socket.destroy()
     }
@@ -345,8 +346,8 @@ function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket):
 }
 
 /**
- * What a proxy on the way may have understood otherwise. Of two equal headers Node keeps the first, and some proxies
- * the second.
+ * Refuses a request that a proxy may have understood differently. Of two equal headers Node keeps the first, some
+ * proxies the second.
  */
 function ambiguity(req: IncomingMessage, isProbe: boolean): SteleError | undefined {
   const { rawHeaders, httpVersionMajor, httpVersionMinor } = req
@@ -361,12 +362,12 @@ function ambiguity(req: IncomingMessage, isProbe: boolean): SteleError | undefin
   if (credentials > 1) {
     return new SteleError('malformed', `request: expected one Authorization, got ${credentials}`)
   }
-  // Load balancers probe with HTTP/1.0 and no more than a line.
+  // Load balancers may probe with HTTP/1.0 and only a request line.
   if (hosts === 1 || (httpVersionMinor === 0 && isProbe)) return undefined
   return new SteleError('malformed', 'request: expected a header Host, got none')
 }
 
-/** What Node could not read as HTTP never becomes a request, and still gets an answer with a code. */
+/** The answer to bytes that Node could not parse as HTTP: an error with a code. */
 function refusalOf(nodeCode: string | undefined, encrypted: boolean): string {
   const [status, code, detail] = PARSE_ERRORS[nodeCode ?? ''] ?? NOT_HTTP
   const title = STATUS_CODES[status]!
@@ -390,5 +391,5 @@ const NOT_HTTP = [
 ] as const
 const PARSE_ERRORS: Readonly<Record<string, readonly [status: number, code: string, detail: string]>> = {
   HPE_HEADER_OVERFLOW: [431, 'too_large', `request: expected a head of at most ${MAX_HEADER_BYTES} bytes`],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'too_slow', 'request: it came slower than allowed'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'too_slow', 'request: it arrived too slowly'],
 }

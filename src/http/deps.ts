@@ -10,41 +10,41 @@ import type { Metrics } from './metrics/metrics.ts'
 import type { Certificate } from './tls-server.ts'
 import type { Trail } from './trail.ts'
 
-/** What the HTTP layer is given. */
+/** Dependencies of the HTTP layer. */
 export interface HttpDeps {
   readonly logs: LogDirectory
   readonly limits: HttpLimits
-  /** Bounds what all requests together may take; without it those of this handler are bounded among themselves. */
+  /** Bounds what all requests together may take. If absent, this handler makes its own. */
   readonly connections?: Connections
-  /** Proxies whose connections carry those of many callers. */
+  /** Proxies whose connections carry requests of many callers. */
   readonly trustedProxies?: AddressSet | undefined
-  /** With it the server speaks TLS, and nothing else. */
+  /** If given, the server speaks TLS only. */
   readonly tls?: Certificate
-  /** Decides who may do what. Nothing is open by omission: `OPEN_GATE` has to be asked for. */
+  /** Authorizes requests. Required, so that a server without authorization has to name `OPEN_GATE`. */
   readonly gate: Gate
-  /** The API keys of this server; without them their routes are not there. */
+  /** The API keys of this server. If absent, so are their routes. */
   readonly keyring?: Keyring
-  /** Changes logs; without it the routes that do are not there. */
+  /** Changes logs. If absent, so are the routes that change them. */
   readonly administration?: LogAdministration
-  /** Where every authenticated and every denied request is written down, before its answer leaves. */
+  /** Records every authenticated and every denied request before its answer is sent. */
   readonly trail?: Trail
   /** The clock: milliseconds since 1970. */
   readonly nowMs: () => number
-  /** Without it nothing is counted, and `metrics` is not found. */
+  /** If absent, nothing is counted and `metrics` is not found. */
   readonly metrics?: Metrics
   readonly logger?: Logger
-  /** The room that the logs have; without it nobody asks. */
+  /** Free space on the disk of the logs. If absent, it is not checked. */
   readonly disk?: DiskRoom
-  /** Requests that take at least this long get a line in the log; without it none does. */
+  /** Requests that take at least this long get a log line. If absent, none does. */
   readonly slowRequestMs?: number
-  /** Aborted when the server begins to stop: long polls end, and connections close behind their answers. */
+  /** Aborted when the server begins to stop: long polls end, and connections close after their answers. */
   readonly stopping?: AbortSignal
 }
 
-/** Room on the disk where the logs are. */
+/** Free space on the disk of the logs. */
 export interface DiskRoom {
-  /** Undefined when that cannot be said. Resolves soon in any case. */
+  /** Undefined when the free space is unknown. Always resolves soon. */
   freeBytes(): Promise<number | undefined>
-  /** With less, `readyz` says no. */
+  /** With less free space, `readyz` reports not ready. */
   readonly minFreeBytes: number
 }

@@ -28,7 +28,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   identity_unavailable: 503,
   untraceable: 503,
   outcome_unknown: 503,
-  // What follows is never the caller's fault where a server answers it.
+  // A server answers the following codes only for faults of its own.
   bad_proof: 500,
   bad_signature: 500,
   untrusted_signer: 500,
@@ -52,10 +52,10 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   internal: 500,
 }
 
-/** Seconds for a 429 or 503 whose thrower knew nothing better. */
+/** Retry-After of a 429 or 503 whose error names no time. */
 const RETRY_AFTER_SECONDS = 5
 
-/** The tokens of RFC 9162 section 5 that fit a route of RFC 6962. */
+/** The tokens of RFC 9162 section 5 that fit the routes of RFC 6962. */
 export type CtToken =
   | 'malformed'
   | 'firstUnknown'
@@ -76,7 +76,7 @@ export class CtError extends SteleError {
   }
 }
 
-/** Whatever was thrown, as an error with a code: anything unexpected is a bug of this program. */
+/** Any thrown value as an error with a code. A value without one is a bug of this program: `internal`. */
 export function asSteleError(error: unknown): SteleError {
   if (error instanceof SteleError) return error
   const message = error instanceof Error ? error.message : String(error)
@@ -84,10 +84,10 @@ export function asSteleError(error: unknown): SteleError {
 }
 
 /**
- * Problem details (RFC 9457) for an error. What lies behind a 500 is for the operator's log: it may name files.
+ * Problem details (RFC 9457) for an error. The reason of a 500 goes to the server's log only, since it may name files.
  *
  * @param ct true on the routes of RFC 6962, whose problems have types
- * @param brief true for callers who are not told what ails the server
+ * @param brief true for callers that may not learn details about the server
  */
 export function problemOf(error: SteleError, ct = false, brief = false): ProblemDetails {
   const status = STATUS[error.code]
@@ -103,23 +103,23 @@ export function problemOf(error: SteleError, ct = false, brief = false): Problem
   }
 }
 
-/** What callers without a key hear, in place of reasons that hold sizes and URLs of the operator's. */
+/** Messages for callers without a key, in place of those that hold sizes and URLs of the operator. */
 const BRIEF: Partial<Record<ErrorCode, string>> = {
   log_halted: 'the log is not open, or takes no entries; the log of the server says why',
-  overloaded: 'too much waits already; nothing was logged',
-  index_behind: 'the leaf index of the log is being made again; nothing was logged',
-  untraceable: 'the meta log cannot be written, and nothing is answered that leaves no trace',
-  identity_unavailable: 'the identity provider does not hand out its keys, so that no token can be checked',
+  overloaded: 'the server is overloaded; nothing was logged',
+  index_behind: 'the leaf index of the log is being rebuilt; nothing was logged',
+  untraceable: 'the meta log cannot be written, and the server answers no request that it cannot record',
+  identity_unavailable: 'the keys of the identity provider cannot be fetched, so no token can be checked',
   outcome_unknown: 'the write may or may not be on disk; repeating it is safe',
 }
 
 function detailOf({ message }: SteleError, status: number): string {
   if (status === 500) return 'the server failed at this request; its log says why'
-  // What a caller wrote is repeated as it came; what the machine said may name its files.
+  // The caller's own text is repeated as it came. A message of the operating system may name files.
   return redact(status > 500 ? withoutPaths(message) : message)
 }
 
-/** The answer that tells a caller what went wrong. */
+/** The answer to a request that failed. */
 export function problemAnswer(error: SteleError, ct = false, brief = false): Answer {
   const problem = problemOf(error, ct, brief)
   return {
@@ -133,12 +133,12 @@ export function problemAnswer(error: SteleError, ct = false, brief = false): Ans
       ...successorOf(error),
     },
     body: JSON.stringify(problem),
-    // Whoever is too slow for one body would be too slow for draining it.
+    // A caller that is too slow for a body would also be too slow for draining it.
     ...(error.code === 'too_slow' ? { hangUp: true } : {}),
   }
 }
 
-/** RFC 5829: where the log goes on. The URL was checked when the log was frozen. */
+/** RFC 5829: a link to the log that continues this one. The URL was checked when the log was frozen. */
 function successorOf({ successor }: SteleError): { link?: string } {
   return successor === undefined ? {} : { link: `<${successor}>; rel="successor-version"` }
 }
@@ -148,7 +148,7 @@ function retryAfter(error: SteleError): Readonly<Record<string, string>> {
   if (status !== 429 && status !== 503) return {}
   const seconds = String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS)
   if (error.limit === undefined) return { 'retry-after': seconds }
-  // draft-ietf-httpapi-ratelimit-headers: what is granted, what is left, and when there is more.
+  // draft-ietf-httpapi-ratelimit-headers: the quota, what is left of it, and when it is renewed.
   return {
     'retry-after': seconds,
     'ratelimit-policy': `"requests";q=${error.limit}`,
@@ -161,12 +161,15 @@ function challenge({ code }: SteleError): Readonly<Record<string, string>> {
   return code === 'unauthenticated' ? { 'www-authenticate': 'Bearer realm="stele"' } : {}
 }
 
-/** An absolute path: behind the start, a space, a bracket or a quote, up to what ends it in our messages and Node's. */
+/**
+ * An absolute path: after the start, a space, a bracket or a quote, up to a character that ends it in our messages and
+ * Node's.
+ */
 const PATH = /(^|[\s('"`=])(?:[A-Za-z]:[\\/]|\\\\|\/)(?=[^\s/])[^:;'"`\n]*/g
 
 /**
- * A message without the paths of this machine, for answers: those are the operator's, whose log keeps them. It would
- * rather take a word too many: a path may hold spaces.
+ * A message for an answer, without the paths of this machine, which only the operator's log keeps. A path may hold
+ * spaces, so it may remove a word too many.
  */
 export function withoutPaths(message: string): string {
   return message.replace(PATH, '$1(a file of the log)')

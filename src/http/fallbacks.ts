@@ -5,7 +5,7 @@ import { problemAnswer } from './errors.ts'
 import { PREFLIGHT_HEADERS } from './headers.ts'
 import type { Route } from './route.ts'
 
-/** Stands in where no route is. Metrics know it by one name, whatever callers make up. */
+/** The 404 route. It has one fixed metric label, so request paths cannot inflate cardinality. */
 export function notFound(path: string): Route {
   return {
     ...NOWHERE,
@@ -17,10 +17,10 @@ export function notFound(path: string): Route {
 }
 
 /**
- * Stands in where a route is, though not for this method: says which methods there are.
+ * The 405 route of a path that exists: names the methods of the path.
  *
  * @param path for metrics
- * @param readable whether pages of other origins may read what is there
+ * @param readable whether pages of other origins may read what the path serves
  */
 export function withoutMethod(
   method: string,

@@ -11,24 +11,24 @@ import { DEFAULT_HTTP_LIMITS } from './limits.ts'
 import { isReadable, type Route } from './route.ts'
 import { server } from './serve.ts'
 
-/** A route, and what stood in the braces of its path. */
+/** A route, and the values of the parameters in its path. */
 export interface Found {
   readonly route: Route
   readonly path: Readonly<Record<string, string>>
 }
 
-/** What a server of a few routes is made of. */
+/** The parts of a server with a few fixed routes. */
 export interface FixedApp extends Omit<HttpDeps, 'logs' | 'limits' | 'gate'> {
-  /** All of them, those that `find` finds too. */
+  /** All routes, those that `find` finds included. */
   readonly routes: readonly Route[]
   readonly bodies: BodyReader
-  /** The route of a path that is no route's own, if it is one at all. */
+  /** The route of a path that equals no route's own path; undefined if there is none. */
   find(target: string): Found | undefined
 }
 
 /**
- * The HTTP layer of a server whose few routes need no router, for no path of theirs is ever decoded, and no gate: all of
- * them are open to everybody but those that ask for a token themselves.
+ * The HTTP layer of a server with a few fixed routes. It needs no router, because no path is decoded, and no gate: all
+ * routes are open to everyone except those that check a token themselves.
  */
 export function fixedApp(app: FixedApp): Pick<App, 'handler' | 'breakOff' | 'routes'> {
   const { routes, bodies } = app
@@ -52,7 +52,7 @@ export function fixedApp(app: FixedApp): Pick<App, 'handler' | 'breakOff' | 'rou
   }
 }
 
-/** The route of a path that has this method, and for other methods the route that says which there are. */
+/** The route of a path for this method; for other methods the route that answers 405. */
 function allowed(routes: readonly Route[], { method = '' }: IncomingMessage): Route {
   const route = routes.find((one) => methodsOf(one).includes(method))
   if (route) return route
@@ -64,7 +64,7 @@ function methodsOf({ method }: Route): string[] {
   return method === 'get' ? ['GET', 'HEAD'] : ['POST']
 }
 
-/** Metrics know it by one name, whatever callers make up. */
+/** The 404 route. It has one fixed metric label, so request paths cannot inflate cardinality. */
 function nowhere(target: string, like: Route): Route {
   return {
     ...like,

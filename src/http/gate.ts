@@ -19,30 +19,32 @@ import { noSuchLog } from '../instance/directory.ts'
 import type { RequestRates } from './rates.ts'
 import type { Incoming, Route } from './route.ts'
 
-/** Decides about every request, before anything is done for it. */
+/** Authorizes every request before any work is done for it. */
 export interface Gate {
-  /** Where a request comes from, proxies that are trusted left out. */
+  /** The client address of a request: trusted proxies are skipped. */
   addressOf(req: IncomingMessage): string
   /**
-   * Who sends a request, if they may.
+   * Authenticates and authorizes a request.
    *
-   * @param address as `addressOf` says
+   * @param address the result of `addressOf`
+   * @returns the caller
    * @throws SteleError `unauthenticated`, `forbidden`, `rate_limited`, `identity_unavailable`; `not_found` for a log
-   *   that they may not know of; as `Denied` where it is known who they are
+   *   whose existence is hidden from the caller; as `Denied` when the caller was authenticated
    */
   admit(route: Route, call: Incoming, address: string): Caller | Promise<Caller>
   /**
-   * Whether somebody is told why the server is not well: that may hold sizes, and URLs that only its operator knows.
+   * Whether a caller learns why the server is not well. The reasons may hold sizes and URLs that only the operator
+   * knows.
    *
-   * @param caller undefined while it is not known who that is
-   * @param log what it is about, if it is about one
+   * @param caller undefined while the caller is unknown
+   * @param log the log that the reason is about, if any
    */
   tells(caller: Caller | undefined, log?: LogAccess): boolean
-  /** Whether a permission takes credentials on this server whichever log it is for. */
+  /** Whether a permission always needs credentials on this server, for every log. */
   needsCredentials(permission: Permission): boolean
 }
 
-/** A refusal of somebody who is known: the trail says who it was. */
+/** A refusal of an authenticated caller. The audit trail names the caller. */
 export class Denied extends SteleError {
   readonly caller: Caller
 
@@ -57,23 +59,23 @@ export class Denied extends SteleError {
   }
 }
 
-/** Reads the tokens of people who were authenticated elsewhere. */
+/** Authenticates the tokens of an identity provider. */
 export interface TokenReader {
-  /** @throws SteleError `unauthenticated`; `identity_unavailable` where nobody can say whether it is good */
+  /** @throws SteleError `unauthenticated`; `identity_unavailable` when the token cannot be checked */
   authenticate(token: string, address: string): Promise<Caller>
 }
 
-/** What a gate is made of. */
+/** The parts of a gate. */
 export interface GateParts {
   readonly logs: LogDirectory
   readonly keyring: Keyring
   readonly rates: RequestRates
   readonly tokens?: TokenReader | undefined
-  /** Metrics take no key. */
+  /** True when metrics need no key. */
   readonly openMetrics?: boolean
   /**
-   * Names, beside those of loopback and of the logs' origins, under which a server on loopback may be asked. Without it
-   * any name is good.
+   * Names accepted in `Host` by a server on loopback, besides loopback names and the hosts of the logs' origins. If
+   * absent, every name is accepted.
    */
   readonly publicNames?: readonly string[] | undefined
   /** Proxies whose `X-Forwarded-For` is believed. */
@@ -81,8 +83,8 @@ export interface GateParts {
 }
 
 /**
- * The gate of a server: API keys, tokens, roles, rates. Credentials that are not valid are refused on every route, also
- * where none are needed: whoever sends some means to be known.
+ * The gate of a server: API keys, tokens, roles, rates. Invalid credentials are refused on every route, also on routes
+ * that need none: a caller that sends credentials expects to be authenticated.
  */
 export function createGate(parts: GateParts): Gate {
   const { logs, keyring, rates, tokens, trustedProxies, openMetrics = false } = parts
@@ -94,8 +96,8 @@ export function createGate(parts: GateParts): Gate {
   const decisionOn = (caller: Caller, permission: Permission, name: string | undefined): Decision => {
     if (name === undefined) return decide(caller, permission)
     const hosted = logs.get(name)
-    // A name that nobody uses is refused here too, not by its route: whoever tries names finds no difference, in what
-    // is answered, in what is written down, nor in the time that takes.
+    // A log that does not exist is refused here too, not by its route. A caller that tries names finds no difference in
+    // the answer, in the audit trail, or in the time it takes.
     return hosted ? decide(caller, permission, hosted) : 'absent'
   }
 
@@ -129,8 +131,8 @@ export function createGate(parts: GateParts): Gate {
   }
 
   /**
-   * Credentials that do not authenticate are a guess, however they fail: guesses are slowed down for their network, and
-   * valid keys from the same network are not.
+   * Every failed authentication counts as a guess. Guesses are slowed down by network; valid keys from the same network
+   * are not.
    */
   const refuse = (error: unknown, address: string): never => {
     if (!hasCode(error, 'unauthenticated')) throw error
@@ -189,7 +191,7 @@ export function createGate(parts: GateParts): Gate {
 
 type Holder = ReturnType<Keyring['authenticate']>
 
-/** A gate that is open: for what is reached by nobody else, and for servers that have nothing to protect. */
+/** Authorizes everything: for servers that no other party can reach, and for servers with nothing to protect. */
 export const OPEN_GATE: Gate = {
   addressOf: (req) => clientAddress(req.socket.remoteAddress ?? '', undefined, undefined),
   admit: (_route, _call, address) => anonymous(address),
@@ -197,14 +199,14 @@ export const OPEN_GATE: Gate = {
   needsCredentials: () => false,
 }
 
-/** Values of the header `Host` that were found good and are not looked at again. */
+/** How many accepted values of `Host` are remembered. */
 const MOST_HOSTS = 100
 
 /**
- * A name server can make the name of any web site lead to loopback, so that a page of that site and a server which only
- * this machine reaches have one origin (DNS rebinding). Such a request names the site.
+ * Prevents DNS rebinding. A name server can resolve the name of any web site to loopback, which gives a page of that
+ * site the origin of a server that only this machine reaches. Such a request names the site in `Host`.
  *
- * @returns what throws SteleError `wrong_host` for a request whose header `Host` names another server
+ * @returns a check that throws SteleError `wrong_host` for a request whose header `Host` names another server
  */
 function hostCheck(logs: LogDirectory, names: readonly string[]): (req: IncomingMessage) => void {
   const good = new Set<string>()
@@ -213,7 +215,7 @@ function hostCheck(logs: LogDirectory, names: readonly string[]): (req: Incoming
     names.includes(name) ||
     logs.list().some(({ origin }) => hostNameOf(origin.split('/', 1)[0]!) === name)
   return ({ headers: { host } }) => {
-    // Browsers always send one; what sends none is HTTP/1.0.
+    // Browsers always send Host. A request without it is HTTP/1.0.
     if (host === undefined || good.has(host)) return
     const name = hostNameOf(host)
     if (name === undefined || !isOurs(name)) {
@@ -228,8 +230,9 @@ function hostCheck(logs: LogDirectory, names: readonly string[]): (req: Incoming
 }
 
 /**
- * A web page can make the browser of whoever looks at it send a POST to a server that only that browser reaches. It
- * cannot send a key with it, so only what takes none has to be refused. Browsers say where a request comes from.
+ * Refuses appends by pages of other sites. A web page can make a visitor's browser send a POST to a server that only
+ * that browser reaches. The page cannot add a key, so only routes that need none have to be protected. Browsers send
+ * the origin of such a request.
  */
 function checkPage({ headers }: IncomingMessage, { permission }: Route, { kind }: Caller): void {
   const { origin, host, 'sec-fetch-site': site } = headers
@@ -242,7 +245,7 @@ function checkPage({ headers }: IncomingMessage, { permission }: Route, { kind }
   )
 }
 
-/** The credentials of a request. Those in a URL would end in logs and histories, so none are read there. */
+/** The credentials of a request. None are read from the URL, since URLs end up in logs and browser histories. */
 function bearerOf({ headers: { authorization } }: IncomingMessage): string | undefined {
   if (authorization === undefined) return undefined
   const [, token] = /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization) ?? []
@@ -255,7 +258,7 @@ function forwardedFor({ headers }: IncomingMessage): string | undefined {
   return Array.isArray(value) ? value.join(',') : value
 }
 
-/** What else would help. */
+/** Tells a caller without credentials which proofs are open. */
 function hint(permission: Permission): string {
   if (permission !== 'read_proofs') return ''
   return (

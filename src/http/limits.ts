@@ -1,22 +1,24 @@
 import type { ConnectionLimits } from './connections.ts'
 
-/** What the HTTP layer grants; `proto-docs/configuration.md` has the same list for operators. */
+/** Limits of the HTTP layer; `proto-docs/configuration.md` has the same list for operators. */
 export interface HttpLimits extends ConnectionLimits {
   /** Entries of one batch. */
   readonly maxBatchEntries: number
   /** Bytes of the body of one batch, line feeds and lengths included. */
   readonly maxBatchBytes: number
-  /** Bytes of all bodies that are being read at one moment; one caller gets half of it. */
+  /** Bytes of all bodies that are being read; one caller gets half of it. */
   readonly maxBodyBytesInFlight: number
-  /** The longest that a request may ask to wait for a newer checkpoint. */
+  /** The longest time that a request may wait for a newer checkpoint. */
   readonly longPollMaxMs: number
   /** Entries of one page. */
   readonly pageEntries: number
   /** Bytes of entries of one page; a single entry always fits. */
   readonly pageBytes: number
-  /** Memory for entry bundles that were compressed and may be asked for again. */
+  /** Memory for the cache of compressed entry bundles. */
   readonly bundleCacheBytes: number
-  /** A published head older than this makes `readyz` say no; above the interval at which idle logs sign anew. */
+  /**
+   * With a published head older than this, `readyz` reports not ready. Must exceed the interval of periodic re-signing.
+   */
   readonly maxHeadAgeMs: number
 }
 

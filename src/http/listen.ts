@@ -3,16 +3,16 @@ import { Server as TlsServer } from 'node:https'
 import { Server as NetServer, type AddressInfo } from 'node:net'
 import { SteleError } from '../errors.ts'
 
-/** How long a kept-alive connection stays open for a request that was on its way when the server was told to stop. */
+/** How long a kept-alive connection stays open for a request that was in flight when the server was told to stop. */
 const LAST_REQUESTS_MS = 250
-/** How long a reader may take over an answer that was on its way when the server was told to stop. */
+/** How long a client may take over an answer that was in flight when the server was told to stop. */
 const LAST_ANSWERS_MS = 3000
 
 /**
  * Begins to listen.
  *
  * @returns the URL, without a trailing slash
- * @throws SteleError `io_error` if the port is taken or the address is none of this machine's
+ * @throws SteleError `io_error` if the port is taken or the address is not one of this machine
  */
 export async function listen(
   server: Server,
@@ -33,19 +33,19 @@ export async function listen(
   return `${scheme}://${authority(address, port)}`
 }
 
-/** As a URL has it. */
+/** Host and port as in a URL. */
 function authority(host: string, port: number): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 /**
- * Stops a server: no new connections; then what stands behind it, so that requests on their way get their answers; then
- * the connections, as they fall idle.
+ * Stops a server. It accepts no new connections; then `closeState` runs, so that requests in flight get their answers;
+ * then connections close as they become idle.
  */
 export async function stopListening(server: Server, closeState: () => Promise<void>): Promise<void> {
   const beganMs = performance.now()
-  // Not the HTTP server's own close: that cuts every connection which is idle at this moment, and the next request of
-  // a busy client, which is on its way, would end without an answer.
+  // Not the close() of the HTTP server: it cuts every idle connection, and the next request of a busy client, already
+  // in flight, would get no answer.
   const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
   await closeState()
   const idle = setInterval(() => {
@@ -55,6 +55,6 @@ export async function stopListening(server: Server, closeState: () => Promise<vo
   await closed
   clearInterval(idle)
   clearTimeout(last)
-  // Nothing is open any more; this ends the timer with which it looked after slow requests.
+  // No connection is open any more; this ends the server's timer for slow requests.
   server.close()
 }

@@ -4,7 +4,7 @@ import { base64Of, hexOf } from './accept.ts'
 import type { LogDescription } from './schemas.ts'
 import { withoutPaths } from './errors.ts'
 
-/** What `v1/logs` says of a log. */
+/** The description of a log in `v1/logs`. */
 export function describeLog(hosted: HostedLog): z.output<typeof LogDescription> {
   const { name, origin, verifierKey, keys, allowDuplicates, log, failure } = hosted
   const status = log?.status

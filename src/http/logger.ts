@@ -1,4 +1,4 @@
-/** Where the HTTP layer reports what went wrong; a pino logger fits. */
+/** Receives the HTTP layer's log lines; a pino logger fits. */
 export interface Logger {
   info?(fields: object, message: string): void
   warn(fields: object, message: string): void

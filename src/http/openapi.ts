@@ -26,9 +26,9 @@ const BEARER =
   'every operation, also on those that take none.'
 
 /**
- * The description of the API, made from the routes that serve it.
+ * The API's description, made from the routes that serve it.
  *
- * @param gate says which of them take credentials
+ * @param gate tells which routes need credentials
  */
 export function openApiDocument(
   routes: readonly Route[],
@@ -53,7 +53,7 @@ export function openApiDocument(
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: BEARER } } },
     },
     {
-      // Readers must bear fields that later versions add.
+      // Clients must accept fields that later versions add.
       override: ({ jsonSchema, io }) => {
         if (io === 'output') delete jsonSchema.additionalProperties
       },
@@ -67,8 +67,8 @@ function operationOf(route: Route, needsCredentials: boolean): ZodOpenApiOperati
     tags: [route.tag],
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: route.description }),
-    // The empty requirement is how OpenAPI says that credentials are optional: whether a log is read without them is
-    // decided by the log.
+    // The empty requirement is OpenAPI's form for optional credentials: each log's visibility decides whether it is
+    // read without them.
     security: needsCredentials ? [{ bearer: [] }] : [{}, { bearer: [] }],
     requestParams: { path: route.pathSchema, query: route.querySchema },
     ...(route.body
@@ -78,13 +78,13 @@ function operationOf(route: Route, needsCredentials: boolean): ZodOpenApiOperati
   }
 }
 
-/** `getLogsByLogV1EntriesByIndexProof`: method and path, so that it stays what it is while they do. */
+/** `getLogsByLogV1EntriesByIndexProof`: method and path, so that the ID is as stable as they are. */
 function operationId({ method, path }: Route): string {
   const words = path.replaceAll(/\{(\w+)\}/g, '/by/$1').match(/[A-Za-z0-9]+/g) ?? ['root']
   return method + words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('')
 }
 
-/** A request without a body is one with an empty entry, and where all fields of JSON may be left out, one with none. */
+/** False where an empty body is valid: an empty entry, or JSON whose fields are all optional. */
 function isBodyRequired(body: Content): boolean {
   return Object.entries(body).every(([type, schema]) => {
     return !schema.safeParse(type === 'application/json' ? {} : '').success
@@ -114,7 +114,7 @@ const HEADERS: Readonly<Record<string, ZodOpenApiResponseObject['headers']>> = {
   503: RETRY_AFTER,
 }
 
-/** What any request may be refused with, before its route sees it or after. */
+/** Codes that any request may be refused with, before or after its route handles it. */
 const ANYWHERE: readonly ErrorCode[] = [
   'unauthenticated',
   'wrong_host',
@@ -124,7 +124,7 @@ const ANYWHERE: readonly ErrorCode[] = [
   'identity_unavailable',
   'internal',
 ]
-/** A log that is not open says why on all of its routes. */
+/** All routes of a log that is not open answer with the reason. */
 const OF_LOGS: readonly ErrorCode[] = ['not_found', 'log_halted', 'shutting_down', 'corrupt']
 
 /** The codes of a route under their statuses. */

@@ -6,7 +6,7 @@ import { parseBase64 } from '../bytes/base64.ts'
 import { SteleError } from '../errors.ts'
 import { asHash } from '../merkle/hash.ts'
 
-/** Schemas of parameters: they parse text, and describe themselves for the API's description. */
+/** Schemas of parameters. They parse text and provide the API's description. */
 
 /** An index or size in decimal, 0 to 2^53-1. Errors are those of `parseSize`. */
 export function sizeParam(name: string, description: string) {
@@ -25,7 +25,7 @@ export function hexHashParam(name: string, description: string) {
     .meta({ description, override: { type: 'string', pattern: '^[0-9a-f]{64}$' } })
 }
 
-/** A hash of 32 bytes in base64. A "+" that was not escaped arrives as a space, and is meant all the same. */
+/** A hash of 32 bytes in base64. An unescaped "+" arrives as a space and is accepted. */
 export function base64HashParam(name: string, description: string) {
   const what = `parameter ${name}`
   return z
@@ -35,12 +35,12 @@ export function base64HashParam(name: string, description: string) {
 }
 
 /**
- * Whole seconds, cut to a longest wait.
+ * Whole seconds, cut to the longest wait allowed.
  *
  * @returns milliseconds
  */
 export function timeoutParam(maxMs: number, defaultSeconds: number) {
-  return sizeParam('timeout', `Seconds to wait at most; at most ${Math.floor(maxMs / 1000)} are granted.`)
+  return sizeParam('timeout', `Longest wait in seconds, limited to ${Math.floor(maxMs / 1000)}.`)
     .default(defaultSeconds)
     .transform((seconds) => Math.min(seconds * 1000, maxMs))
     .meta({ override: { type: 'integer', minimum: 0, default: defaultSeconds } })
@@ -49,8 +49,8 @@ export function timeoutParam(maxMs: number, defaultSeconds: number) {
 /**
  * Parses the parameters of a query.
  *
- * @param search what follows the "?"
- * @param names in a strict schema are all that may come: elsewhere a misspelt parameter would be a broken promise
+ * @param search the text after the "?"
+ * @param names in a strict schema, the only names allowed: ignoring a misspelt parameter would break a promise
  * @throws SteleError `malformed` for a parameter that is missing, unknown, repeated or not of its form; `out_of_range`
  */
 export function parseQuery<S extends z.ZodType>(
@@ -61,7 +61,7 @@ export function parseQuery<S extends z.ZodType>(
   const values: Record<string, string> = {}
   if (search !== '') {
     for (const [name, value] of new URLSearchParams(search)) {
-      // Of what nobody reads, nothing is refused here.
+      // A repeated parameter is refused only if the route reads it.
       if (known.has(name) && Object.hasOwn(values, name)) {
         throw new SteleError('malformed', `parameter ${name}: expected once, came repeatedly`)
       }
@@ -72,7 +72,7 @@ export function parseQuery<S extends z.ZodType>(
 }
 
 /**
- * Parses parameters that were taken apart already.
+ * Parses parameters that were already separated.
  *
  * @throws SteleError `malformed`, `out_of_range`
  */

@@ -5,7 +5,7 @@ import { overSignal } from './answer.ts'
 /**
  * Waits until the published tree is larger than `size`.
  *
- * @returns false when the time was up, the caller went away or the server is stopping
+ * @returns false when the time ran out, the caller disconnected or the server is stopping
  */
 export async function publishedPast(
   log: Log,

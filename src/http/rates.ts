@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Caller } from '../access/caller.ts'
 import { SteleError } from '../errors.ts'
 
-/** Callers that are remembered; one that was forgotten starts afresh, which takes this many others. */
+/** Callers that are remembered. A caller that was forgotten, after this many others, gets a full bucket again. */
 const MOST_CALLERS = 10_000
 /** Wrong credentials that one network may send in a row, and how many more each second. */
 const GUESSES = { perSecond: 1, burst: 20 }
@@ -13,12 +13,12 @@ export interface Rate {
   readonly burst: number
 }
 
-/** A token bucket for each of many callers. Owner of who came when. */
+/** A token bucket for each of many callers. Owner of the buckets. */
 export class Buckets {
   readonly #nowMs: () => number
   readonly #callers = new LRUCache<string, { tokens: number; atMs: number }>({ max: MOST_CALLERS })
 
-  /** @param nowMs milliseconds that only go forward */
+  /** @param nowMs a monotonic clock in milliseconds */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
   }
@@ -40,13 +40,13 @@ export class Buckets {
 
 /** Requests per second that an instance grants; 0: no limit. */
 export interface RequestLimits {
-  /** One address that sends no credentials. */
+  /** For one address, over requests without credentials. */
   readonly perAddress: number
-  /** One key or person, unless the key says otherwise. */
+  /** For one key or person, unless the key has its own rate. */
   readonly perKey: number
 }
 
-/** Bounds how often each caller comes, and how fast anybody can try credentials. */
+/** Bounds the request rate of each caller, and the rate at which credentials can be guessed. */
 export class RequestRates {
   readonly #limits: RequestLimits
   readonly #requests: Buckets
@@ -58,7 +58,7 @@ export class RequestRates {
     this.#guesses = new Buckets(nowMs)
   }
 
-  /** Counts a request. @throws SteleError `rate_limited`, and then it does not count */
+  /** Counts a request. @throws SteleError `rate_limited`; the request is not counted then */
   take(caller: Caller, own?: number): void {
     const isAnonymous = caller.kind === 'anonymous'
     const perSecond = own ?? (isAnonymous ? this.#limits.perAddress : this.#limits.perKey)
@@ -68,7 +68,7 @@ export class RequestRates {
     refuse(this.#requests.take(share, rate), rate, 'requests')
   }
 
-  /** Counts wrong credentials. @throws SteleError `rate_limited` where too many of them came */
+  /** Counts wrong credentials. @throws SteleError `rate_limited` when there were too many */
   countGuess(address: string): void {
     refuse(this.#guesses.take(networkOf(address), GUESSES), GUESSES, 'failed attempts')
   }
@@ -82,7 +82,7 @@ function refuse(waitSeconds: number, { perSecond, burst }: Rate, what: string): 
   })
 }
 
-/** Whoever has one IPv6 address has a network of 2^64 of them: the first four groups. */
+/** The network of an address. For IPv6 the first four groups: one holder of an address usually has 2^64 of them. */
 export function networkOf(address: string): string {
   if (!address.includes(':') || address.startsWith('::ffff:')) return address
   const [front = '', back = ''] = address.split('::')

@@ -6,10 +6,10 @@ import { STATUS } from './errors.ts'
 import type { Exchange } from './trail.ts'
 import type { Logger } from './logger.ts'
 
-/** Lines about one error code within a second; of the rest only the number is told. */
+/** Log lines per error code and second. Further ones are only counted. */
 const LINES_PER_SECOND = 5
 const SECOND_MS = 1000
-/** It waits because it was asked to. */
+/** Not a slow request: it waits because the caller asked for it. */
 const LONG_POLL = '/logs/{log}/v1/checkpoint'
 
 interface Repeated {
@@ -18,10 +18,10 @@ interface Repeated {
 }
 
 /**
- * Writes a line for every request that was refused, and for every slow one. Lines are written at once and each costs a
+ * Writes a line for every refused request and for every slow one. Lines are written synchronously and each costs a
  * system call, so a flood of refusals becomes a few lines and a count for each code and second.
  *
- * @param slowMs 0 tells of no slow ones
+ * @param slowMs 0: no lines for slow requests
  */
 export function requestLog(logger: Logger, slowMs: number): (exchange: Exchange) => void {
   const seen = new Map<ErrorCode, Repeated>()
@@ -49,7 +49,7 @@ export function requestLog(logger: Logger, slowMs: number): (exchange: Exchange)
   }
 }
 
-/** What went wrong here has its stack; what a caller got wrong, or came too early for, has none worth the bytes. */
+/** Logs a refusal. Faults of the server get their stack; faults of the caller and transient refusals do not. */
 function tellRefused(logger: Logger, exchange: Exchange, code: ErrorCode): void {
   const fields = { ...fieldsOf(exchange), code }
   const { message } = exchange.error!
@@ -64,21 +64,21 @@ function fieldsOf({ route, call, answer, tookMs, requestId }: Exchange): object 
     requestId,
     method: call.req.method,
     route: route.path,
-    // As it came: no log need have this name.
+    // As the caller sent it: there may be no log of this name.
     ...(call.path['log'] === undefined ? {} : { log: call.path['log'].slice(0, 63) }),
     status: answer.status,
     tookMs: Math.round(tookMs * 10) / 10,
   }
 }
 
-/** What is taken over from a caller: nothing that could break a line of a log, or a page that shows one. */
+/** Request IDs that are accepted from callers: nothing that could break a log line, or a page that shows it. */
 const SANE = /^[A-Za-z0-9._-]{1,64}$/
-/** No two requests of any servers ever get one name, and a name tells nothing of how many others there were. */
+/** Enough that no two requests of any servers get the same ID. Random, so that an ID reveals no request count. */
 const NAME_BYTES = 12
-/** Random bytes are taken for many names at once: asking for a few costs as much as for thousands. */
+/** Random bytes are drawn for many IDs at once: drawing a few costs as much as thousands. */
 const POOL_BYTES = 512 * NAME_BYTES
 
-/** Names for requests: the caller's own (`X-Request-Id`) where it is sane, else a random one. */
+/** Request IDs: the caller's own (`X-Request-Id`) if it is acceptable, else a random one. */
 export function requestIds(): (req: IncomingMessage) => string {
   const pool = Buffer.alloc(POOL_BYTES)
   let used = POOL_BYTES

@@ -8,17 +8,17 @@ import type { Answer } from './answer.ts'
 import { noSuchLog, openedLog, type HostedLog, type LogDirectory } from '../instance/directory.ts'
 import { parseParams, parseQuery } from './params.ts'
 
-/** A request that found its route. */
+/** A request with its route's parameters. */
 export interface Incoming {
   readonly req: IncomingMessage
   readonly res: ServerResponse
-  /** What follows the "?" of the URL, or nothing. */
+  /** The text after the "?" of the URL, or empty. */
   readonly search: string
-  /** What stood in the braces of the route's path. */
+  /** Values of the parameters in the route's path. */
   readonly path: Readonly<Record<string, string>>
 }
 
-/** A request whose sender may make it. */
+/** A request that was authorized. */
 export interface RawCall extends Incoming {
   readonly caller: Caller
 }
@@ -32,54 +32,54 @@ export interface Call<Query, Path> {
   readonly path: Path
 }
 
-/** A call that concerns one log, which may not be open. */
+/** A call about one log, which may not be open. */
 export interface HostedCall<Query, Path> extends Call<Query, Path> {
   readonly hosted: HostedLog
 }
 
-/** A call that concerns one open log. */
+/** A call about one open log. */
 export interface LogCall<Query, Path> extends HostedCall<Query, Path> {
   readonly log: Log
 }
 
-/** Media types of a body, each with the schema of what it holds. */
+/** Media types of a body, each with the schema of its content. */
 export type Content = Readonly<Record<string, z.ZodType>>
 
 interface Description {
   readonly method: 'get' | 'post'
-  /** As OpenAPI writes it: `/logs/{log}/v1/entries/{index}`. */
+  /** In the form of OpenAPI: `/logs/{log}/v1/entries/{index}`. */
   readonly path: string
-  /** What somebody must be allowed to do; `access/role.ts` says who is. */
+  /** The permission that a caller needs; `access/role.ts` says which roles have it. */
   readonly permission: Permission
-  /** What it takes where that depends on what is asked for; decided by the query as it came, before it is parsed. */
+  /** The permission where it depends on the query. Decided from the raw query, before it is parsed. */
   readonly permissionOf?: (search: string) => Permission
-  /** The group it is shown in. */
+  /** The group under which the API's description shows it. */
   readonly tag: string
   readonly summary: string
   readonly description?: string
-  /** What a caller sends. */
+  /** The request body. */
   readonly body?: Content
   /** By status; an answer without content has an empty body. */
   readonly answers: Readonly<Record<number, { description: string; content?: Content }>>
-  /** Why it may refuse, beside what every route may answer. */
+  /** Error codes of this route, besides those of every route. */
   readonly errors: readonly ErrorCode[]
   /** Answered ahead of Koa. */
   readonly raw?: boolean
-  /** Its answers may be large: few of them are made at once. */
+  /** Its answers may be large, so only a few are made at once. */
   readonly large?: boolean
 }
 
-/** One route: what it is, and what it does. Both the router and the API's description are made from a list of these. */
+/** One route: description and handler. Both the router and the API's description are made from a list of these. */
 export interface Route extends Description {
   readonly querySchema: z.ZodObject
   readonly pathSchema: z.ZodObject
   /** RFC 6962: problems have types, and unknown parameters are ignored. */
   readonly ct: boolean
-  /** What it throws, at once or later, is how it refuses. */
+  /** Answers a request. Refuses by throwing, synchronously or not. */
   handle(call: RawCall): Answer | Promise<Answer>
 }
 
-/** True for what readers ask for; everything else changes something, or tells how a server is run. */
+/** True for routes that readers use. All others change something or reveal how the server is run. */
 export function isReadable({ method, permission }: Pick<Route, 'method' | 'permission'>): boolean {
   return method === 'get' && READING.includes(permission)
 }
@@ -116,7 +116,9 @@ export function logRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape =
   return routeOfLog(spec, `/logs/{log}/${spec.path}`, (name) => openedLog(logs, name))
 }
 
-/** A route about one log, open or not: its path has `{log}` in it. Whether there is such a log is said first. */
+/**
+ * A route about one log, open or not, with `{log}` in its path. A log that does not exist is refused before parameters.
+ */
 export function hostedRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShape = {}>(
   logs: LogDirectory,
   spec: Spec<Q, P, HostedCall<Parsed<Q>, Parsed<P>>>,
@@ -128,7 +130,7 @@ export function hostedRoute<Q extends z.ZodRawShape = {}, P extends z.ZodRawShap
   })
 }
 
-/** A route whose call has more than its parameters: what `find` gives for the name of a log. */
+/** A route whose handler gets more than the parameters: what `find` returns for the name of a log. */
 function routeOfLog<Q extends z.ZodRawShape, P extends z.ZodRawShape, Found extends object>(
   spec: Spec<Q, P, Call<Parsed<Q>, Parsed<P>> & Found>,
   path: string,
@@ -143,15 +145,15 @@ function routeOfLog<Q extends z.ZodRawShape, P extends z.ZodRawShape, Found exte
     handle(raw) {
       const found = find(raw.path['log'] ?? '')
       const { query, path: params } = read(raw)
-      // The spread last: a literal that begins with one costs microseconds at every request.
+      // The spread last: an object literal that begins with one costs microseconds at every request.
       return spec.handle({ req: raw.req, res: raw.res, caller: raw.caller, query, path: params, ...found })
     },
   }
 }
 
-const LogName = z.string().meta({ description: 'Name of a log, as v1/logs lists it.' })
+const LogName = z.string().meta({ description: 'Name of a log, as listed by v1/logs.' })
 
-/** What a route takes, and how it is read. What nothing comes for is read once: the defaults never change. */
+/** Parameters of a route and how to parse them. An empty query is parsed once: its defaults never change. */
 function schemasOf<Q extends z.ZodRawShape, P extends z.ZodRawShape>(
   spec: Spec<Q, P, never>,
 ): Pick<Route, 'ct' | 'querySchema' | 'pathSchema'> & {
@@ -160,8 +162,8 @@ function schemasOf<Q extends z.ZodRawShape, P extends z.ZodRawShape>(
   const ct = spec.path.startsWith('ct/v1/')
   const shape = spec.query ?? ({} as Q)
   const known = new Set(Object.keys(shape))
-  // A misspelt parameter is refused, for ignoring `wiat=published` would break a promise silently. RFC 6962 demands the
-  // opposite for its routes, and whoever loads a page or asks for health promises and expects nothing by it.
+  // A misspelt parameter is refused, because ignoring `wiat=published` would break a promise silently. RFC 6962 demands
+  // the opposite for its routes, and pages and health checks promise nothing that depends on a parameter.
   const strict = spec.path.startsWith('/') ? spec.path.startsWith('/v1/') : !ct
   const querySchema = strict ? z.strictObject(shape) : z.object(shape)
   const pathSchema = z.object(spec.params ?? ({} as P))

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 
 /*
- * What the API answers. The documents at `openapi.json` and `docs` are made from these schemas, the compiler holds
- * the handlers to them, and tests parse every answer with them.
+ * Schemas of the API's answers. `openapi.json` and `docs` are made from them, the compiler checks the handlers against
+ * them, and tests parse every answer with them.
  */
 
 const size = (description: string) => z.int().min(0).meta({ description })
@@ -27,12 +27,12 @@ export const Problem = z
     type: z.string().meta({ description: 'about:blank, or on ct/v1 routes a URN with a token of RFC 9162.' }),
     title: z.string().meta({ description: "The status's phrase." }),
     status: z.int().meta({ description: 'The HTTP status.' }),
-    detail: z.string().meta({ description: 'What was expected, and what came.' }),
-    code: z.string().meta({ description: 'For programs: codes are added, never renamed.' }),
+    detail: z.string().meta({ description: 'What was expected, and what the server got.' }),
+    code: z.string().meta({ description: 'Error code for programs: codes are added, never renamed.' }),
     successor: z
       .string()
       .optional()
-      .meta({ description: 'With the code frozen: the URL of the log that goes on instead.' }),
+      .meta({ description: 'With the code frozen: the URL of the log that continues this one.' }),
   })
   .meta({ id: 'Problem', description: 'Why a request was refused.' })
 export type ProblemDetails = z.output<typeof Problem>
@@ -44,7 +44,7 @@ export const Receipt = z
     treeSize,
     duplicate: z
       .boolean()
-      .meta({ description: 'True when these bytes were in the log, or on their way, before.' }),
+      .meta({ description: 'True when these bytes were already in the log, or pending.' }),
     proof: z.string().optional().meta({ description: 'With proof=true: the c2sp.org/tlog-proof file.' }),
   })
   .meta({ id: 'Receipt', description: 'The entry is on disk, and a signed tree head covers it.' })
@@ -59,11 +59,13 @@ export const BatchReceipt = z
       .array(
         z.object({
           position: size('0-based place in the batch.'),
-          index: size('Where the log has had these bytes, or the batch had them first.'),
+          index: size(
+            'Index at which the log already had these bytes, or of their first place in this batch.',
+          ),
         }),
       )
       .meta({
-        description: 'What was not new. All others have the indexes begin to end - 1, in their order.',
+        description: 'Entries that were not new. All others got the indexes begin to end - 1, in order.',
       }),
     checkpoint: z
       .string()
@@ -71,7 +73,7 @@ export const BatchReceipt = z
       .meta({ description: 'With proof=true: the published checkpoint, a signed note.' }),
     proofs: z.array(path).optional().meta({
       description:
-        'With proof=true: of each entry, in the order of the batch, the inclusion proof in the tree of the checkpoint.',
+        'With proof=true: the inclusion proof of each entry, in the order of the batch, in the tree of the checkpoint.',
     }),
   })
   .meta({ id: 'BatchReceipt', description: 'All entries are on disk, and a signed tree head covers them.' })
@@ -83,11 +85,11 @@ export const Entry = z.object({ index, leafHash, entry, treeSize }).meta({ id: '
 export const EntryPage = z
   .object({
     begin: index,
-    end: size('One past the last index that came: ask from here on for more.'),
+    end: size('One past the last index of this page: the begin of the next request.'),
     treeSize: size('The published tree size.'),
     entries: z.array(z.object({ index, leafHash, entry })).min(1),
   })
-  .meta({ id: 'EntryPage', description: 'At least one entry, not necessarily all that were asked for.' })
+  .meta({ id: 'EntryPage', description: 'At least one entry; possibly fewer than requested.' })
 
 export const InclusionProof = z
   .object({ index, leafHash, treeSize: size('The tree size that the proof is for.'), path })
@@ -98,7 +100,7 @@ export const ConsistencyProof = z
 
 /** RFC 6962 section 4. */
 const base64Hashes = z.array(base64('A hash of the proof.'))
-const leafInput = base64('The bytes as submitted: what the leaf hash is made of.')
+const leafInput = base64('The bytes as submitted: the input of the leaf hash.')
 const extraData = z.literal('').meta({ description: 'Always empty: entries are not certificates.' })
 export const SignedTreeHead = z
   .object({
@@ -121,12 +123,12 @@ export const CtEntryAndProof = z
 
 export const LogDescription = z
   .object({
-    name: z.string().meta({ description: 'Its place in the URL.' }),
+    name: z.string().meta({ description: 'Name of the log in URLs.' }),
     origin: z.string().meta({ description: 'First line of its checkpoints.' }),
     path: z.string().meta({ description: 'Prefix of its URLs, from the root of this server.' }),
     verifierKey: z.string().meta({ description: 'vkey of the Ed25519 key that signs its checkpoints.' }),
     verifierKeys: z.array(z.string()).meta({
-      description: 'vkeys of all keys that sign its checkpoints now; v1/keys below it has the others.',
+      description: 'vkeys of all keys that sign its checkpoints now; its v1/keys also lists retired ones.',
     }),
     treeHeadKey: base64('SubjectPublicKeyInfo of the P-256 key that signs its RFC 6962 tree heads.'),
     treeSize: size('Published tree size.').optional(),
@@ -136,25 +138,30 @@ export const LogDescription = z
       .enum(['confirming', 'serving', 'indexing', 'frozen', 'halted', 'closing', 'closed', 'failed'])
       .meta({
         description:
-          'indexing: reads only, until the leaf index is made again. frozen: ended for ever, reads only. halted: reads only. failed: it could not be opened, and has neither size nor root here.',
+          'indexing: read-only until the leaf index is rebuilt. frozen: read-only, permanently. halted: read-only. failed: it could not be opened; size and root hash are missing here.',
       }),
-    reason: z.string().optional().meta({ description: 'Why it is halted or failed: to keys for it.' }),
+    reason: z
+      .string()
+      .optional()
+      .meta({ description: 'Why it is halted or failed; shown to callers with a key for this log.' }),
     successor: z
       .string()
       .optional()
-      .meta({ description: 'Of a frozen log: the URL of the one that goes on instead, if there is one.' }),
-    allowDuplicates: z.boolean().meta({ description: 'Whether the same bytes become a new leaf each time.' }),
+      .meta({ description: 'Of a frozen log: the URL of the log that continues it, if there is one.' }),
+    allowDuplicates: z
+      .boolean()
+      .meta({ description: 'Whether bytes that are in the log already become a new leaf.' }),
     reads: z.enum(['public', 'private', 'meta']).meta({
-      description: 'Who reads entries: everyone, those with a key, or, of the meta log, auditors.',
+      description: 'Who may read entries: everyone; callers with a key; for the meta log, auditors.',
     }),
-    heads: z.enum(['open', 'closed']).meta({ description: 'Whether checkpoints are for everyone.' }),
+    heads: z.enum(['open', 'closed']).meta({ description: 'Whether everyone may read checkpoints.' }),
   })
   .meta({ id: 'Log' })
 const moment = z.object({
   treeSize: size('Size of the tree then.'),
-  timestampMs: size('The time of heads from which on it holds, milliseconds since 1970.'),
+  timestampMs: size('Valid for heads with this timestamp or a later one, milliseconds since 1970.'),
 })
-/** A key that a log got or retired. */
+/** A key that a log added or retired. */
 export const ChangedKey = z
   .object({
     verifierKey: z.string().meta({ description: 'vkey of the key that was added or retired.' }),
@@ -163,30 +170,34 @@ export const ChangedKey = z
     retired: moment.optional().meta({ description: 'It signs no head from here on.' }),
     rotations: z
       .array(z.string())
-      .meta({ description: 'What old keys say of new ones by this: signed notes.' }),
+      .meta({ description: 'The rotation statements of this change, signed by old keys: signed notes.' }),
   })
   .meta({ id: 'ChangedKey' })
 
-/** How a log ended. */
+/** The final state of a frozen log. */
 export const FrozenLog = z
   .object({
     treeSize: size('Final tree size.'),
     rootHash: hex('Final root hash.'),
     successor: z.string().optional(),
     published: z.boolean().meta({
-      description: 'False until enough witnesses have cosigned the final head: readers see an older one.',
+      description:
+        'False until enough witnesses have cosigned the final head; until then readers see an older one.',
     }),
   })
   .meta({ id: 'FrozenLog' })
 
-/** Whose cosignatures a log waits for. */
+/** The witness policy of a log. */
 export const LogPolicy = z
   .object({
-    policy: z.string().nullable().meta({ description: 'c2sp.org/tlog-policy; null: it waits for nobody.' }),
+    policy: z
+      .string()
+      .nullable()
+      .meta({ description: 'c2sp.org/tlog-policy; null: the log waits for no cosignatures.' }),
   })
   .meta({ id: 'LogPolicy' })
 
-/** Who sees a log. */
+/** The visibility of a log. */
 export const LogVisibility = z
   .object({ reads: z.enum(['public', 'private', 'meta']), heads: z.enum(['open', 'closed']) })
   .meta({ id: 'LogVisibility' })
@@ -197,16 +208,20 @@ const pass = z.object({
   finishedAtMs: size('Milliseconds since 1970.'),
   leaves: size('Leaves that were verified.'),
   bytesRead: size('Bytes that were read.'),
-  findings: size('What was damaged at its end.'),
+  findings: size('Damaged items known at its end.'),
 })
-/** What the scrubber of a log says. */
+/** The scrubber's report about a log. */
 export const Scrub = z
   .object({
-    coverage: z.number().min(0).max(1).meta({ description: 'How much of the tree this pass has verified.' }),
-    pass: size('Number of the pass under way.'),
+    coverage: z
+      .number()
+      .min(0)
+      .max(1)
+      .meta({ description: 'Share of the tree that this pass has verified.' }),
+    pass: size('Number of the current pass.'),
     lastPass: pass.optional(),
-    bytesRead: size('Bytes that were read since the log was opened.'),
-    readErrors: size('Reads that failed since then.'),
+    bytesRead: size('Bytes read since the log was opened.'),
+    readErrors: size('Failed reads since the log was opened.'),
     findingCount: size('Damaged places.'),
     findings: z
       .array(z.object({ place: z.string(), expected: z.string(), found: z.string(), message: z.string() }))
@@ -229,7 +244,7 @@ export const LogKeys = z
     ),
     rotations: z
       .string()
-      .meta({ description: 'What old keys say of new ones, as v1/keys/rotations serves it.' }),
+      .meta({ description: 'Rotation statements: old keys name new ones. As served by v1/keys/rotations.' }),
   })
   .meta({ id: 'LogKeys' })
 
@@ -263,8 +278,8 @@ export const Readiness = z
   })
   .meta({ id: 'Readiness' })
 
-/** Bodies that are bytes or text rather than JSON. */
+/** A body of bytes or text. */
 export const Bytes = z.string().meta({ override: { format: 'binary' } })
 export const Text = z.string()
-/** JSON that is described elsewhere. */
+/** JSON with a schema of its own elsewhere. */
 export const Document = z.record(z.string(), z.unknown())

@@ -10,18 +10,18 @@ import { networkOf } from './rates.ts'
 import { requestIds, requestLog } from './request-log.ts'
 import { isReadable, type Incoming, type Route } from './route.ts'
 
-/** Puts a route to work for one request. Never rejects: whatever fails becomes an answer here, and nowhere else. */
+/** Runs a route for one request. Never rejects: every error becomes an answer here, and nowhere else. */
 export type Serve = (route: Route, call: Incoming) => Promise<void>
 
-/** What came of a request. */
+/** The result of a request. */
 type Outcome = Pick<Exchange, 'caller' | 'answer' | 'error' | 'denied'>
 
 /**
- * Answers requests. Every one of them comes by here: first the gate, which may refuse it; then its route; then, for
- * those who are known or were denied, the trail, which must be on disk; and only then the answer leaves.
+ * Answers requests. Each passes the gate, which may refuse it, then its route. If the caller is authenticated or
+ * denied, the audit trail records the request on disk. Only then is the answer sent.
  *
- * Objects are written out field by field: one that begins with a spread and goes on with others costs about a
- * microsecond for each of these, at every request.
+ * Objects are written out field by field: an object literal that begins with a spread and has further fields costs
+ * about a microsecond for each of these, at every request.
  */
 export function server(deps: HttpDeps): Serve {
   const { gate, trail, metrics, logger, slowRequestMs = 0 } = deps
@@ -48,13 +48,13 @@ export function server(deps: HttpDeps): Serve {
       return refused(route, error, error instanceof Denied ? error.caller : undefined, true)
     }
     try {
-      // What could not be written down afterwards is not begun.
+      // A request that could not be recorded afterwards is not begun.
       if (caller.kind !== 'anonymous') trail?.check()
       const { req, res, search, path } = call
       const raw = { req, res, search, path, caller }
       if (!route.large) {
         let answer = await route.handle(raw)
-        // What a write has come to is told in any case.
+        // The result of a write is always reported.
         if (route.method === 'get' && isLarge(answer)) answer = answers.hold(networkOf(address), res, answer)
         return { caller, answer, error: undefined, denied: false }
       }
@@ -90,19 +90,22 @@ export function server(deps: HttpDeps): Serve {
   }
 }
 
-/** Whoever is known, and whoever was denied. */
+/** True for authenticated callers and for denied requests. */
 function leavesTrace({ denied, caller }: Outcome): boolean {
   return denied || (caller !== undefined && caller.kind !== 'anonymous')
 }
 
-/** Pages of other origins read what is there for readers. How a server is run and who has keys is none of it. */
+/**
+ * Removes the CORS header from routes that readers do not use. Pages of other origins may read public data only, not
+ * how a server is run or which keys it has.
+ */
 function forPages(route: Route, answer: Answer): Answer {
   if (answer.headers['access-control-allow-origin'] === undefined || isReadable(route)) return answer
   const headers = Object.entries(answer.headers).filter(([name]) => !name.startsWith('access-control-'))
   return { ...answer, headers: Object.fromEntries(headers) }
 }
 
-/** What somebody's credentials have opened is for them: no cache on the way may hand it to others. */
+/** Marks the answer to an authenticated caller as private, so that shared caches do not store it. */
 function forOne(caller: Caller | undefined, answer: Answer): Answer {
   const cached = answer.headers['cache-control']
   if (!caller || caller.kind === 'anonymous' || cached === undefined || cached === 'no-store') return answer
@@ -111,7 +114,7 @@ function forOne(caller: Caller | undefined, answer: Answer): Answer {
   return { ...answer, headers }
 }
 
-/** A server that is stopping takes no further request on a connection. */
+/** Closes the connection after the answer when the server is stopping. */
 function toLeave({ stopping }: HttpDeps, answer: Answer): Answer {
   return stopping?.aborted ? { ...answer, headers: { ...answer.headers, connection: 'close' } } : answer
 }

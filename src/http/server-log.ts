@@ -2,7 +2,7 @@ import { pino, type DestinationStream, type Level, type Logger } from 'pino'
 import { redact } from '../access/redact.ts'
 import { visibleJson } from '../bytes/visible.ts'
 
-/** Where log lines go. `StandardError` of the command line counts those it could not write. */
+/** The destination of log lines. `StandardError` of the command line counts lines that it could not write. */
 export interface LogStream extends DestinationStream {
   readonly linesLost?: number
   on?(event: 'recovered', listener: (linesLost: number, code: string) => void): unknown
@@ -15,8 +15,8 @@ export type ServerLog = Logger & {
 }
 
 /**
- * The server's own log: JSON lines. Secrets are cut out of the finished line, so that no field and no message can get
- * around it; nor can characters that a terminal would act on, of which pino escapes those below U+0020 alone.
+ * The server's own log: JSON lines. Secrets are removed from the finished line, so that no field or message can bypass
+ * the removal. So are characters that a terminal would act on; pino itself escapes only those below U+0020.
  *
  * @param stream standard error
  */

@@ -4,7 +4,10 @@ import { Connections } from './connections.ts'
 import type { HttpDeps } from './deps.ts'
 import { createMetrics } from './metrics/metrics.ts'
 
-/** An HTTP server for logs, not listening yet. Connections are bounded in number, requests and answers in time and bytes. */
+/**
+ * An HTTP server for logs, not listening yet. It bounds the number of connections, and the time and size of requests
+ * and answers.
+ */
 export function createHttpServer(deps: HttpDeps): Server {
   const { limits, trustedProxies, tls } = deps
   const connections = deps.connections ?? new Connections(limits, { trustedProxies })

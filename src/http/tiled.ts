@@ -19,9 +19,11 @@ const TILE_HEADERS = { 'content-type': OCTETS, ...CORS_HEADERS, ...IMMUTABLE }
 const BUNDLE_HEADERS = { ...TILE_HEADERS, ...INERT_CONTENT, vary: 'accept-encoding' }
 const GZIP_HEADERS = { ...BUNDLE_HEADERS, 'content-encoding': 'gzip' }
 
-/** What is served by c2sp.org/tlog-tiles: a log of our own, or a copy of somebody's. Nothing beyond what is published. */
+/**
+ * A log that is served by c2sp.org/tlog-tiles: one of this server, or a mirrored one. Serves only what is published.
+ */
 interface TiledLog extends BundleSource {
-  /** @throws SteleError `not_found` while nothing is */
+  /** @throws SteleError `not_found` while nothing is published */
   readonly published: { readonly checkpoint: string }
 }
 
@@ -29,7 +31,7 @@ interface TiledLog extends BundleSource {
 export class TiledAnswers {
   readonly #bundles: Bundles
 
-  /** @param cacheBytes how much compressed bytes are kept, over all logs */
+  /** @param cacheBytes bytes of compressed bundles to keep, over all logs */
   constructor(cacheBytes: number) {
     this.#bundles = new Bundles(cacheBytes)
   }
@@ -43,7 +45,7 @@ export class TiledAnswers {
     return { status: 200, headers: TILE_HEADERS, body: await log.readTile(parseTilePath(rest)) }
   }
 
-  /** @throws SteleError as {@link tile}; `corrupt` for an entry that does not fit its leaf hash */
+  /** @throws SteleError as {@link tile}; `corrupt` for an entry that does not match its leaf hash */
   async bundle({ name, log, rest, req, res }: TiledCall): Promise<Answer> {
     const request: BundleRequest = { name, log, ...parseTilePath(rest), over: overSignal(res) }
     if (!acceptsGzip(req.headers['accept-encoding'])) {
@@ -56,7 +58,7 @@ export class TiledAnswers {
 
 /** A request for a file of a log. */
 export interface TiledCall {
-  /** Tells logs apart in the cache. */
+  /** Identifies the log in the cache. */
   readonly name: string
   readonly log: TiledLog
   /** The path below the log's prefix. */
@@ -67,70 +69,70 @@ export interface TiledCall {
 
 const compress = promisify(gzip)
 
-/** A log whose bundles are read: our own, or a copy of somebody's. */
+/** A log whose bundles are read: one of this server, or a mirrored one. */
 type BundleSource = Pick<Log, 'origin' | 'readEntries' | 'readTile'>
 
-/** An entry bundle of a log, and who asks for it. */
+/** A request for an entry bundle. */
 interface BundleRequest {
   readonly name: string
   readonly log: BundleSource
   readonly index: number
   readonly width: number
-  /** Aborted when nobody waits for it any more. */
+  /** Aborted when the caller no longer waits. */
   readonly over: AbortSignal
 }
 
-/** A bundle as it is sent: compressed, or as it is where that would save nothing. */
+/** A bundle as it is sent: compressed, or unchanged where compression would save nothing. */
 interface SentBundle {
   readonly body: Uint8Array | Pieces
   readonly isGzip: boolean
 }
 
-/** One that is kept. */
+/** A bundle in the cache. */
 interface KeptBundle extends SentBundle {
   readonly body: Uint8Array
 }
 
 /**
- * So many bytes at the beginning say whether a bundle can be compressed. Compressing is the dearest thing there is to a
- * bundle, and dearest where it is in vain: sealed, signed or compressed payloads take zlib twice as long as text, their
- * readers must inflate them, and all that for one hundredth of the bytes.
+ * This many bytes at the start decide whether a bundle is worth compressing. Compression is the most expensive step for
+ * a bundle, and most expensive where it saves nothing: encrypted or compressed payloads take zlib twice as long as text
+ * and shrink by one hundredth, and their readers have to inflate them.
  */
 const SAMPLE_BYTES = 4096
-/** Below this share of what it was, the sample counts as compressed. */
+/** The bundle is compressed if its sample shrinks below this share. */
 const WORTH_IT = 0.9
 
 /**
- * A bundle above this is sent as it is, and read piece by piece while it is sent: 256 entries may have 16 MiB, and as
+ * A larger bundle is sent uncompressed and read piece by piece while it is sent: 256 entries may have 16 MiB, and as
  * many callers as there are connections may ask for them.
  */
 const WHOLE_BYTES = 1024 * 1024
-/** So much is read and hashed at a stretch: about a millisecond. */
+/** Bytes that are read and hashed before other requests get their turn: about a millisecond. */
 const PIECE_BYTES = 256 * 1024
-/** Of what is kept, this share is for partial bundles, so that asking for every width pushes out no full one. */
+/** The share of the cache for partial bundles, so that requests for every width cannot evict full ones. */
 const PARTIAL_SHARE = 0.25
 
-/** Reads entry bundles, and keeps them compressed: they never change, and compressing costs more than the reading. */
+/** Reads entry bundles and caches them compressed: they never change, and compressing costs more than reading. */
 class Bundles {
   readonly #full: LRUCache<string, KeptBundle, BundleRequest>
   readonly #partial: LRUCache<string, KeptBundle, BundleRequest>
 
-  /** @param cacheBytes how much is kept of what was made for those who accept gzip */
+  /** @param cacheBytes bytes of compressed bundles to keep */
   constructor(cacheBytes: number) {
     this.#full = this.#cache(cacheBytes * (1 - PARTIAL_SHARE))
     this.#partial = this.#cache(cacheBytes * PARTIAL_SHARE)
   }
 
   /**
-   * The bytes as they are.
+   * The uncompressed bundle.
    *
-   * @throws SteleError `not_found` beyond the published size, `corrupt` for an entry that does not fit its leaf hash
+   * @throws SteleError `not_found` beyond the published size, `corrupt` for an entry that does not match its leaf hash
    */
   async plain(request: BundleRequest): Promise<Uint8Array | Pieces> {
     return (await readWhole(request)) ?? inPieces(request)
   }
 
-  /** For those who accept gzip. Throws as `plain` does. */
+  /** The bundle for callers that accept gzip. Throws as `plain` does. */
   async forGzip(request: BundleRequest): Promise<SentBundle> {
     const { name, index, width } = request
     const kept =
@@ -144,12 +146,12 @@ class Bundles {
     return new LRUCache<string, KeptBundle, BundleRequest>({
       maxSize: Math.max(1, Math.floor(bytes)),
       sizeCalculation: ({ body }) => Math.max(1, body.length),
-      // Many who ask at once wait for one compression.
+      // Concurrent requests for a bundle share one compression.
       fetchMethod: (_key, _stale, { context }) => this.#compress(context),
     })
   }
 
-  /** On a thread of zlib's, so that other requests are answered meanwhile. Undefined for one that is sent in pieces. */
+  /** Compresses on a zlib thread, so that the event loop is free. Undefined for a bundle that is sent in pieces. */
   async #compress(request: BundleRequest): Promise<KeptBundle | undefined> {
     const body = await readWhole(request)
     if (!body) return undefined
@@ -159,7 +161,7 @@ class Bundles {
   }
 }
 
-/** The bundle, or undefined for one that is sent in pieces. */
+/** The whole bundle, or undefined for one that is sent in pieces. */
 async function readWhole(request: BundleRequest): Promise<Uint8Array | undefined> {
   const { log, index, width } = request
   const begin = index * TILE_WIDTH
@@ -173,8 +175,8 @@ async function readWhole(request: BundleRequest): Promise<Uint8Array | undefined
 }
 
 /**
- * Reads the bundle once to compare all of it with the tree and to learn its length, keeping nothing, and once more while
- * it is sent.
+ * Reads the bundle twice: once to check all of it against the tree and to learn its length, keeping nothing, and again
+ * while it is sent.
  */
 async function inPieces(request: BundleRequest): Promise<Pieces> {
   const { log, index, width } = request
@@ -191,7 +193,7 @@ async function inPieces(request: BundleRequest): Promise<Pieces> {
   }
 }
 
-/** All entries in order, a piece at a time, each compared with the tree. */
+/** All entries in order, a piece at a time, each checked against the tree. */
 async function* entriesOf(
   request: BundleRequest,
   tile: Uint8Array,
@@ -208,9 +210,9 @@ async function* entriesOf(
 }
 
 /**
- * Compares entries with the tree, for disks rot: all at once, since who reads whole logs asks for nothing but bundles.
+ * Checks entries against the tree, because disks decay. All at once: callers that read whole logs ask only for bundles.
  *
- * @param from the place of the first of them in the bundle
+ * @param from the position of the first entry in the bundle
  */
 function checkEntries(
   { log, index }: BundleRequest,

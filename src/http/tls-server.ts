@@ -4,13 +4,13 @@ import { createServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 
-/** What a server proves with whom one has reached: PEM texts, the chain behind the certificate. */
+/** The certificate chain and private key of a server, as PEM text. */
 export interface Certificate {
   readonly cert: string
   readonly key: string
 }
 
-/** TLS 1.3, and of 1.2 what has forward secrecy and authenticates what it encrypts (RFC 7525 section 4.2). */
+/** TLS 1.3, and of TLS 1.2 the suites with forward secrecy and authenticated encryption (RFC 7525 section 4.2). */
 const CIPHERS = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',
@@ -23,14 +23,14 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':')
 
-/** The TLS side of a server: given anew as a whole whenever the certificate is. */
+/** The TLS options of a server. When the certificate changes, all of them are set again. */
 export function contextOf({ cert, key }: Certificate): SecureContextOptions {
   return {
     cert,
     key,
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
-    // A caller who negotiates again and again makes the server do the dear half of the work.
+    // A caller that renegotiates repeatedly would make the server do the expensive half of the work.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   }
 }
@@ -46,14 +46,18 @@ export function createTlsServer(
   handshakeMs: number,
 ): Server {
   const server = createServer({ ...options, ...contextOf(certificate), handshakeTimeout: handshakeMs })
-  // Node hands a failed handshake to whoever answers broken requests; there is nobody yet to answer, and no way to.
+  // Node passes a failed handshake to the handler of malformed requests, but without a TLS connection no answer is
+  // possible.
   server.removeAllListeners('tlsClientError')
   server.on('tlsClientError', (_, socket) => socket.destroy())
   closeHandshakesToo(server)
   return server
 }
 
-/** A connection in the middle of its handshake is none yet to the HTTP server, and would outlive a stop. */
+/**
+ * Closes connections in their handshake when the server stops. The HTTP server does not know them yet, so they would
+ * outlive it.
+ */
 function closeHandshakesToo(server: Server): void {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {

@@ -3,37 +3,37 @@ import type { SteleError } from '../errors.ts'
 import type { Answer } from './answer.ts'
 import type { Incoming, Route } from './route.ts'
 
-/** Writes down who did what. */
+/** Records requests in the audit trail. */
 export interface Trail {
   /**
-   * Asked before anything is done for somebody known: what could not be written down afterwards is not begun.
+   * Called before any work for an authenticated caller: a request that could not be recorded afterwards is not begun.
    *
    * @throws SteleError `untraceable`
    */
   check(): void
   /**
-   * Resolves once the trace is on disk.
+   * Resolves once the record is on disk.
    *
-   * @throws SteleError `untraceable`: then the answer must not leave
+   * @throws SteleError `untraceable`; the answer must not be sent then
    */
   record(exchange: Exchange): Promise<void>
 }
 
-/** One request and what came of it: what trail, metrics and the log of the server are told. */
+/** A request and its result, for audit trail, metrics and the server's log. */
 export interface Exchange {
   readonly route: Route
   readonly call: Incoming
-  /** As in the answer. */
+  /** The ID in the answer. */
   readonly requestId: string
-  /** Where it comes from, proxies that are trusted left out. */
+  /** The client address: trusted proxies are skipped. */
   readonly address: string
-  /** Undefined when it was refused before anybody knew who sent it. */
+  /** Undefined when it was refused before authentication. */
   readonly caller: Caller | undefined
   readonly answer: Answer
   /** Why it was refused, if it was. */
   readonly error: SteleError | undefined
-  /** True when it was refused at the gate: nothing was done for it. */
+  /** True when the gate refused it: no work was done for it. */
   readonly denied: boolean
-  /** From its head until now. */
+  /** Time from the request's head until now. */
   readonly tookMs: number
 }

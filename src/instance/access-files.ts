@@ -4,30 +4,31 @@ import { accessState, formatAccessState, parseAccessState, type AccessState } fr
 import { readTextFile, replaceFile } from '../storage/files.ts'
 import { createLog } from './data-folder.ts'
 
-/** The log of who did what: a name that no other log can have. */
+/** Name of the audit trail's log. No other log can have it. */
 export const META_LOG = 'meta'
 
-/** Where the keys of an instance are kept, as hashes. */
+/** The file with the API keys of an instance, as hashes. */
 export function accessPath(folder: string): string {
   return join(folder, 'access.json')
 }
 
-/** Who may do what, or undefined in a folder that has no access control yet. @throws SteleError `foreign_format` */
+/** The access state; undefined in a folder without access control. @throws SteleError `foreign_format` */
 export async function readAccess(folder: string): Promise<AccessState | undefined> {
   const text = await readTextFile(accessPath(folder))
   return text === undefined ? undefined : parseAccessState(text, accessPath(folder))
 }
 
-/** Replaces the state: a crash leaves the old one or the new one, whole. @throws SteleError `io_error` */
+/** Replaces the state atomically: a crash leaves the old one or the new one. @throws SteleError `io_error` */
 export async function writeAccess(folder: string, state: AccessState): Promise<void> {
   await replaceFile(accessPath(folder), formatAccessState(state), 0o600)
 }
 
 /**
- * Gives a data folder a provisioning key and a meta log. The state is written last: without it nothing of this counts.
+ * Gives a data folder a provisioning key and a meta log. The access state is written last; without it the rest has no
+ * effect.
  *
  * @param origin first line of the meta log's checkpoints
- * @returns the provisioning key, which is shown now and never again
+ * @returns the provisioning key, which is shown only once
  * @throws SteleError `already_exists` where there is a meta log already; `io_error`
  */
 export async function initAccess(folder: string, origin: string, nowMs = Date.now()): Promise<MadeKey> {

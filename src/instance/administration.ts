@@ -17,37 +17,37 @@ import { NEW_LOG, type NewLog } from './log-files.ts'
 import { formatLogInfo, type LogInfo } from './log-info.ts'
 import type { Administer, Announce } from './plan.ts'
 
-/** The logs that are changed: those of a running server, or files that nobody has open. */
+/** The logs that are changed: those of a running server, or the files of logs that no process has open. */
 export interface Works {
-  /** Does something to the files of a log while it is not open. */
+  /** Runs a task on the files of a log while the log is closed. */
   whileClosed<T>(name: string, task: () => Promise<T>): Promise<T>
-  /** As `whileClosed`, for keys: whoever keeps a record of them is told. */
+  /** As `whileClosed`, for key changes, which are also reported as an event. */
   changeKeys(name: string, change: () => Promise<KeyChange>): Promise<KeyChange>
   freeze(name: string, request: FreezeRequest, announce: Announce): Promise<Frozen>
   /** Whether one more log can be served. @throws SteleError where it cannot */
   checkRoom?(): void
-  /** There is a new log. */
+  /** Opens a log that was just made. */
   add(name: string): Promise<void>
 }
 
-/** What somebody wants of a key change. */
+/** A requested key change. */
 interface WantedKey {
-  /** Of the key that is replaced, 8 hex digits; default: the first Ed25519 key that signs. */
+  /** ID of the key to replace, 8 hex digits; default: the first Ed25519 key that signs. */
   readonly keyId?: string | undefined
   readonly overlapSeconds?: number | undefined
 }
 
-/** What a log is to be; without an origin it has the one that follows from where others reach the server. */
+/** The settings of a requested log. The default origin follows from the server's public URL. */
 type AskedLog = Omit<NewLog, 'origin'> & { readonly origin?: string | undefined }
 
 /** Acts on one log that may wait for each other. */
 const MOST_WAITING = 16
-/** No log has this name: whoever makes logs takes turns under it. */
+/** The key under which acts that make logs take turns. No log has this name. */
 const CREATING = ''
 
 /**
- * Everything that can be changed about logs, for the routes of a server and for commands on a folder alike: each act is in
- * the meta log before it is done. Acts on one log come one after another.
+ * All changes to logs, for the routes of a server and for commands on a folder. Each act is recorded in the meta log
+ * before it is done. Acts on one log run one after another.
  */
 export class Administration {
   readonly #folder: string
@@ -56,7 +56,7 @@ export class Administration {
   readonly #publicUrl: string | undefined
   readonly #turns = new Turns(MOST_WAITING)
 
-  /** @param parts `publicUrl`: where others reach the server, if its options say so */
+  /** @param parts `publicUrl`: the public URL of the server, if configured */
   constructor(parts: {
     readonly folder: string
     readonly administer: Administer
@@ -70,7 +70,7 @@ export class Administration {
   }
 
   /**
-   * Makes a log, which appears at once.
+   * Makes a log. It is served at once.
    *
    * @throws SteleError `usage`, `already_exists` for a name or an origin that a log has; `untraceable`
    */
@@ -142,7 +142,7 @@ export class Administration {
   /** @throws SteleError as `changeAccess` */
   setAccess(by: string, name: string, wanted: Partial<Visibility>): Promise<Visibility> {
     return this.#act('log_set_access', by, name, name, (announce) => {
-      checkNotMeta(name, 'read by anybody but auditors')
+      checkNotMeta(name, 'read by callers other than auditors')
       return this.#works.whileClosed(name, () => changeAccess(this.#folder, name, wanted, announce))
     })
   }
@@ -166,7 +166,7 @@ export class Administration {
     return this.#turns.take(turn, () => this.#administer({ act, by, log }, task))
   }
 
-  /** The public URL without its scheme, and the name. The meta log's origin tells what `init` was given. */
+  /** The public URL without its scheme, and the name. Without a public URL, derived from the meta log's origin. */
   async #originOf(name: string): Promise<string> {
     checkLogName(name)
     if (this.#publicUrl) return originUnder(originPrefix(this.#publicUrl, 'public-url'), name)
@@ -188,16 +188,16 @@ export class Administration {
     checkNotMeta(name, 'made: "stele access init" does that')
     checkKeyName(origin, 'origin')
     checkVisibility({ reads, heads })
-    if (existsSync(logFiles(folder, name).folder)) throw exists(`log ${name}: there is one already`)
+    if (existsSync(logFiles(folder, name).folder)) throw exists(`log ${name}: it exists already`)
     for (const other of await listLogs(folder)) {
-      // Two logs under one origin would be two histories of one: whoever follows it would see a fork.
+      // Two logs with one origin would be two histories of one log: a reader that follows it would see a fork.
       const found = await readLogInfo(folder, other).catch(() => undefined)
       if (found?.origin === origin) throw exists(`origin ${origin}: it is that of the log "${other}"`)
     }
   }
 }
 
-/** What would leave nobody able to write down who did what. */
+/** Refuses a change that would leave the server without an audit trail. */
 function checkNotMeta(name: string, what: string): void {
   if (name === META_LOG) throw new SteleError('usage', `the meta log cannot be ${what}`)
 }
@@ -206,29 +206,29 @@ function exists(message: string): SteleError {
   return new SteleError('already_exists', `${message}; nothing was changed`)
 }
 
-/** What a log is to be. */
+/** The settings of a requested log. */
 interface WantedLog {
   readonly name: string
-  /** Without one it follows from where others reach the server. */
+  /** The default follows from the server's public URL. */
   readonly origin?: string | undefined
   readonly allowDuplicates: boolean
   readonly reads: 'public' | 'private'
   readonly heads: 'open' | 'closed'
 }
 
-/** What became of a key of a log. */
+/** A key that was added to a log, or retired. */
 export interface ChangedKey {
   readonly key: HostedKey
-  /** Signed notes: what old keys say of the new one. */
+  /** Signed notes: the statements in which old keys name the new one. */
   readonly statements: readonly string[]
 }
 
 /**
- * Changes the logs of an instance. Each method writes down what is about to change, by whom, before it changes anything,
- * and throws `untraceable` where that cannot be written. Whether somebody may is decided before.
+ * Changes the logs of an instance. Each method records the planned change and its author before it changes anything,
+ * and throws `untraceable` when it cannot record them. Callers are authorized before.
  */
 export interface LogAdministration {
-  /** The log is there, and served, once this resolves. */
+  /** The log exists and is served once this resolves. */
   createLog(by: string, wanted: WantedLog): Promise<unknown>
   freeze(by: string, name: string, request: FreezeRequest): Promise<{ head: SignedHead; published: boolean }>
   addKey(by: string, name: string, algorithm: 'ed25519' | 'ml-dsa-44'): Promise<ChangedKey>
@@ -238,7 +238,7 @@ export interface LogAdministration {
     wanted: { readonly keyId?: string | undefined; readonly overlapSeconds?: number | undefined },
   ): Promise<ChangedKey>
   retireKey(by: string, name: string, keyId: string, beforeOverlapEnds: boolean): Promise<ChangedKey>
-  /** @param text undefined: the log waits for no witnesses any more */
+  /** @param text undefined: the log no longer waits for witnesses */
   setPolicy(by: string, name: string, text: string | undefined): Promise<void>
   policy(name: string): Promise<string | undefined>
   setAccess(

@@ -14,7 +14,7 @@ import { filesIn, NEW_LOG, type NewLog } from './log-files.ts'
 import { firstKey, formatLogInfo, type LogInfo } from './log-info.ts'
 import { readPrivateKeys } from './private-keys.ts'
 
-/** Makes what a log is known by, keys and `log.json`, in an empty folder. */
+/** Makes the keys and `log.json` of a log in an empty folder. */
 export async function buildIdentity(folder: string, log: NewLog, nowMs: number): Promise<LogInfo> {
   const files = filesIn(folder)
   const keys = await generateLogKeys(log.origin)
@@ -37,7 +37,7 @@ export async function buildIdentity(folder: string, log: NewLog, nowMs: number):
   return info
 }
 
-/** Makes the database and the head file of a log: its first entries, if there are any, and the signed head over them. */
+/** Makes the database and the head file of a log, with its first entries, if any, and the signed head over them. */
 export async function buildStore(
   folder: string,
   info: LogInfo,
@@ -63,8 +63,8 @@ export async function buildStore(
 }
 
 /**
- * Takes away what was built of a log that did not come into its place, as far as the disk lets it. Where a failed rename did
- * happen after all, the log is whole, and keeps its head file.
+ * Removes the files of a log whose creation failed, as far as the disk allows. If a rename that was reported as failed
+ * did happen, the log is complete and keeps its head file.
  *
  * @param headFile outside of the folder, if it was made
  */

@@ -6,18 +6,18 @@ import { logFiles } from './data-folder.ts'
 import { formatLogInfo, type LogInfo } from './log-info.ts'
 import { withStoredHead } from './stored-head.ts'
 
-/** Who sees a log. */
+/** The visibility of a log. */
 export interface Visibility {
   readonly reads: LogInfo['reads']
   readonly heads: LogInfo['heads']
 }
 
 /**
- * Changes who reads a log, or whether its heads are for everyone. The log must not be open elsewhere. What somebody has
- * read, or a cache on the way keeps, stays where it is.
+ * Changes who reads a log, or whether everyone may read its heads. The log must not be open elsewhere. Data that
+ * readers have downloaded or caches have stored is not affected.
  *
- * @param wanted what is not given stays as it was
- * @returns what holds from now on
+ * @param wanted settings that are not given stay as they are
+ * @returns the new visibility
  * @throws SteleError `usage` for public entries under closed heads; `locked`
  */
 export function changeAccess(
@@ -38,11 +38,11 @@ export function changeAccess(
   })
 }
 
-/** Heads that are closed while everybody reads the entries would protect nothing. @throws SteleError `usage` */
+/** Refuses closed heads with public entries: they would protect nothing. @throws SteleError `usage` */
 export function checkVisibility({ reads, heads }: Visibility): void {
   if (reads !== 'public' || heads === 'open') return
   throw new SteleError(
     'usage',
-    'heads: expected open, since reads are public; closed heads take private reads',
+    'heads: expected open, since reads are public; closed heads need private reads',
   )
 }

@@ -20,36 +20,36 @@ import { formatLogInfo, type LogInfo, type LogKey } from './log-info.ts'
 import { readPrivateKeys } from './private-keys.ts'
 import { withStoredHead } from './stored-head.ts'
 
-/** What a log can sign its checkpoints with. */
+/** Algorithms of keys that sign checkpoints. */
 export type KeyAlgorithm = 'ed25519' | 'ml-dsa-44'
 
-/** What became of a log's keys. */
+/** The result of a change to a log's keys. */
 export interface KeyChange {
   readonly info: LogInfo
   /** The key that was added or retired. */
   readonly key: LogKey
-  /** What was announced by this step: signed notes, for whoever keeps a record of a log's keys. */
+  /** Rotation statements that this change made: signed notes, for the records of followers. */
   readonly statements: readonly string[]
 }
 
-/** How the files of a log are changed: a seam for tests that let each write fail. */
+/** Writes the files of a log: a seam for tests in which each write fails. */
 export interface KeyFiles {
   writeNew(path: string, text: string, mode: number): Promise<void>
-  /** The old file is whole, or the new one. */
+  /** Atomic: leaves the old file or the new one. */
   replace(path: string, text: string): Promise<void>
 }
 
 export interface ChangeOptions {
   readonly nowMs?: number
   readonly files?: KeyFiles
-  /** Told before any file is written; if it rejects, none is. */
+  /** Called before any file is written; if it rejects, none is. */
   readonly announce?: Announce
 }
 
-/** Most keys that sign at a time. A head with four ML-DSA-44 lines is of 14 kB, and the head file holds 32 kB. */
+/** Most keys that may sign at a time. A head with four ML-DSA-44 lines has 14 kB, and the head file holds 32 kB. */
 const MAX_ACTIVE_KEYS = 4
 
-/** How long a key signs beside the one that takes its place, unless told otherwise. */
+/** The default time for which an old key signs beside its successor. */
 export const DEFAULT_OVERLAP_SECONDS = 30 * 86_400
 
 const DISK: KeyFiles = {
@@ -61,11 +61,11 @@ const DISK: KeyFiles = {
 }
 
 /**
- * Gives a log one more key; every head from the next one on carries its line, too. Every Ed25519 key that signs announces
- * it. The log must not be open elsewhere.
+ * Adds a key to a log. Every head from the next one on also carries its line, and every Ed25519 key that signs
+ * announces it in a statement. The log must not be open elsewhere.
  *
- * The private key's file comes first and `log.json`, which alone says what counts, last: a crash before that leaves the
- * old keys, and a key file that nothing names.
+ * The private key's file is written first and `log.json`, which alone is authoritative, last. A crash in between leaves
+ * the old keys and an unused key file.
  *
  * @throws SteleError `locked`; `usage` where there are too many; as `openStoredLog` for a log that is not in order
  */
@@ -79,11 +79,11 @@ export function addKey(
 }
 
 /**
- * Gives a log a new key of the same kind as one that it has, and announces until when the old one signs beside it. The
- * old one is not retired by this, nor by time: `retireKey` does that.
+ * Adds a key of the same kind as an existing one, and announces until when the old one signs beside it. This does not
+ * retire the old key, nor does time: `retireKey` does.
  *
  * @param keyId of the old key, 8 hex digits; default: the first Ed25519 key that signs
- * @throws SteleError as {@link addKey}; `not_found` for a key that is none
+ * @throws SteleError as {@link addKey}; `not_found` if no key has this ID
  */
 export function rotateKey(
   folder: string,
@@ -107,14 +107,15 @@ export function rotateKey(
 }
 
 /**
- * Lets a key sign no further head. Its private key's file stays where it is: destroying it is the operator's to do.
+ * Retires a key: it signs no further head. Its private key's file stays; deleting it is left to the operator.
  *
- * Whoever pinned it must be able to go on: another Ed25519 key remains, has signed the newest head beside it, and is
- * announced by a statement that starts from it. Where only that statement is missing, the key makes it as its last act.
+ * Clients that pinned the key must be able to go on. So another Ed25519 key must remain, must have signed the newest
+ * head beside it, and must be announced by a statement of the retired key. If only that statement is missing, the key
+ * signs it before it is retired.
  *
- * @param beforeOverlapEnds retires it though it was announced to sign for longer
- * @throws SteleError `locked`; `not_found` for a key that is none or does not sign; `usage` for the last Ed25519 key, one
- *   whose overlap has not begun, or has not ended
+ * @param beforeOverlapEnds retires it even if it was announced to sign for longer
+ * @throws SteleError `locked`; `not_found` if no key that signs has this ID; `usage` for the last Ed25519 key, and for
+ *   a key whose overlap has not begun or has not ended
  */
 export function retireKey(
   folder: string,
@@ -158,7 +159,7 @@ interface Place {
   readonly name: string
   readonly info: LogInfo
   readonly head: { readonly size: number }
-  /** The earliest time that the next head can have. */
+  /** The earliest timestamp that the next head can have. */
   readonly nextMs: number
 }
 
@@ -203,7 +204,7 @@ async function addTo(
   return { info: next, key, statements }
 }
 
-/** The keys that change, before and after, each with the moments of its life. */
+/** The keys that change, before and after, each with its times. */
 function plan(name: string, info: LogInfo, next: LogInfo): Planned {
   const shown = ({ keys }: LogInfo, others: LogInfo): object[] =>
     keys
@@ -215,7 +216,7 @@ function plan(name: string, info: LogInfo, next: LogInfo): Planned {
   return { before: shown(info, next), after: shown(next, info), parts }
 }
 
-/** A key whose ID no other of the log's has: lines are told apart by it. */
+/** Generates a key whose ID differs from all others of the log, since signature lines are told apart by it. */
 function generateKey(
   { origin, keys }: LogInfo,
   algorithm: KeyAlgorithm,
@@ -231,7 +232,7 @@ function generateKey(
   }
 }
 
-/** What leads from a key to those that stay, unless there is something already. */
+/** A statement that leads from a retired key to a remaining one, unless one exists. */
 async function farewell(
   { origin, rotations }: LogInfo,
   { verifierKey }: LogKey,
@@ -273,7 +274,7 @@ function keyOf(info: LogInfo, verifierKey: string | undefined): LogKey {
   return found
 }
 
-/** A key's ID as people write it. */
+/** A key's ID in hex. */
 export function idOf(verifierKey: string): string {
   return formatKeyId(parseVerifierKey(verifierKey).id)
 }

@@ -13,20 +13,21 @@ import { NONE_YET } from './log-files.ts'
 import type { LogInfo } from './log-info.ts'
 import { withStoredHead } from './stored-head.ts'
 
-/** A longer policy stands in the meta log as its hash alone. */
+/** The meta log records a longer policy only as its hash. */
 const SHOWN_LENGTH = 4096
 
-/** The policy of a log, or undefined for one that waits for no witnesses. @throws SteleError `io_error` */
+/** The policy of a log; undefined for a log without one. @throws SteleError `io_error` */
 export function readPolicy(folder: string, name: string): Promise<string | undefined> {
   return readTextFile(logFiles(folder, name).policy)
 }
 
 /**
- * Sets whose cosignatures the heads of a log need before readers see them. The log must not be open elsewhere; it obeys
- * from its next opening on, and takes entries once the witnesses have confirmed its head.
+ * Sets the witness policy of a log: the cosignatures that a head needs before it is published. The log must not be open
+ * elsewhere. The policy applies from the next opening on; the log then takes entries once the witnesses have confirmed
+ * its head.
  *
- * @param text c2sp.org/tlog-policy; undefined: the log waits for nobody any more
- * @throws SteleError `malformed` with the line; `usage` for one that is not about this log, or has a witness without a
+ * @param text c2sp.org/tlog-policy; undefined: the log waits for no cosignatures any more
+ * @throws SteleError `malformed` with the line; `usage` for a policy about another log, or with a witness without a
  *   URL; `locked`
  */
 export async function changePolicy(
@@ -42,8 +43,8 @@ export async function changePolicy(
 }
 
 /**
- * As {@link changePolicy} for the log that the announcement itself is written into: it is announced while the log is open,
- * and done while it is closed.
+ * As {@link changePolicy} for the log that the announcement itself is written to: it is announced while the log is
+ * open, and made while the log is closed.
  */
 export async function changeOwnPolicy(
   folder: string,
@@ -59,7 +60,7 @@ export async function changeOwnPolicy(
   await whileClosed(() => withStoredHead(folder, name, () => putPolicy(folder, name, text)))
 }
 
-/** @returns false if there is nothing to be done */
+/** @returns false if the policy would not change */
 async function announcePolicy(
   folder: string,
   name: string,
@@ -75,8 +76,8 @@ async function announcePolicy(
 
 async function putPolicy(folder: string, name: string, text: string | undefined): Promise<void> {
   const { folder: place, policy, published } = logFiles(folder, name)
-  // Without a policy every head was published. What was kept from before that would show readers an older one. It is written
-  // down, because a missing file could also be a lost one.
+  // Without a policy every head was published. An older `published` record would show readers an older head, so it is
+  // replaced. It is replaced by a value and not removed, because a missing file could also be a lost one.
   if ((await readPolicy(folder, name)) === undefined) await replaceFile(published, `${NONE_YET}\n`, 0o600)
   if (text !== undefined) return replaceFile(policy, text)
   await rm(policy)
@@ -84,14 +85,14 @@ async function putPolicy(folder: string, name: string, text: string | undefined)
 }
 
 /**
- * Reads a policy strictly, and as the policy of this log.
+ * Checks that a policy is well-formed and about this log.
  *
  * @throws SteleError as {@link changePolicy}
  */
 export function checkPolicy({ origin, keys }: LogInfo, text: string): void {
   const { logs, witnesses } = parsePolicy(text)
   const silent = witnesses.find(({ url }) => url === undefined)
-  if (silent) throw usage(`the witness ${excerpt(silent.name)} needs a URL to be asked at`)
+  if (silent) throw usage(`the witness ${excerpt(silent.name)} needs a URL`)
   if (logs.length === 0) return
   const own = activeKeys(keys).map(({ verifierKey }) => parseVerifierKey(verifierKey))
   const isAboutThis = logs.some(({ key }) =>

@@ -3,31 +3,31 @@ import { join } from 'node:path'
 import { readTextFile } from '../storage/files.ts'
 import { listLogs, logFiles } from './data-folder.ts'
 
-/** SHA-256, in hex, of each part of what makes a server behave as it does. */
+/** SHA-256, in hex, of each part of the configuration. */
 export type Configuration = Readonly<Record<string, string>>
 
-/** Some parts of it; undefined: it is not there. */
+/** Some parts of a configuration; undefined: the part does not exist. */
 export type Parts = Readonly<Record<string, string | undefined>>
 
-/** The part that is the server's own options, and the one that is the keys. */
+/** The part with the server's own options, and the part with the API keys. */
 const OPTIONS = 'options'
 export const ACCESS = 'access'
-/** What stands in a line for the parts of all logs: one hash, with any number of them. */
+/** In a line of the meta log: one hash over the parts of all logs. */
 export const ALL_LOGS = 'all logs'
-/** What earlier versions recorded in its place, and only where there were more than 100 parts. */
+/** The name that earlier versions used instead, and only with more than 100 parts. */
 const EARLIER_LOGS = 'logs'
 
-/** The part that is a log's `log.json`. */
+/** Name of the part for a log's `log.json`. */
 export const logPart = (name: string): string => `log ${name}`
 
-/** The part that is a log's policy file. */
+/** Name of the part for a log's policy file. */
 export const policyPart = (name: string): string => `policy of ${name}`
 
 /**
- * What a server's behaviour follows from: its options, who has which key, what each log is and whose cosignatures it
- * waits for. Two configurations are equal if and only if nobody changed anything.
+ * Everything that determines a server's behaviour: its options, its API keys, and the settings and policy of each log.
+ * Two configurations are equal if and only if none of these changed.
  *
- * @param options those of the running server; without them the ones recorded before are taken over
+ * @param options those of the running server; if absent, the recorded ones are used
  */
 export async function readConfiguration(
   folder: string,
@@ -42,7 +42,7 @@ export async function readConfiguration(
   return { ...parts, ...(await readLogParts(folder)) }
 }
 
-/** Each log's own parts. */
+/** The parts of all logs. */
 async function readLogParts(folder: string): Promise<Configuration> {
   const parts: Record<string, string> = {}
   const put = async (name: string, path: string): Promise<void> => {
@@ -56,14 +56,14 @@ async function readLogParts(folder: string): Promise<Configuration> {
   return parts
 }
 
-/** What a line says of a configuration: the server's own parts, and one hash of those of all logs. */
+/** A configuration as a line of the meta log records it: the server's own parts, and one hash of those of all logs. */
 export function summaryOf(configuration: Configuration): Configuration {
   const [own, ofLogs] = split(configuration)
   const sorted = Object.entries(ofLogs).sort(([a], [b]) => (a < b ? -1 : 1))
   return { ...own, [ALL_LOGS]: hashOf(JSON.stringify(sorted)) }
 }
 
-/** The parts that are about logs. */
+/** The parts that belong to logs. */
 export function logPartsOf(configuration: Configuration): Configuration {
   return split(configuration)[1]
 }
@@ -79,11 +79,12 @@ function split(configuration: Configuration): [own: Configuration, ofLogs: Confi
 }
 
 /**
- * A configuration that an earlier version recorded, with the parts that one hash stood for. The hash is compared with
- * what is there now, less what was recorded of single logs since. Where it differs, and nothing was recorded since, the
- * part `logs` stays, and is named as changed once; where something was recorded since, nothing can be said.
+ * Expands the single hash in a configuration recorded by an earlier version. The hash is compared with the current
+ * parts, without those that were recorded for single logs since. If it differs and nothing was recorded since, the part
+ * `logs` stays and is reported as changed once. If it differs and something was recorded since, no comparison is
+ * possible.
  *
- * @param current as {@link readConfiguration} has just read it
+ * @param current the result of {@link readConfiguration}
  */
 export function withEarlierLogs(recorded: Configuration, current: Configuration): Configuration {
   const { [EARLIER_LOGS]: earlier, ...named } = recorded
@@ -94,24 +95,24 @@ export function withEarlierLogs(recorded: Configuration, current: Configuration)
   return { ...named, ...Object.fromEntries(rest), ...(differs ? { [EARLIER_LOGS]: earlier } : {}) }
 }
 
-/** The parts that differ, sorted. */
+/** Names of the parts that differ, sorted. */
 export function changedParts(before: Configuration, after: Configuration): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)])
   return [...names].filter((name) => before[name] !== after[name]).sort()
 }
 
-/** What makes the one configuration the other: null where a part goes. */
+/** The changes that turn one configuration into the other; null where a part is removed. */
 export function partsBetween(before: Configuration, after: Configuration): Record<string, string | null> {
   return Object.fromEntries(changedParts(before, after).map((name) => [name, after[name] ?? null]))
 }
 
-/** A configuration with some parts replaced, and those that are undefined left out. */
+/** A configuration with some parts replaced. Parts that are undefined are removed. */
 export function withParts(configuration: Configuration, parts: Parts): Configuration {
   const all = Object.entries<string | undefined>({ ...configuration, ...parts })
   return Object.fromEntries(all.filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
-/** What stands for a part: SHA-256 of its text, hex. */
+/** The hash of a part: SHA-256 of its text, hex. */
 export function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }

@@ -20,20 +20,20 @@ export type { LogInfo, LogKey } from './log-info.ts'
  *   access.json                API keys, as hashes; mode 600
  *   provisioning.key           optional: the provisioning key, until it is moved elsewhere; mode 600
  *   writer.key                 optional: a key that may append, likewise; "stele start" makes it
- *   logs/meta/                 the log of who did what, a log like any other
+ *   logs/meta/                 the log of the audit trail, otherwise like any other log
  *   logs/<name>/log.json       what the log is: origin, public keys with their times, settings
  *   logs/<name>/log.skey       private key of the checkpoints, mode 600; further ones are log-<key id>.skey
  *   logs/<name>/tree-head.pem  private key of the RFC 6962 tree heads, mode 600
  *   logs/<name>/database/      LevelDB: entries, tiles, heads
  *   logs/<name>/leaf-index/    LevelDB: leaf hash to index; can be deleted, is rebuilt
- *   logs/<name>/head           the last signed head, in its second place
- *   logs/<name>/policy         optional: whose cosignatures a head needs before it is published
+ *   logs/<name>/head           head file: the second copy of the last signed head
+ *   logs/<name>/policy         optional: the cosignatures that a head needs before it is published
  *   logs/<name>/published      with a policy: the head that was published last
  */
 const FORMAT = 'stele data folder'
 const FORMAT_VERSION = 1
 
-/** Names go into URLs and paths as they are. */
+/** Names appear unescaped in URLs and paths. */
 const LOG_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/
 
 /** Makes an empty data folder. @throws SteleError `already_exists`, `foreign_format`, `io_error` */
@@ -47,7 +47,7 @@ export async function initDataFolder(folder: string): Promise<void> {
   const found = await readdir(folder).catch((error: unknown) => {
     throw fileError(folder, error)
   })
-  // An attempt that came no further than this is gone on with.
+  // A folder left by an interrupted attempt is completed.
   const isBegun =
     found.every((name) => name === 'logs' || name === 'stele.json.new') &&
     (await isEmpty(join(folder, 'logs')))
@@ -60,7 +60,7 @@ export async function initDataFolder(folder: string): Promise<void> {
   await mkdir(join(folder, 'logs'), { recursive: true }).catch((error: unknown) => {
     throw fileError(folder, error)
   })
-  // The last of all, and whole or not there.
+  // Written last and atomically: this file makes the folder a data folder.
   await replaceFile(join(folder, 'stele.json'), formatJson({ format: FORMAT, version: FORMAT_VERSION }))
 }
 
@@ -69,7 +69,7 @@ async function isEmpty(folder: string): Promise<boolean> {
   return names.length === 0
 }
 
-/** @throws SteleError `not_initialised`, `foreign_format`: a folder that this version must not touch */
+/** @throws SteleError `not_initialised`, `foreign_format`: a folder that this version must not change */
 export async function checkDataFolder(folder: string): Promise<void> {
   const text = await readTextFile(join(folder, 'stele.json'))
   if (text === undefined) {
@@ -98,7 +98,7 @@ export async function listLogs(folder: string): Promise<string[]> {
     if (error.code !== 'ENOENT') throw fileError(folder, error)
     throw new SteleError('not_initialised', `${folder}: half a data folder: expected a folder "logs" in it`)
   })
-  // A folder whose name begins with a dot is a log whose creation was cut short; it was never announced.
+  // A name that begins with a dot is a log whose creation was interrupted. No caller was told about it.
   return names.filter((name) => !name.startsWith('.')).sort()
 }
 
@@ -114,17 +114,17 @@ export async function readLogInfo(folder: string, name: string): Promise<LogInfo
   const path = logFiles(folder, name).info
   const text = await readTextFile(path)
   if (text === undefined) {
-    throw new SteleError('not_initialised', `${logFolder}: half a log: expected a log.json in it, found none`)
+    throw new SteleError('not_initialised', `${logFolder}: incomplete log: expected a log.json, found none`)
   }
   return parseLogInfo(text, path)
 }
 
-/** Told of a log that is built, before it is in its place; if it rejects, it never is. */
+/** Called when a log is built, before it is moved into its place. If it rejects, the log is discarded. */
 export type OnBuilt = (info: LogInfo) => Promise<void>
 
 /**
- * Makes a log: keys, a database with the signed head of the empty tree, head file. It is built beside its place
- * and renamed into it, so that a crash leaves a whole log or none.
+ * Makes a log: keys, a database with the signed head of the empty tree, and a head file. It is built in another folder
+ * and then renamed, so that a crash leaves a complete log or none.
  *
  * @throws SteleError `already_exists`, `usage`, `io_error`
  */
@@ -161,17 +161,17 @@ export async function createLog(
   }
 }
 
-/** Where the files of a log are. */
+/** The paths of a log's files. */
 export function logFiles(folder: string, name: string): LogFiles {
   return filesIn(join(folder, 'logs', name))
 }
 
-/** Where the head file of a log is. */
+/** The path of a log's head file. */
 export function headFilePath(folder: string, name: string, info: LogInfo): string {
   return info.headFile ?? logFiles(folder, name).head
 }
 
-/** @throws SteleError `usage` for what can be no log's name */
+/** @throws SteleError `usage` for an invalid log name */
 export function checkLogName(name: string): void {
   if (LOG_NAME.test(name)) return
   throw new SteleError(

@@ -4,7 +4,7 @@ import { SteleError } from '../errors.ts'
 import type { Log } from '../log/log.ts'
 import type { ScrubStatus } from '../scrub/scrub-options.ts'
 
-/** A key of a log, and which of its heads it signs. */
+/** A key of a log, and which heads it signs. */
 export interface HostedKey {
   readonly verifierKey: string
   readonly since: KeyMoment
@@ -13,23 +13,23 @@ export interface HostedKey {
   readonly retired?: KeyMoment | undefined
 }
 
-/** A moment in a log's life: no head before it is larger, none behind it smaller or of an earlier time. */
+/** A point in a log's history: earlier heads are not larger; later heads are not smaller and have a later timestamp. */
 export interface KeyMoment {
   readonly treeSize: number
   readonly timestampMs: number
 }
 
-/** One log of this instance, opened or not. */
+/** One log of this instance, open or not. */
 export interface HostedLog extends LogAccess {
-  /** Its place in the URL: `[a-z0-9][a-z0-9._-]{0,62}`. */
+  /** Its name in URLs: `[a-z0-9][a-z0-9._-]{0,62}`. */
   readonly name: string
   /** First line of its checkpoints. */
   readonly origin: string
   /** `vkey` of the Ed25519 key that signs its checkpoints. */
   readonly verifierKey: string
-  /** All keys that it ever had for its checkpoints, oldest first. */
+  /** All checkpoint keys that it ever had, oldest first. */
   readonly keys: readonly HostedKey[]
-  /** What old keys say of new ones: signed notes, one behind the other (`proto-docs/keys.md`). */
+  /** Rotation statements, in which old keys name new ones: concatenated signed notes (`proto-docs/keys.md`). */
   readonly rotations: string
   /** SubjectPublicKeyInfo, DER, of the P-256 key that signs its RFC 6962 tree heads. */
   readonly treeHeadKey: Uint8Array
@@ -44,19 +44,19 @@ export interface HostedLog extends LogAccess {
   scrubNow?(): void
 }
 
-/** The logs of an instance. Asked anew at each request, so that a log can be reopened meanwhile. */
+/** The logs of an instance. Callers look a log up at each request, because it may have been reopened. */
 export interface LogDirectory {
   get(name: string): HostedLog | undefined
   list(): readonly HostedLog[]
 }
 
-/** A server that hosts no log, for what is made for servers that do. */
+/** A directory without logs, for servers that host none. */
 export const NO_LOGS: LogDirectory = { get: () => undefined, list: () => [] }
 
 /**
- * The log behind a name of a URL.
+ * The open log with a name from a URL.
  *
- * @throws SteleError `not_found`; `shutting_down`; `log_halted` with the reason for one that is not open
+ * @throws SteleError `not_found`; `shutting_down`; `log_halted` with the reason for a log that is not open
  */
 export function openedLog(logs: LogDirectory, name: string): { hosted: HostedLog; log: Log } {
   const hosted = logs.get(name)
@@ -69,7 +69,7 @@ export function openedLog(logs: LogDirectory, name: string): { hosted: HostedLog
   return { hosted, log: hosted.log }
 }
 
-/** What is said of a name that no log has, and of a log that this caller may not know of. */
+/** The error for a name that no log has, and for a log that is hidden from the caller. */
 export function noSuchLog(name: string): SteleError {
   return new SteleError('not_found', `log: expected one that v1/logs lists, got ${excerpt(name)}`)
 }

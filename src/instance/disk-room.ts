@@ -1,9 +1,9 @@
 import { statfs } from 'node:fs/promises'
 
-/** A network disk that is gone may never answer. */
+/** A network disk that has failed may never answer. */
 const ANSWER_MS = 2000
 
-/** Bytes that this process may still write where a folder is; undefined when that cannot be said, or not in time. */
+/** Free bytes on the disk of a folder; undefined when that is unknown or the disk does not answer in time. */
 export async function freeBytes(folder: string): Promise<number | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((resolve) => {

@@ -7,20 +7,20 @@ import type { Log } from '../log/log.ts'
 import { UNANNOUNCED, type Announce } from './plan.ts'
 import { openStoredLog, type LogSettings } from './open-log.ts'
 
-/** A log that has ended. */
+/** The final state of a frozen log. */
 export interface Frozen {
   /** The final head. */
   readonly head: SignedHead
-  /** Whether readers will see it: not yet where too few witnesses have cosigned it. */
+  /** Whether readers see the final head. False until enough witnesses have cosigned it. */
   readonly published: boolean
 }
 
-/** Rounds of asking witnesses that are waited for before anything is signed. */
+/** Rounds of requests to witnesses to wait for before anything is signed. */
 const CONFIRM_ROUNDS = 3
 
 /**
- * Freezes a log that nobody has open, after all the checks of opening it, and after its witnesses have confirmed its
- * head. A last entry that it ended with already counts as done.
+ * Freezes a log that no process has open, after all checks of opening it and after its witnesses have confirmed its
+ * head. If the requested final record is committed already, nothing is appended.
  *
  * @throws SteleError as `openStoredLog` and `Log.freeze`; `log_halted` where too few witnesses answer
  */
@@ -36,13 +36,13 @@ export async function freezeStoredLog(
     await startedWithin(log, settings.witnesses.timeoutMs * CONFIRM_ROUNDS)
     return await freezeLog(log, request, announce)
   } finally {
-    // What is being cosigned is waited for, so that a witnessed log is published where its witnesses answer.
+    // Waits for pending cosignatures, so that the final head is published if its witnesses answer.
     await log.close()
   }
 }
 
 /**
- * Freezes a log that is open: commits what was admitted, then ends it. What a running server's administration calls.
+ * Freezes an open log of a running server: commits the admitted entries, then the final record.
  *
  * @throws SteleError as `Log.freeze`
  */
@@ -67,7 +67,7 @@ export async function freezeLog(
   return { head, published: log.published.timestampMs >= head.timestampMs }
 }
 
-/** What would be refused is not announced. */
+/** A freeze that would be refused is not announced. */
 function checkTakesEntries({ origin, status, failure }: Log): void {
   if (['serving', 'indexing', 'frozen'].includes(status.state)) return
   const reason = failure?.message ?? `it is ${status.state}`

@@ -14,8 +14,8 @@ import type { LogSettings } from './open-log.ts'
 import type { Announce } from './plan.ts'
 
 /**
- * The logs of one data folder, each on its own: one that fails leaves the others serving. Owner of which logs are
- * open.
+ * The logs of one data folder. They are independent: when one fails, the others keep serving. Owner of the set of open
+ * logs.
  */
 export class Host implements LogDirectory {
   #logs: ReadonlyMap<string, Hosted>
@@ -35,8 +35,8 @@ export class Host implements LogDirectory {
   }
 
   /**
-   * Opens every log of the folder, one after the other. Those that cannot be opened are listed with the reason, as are those
-   * that are still being opened because a disk hangs.
+   * Opens every log of the folder, one after the other. Logs that cannot be opened are listed with the reason, and so
+   * are logs that are still being opened because a disk hangs.
    */
   static async open(options: HostOptions): Promise<Host> {
     const logs = new Map<string, Hosted>()
@@ -45,7 +45,7 @@ export class Host implements LogDirectory {
     for (const name of await listLogs(options.folder)) {
       if (options.giveUp?.aborted) break
       const hosted = await Hosted.open(name, options, turns, patienceMs)
-      // Others may be on the same disk, and each would be waited for as long.
+      // The other logs may be on the same disk, and each would be waited for as long.
       if (hosted.failure === BEING_OPENED) patienceMs = 0
       logs.set(name, hosted)
     }
@@ -61,7 +61,7 @@ export class Host implements LogDirectory {
   }
 
   /**
-   * Opens a log that was made since the others were opened.
+   * Opens a log that was made after the others were opened.
    *
    * @throws SteleError `shutting_down`
    */
@@ -79,7 +79,7 @@ export class Host implements LogDirectory {
   }
 
   /**
-   * Ends a log for ever, after what it has admitted. What an administration calls.
+   * Freezes a log permanently, after committing all admitted entries.
    *
    * @throws SteleError `not_found`, `log_halted`; as `Log.freeze`
    */
@@ -98,10 +98,10 @@ export class Host implements LogDirectory {
   }
 
   /**
-   * Does something to the files of a log. The log is closed and opened again around it, so for a moment it answers
-   * `log_halted`; what it has admitted is committed first.
+   * Runs a task on the files of a log. The log is closed before and opened again after it, so for a moment it answers
+   * `log_halted`. Entries that it has admitted are committed first.
    *
-   * @throws SteleError `not_found`; whatever the task throws, and then the log goes on as before
+   * @throws SteleError `not_found`; what the task throws, and then the log is reopened unchanged
    */
   async whileClosed<T>(name: string, task: () => Promise<T>): Promise<T> {
     const hosted = this.#logs.get(name)
@@ -110,9 +110,9 @@ export class Host implements LogDirectory {
   }
 
   /**
-   * Stops all logs: each refuses new entries, commits what it admitted, and closes.
+   * Closes all logs: each refuses new entries, commits those it admitted, and closes.
    *
-   * @param last a log that goes on until the others have closed, and what is to be done before it closes too
+   * @param last a log that stays open until the others have closed, and a task to run before it closes too
    */
   async close(last?: { readonly name: string; readonly before: () => Promise<void> }): Promise<void> {
     this.#stopping = true
@@ -124,11 +124,11 @@ export class Host implements LogDirectory {
   }
 }
 
-/** What happens to logs, for whoever writes the server's own log. */
+/** Events of logs, for the server's own log. */
 export interface HostEvents {
   opened(name: string, log: Log, tookMs: number): void
   failed(name: string, failure: SteleError): void
-  /** A log that stopped is not opened again before there is this much room. */
+  /** A log that stopped is not opened again before this much space is free. */
   waitsForRoom?(
     name: string,
     room: { readonly neededBytes: number; readonly freeBytes: number | undefined },
@@ -136,31 +136,31 @@ export interface HostEvents {
   witnessCosigned?(name: string, witness: string, tookMs: number): void
   witnessFailed(name: string, witness: string, failure: SteleError): void
   publishedWithoutQuorum(name: string, reason: SteleError): void
-  /** What the scrubber of a log says. */
+  /** Receives the events of a log's scrubber. */
   scrub?(name: string): ScrubEvents
-  /** Old keys have announced a new one: signed notes, for whoever keeps a record of a log's keys. */
+  /** Old keys have announced a new one, in signed notes: for a record of the log's keys. */
   keysChanged?(name: string, statements: readonly string[]): void
   frozen?(name: string, final: SignedHead): void
 }
 
 export interface HostOptions {
   readonly folder: string
-  /** Ends the opening of logs behind the one that is being opened. */
+  /** Aborted to skip the logs that were not opened yet. */
   readonly giveUp?: AbortSignal
   readonly settings: LogSettings
-  /** How long, in all, logs are waited for that take their time to open. They go on opening behind. */
+  /** Total time to wait for logs that open slowly. They go on opening in the background. */
   readonly openWithinMs: number
-  /** First and longest wait before a log that stopped for want of space is opened again. */
+  /** First and longest delay before a log that stopped for lack of space is opened again. */
   readonly reopenAfterMs: number
   readonly reopenAtMostMs: number
-  /** With less room than this on the disk a log that stopped is not opened again: opening writes, too. */
+  /** A log that stopped is not opened again with less free space than this, because opening writes to the disk. */
   readonly roomToReopenBytes?: number
-  /** Anybody may append: only where nobody else can reach the server. */
+  /** Everyone may append: only for a server that no other machine can reach. */
   readonly openWrites: boolean
   readonly events: HostEvents
-  /** Rate of each log's scrubber; without it, or at 0, there is none. */
+  /** Rate of each log's scrubber; if absent or 0, logs are not scrubbed. */
   readonly scrubBytesPerSecond?: number
   readonly scrubClock?: ScrubClock
-  /** Whoever counts what a log does. */
+  /** Makes the observer that counts a log's events. */
   readonly observe?: (name: string) => LogObserver
 }

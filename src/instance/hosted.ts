@@ -12,29 +12,30 @@ import { freeBytes } from './disk-room.ts'
 import type { HostOptions } from './host.ts'
 import { mayHeal, openStoredLog } from './open-log.ts'
 
-/** Why a log takes no requests before it was opened for the first time. */
+/** Refuses requests before a log was opened for the first time. */
 export const BEING_OPENED = new SteleError('log_halted', 'the log is being opened', { retryAfterSeconds: 2 })
 
-/** The two states of a log, as those see it who ask for it. */
+/** The state of a log as its callers see it. */
 type State =
   | { readonly kind: 'open'; readonly log: Log; readonly scrubber: Scrubber | undefined }
   | { readonly kind: 'closed'; readonly failure: SteleError }
 
-/** What the loop of a log is told. `retry`: it was told nothing for as long as it was to wait. */
+/** A command for the loop of a log. `retry`: no command arrived within the waiting time. */
 type Command =
   | { readonly kind: 'retry' }
   | { readonly kind: 'halted'; readonly log: Log; readonly failure: SteleError }
   | {
       readonly kind: 'change'
-      /** Resolves with what tells the caller how it went. */
+      /** Resolves with a function that reports the result to the caller. */
       readonly run: () => Promise<() => void>
       readonly refuse: (reason: SteleError) => void
     }
   | { readonly kind: 'close' }
 
 /**
- * One log and the watch over it: opened again after a failure that may pass, left alone after any other. One loop takes one
- * command after the other, and only it opens and closes the log: nothing opens one that is closed for a change.
+ * One log and its supervision: it is opened again after a transient failure, and not after any other. A single loop
+ * takes one command after another, and only this loop opens and closes the log, so a log closed for a change stays
+ * closed.
  */
 export class Hosted implements HostedLog {
   readonly name: string
@@ -42,9 +43,9 @@ export class Hosted implements HostedLog {
   readonly #turns: ScrubTurns
   readonly #commands = new Commands()
   #info: LogInfo | undefined
-  /** Changed by `#become` alone. */
+  /** Changed only by `#become`. */
   #state: State = closed(BEING_OPENED)
-  /** What it waits for before it is opened again. */
+  /** The free space that it waits for before it is opened again. */
   #wantsRoom: string | undefined
   #stopped = false
   #running: Promise<void> = Promise.resolve()
@@ -57,7 +58,8 @@ export class Hosted implements HostedLog {
 
   /**
    * @param turns of the scrubbers of this process
-   * @param patienceMs how long to wait until it is open, or cannot be opened: a disk may hang. It goes on opening afterwards
+   * @param patienceMs how long to wait until the log is open or has failed to open: a disk may hang. It continues to
+   *   open in the background after that
    */
   static async open(
     name: string,
@@ -98,7 +100,7 @@ export class Hosted implements HostedLog {
     return this.#info?.allowDuplicates ?? false
   }
 
-  /** Until it is known what a log is, it is not shown to anybody. */
+  /** Before its `log.json` was read, a log is shown to no caller. */
   get reads(): LogInfo['reads'] {
     return this.#info?.reads ?? 'private'
   }
@@ -128,7 +130,7 @@ export class Hosted implements HostedLog {
     return failure && this.#wantsRoom !== undefined ? saying(failure, this.#wantsRoom) : failure
   }
 
-  /** One at a time. The log is opened again, whether the task succeeded or failed, before this settles. */
+  /** Runs one task at a time. The log is opened again before this settles, whether the task succeeded or failed. */
   whileClosed<T>(task: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#stopped) return reject(hostStopping())
@@ -141,14 +143,14 @@ export class Hosted implements HostedLog {
     })
   }
 
-  /** Ends what is on its way, refuses changes that wait, and closes the log. */
+  /** Finishes what is in progress, refuses waiting changes, and closes the log. */
   async close(): Promise<void> {
     this.#stopped = true
     this.#commands.push({ kind: 'close' })
     await this.#running
   }
 
-  /** @param retryMs how long to wait before the log is opened again; undefined: until something else happens */
+  /** @param retryMs how long to wait before the log is opened again; undefined: until the next command */
   async #run(retryMs: number | undefined): Promise<void> {
     for (let waitMs = retryMs; ;) {
       const command = await this.#commands.next(waitMs)
@@ -157,7 +159,7 @@ export class Hosted implements HostedLog {
           waitMs = await this.#reopen(Math.min(waitMs! * 2, this.#options.reopenAtMostMs))
           break
         case 'halted':
-          // One that was closed meanwhile has been opened again already.
+          // A log that was closed meanwhile has been opened again already.
           if (command.log === this.log) waitMs = retryAfter(command.failure, this.#options.reopenAfterMs)
           break
         case 'change':
@@ -165,7 +167,7 @@ export class Hosted implements HostedLog {
           else waitMs = await this.#change(command.run)
           break
         case 'close':
-          // Callers are told from now on, also those who read: what they read from is about to be closed.
+          // From now on all callers get this error, readers included: their source is about to be closed.
           return this.#become(
             closed(new SteleError('shutting_down', 'the server is stopping', { retryAfterSeconds: 5 })),
           )
@@ -182,14 +184,14 @@ export class Hosted implements HostedLog {
     return retryMs
   }
 
-  /** Opening verifies everything, so a log comes back only if what is on disk is what was signed. */
+  /** Opening verifies everything, so a log comes back only if the disk holds what was signed. */
   async #reopen(nextWaitMs: number): Promise<number | undefined> {
     if (!(await this.#hasRoom())) return nextWaitMs
     if (this.failure) await this.#become(closed(this.failure))
     return this.#open(nextWaitMs)
   }
 
-  /** @returns how long to wait before it is tried again; undefined where it is open, or trying is of no use */
+  /** @returns how long to wait before the next attempt; undefined if it is open, or if another attempt is useless */
   async #open(waitMs: number): Promise<number | undefined> {
     const { folder, settings, events, observe } = this.#options
     const startedMs = performance.now()
@@ -221,7 +223,7 @@ export class Hosted implements HostedLog {
     }
   }
 
-  /** Closes what was open, the scrubber first: it reads from the log. */
+  /** Closes what was open, the scrubber first because it reads from the log. */
   async #become(state: State): Promise<void> {
     const before = this.#state
     this.#state = state
@@ -231,8 +233,8 @@ export class Hosted implements HostedLog {
   }
 
   /**
-   * LevelDB writes new files when it opens: without room for them, opening would only lose the readers too. A disk that cannot
-   * even be asked is one to come back to later: nobody else waits for the answer.
+   * LevelDB writes new files when it opens. Without space for them, opening would fail and readers would lose the log
+   * too. If the free space is unknown, the attempt is postponed; no caller waits for it.
    */
   async #hasRoom(): Promise<boolean> {
     const { folder, roomToReopenBytes: neededBytes = 0, events } = this.#options
@@ -245,7 +247,7 @@ export class Hosted implements HostedLog {
   }
 }
 
-/** The commands that wait, oldest first. One reader. */
+/** The waiting commands, oldest first, for a single reader. */
 class Commands {
   readonly #waiting: Command[] = []
   #wake: (() => void) | undefined
@@ -255,7 +257,7 @@ class Commands {
     this.#wake?.()
   }
 
-  /** The oldest command; `retry` when none has come after `withinMs`. */
+  /** The oldest command; `retry` when none arrived within `withinMs`. */
   async next(withinMs: number | undefined): Promise<Command> {
     if (this.#waiting.length === 0) await this.#pushed(withinMs)
     return this.#waiting.shift() ?? { kind: 'retry' }
@@ -281,7 +283,7 @@ function retryAfter(failure: SteleError, waitMs: number): number | undefined {
 }
 
 function roomInWords(neededBytes: number, free: number | undefined): string {
-  const found = free === undefined ? 'does not say what is free' : `has ${free}`
+  const found = free === undefined ? 'does not report its free space' : `has ${free}`
   return `It is opened again when the disk of the data folder has ${neededBytes} bytes free, a quarter of min-free-bytes; it ${found}`
 }
 
@@ -290,7 +292,7 @@ function saying({ code, message, cause, retryAfterSeconds }: SteleError, more: s
   return new SteleError(code, `${message}. ${more}`, { cause, ...retry })
 }
 
-/** What is said of a log to whoever wants to change it while the server stops. */
+/** Refuses a change to a log while the server stops. */
 export function hostStopping(): SteleError {
   return new SteleError('shutting_down', 'the server is stopping; nothing was changed')
 }
@@ -300,7 +302,7 @@ function unexpected(error: unknown): SteleError {
   return new SteleError('internal', `opening the log failed unexpectedly: ${message}`, { cause: error })
 }
 
-/** Begins to scrub an open log, unless that is switched off. Its cursor lives in the log's folder. */
+/** Starts the scrubber of an open log, unless scrubbing is disabled. Its cursor is in the log's folder. */
 function startScrubber(
   name: string,
   log: Log,

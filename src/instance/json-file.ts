@@ -1,6 +1,6 @@
 import { SteleError } from '../errors.ts'
 
-/** What a file of ours says. @param where names the file @throws SteleError `foreign_format` for what is no JSON */
+/** Parses a file of ours. @param where names the file @throws SteleError `foreign_format` if it is not JSON */
 export function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text)
@@ -9,7 +9,7 @@ export function parseJson(text: string, where: string): unknown {
   }
 }
 
-/** A value as the text of a file, for people too. */
+/** A value as the text of a file, indented for people. */
 export function formatJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`
 }

@@ -1,33 +1,33 @@
 import { KEY_TYPE } from '../note/key-id.ts'
 import { parseVerifierKey } from '../note/key.ts'
 
-/** When a key of a log signs, in the time of the log's heads. */
+/** When a key of a log signs, in the timestamps of the log's heads. */
 export interface KeyTimes {
   readonly verifierKey: string
-  /** From this head on; a head's time is later than that of every head before it, whatever the clock did. */
+  /** From this head on. A head's timestamp is later than those of all heads before it, even if the clock went back. */
   readonly since: { readonly timestampMs: number }
-  /** No longer from this head on. */
+  /** The key signs no head from this one on. */
   readonly retired?: { readonly timestampMs: number } | undefined
 }
 
-/** The keys whose lines a head of this time must carry. */
+/** The keys whose signature lines a head with this timestamp must carry. */
 export function keysAt<T extends KeyTimes>(keys: readonly T[], timestampMs: number): T[] {
   return keys.filter(({ since, retired }) => {
     return since.timestampMs <= timestampMs && (retired === undefined || timestampMs < retired.timestampMs)
   })
 }
 
-/** The keys that sign what is signed next. */
+/** The keys that sign the next head. */
 export function activeKeys<T extends KeyTimes>(keys: readonly T[]): T[] {
   return keys.filter(({ retired }) => retired === undefined)
 }
 
-/** When the keys changed last, in milliseconds since 1970. */
+/** When the keys last changed, in milliseconds since 1970. */
 export function changedMs(keys: readonly KeyTimes[]): number {
   return Math.max(...keys.map(({ since, retired }) => Math.max(since.timestampMs, retired?.timestampMs ?? 0)))
 }
 
-/** The first key that signs, of those that are Ed25519: what everybody who verifies one line looks for. */
+/** The first Ed25519 key that signs: the key for clients that verify a single line. */
 export function firstVerifierKey(keys: readonly KeyTimes[]): string | undefined {
   return activeKeys(keys).find(({ verifierKey }) => isEd25519(verifierKey))?.verifierKey
 }

@@ -20,15 +20,15 @@ import { parseSkey } from '../note/skey.ts'
 import { treeHeadSigner, treeHeadVerifier } from '../note/tree-head.ts'
 import { activeKeys, changedMs, keysAt, type KeyTimes } from './key-times.ts'
 
-/** The keys of one log, as texts for files. */
+/** The keys of one log, in the text form of their files. */
 export interface LogKeys {
   /** Ed25519, signs checkpoints; Go's note format. Secret. */
   readonly checkpointKey: string
   /** P-256, signs RFC 6962 tree heads; PKCS #8 in PEM. Secret. */
   readonly treeHeadKey: string
-  /** Public counterpart of the first, `name+hash+base64`. */
+  /** Public key of `checkpointKey`, `name+hash+base64`. */
   readonly verifierKey: string
-  /** Public counterpart of the second: SubjectPublicKeyInfo DER in base64. */
+  /** Public key of `treeHeadKey`: SubjectPublicKeyInfo DER in base64. */
   readonly treeHeadPublicKey: string
 }
 
@@ -59,18 +59,18 @@ export interface PublicKeys {
 
 /** The private keys that sign a log's next head. */
 export interface PrivateKeys {
-  /** One for each key that is not retired, in that order. Secret. */
+  /** One for each key that is not retired, in the order of `log.json`. Secret. */
   readonly checkpointKeys: readonly string[]
   /** P-256; PKCS #8 in PEM. Secret. */
   readonly treeHeadKey: string
 }
 
 /**
- * The keys of a log out of the private ones alone.
+ * Derives all keys of a log from its private keys.
  *
  * @param checkpointKey Ed25519, Go's note format
  * @param treeHeadKey P-256, PKCS #8 in PEM
- * @throws SteleError `malformed`; the message never repeats any of the secret
+ * @throws SteleError `malformed`; the message never contains any part of the secret
  */
 export function logKeysOf(checkpointKey: string, treeHeadKey: string): LogKeys {
   return {
@@ -82,7 +82,7 @@ export function logKeysOf(checkpointKey: string, treeHeadKey: string): LogKeys {
 }
 
 /**
- * Checks that private keys belong to the public ones that a log was announced with.
+ * Checks that private keys belong to the public keys of a log.
  *
  * @param where names the log in error messages
  * @throws SteleError `wrong_key`, `malformed`
@@ -114,7 +114,7 @@ export function keySigner(origin: string, keys: LogKeys): HeadSigner {
   )
 }
 
-/** Signs heads with keys held in memory: the plain implementation of a seam where a KMS or HSM can stand. */
+/** Signs heads with keys in memory. A KMS or HSM can take its place. */
 export function headSigner(log: PublicKeys, secret: PrivateKeys): HeadSigner {
   const keys = secret.checkpointKeys.map(parseCheckpointKey)
   const treeHead = treeHeadSigner(pkcs8Of(secret.treeHeadKey))
@@ -135,26 +135,26 @@ export function headSigner(log: PublicKeys, secret: PrivateKeys): HeadSigner {
 /**
  * Reads a private key that signs checkpoints: Ed25519 (0x01) or ML-DSA-44 (0x06).
  *
- * @throws SteleError `malformed`; the message never repeats any of the secret
+ * @throws SteleError `malformed`; the message never contains any part of the secret
  */
 export function parseCheckpointKey(skey: string): SigningKey | CosignerKey {
   const { type } = parseSkey(skey, [KEY_TYPE.ed25519, KEY_TYPE.mlDsa44Cosignature])
   return type === KEY_TYPE.ed25519 ? parseSigningKey(skey) : parseCosignerKey(skey)
 }
 
-/** An ML-DSA-44 line states a time: that of the head, in seconds. */
+/** A signer for one head. An ML-DSA-44 line states a time: that of the head, in seconds. */
 function noteSigner(key: SigningKey | CosignerKey, timestampMs: number): NoteSigner {
-  // 0 would state that it is not the largest tree; a test's clock may stand there.
+  // 0 would state that this is not the largest tree. A test's clock may be 0.
   if (key instanceof CosignerKey)
     return cosigningSigner(key, () => Math.max(1, Math.floor(timestampMs / 1000)))
   return key
 }
 
 /**
- * Prepares the check of all signatures of a log's heads, with its public keys alone: a head must have a line by every
- * key of its time.
+ * Makes a function that checks all signatures of a head with the log's public keys alone. A head must have a line by
+ * every key that signs at its time.
  *
- * @returns what `HeadSigner.verify` is
+ * @returns the function for `HeadSigner.verify`
  */
 export function headVerifier({ origin, keys, treeHeadKey }: PublicKeys): (head: SignedHead) => void {
   const verifiers = new Map(keys.map(({ verifierKey }) => [verifierKey, parseVerifierKey(verifierKey)]))
@@ -188,7 +188,7 @@ function pkcs8Of(pem: string): Uint8Array {
   try {
     return new Uint8Array(createPrivateKey(pem).export({ format: 'der', type: 'pkcs8' }))
   } catch {
-    // Not handed on: OpenSSL's message may quote its input.
+    // The cause is dropped: OpenSSL's message may quote its input.
     throw new SteleError('malformed', 'tree head key: expected a P-256 private key, PKCS #8 in PEM')
   }
 }

@@ -12,29 +12,29 @@ export interface LogFiles {
   readonly treeHeadKey: string
   readonly policy: string
   readonly published: string
-  /** The head file, unless `log.json` names another place. */
+  /** The head file, unless `log.json` names another path. */
   readonly head: string
-  /** How far the scrubber is. */
+  /** The scrubber's cursor. */
   readonly scrub: string
 }
 
-/** Who sees a new log unless its maker says otherwise: entries take a key, and witnesses can work. */
+/** The default visibility of a new log: reading entries needs a key, and witnesses can work without one. */
 export const NEW_LOG = { reads: 'private', heads: 'open' } as const
 
 export interface NewLog {
   readonly name: string
-  /** First line of its checkpoints and name of its key; nobody can change it later. */
+  /** First line of its checkpoints and name of its key. It never changes. */
   readonly origin: string
   readonly allowDuplicates: boolean
-  /** Default {@link NEW_LOG}. */
+  /** Default: {@link NEW_LOG}. */
   readonly reads?: LogInfo['reads']
-  /** Likewise. */
+  /** Default: {@link NEW_LOG}. */
   readonly heads?: LogInfo['heads']
-  /** A folder, best on another disk, for the head file. */
+  /** A folder for the head file, best on another disk. */
   readonly headFolder?: string
 }
 
-/** Where the files of a log in this folder are. */
+/** The paths of a log's files in this folder. */
 export function filesIn(folder: string): LogFiles {
   return {
     folder,
@@ -50,14 +50,14 @@ export function filesIn(folder: string): LogFiles {
   }
 }
 
-/** What `published` holds from the moment a log gets its first policy until a head is published under it. */
+/** The content of `published` from the moment a log gets its first policy until a head is published under it. */
 export const NONE_YET = 'none yet'
 
 /**
  * The record of the head that was published last under a policy.
  *
- * @returns `none yet` where that is recorded: until then every head was shown as it was signed; undefined for a file that is
- *   lost, of which nothing follows
+ * @returns `none yet` where that is recorded: until then every signed head was published; undefined for a lost file,
+ *   which allows no conclusion
  * @throws SteleError `io_error`
  */
 export async function readPublished(path: string): Promise<Uint8Array | typeof NONE_YET | undefined> {

@@ -4,12 +4,12 @@ import { parseVerifierKey } from '../note/key.ts'
 import { formatJson, parseJson } from './json-file.ts'
 import { firstVerifierKey } from './key-times.ts'
 
-/** A moment in a log's life. */
+/** A point in a log's history. */
 const moment = z.strictObject({ treeSize: z.int().min(0), timestampMs: z.int().min(0) })
 
 const key = z.strictObject({
   verifierKey: z.string(),
-  /** Its private half, in the log's folder. */
+  /** Its private key, in the log's folder. */
   file: z.string().regex(/^[a-z0-9][a-z0-9.-]*\.skey$/),
   /** It signs every head from this time on. */
   since: moment,
@@ -21,48 +21,48 @@ const key = z.strictObject({
 
 const common = {
   origin: z.string().min(1),
-  /** The first key that signs, of those that are Ed25519. */
+  /** The first Ed25519 key that signs. */
   verifierKey: z.string(),
   treeHeadKey: z.string(),
   allowDuplicates: z.boolean(),
-  /** Who reads entries: anybody, those with a key, or, of the log of who did what, auditors. */
+  /** Who reads entries: everyone, callers with a key, or, for the meta log, auditors. */
   reads: z.enum(['public', 'private', 'meta']).default('public'),
-  /** Whether checkpoints and tiles above level 0 are for anybody. */
+  /** Whether everyone may read checkpoints and tiles above level 0. */
   heads: z.enum(['open', 'closed']).default('open'),
   createdAt: z.string(),
-  /** Where the head file is, if not in this folder. */
+  /** Path of the head file, if it is not in this folder. */
   headFile: z.string().optional(),
 }
 
-/** The form before a log could have several keys: no version, one key in `log.skey`. */
+/** The format before logs could have several keys: no version, one key in `log.skey`. */
 const version1 = z.strictObject(common)
 const version2 = z.strictObject({
   version: z.literal(2),
   ...common,
-  /** All keys that it ever had for its checkpoints, oldest first. */
+  /** All checkpoint keys that it ever had, oldest first. */
   keys: z.array(key).min(1),
-  /** What old keys said of new ones: signed notes, oldest first. */
+  /** Rotation statements: signed notes, oldest first. */
   rotations: z.array(z.string()).default([]),
 })
 
-/** A key of a log, and when it signs. */
+/** A key of a log, with its times. */
 export type LogKey = z.infer<typeof key>
-/** What a log is, as `log.json` says. */
+/** The content of `log.json`. */
 export type LogInfo = z.infer<typeof version2>
 
-/** The file of the key that a log is made with. */
+/** The file of a log's first key. */
 export const FIRST_KEY_FILE = 'log.skey'
 
-/** Signs from the beginning. */
+/** A key that signs from the first head on. */
 export function firstKey(verifierKey: string): LogKey {
   return { verifierKey, file: FIRST_KEY_FILE, since: { treeSize: 0, timestampMs: 0 } }
 }
 
 /**
- * Reads a `log.json`, of this version or the one before.
+ * Parses a `log.json` of this version or the one before.
  *
- * @param where names it in error messages
- * @throws SteleError `foreign_format` for any other, and for one whose parts contradict each other
+ * @param where names the file in error messages
+ * @throws SteleError `foreign_format` for any other version, and for a file that contradicts itself
  */
 export function parseLogInfo(text: string, where: string): LogInfo {
   const value = parseJson(text, where)

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { SteleError } from '../errors.ts'
 
-/** Files of the process itself: standard streams, libraries, timers, what listens. */
+/** Files of the process itself: standard streams, libraries, timers, listening sockets. */
 const OWN_FILES = 64
-/** Files of one log: two databases of 64 tables and a few more each, the head file, and what an opening reads. */
+/**
+ * Files of one log: two databases of 64 tables and a few more each, the head file, and temporary files of an opening.
+ */
 const LOG_FILES = 2 * (64 + 16) + 4
 
-/** How many files this process may open; undefined where the system does not say. */
+/** How many files this process may open; undefined where the system does not report it. */
 export function openFileLimit(limits = '/proc/self/limits'): number | undefined {
   try {
     const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync(limits, 'utf8')) ?? []
@@ -16,20 +18,20 @@ export function openFileLimit(limits = '/proc/self/limits'): number | undefined 
   }
 }
 
-/** With fewer connections than this left, one more log is not made. */
+/** A log is not made if it would leave fewer connections than this. */
 const FEWEST_CONNECTIONS = 32
 
-/** Whether a process that serves so many logs still has files for connections. @throws SteleError `overloaded` */
+/** Checks that a process with this many logs has files left for connections. @throws SteleError `overloaded` */
 export function checkOpenFiles(logs: number, limit: number | undefined): void {
   if (limit === undefined || limit - OWN_FILES - LOG_FILES * logs >= FEWEST_CONNECTIONS) return
   throw new SteleError(
     'overloaded',
-    `${logs} logs take more files than this process may open (${limit}, ulimit -n); nothing was changed`,
+    `${logs} logs need more files than this process may open (${limit}, ulimit -n); nothing was changed`,
   )
 }
 
 /**
- * How many connections leave the logs the files that they need: a log that cannot open one halts.
+ * How many connections leave the logs enough files: a log that cannot open a file halts.
  *
  * @param wanted connections, as configured
  * @param logs how many are served

@@ -15,20 +15,20 @@ import { readPublished } from './log-files.ts'
 import { readPrivateKeys } from './private-keys.ts'
 import { Witnesses, type WitnessEvents, type WitnessOptions } from './witnesses.ts'
 
-/** What a server can be told about how its logs work, apart from what each log was created with. */
+/** A server's settings for its logs, apart from the settings that each log was created with. */
 export type LogSettings = Omit<LogOptions, 'allowDuplicates'> & { readonly witnesses: WitnessSettings }
 
 /** How the witnesses of a log are asked, if it has a policy. */
 export type WitnessSettings = Omit<WitnessOptions, 'events' | 'forkStops'> & { readonly retryMs: number }
 
-/** Whom an open log tells what happens. */
+/** Callbacks for the events of an open log. */
 export type LogEvents = WitnessEvents & { readonly observer?: LogObserver }
 
 /**
- * Opens a log of a data folder for serving: keys, database, leaf index, head file, and all the checks of `openLog`.
- * Whatever was opened is closed again when it fails.
+ * Opens a log of a data folder for serving: keys, database, leaf index, head file, and all checks of `openLog`. If one
+ * fails, everything that was opened is closed again.
  *
- * @throws SteleError which fact is missing or contradicts which
+ * @throws SteleError naming the missing or contradicting fact
  */
 export async function openStoredLog(
   folder: string,
@@ -46,13 +46,14 @@ export async function openStoredLog(
   }
   try {
     const acknowledged = await acknowledgedSize(headFilePath(folder, name, info))
-    // The database first: it is locked while open, so that nobody else writes the other two.
+    // The database first: its lock keeps other processes from writing the other two.
     const store = await opening(LevelStore.open(files.database, { acknowledged }))
     const headFile = await opening(
       openHeadFile(headFilePath(folder, name, info), { lock: info.headFile !== undefined }),
     )
     const index = await opening(LevelLeafIndex.open(files.leafIndex))
-    // Every answer to a known caller waits for the meta log: it asks its witnesses once and goes on without them.
+    // Every answer to an authenticated caller waits for the meta log. It asks its witnesses once and goes on without
+    // them.
     const goesOn = info.reads === 'meta'
     const witnessing = await readWitnessing(files, { ...settings.witnesses, goesOn }, events)
     return await openLog(
@@ -79,7 +80,7 @@ export async function openStoredLog(
 
 const SILENT: WitnessEvents = { cosigned() {}, failed() {}, publishedWithoutQuorum() {} }
 
-/** The witnesses of a log with a policy file; undefined for one without. */
+/** The witnesses of a log with a policy file; undefined without one. */
 async function readWitnessing(
   files: LogFiles,
   { goesOn, retryMs, ...settings }: WitnessSettings & { readonly goesOn: boolean },
@@ -97,9 +98,9 @@ async function readWitnessing(
 }
 
 /**
- * Failures that go away by themselves, so that opening again later makes sense: another process that has the log open, such as
- * "stele fsck", ends some time. A log that its witnesses contradict is
- * not among them, nor one that has a second writer: the two would take the head file from each other.
+ * True for transient failures, after which opening again makes sense. Another process that has the log open, for
+ * example "stele fsck", ends at some time. A log that its witnesses contradict does not recover, nor one with a second
+ * writer: the two would take the head file from each other.
  */
 export function mayHeal(failure: SteleError): boolean {
   const cause = failure.code === 'log_halted' ? failure.cause : failure

@@ -1,6 +1,6 @@
 import type { Parts } from './configuration.ts'
 
-/** Something that changes what an instance is, or who may use it. */
+/** A change to an instance, or to the access to it. */
 export interface Act {
   readonly act: string
   /** Key id, subject, or name of the command. */
@@ -8,21 +8,21 @@ export interface Act {
   readonly log?: string
 }
 
-/** What is about to change. Nothing of it is secret. */
+/** A planned change. It holds nothing secret. */
 export interface Planned {
   readonly before: unknown
   readonly after: unknown
-  /** The parts of the configuration that change, as they will be; undefined: it goes. */
+  /** The parts of the configuration that change, with their new values; undefined: the part is removed. */
   readonly parts?: Parts
-  /** Entries that the act puts into the log. */
+  /** Entries that the act adds to the log. */
   readonly placed?: { readonly index: number; readonly entries: number }
 }
 
-/** Tells what is about to change, once that is known. Resolves when it may be done; if it rejects, it must not be. */
+/** Records a planned change. Resolves when the change may be made; if it rejects, the change must not be made. */
 export type Announce = (planned: Planned) => Promise<void>
 
-/** For what nobody records: folders without access control, and tests. */
+/** Records nothing: for folders without access control, and for tests. */
 export const UNANNOUNCED: Announce = () => Promise.resolve()
 
-/** Runs a task that announces what it is about to change. */
+/** Runs a task that announces its change before making it. */
 export type Administer = <T>(act: Act, task: (announce: Announce) => Promise<T>) => Promise<T>

@@ -7,7 +7,7 @@ import { filesIn } from './log-files.ts'
 import type { LogInfo } from './log-info.ts'
 
 /**
- * The private keys that sign for a log, checked against its public ones.
+ * The private keys of a log, checked against its public keys.
  *
  * @param folder the log's own
  * @throws SteleError `key_missing`, `key_permissions`, `wrong_key`, `malformed`, `io_error`
@@ -23,14 +23,14 @@ export async function readPrivateKeys(folder: string, info: LogInfo): Promise<Pr
   return keys
 }
 
-/** The text of a key that signs checkpoints. @throws SteleError as {@link readKeyFile}; `malformed`, each with the path */
+/** The text of a checkpoint key. @throws SteleError as {@link readKeyFile}; `malformed`, each with the path */
 export async function readCheckpointKey(path: string): Promise<string> {
   const skey = await readKeyFile(path)
   inFile(path, () => parseCheckpointKey(skey))
   return skey
 }
 
-/** The text of the key that signs tree heads. @throws SteleError as {@link readCheckpointKey} */
+/** The text of the tree head key. @throws SteleError as {@link readCheckpointKey} */
 export async function readTreeHeadKey(path: string): Promise<string> {
   const pem = await readKeyFile(path)
   inFile(path, () => treeHeadKeyOf(pem))

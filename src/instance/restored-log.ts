@@ -16,15 +16,15 @@ import { headSigner, type PrivateKeys } from './keys.ts'
 import { filesIn, type LogFiles } from './log-files.ts'
 import type { LogInfo } from './log-info.ts'
 
-/** A log that is made out of what was kept of it. */
+/** A log to restore, from a backup or a copy. */
 export interface RestoredLog {
   readonly name: string
   readonly info: LogInfo
-  /** The same, as its file has it. */
+  /** The text of its `log.json`. */
   readonly infoText: string
-  /** Of all keys that sign now. */
+  /** All private keys that sign now. */
   readonly keys: PrivateKeys
-  /** With a line by each key of its time. */
+  /** Has a line by each key that signs at its time. */
   readonly head: SignedHead
   readonly policy: string | undefined
   /** With a policy: the record of the head that was published last. */
@@ -32,9 +32,9 @@ export interface RestoredLog {
 }
 
 /**
- * Refuses a place that is taken.
+ * Refuses a name that a log already has.
  *
- * @throws SteleError `already_exists` saying how to make room; `usage` for what can be no log's name
+ * @throws SteleError `already_exists` saying how to make room; `usage` for an invalid log name
  */
 export function checkPlaceIsFree(folder: string, name: string): void {
   checkLogName(name)
@@ -50,8 +50,8 @@ export function checkPlaceIsFree(folder: string, name: string): void {
 }
 
 /**
- * A restored log gets a head file of its own. One that is there may be a living log's, of another data folder: two logs that
- * share it are two writers with one key.
+ * Refuses an existing head file: a restored log gets a new one. An existing one may belong to a live log of another
+ * data folder, and two logs that share a head file are two writers with one key.
  *
  * @throws SteleError `already_exists` saying how to go on
  */
@@ -66,11 +66,11 @@ export function checkHeadFileIsNew({ headFile }: LogInfo): void {
 }
 
 /**
- * Makes a log's folder beside its place, opens it with all the checks of `openLog`, and renames it into its place: a
- * crash leaves a whole log or none. What it leaves behind begins with a dot and is ignored.
+ * Restores a log: builds its folder under another name, opens it with all checks of `openLog`, and renames it. A crash
+ * leaves a complete log or none; leftovers have a name that begins with a dot and are ignored.
  *
  * @param fill writes all entries and tiles of the head, each verified
- * @throws SteleError `already_exists`, `io_error`; whatever `fill` throws; as `openLog`
+ * @throws SteleError `already_exists`, `io_error`; what `fill` throws; as `openLog`
  */
 export async function restoreLog(
   folder: string,
@@ -123,7 +123,9 @@ async function build(
   await writeNewFile(files.info, infoText)
 }
 
-/** Nothing goes into its place that would not open there. Builds the leaf index on the way. */
+/**
+ * Opens the log once, so that a log that would not open is not moved into its place. Builds the leaf index on the way.
+ */
 async function tryOpening(files: LogFiles, { info, keys }: RestoredLog): Promise<void> {
   const store = await LevelStore.open(files.database)
   const headFile = await openHeadFile(info.headFile ?? files.head)
@@ -138,7 +140,7 @@ async function tryOpening(files: LogFiles, { info, keys }: RestoredLog): Promise
   await log.close()
 }
 
-/** It is opened to be closed: nothing is appended, and nothing signed. */
+/** The trial opening appends and signs nothing. */
 const QUIET = {
   pool: { maxEntries: 1, maxBytes: 1, maxCommitEntries: 1, maxCommitBytes: 1 },
   headIntervalMs: Infinity,

@@ -20,15 +20,15 @@ import { formatLogInfo, parseLogInfo, type LogInfo } from './log-info.ts'
 import type { LogSettings } from './open-log.ts'
 import { keptHeads } from './stored-head.ts'
 
-/** The log that goes on where another one ends. */
+/** The log that continues a frozen one. */
 export interface RolloverOptions extends Omit<NewLog, 'allowDuplicates'> {
-  /** Where others will find it. */
+  /** The public URL of the successor. */
   readonly url: string
   readonly settings: LogSettings
-  /** Carries out the two acts: the end of the one log, and the making of the other. */
+  /** Records and runs the two acts: freezing the old log and making the new one. */
   readonly administer?: Administer
   readonly by?: string
-  /** Told before each step: for tests that end there. */
+  /** Called before each step: for tests that stop there. */
   readonly onStep?: (step: RolloverStep) => void
 }
 
@@ -36,31 +36,34 @@ const UNRECORDED: Administer = (_, task) => task(UNANNOUNCED)
 
 export type RolloverStep = 'prepare' | 'freeze' | 'complete' | 'show'
 
-/** What a rollover left behind. */
+/** The result of a rollover. */
 export interface RolledOver {
   readonly successor: LogInfo
-  /** The final head of the log that ended. */
+  /** The final head of the old log. */
   readonly final: SignedHead
 }
 
 /**
- * Ends a log and begins its successor, in the same data folder. Four steps, each of which leaves what the next one finds:
+ * Freezes a log and makes its successor in the same data folder. There are four steps, and each can be resumed:
  *
- * 1. the successor's keys are made, in a folder beside the logs that nobody serves;
- * 2. the old log ends, in one commit: a last entry that names the successor, and the mark that nothing follows;
- * 3. the successor's database is made, with a first entry that names the old log's final size and root hash;
- * 4. the folder is renamed into its place.
+ * 1. make the successor's keys, in a folder beside the logs that is not served;
+ * 2. freeze the old log in one commit: a final entry that names the successor, and the final mark;
+ * 3. make the successor's database, with a first entry that names the old log's final size and root hash;
+ * 4. rename the successor's folder into its place.
  *
- * Running it again with the same options goes on where it was cut short.
+ * Running it again with the same options resumes an interrupted rollover.
  *
- * @throws SteleError `locked`; `already_exists` for a successor that is there, or an old log that ended otherwise; as
- *   `openStoredLog`, `freezeLog`
+ * @throws SteleError `locked`; `already_exists` for a successor that exists, or an old log that was frozen otherwise;
+ *   as `openStoredLog`, `freezeLog`
  */
 export async function rollOver(folder: string, name: string, options: RolloverOptions): Promise<RolledOver> {
   const { onStep = () => {}, administer = UNRECORDED, by = 'host', settings, url } = options
   checkLogName(options.name)
   if ([name, options.name].includes(META_LOG)) {
-    throw new SteleError('usage', 'the meta log has no successor: without it nothing more would be answered')
+    throw new SteleError(
+      'usage',
+      'the meta log cannot have a successor: without it the server could not answer any more requests',
+    )
   }
   const old = await readLogInfo(folder, name)
   const place = logFiles(folder, options.name).folder
@@ -68,7 +71,7 @@ export async function rollOver(folder: string, name: string, options: RolloverOp
   const building = join(folder, 'logs', `.successor-${options.name}`)
 
   onStep('prepare')
-  // What was private does not become public by going on.
+  // The successor inherits the visibility: a private log does not become public.
   const { allowDuplicates, reads, heads } = old
   const successor = await prepare(building, { reads, heads, ...options, allowDuplicates })
   if (successor.origin !== options.origin) {
@@ -113,11 +116,11 @@ export async function rollOver(folder: string, name: string, options: RolloverOp
   return { successor, final: head }
 }
 
-/** The successor's keys: those of an attempt that was cut short, or new ones. */
+/** The successor's keys: those of an interrupted attempt, or new ones. */
 async function prepare(building: string, log: NewLog): Promise<LogInfo> {
   const { info: path } = filesIn(building)
   const text = await readTextFile(path)
-  // Half a `log.json` is of an attempt that came no further: nobody knows its keys.
+  // An incomplete `log.json` is from an attempt that did not finish this step, so its keys were never used.
   if (text?.endsWith('}\n')) return parseLogInfo(text, path)
   await rm(building, { recursive: true, force: true })
   await mkdir(building, { mode: 0o700 })
@@ -131,7 +134,7 @@ async function prepare(building: string, log: NewLog): Promise<LogInfo> {
   return info
 }
 
-/** The successor's database, from nothing: whatever an attempt left of it was never seen. */
+/** Makes the successor's database from scratch: what an interrupted attempt left was never visible. */
 async function complete(
   building: string,
   info: LogInfo,
@@ -146,7 +149,7 @@ async function complete(
   await syncFolder(building)
 }
 
-/** A head file outside of the folder may be that of another log, made since the attempt that was cut short. */
+/** A head file outside of the folder may belong to another log that was made since the interrupted attempt. */
 async function checkOwn(headFile: string, info: LogInfo): Promise<void> {
   if (await isHalfMade(headFile)) return
   try {

@@ -6,26 +6,26 @@ import { headFilePath, logFiles, readLogInfo } from './data-folder.ts'
 import { headVerifier } from './keys.ts'
 import type { LogInfo } from './log-info.ts'
 
-/** A log at rest: what it is, and the newest head that it has signed. */
+/** A log that is not open: its settings and the newest head that it has signed. */
 export interface AtRest {
   readonly info: LogInfo
   readonly head: SignedHead
-  /** Later than every head that is known to have been signed: the earliest time that the next one can have. */
+  /** The earliest timestamp of the next head: later than every head that is known to have been signed. */
   readonly nextMs: number
 }
 
 /**
- * Does something to a log that nobody has open, and that nobody can open meanwhile.
+ * Runs a task on a log that no process has open, and keeps other processes from opening it meanwhile.
  *
- * @param task is told what the log is as of now: nobody else changes it before it ends
- * @throws SteleError `locked`, `not_found`; as `openStoredLog` for a log that is not in order; whatever the task throws
+ * @param task gets the current state of the log, which no other process can change before the task ends
+ * @throws SteleError `locked`, `not_found`; as `openStoredLog` for a log that is not in order; what the task throws
  */
 export async function withStoredHead<T>(
   folder: string,
   name: string,
   task: (log: AtRest) => Promise<T>,
 ): Promise<T> {
-  // Refuses a name that is none before anything is opened; read again behind the lock.
+  // Refuses an unknown name before anything is opened; `log.json` is read again under the lock.
   const before = await readLogInfo(folder, name)
   const acknowledged = await acknowledgedSize(headFilePath(folder, name, before))
   const store = await LevelStore.open(logFiles(folder, name).database, { acknowledged })
@@ -53,8 +53,9 @@ export async function withStoredHead<T>(
 }
 
 /**
- * What was promised, as the head file has it, for `LevelStore.open`: more than any size where it cannot be read, so that
- * nothing is dropped then. It is read before the database is locked: by the time that is, more may be promised, never less.
+ * The acknowledged size according to the head file, for `LevelStore.open`; if that cannot be read, larger than any
+ * size, so that nothing is dropped. Read before the database is locked: the acknowledged size can grow until then, but
+ * not shrink.
  */
 export async function acknowledgedSize(path: string): Promise<number> {
   try {

@@ -13,38 +13,38 @@ import { formatNote, type NoteSignature, parseNote, verifyLines } from '../note/
 import type { Policy, PolicyWitness } from '../policy/policy.ts'
 import { describeMissing, evaluateQuorum, type Quorum } from '../policy/quorum.ts'
 
-/** What happens to witnesses, for whoever writes the server's own log. */
+/** Events of witnesses, for the server's own log. */
 export interface WitnessEvents {
   cosigned(witness: string, tookMs: number): void
   failed(witness: string, failure: SteleError): void
-  /** A head is published though the quorum is not met, because the operator said so. */
+  /** A head was published without a quorum, as configured. */
   publishedWithoutQuorum(reason: SteleError): void
 }
 
 export interface WitnessOptions extends WitnessClientOptions {
-  /** Fail open: publish with whatever cosignatures there are. */
+  /** Fail open: publish with the cosignatures that there are. */
   readonly withoutQuorum: boolean
   /**
-   * A witness that refuses the consistency proof stops the log. Without it such a witness only gives no cosignature, which
-   * is enough where no entry is taken before the quorum has confirmed the head.
+   * True: a witness that refuses the consistency proof stops the log. Default: it only gives no cosignature, which is
+   * enough where no entry is admitted before the quorum has confirmed the head.
    */
   readonly forkStops?: boolean
   readonly events: WitnessEvents
 }
 
 /**
- * Asks the witnesses of a policy, all at once, and is content as soon as its quorum is met. What comes later than that
- * is dropped; what does not come at all is asked for again with the next head.
+ * Asks the witnesses of a policy, all at once, and returns as soon as the quorum is met. Later answers are dropped;
+ * missing ones are requested again with the next head.
  */
 export class Witnesses implements HeadCosigner {
   readonly #policy: Policy
   readonly #clients: readonly WitnessClient[]
   readonly #options: WitnessOptions
-  /** What a witness said after the quorum was met: the next head is not published any more. */
+  /** A contradiction reported after the quorum was met. It keeps the next head from being published. */
   #contradiction: SteleError | undefined
-  /** When each witness has last cosigned, by its own clock, in seconds since 1970. */
+  /** When each witness last cosigned, by its own clock, in seconds since 1970. */
   readonly #times = new Map<WitnessClient, number>()
-  /** The round before: a witness is never asked two things at a time. */
+  /** The previous round: a witness gets one request at a time. */
   #lastRound: Promise<unknown> = Promise.resolve()
 
   /** @throws SteleError `usage` for a witness without a URL */
@@ -128,12 +128,12 @@ function asFailure({ witness }: WitnessClient, error: unknown): SteleError {
 
 /** An answer holds a few lines of signatures, the longest of 3.3 kB, or a size. */
 const MAX_ANSWER_BYTES = 64 * 1024
-/** A witness that says it is behind is believed this often for one head. */
+/** How many corrected sizes of one witness are accepted for one head. */
 const MAX_TRIES = 3
-/** No witness can ask for more than this: a mistaken header must not cost a log its quorum for a day. */
+/** The longest Retry-After that is honoured: a mistaken header must not cost a log its quorum for a day. */
 const LONGEST_PATIENCE_SECONDS = 300
 
-/** How a witness is asked. */
+/** Options of requests to a witness. */
 interface WitnessClientOptions {
   readonly fetch: typeof fetch
   /** For each request. */
@@ -143,8 +143,8 @@ interface WitnessClientOptions {
 }
 
 /**
- * Asks one witness for cosignatures (c2sp.org/tlog-witness). Owner of what size it last cosigned, and of when it asked to
- * be left alone until.
+ * Requests cosignatures from one witness (c2sp.org/tlog-witness). Owner of the size that it last cosigned, and of the
+ * time until which it asked for no further requests.
  */
 export class WitnessClient {
   readonly witness: PolicyWitness
@@ -154,12 +154,12 @@ export class WitnessClient {
   readonly #nowMs: () => number
   #lastSize = 0
   #notBeforeMs = 0
-  /** What it said when it asked for patience. */
+  /** The error of the answer that asked for a delay. */
   #refusal: SteleError | undefined
 
   constructor(witness: PolicyWitness, options: WitnessClientOptions) {
     if (witness.url === undefined) {
-      throw new SteleError('usage', `policy: the witness ${excerpt(witness.name)} needs a URL to be asked at`)
+      throw new SteleError('usage', `policy: the witness ${excerpt(witness.name)} needs a URL`)
     }
     this.witness = witness
     this.#url = `${witness.url.replace(/\/$/, '')}/add-checkpoint`
@@ -172,16 +172,17 @@ export class WitnessClient {
    * Has a head cosigned.
    *
    * @returns the witness's line, verified
-   * @throws SteleError `rolled_back` if the witness says it has cosigned a larger tree of this log; `fork` if it refuses the
-   *   proof that this tree extends the one it has cosigned; `rate_limited` (429), `overloaded` (503), also without asking
-   *   it while the time that it asked for (`Retry-After`, at most 300 s) is not over; `unreachable`, `unexpected_answer`,
-   *   `bad_signature` and the like for other answers that are no cosignature
+   * @throws SteleError `rolled_back` if the witness has cosigned a larger tree of this log; `fork` if it refuses the
+   *   proof that this tree extends the one it has cosigned; `rate_limited` (429) and `overloaded` (503), also without a
+   *   request until the time in `Retry-After` (at most 300 s) is over; `unreachable`, `unexpected_answer`,
+   *   `bad_signature` and others for answers that are not a cosignature
    */
   async cosign(head: SignedHead, prove: (oldSize: number) => Promise<Hash[]>): Promise<NoteSignature> {
     if (this.#refusal && this.#nowMs() < this.#notBeforeMs) throw this.#refusal
     this.#refusal = undefined
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      // A smaller head than it has cosigned is never sent, so this is where a witness stands that was asked before.
+      // The log never sends a head smaller than one that was cosigned, so `#lastSize` is still right for a witness that
+      // was asked before.
       const answer = await this.#post(
         formatAddCheckpoint(this.#lastSize, await prove(this.#lastSize), head.checkpoint),
       )
@@ -195,7 +196,7 @@ export class WitnessClient {
     throw this.#fault('unexpected_answer', `it named ${MAX_TRIES} different sizes for one head`)
   }
 
-  /** Keeps the one line that verifies with the witness's own key, whatever else came along. */
+  /** Keeps the one line that verifies with the witness's own key, and drops all others. */
   #lineOf(checkpoint: string, answer: string): NoteSignature {
     const { signatures } = verifyLines(parseNote(checkpoint + answer), [this.witness.key])
     const [line] = signatures
@@ -227,7 +228,7 @@ export class WitnessClient {
     return size
   }
 
-  /** A witness that is asked again and again while it has too much to do would have ever more of it. */
+  /** Requests to an overloaded witness are postponed, because retries would increase its load. */
   #patience(status: 429 | 503, text: string, retryAfter: string | null): SteleError {
     const nowMs = this.#nowMs()
     const asked = parseRetryAfter(retryAfter, nowMs) ?? 0

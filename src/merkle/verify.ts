@@ -3,8 +3,8 @@ import { SteleError } from '../errors.ts'
 import { asHash, nodeHash, type Hash } from './hash.ts'
 import { checkSize, isSubtree } from './range.ts'
 
-// The hashes come from whoever wants to be believed: they are plain bytes here, and their length is checked
-// before anything else, since with hashes of another length one node's input could be read as another's.
+// The hashes come from an untrusted party. They are plain bytes here, and their length is checked before anything else:
+// with hashes of another length one node's input could be read as another's.
 
 /** A leaf hash, its claimed place, and the hashes from there to the root, leaf side first. */
 export interface InclusionPath {

@@ -68,7 +68,7 @@ export function mirrorLimits(config: MirrorConfig): MirrorLimits {
  *   mirror.json        format, version, name, public keys
  *   ed25519.skey       private key, mode 600
  *   ml-dsa-44.skey     private key, mode 600
- *   ticket.key         what tickets are authenticated with, mode 600; whoever has it can forge tickets and nothing else
+ *   ticket.key         authenticates tickets, mode 600; its holder can forge tickets and nothing else
  *   logs.json          the logs that it has copies of
  *   logs/<hash>/database/   LevelDB: entries, tiles, and what is known of that log
  *   logs/<hash>/head   how often something of that log was cosigned, in a second place

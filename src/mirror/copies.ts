@@ -17,7 +17,7 @@ import { copyPaths, type MirrorConfig, scrubFile } from './config.ts'
 import { currentKeys, learnMirroredKeys } from './keys.ts'
 import type { ServerLog } from '../http/server-log.ts'
 
-/** How long one question to a log is tried again, before the round is given up. */
+/** How long a request to a log is retried before the round ends. */
 const PATIENCE_MS = 15_000
 
 /** What copies are opened and followed with. */
@@ -39,7 +39,7 @@ interface Copy {
   readonly following: Promise<void> | undefined
 }
 
-/** What is wrong with the copy itself, so that trying again later is of no use. Other copies have nothing to do with it. */
+/** Errors of the copy itself, for which a retry is useless. Other copies are not affected. */
 const BROKEN = [
   'corrupt',
   'rolled_back',
@@ -51,13 +51,13 @@ const BROKEN = [
 ] as const
 
 /**
- * Opens, follows, scrubs and closes the copies of a mirror, as its list changes. Owner of which are open. A copy that is
- * dropped while requests use it is closed when the last of them has ended. One that is broken at the start is left closed
- * until the list is read again; requests for it, and readiness, say why.
+ * Opens, follows, scrubs and closes the copies of a mirror as its list changes. Owner of the set of open copies. A
+ * dropped copy is closed when the last request that uses it has ended. A copy that is broken at the start stays closed
+ * until the list is read again; requests for it, and readiness, report the reason.
  */
 export class MirrorCopies {
   readonly #parts: CopiesParts
-  /** One copy at a time is read, so that many do not keep a disk from everything else. */
+  /** One copy at a time is scrubbed, so that many copies do not occupy the disk. */
   readonly #scrubTurns = new ScrubTurns()
   #copies = new Map<string, Copy>()
   readonly #leaving = new Map<string, MirroredLog>()
@@ -74,7 +74,7 @@ export class MirrorCopies {
   }
 
   /**
-   * The copies at the start. Those that are broken are left closed and told in the log, unless all are.
+   * Opens the copies at the start. Broken ones stay closed and are logged, unless all are broken.
    *
    * @throws SteleError as {@link apply}
    */
@@ -111,7 +111,7 @@ export class MirrorCopies {
           this.#tellUnopened(entry.origin, error)
         }
       }
-      // What is checked changes nothing, so that it is checked for all before anything is changed.
+      // All checks come first, and change nothing.
       for (const { log, listed } of prepared) log.checkRelisting(listed)
       this.#parts.mirror.checkLogs(prepared.map(({ listed }) => listed))
     } catch (error) {
@@ -141,7 +141,7 @@ export class MirrorCopies {
     )
   }
 
-  /** Follows nothing any more, lets every step end that was begun, and closes all files. */
+  /** Stops following, waits for steps in progress, and closes all files. */
   async close(): Promise<void> {
     for (const { stop } of this.#copies.values()) stop.abort()
     const logs = [...this.#copies.values()].map(({ log }) => log)

@@ -19,12 +19,14 @@ const GATHER_ENTRIES = 2048
 const GATHER_BYTES = 4 * 1024 * 1024
 /** An upload may move the pending checkpoint while a proof from it is being made. */
 const MOST_TRIES = 3
-/** How often in a row a smaller tree is served before it is believed that the log went back: caches serve what is old. */
+/**
+ * How often in a row a smaller tree must be served before it counts as a rollback, since caches may serve old content.
+ */
 const WENT_BACK_ROUNDS = 3
 /** Pauses double with every round that fails, up to this. */
 const LONGEST_PAUSE_MS = 300_000
 
-/** What a follower is told, and whom it tells. */
+/** The log to follow, and the callbacks of its follower. */
 export interface Following {
   readonly log: MirroredLog
   readonly mirror: Pick<Mirror, 'keepEvidence'>
@@ -36,17 +38,17 @@ export interface Following {
    * once they are on disk. Without it such a checkpoint is refused.
    */
   readonly learnKeys?: (note: string) => Promise<readonly VerifierKey[]>
-  /** Between two questions. */
+  /** Pause between two requests. */
   readonly intervalMs: number
-  /** What was damaged of the copy was read from the log again. */
+  /** Damaged content was restored from the log. */
   readonly onRepaired: (report: RepairReport) => void
   /** A round failed, and another one follows later. */
   readonly onTrouble: (error: SteleError) => void
-  /** The log contradicted itself, or the disk failed: nothing is followed any more. */
+  /** The log contradicted itself, or the disk failed: following has ended. */
   readonly onStopped: (error: SteleError) => void
 }
 
-/** Copies a log from its URL, for as long as it goes on extending itself. */
+/** Copies a log from its URL, as long as the log extends itself. */
 export class Follower {
   readonly #deps: Following
   #wentBack = 0
@@ -85,9 +87,9 @@ export class Follower {
   }
 
   /**
-   * One question, and all that follows from the answer.
+   * One request for the log's checkpoint, and all steps that follow from the answer.
    *
-   * @throws SteleError whatever made it fail; after `fork` and `rolled_back` the log may be halted
+   * @throws SteleError the reason of a failure; after `fork` and `rolled_back` the log may be halted
    */
   async round(signal?: AbortSignal): Promise<void> {
     const { files, clock } = this.#deps
@@ -149,14 +151,14 @@ export class Follower {
     await this.#halt({ signed, held: followed, request, verdict, kind: 'went_back' }, error)
   }
 
-  /** Holds a checkpoint against all that is known. @returns false if that cannot be told yet */
+  /** Checks a checkpoint against all known ones. @returns false if that is not possible yet */
   async #extendsAll(signed: LogSigned, tiles: VerifiedTiles): Promise<boolean> {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const held = this.log.pending
       const [size, oldSize] = [signed.checkpoint.size, held?.checkpoint.size ?? 0]
       if (held && size < oldSize) return this.#isPrefix(signed, held)
-      // Made of tiles that were checked against the new root hash: if it does not hold, the two signatures contradict
-      // each other, whatever was served.
+      // Computed from tiles that were checked against the new root hash. If the proof does not hold, the two signatures
+      // contradict each other, independently of what was served.
       const path = oldSize === 0 || oldSize === size ? [] : await proveConsistency(tiles, oldSize, size)
       const judged = await this.log.movePending(signed, { oldSize, path })
       if (judged.verdict.kind === 'cosign') return true
@@ -169,7 +171,7 @@ export class Follower {
   }
 
   /**
-   * Asks the log for what is damaged of the copy. That it cannot be had must not keep new entries out.
+   * Restores damaged content from the log. A failure must not keep new entries out.
    *
    * @param size of the tree that the log serves
    */
@@ -183,7 +185,7 @@ export class Follower {
     }
   }
 
-  /** For a checkpoint below the pending one, which somebody has submitted before the log published it. */
+  /** For a checkpoint below the pending one: a caller submitted the pending one before the log published it. */
   async #isPrefix(signed: LogSigned, pending: LogSigned): Promise<boolean> {
     const { size, root } = signed.checkpoint
     const known = await this.#knownRoot(size)
@@ -219,7 +221,7 @@ export class Follower {
     const same = log.signedAt(size)
     if (same) return { held: same, kind: 'fork' }
     const held = log.signedAbove(size)
-    // The entries are of a checkpoint that is not all here: then the log is to be asked.
+    // The entries of this checkpoint are not all stored, so only the log can settle it.
     if (!held) return { held: pending, kind: 'inconsistent' }
     const path = await proveConsistency(log.reader, size, held.checkpoint.size)
     return { held, kind: 'fork', proof: { olderRoot, path } }
@@ -247,13 +249,13 @@ export class Follower {
         if (gathered.length >= GATHER_ENTRIES || bytes >= GATHER_BYTES) await flush()
       }
     } finally {
-      // What was verified is kept, whatever came behind it.
+      // Verified content is kept, even if a later part failed.
       if (gathered.length > 0) await flush()
     }
     await log.advance(signed)
   }
 
-  /** Keeps what speaks against the log, takes nothing more of it, and says so. */
+  /** Stores the evidence against the log, stops accepting its content, and reports that. */
   async #halt(judged: Judged, error: SteleError): Promise<never> {
     this.log.halt(error)
     await this.#deps.mirror.keepEvidence(this.log, judged)
@@ -261,14 +263,17 @@ export class Follower {
   }
 }
 
-/** What the tiles of a larger tree show about a smaller size: to whoever has them not, when the log has taken them away. */
+/**
+ * What the tiles of a larger tree show about a smaller size: evidence for readers without these tiles, in case the log
+ * has removed them.
+ */
 async function shownByTiles(
   tiles: VerifiedTiles,
   oldSize: number,
   path: readonly Hash[],
 ): Promise<PrefixShown | undefined> {
   if (path.length === 0) return undefined
-  // That they cannot be read now must not keep a log going that contradicts itself.
+  // Unreadable tiles must not keep a log that contradicts itself from being halted.
   const olderRoot = await rootAt(tiles, oldSize).catch(() => undefined)
   return olderRoot && { olderRoot, path }
 }

@@ -8,11 +8,11 @@ import { readLogList, type ListedLog } from '../witness/log-list.ts'
 import { mirrorFiles, rotationsFile } from './config.ts'
 
 /**
- * The list of a mirror, with each log's keys as they are now: those of the list, and those that statements lead to which
- * the mirror has followed. The statements are followed anew each time, so that nothing but a listed key starts a chain.
+ * The list of a mirror with each log's current keys: those of the list, and those that stored rotation statements lead
+ * to. The statements are verified again each time, so that only a listed key starts a chain.
  *
  * @param own the public keys of the mirror
- * @throws SteleError as `readLogList`; `corrupt` for statements that do not hold: no log is followed on a guess
+ * @throws SteleError as `readLogList`; `corrupt` for statements that do not verify: then no log is followed
  */
 export async function readMirroredLogs(folder: string, own: readonly VerifierKey[]): Promise<ListedLog[]> {
   const listed = await readLogList(mirrorFiles(folder).logs, own, 'mirror')
@@ -51,12 +51,11 @@ export interface MirrorLearning {
 }
 
 /**
- * Finds out whether a key that signs a checkpoint of a log has been announced by one that is known, and keeps the
- * statements, synced, before anybody believes them. After a crash in between they are there whole or not at all, and the
- * next round asks again.
+ * Checks whether a known key of a log has announced the new key that signs its checkpoint. Stores the statements,
+ * synced, before the new key is trusted. A crash in between leaves all of them or none, and the next round asks again.
  *
- * @returns all keys by which the log is believed from now on
- * @throws SteleError as `learnKeys`; `usage` for keys that no mirror like this can take; `io_error`
+ * @returns all keys by which the log is trusted from now on
+ * @throws SteleError as `learnKeys`; `usage` for keys that a mirror like this cannot accept; `io_error`
  */
 export async function learnMirroredKeys(
   { folder, own, source }: MirrorLearning,
@@ -69,7 +68,7 @@ export async function learnMirroredKeys(
   const path = rotationsFile(folder, origin)
   const known = splitRotations((await readTextFile(path)) ?? '')
   const all = [...known, ...statements].join('')
-  // What would not be read again at the next start is not written.
+  // Statements that could not be read again at the next start are not written.
   traceRotations({ origin, verifiers }, all)
   await replaceFile(path, all)
   return keys

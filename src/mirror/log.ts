@@ -24,7 +24,10 @@ import { encodeCount, encodeRecord } from './record.ts'
 import { logSigned, openStored, type LogSigned } from './signed.ts'
 import { entriesOf, readBack, storedParts } from './stored.ts'
 
-/** Pending checkpoints that uploads may still end at: a log that signs every second leaves them seconds, tickets more. */
+/**
+ * Pending checkpoints that uploads may still end at. For a log that signs every second this lasts seconds; tickets last
+ * longer.
+ */
 const MOST_PENDING = 8
 /** Steps of one log that may wait: each is a write, and holds at most a few packages. */
 const MOST_WAITING = 64
@@ -57,8 +60,8 @@ export interface MirroredLogParts {
 export type CopyScrubbing = Omit<ScrubberOptions, 'events'>
 
 /**
- * The copy of one log. Owner of its tree, its pending checkpoints and its mirror checkpoint: they only grow, one step at
- * a time, and each step is on disk before anybody sees it.
+ * The copy of one log. Owner of its tree, its pending checkpoints and its mirror checkpoint: they only grow, one step
+ * at a time, and each step is on disk before it becomes visible.
  */
 export class MirroredLog {
   /** SHA-256 of the origin in hex: its place in URLs. */
@@ -97,12 +100,12 @@ export class MirroredLog {
     return this.#reader
   }
 
-  /** Whose checkpoints are taken. */
+  /** The log, with the keys by which its checkpoints are accepted. */
   get log(): WitnessedLog {
     return this.#log
   }
 
-  /** Believes further keys of the log. Those that were believed before stay, since they signed what is stored. */
+  /** Trusts further keys of the log. Earlier keys stay trusted, since they signed what is stored. */
   trust(keys: readonly VerifierKey[]): void {
     const { origin, keys: known } = this.#log
     const isKnown = (key: VerifierKey): boolean =>
@@ -120,7 +123,7 @@ export class MirroredLog {
   }
 
   /**
-   * Refuses keys none of which has signed what is stored, for with them it could not be opened again.
+   * Refuses keys of which none has signed what is stored: with them the copy could not be opened again.
    *
    * @throws SteleError `untrusted_signer`
    */
@@ -132,7 +135,7 @@ export class MirroredLog {
     }
   }
 
-  /** Believes exactly these keys from now on, which were checked, and has this URL. */
+  /** Trusts exactly these keys from now on, which were checked, and uses this URL. */
   relist({ keys }: Pick<WitnessedLog, 'keys'>, url: string | undefined): void {
     this.#log = { origin: this.origin, keys }
     this.#url = url
@@ -152,12 +155,12 @@ export class MirroredLog {
     return this.#state.pending.at(-1)
   }
 
-  /** Why nothing is taken and nothing cosigned any more, or undefined while all is well. */
+  /** Why nothing is accepted or cosigned any more; undefined while there is no failure. */
   get failure(): SteleError | undefined {
     return this.#failure
   }
 
-  /** What is known to be damaged of what is stored: nothing is cosigned while there is any. */
+  /** Known damage of the stored content. While there is any, nothing is cosigned. */
   get findings(): readonly ScrubFinding[] {
     const readBefore = this.#readBack.list()
     const scrubbed = this.#scrubber?.status.findings ?? []
@@ -165,7 +168,7 @@ export class MirroredLog {
     return [...readBefore, ...scrubbed.filter(isNew)]
   }
 
-  /** The same as an error that names the log and the first of it; undefined while nothing is known to be damaged. */
+  /** The damage as an error that names the log and the first finding; undefined without known damage. */
   get damage(): SteleError | undefined {
     const { findings } = this
     const [first] = findings
@@ -207,9 +210,9 @@ export class MirroredLog {
   }
 
   /**
-   * Makes a checkpoint that the log has signed the pending one, if it extends that.
+   * Makes a checkpoint of the log the pending one, if it extends the current one.
    *
-   * @returns the verdict of a witness; and what it was judged against
+   * @returns the verdict of a witness, and what the checkpoint was compared with
    * @throws SteleError as {@link append}
    */
   movePending(
@@ -252,22 +255,22 @@ export class MirroredLog {
   }
 
   /**
-   * Cosigns a checkpoint all of whose entries are on disk, and makes it the mirror checkpoint. What it adds is read back
-   * from the store first, and compared with the tree.
+   * Cosigns a checkpoint whose entries are all on disk, and makes it the mirror checkpoint. First reads the added
+   * content back from the store and compares it with the tree.
    *
    * @returns what is served from now on; undefined if the mirror checkpoint is larger, and then nothing was signed
-   * @throws SteleError as {@link append}; `corrupt` if anything that is stored is known to be damaged, or is not what the
-   *   checkpoint has; `io_error` if reading it back failed
+   * @throws SteleError as {@link append}; `corrupt` if stored content is known to be damaged, or does not match the
+   *   checkpoint; `io_error` if reading it back failed
    */
   async advance(to: LogSigned): Promise<CosignedHead | undefined> {
-    // Not in the log's turn, for what is below a committed size does not change, and reading a large range takes time.
+    // Outside the log's turn: content below a committed size does not change, and reading a large range takes time.
     await this.#checkStored(to.checkpoint.size)
     return this.#step(async () => {
       const { mirrored } = this.#state
       const { size, root } = to.checkpoint
       if (mirrored && size < mirrored.checkpoint.size) return undefined
       if (this.damage) throw this.damage
-      // Whatever was verified on the way in: what is signed is what can be served.
+      // Checked although it was verified on arrival: only a tree that the mirror can serve is signed.
       const stored: Hash = size === this.#tree.size ? this.#tree.root : await rootAt(this.reader, size)
       if (!equalBytes(stored, root)) {
         throw new SteleError(
@@ -280,11 +283,11 @@ export class MirroredLog {
   }
 
   /**
-   * Puts back what is known to be damaged, from the log's own files or another copy. Only bytes that make the hashes of
-   * this tree are written. What is damaged is known until it was read again and found good.
+   * Restores known damage from the log's own files or another copy. Only bytes that match the hashes of this tree are
+   * written. Damage stays known until it was read again and found good.
    *
    * @param size how many leaves the other copy has
-   * @returns what was done; undefined where nothing is damaged that another copy could have
+   * @returns what was done; undefined if no damage can be repaired from another copy
    * @throws SteleError as `repairRange`
    */
   async repairFrom(files: LogFiles, size: number): Promise<RepairReport | undefined> {
@@ -296,7 +299,7 @@ export class MirroredLog {
     return report
   }
 
-  /** Takes nothing more, for this log contradicted itself. What was cosigned is served on. */
+  /** Accepts nothing more, because the log contradicted itself. Cosigned content is still served. */
   halt(reason: SteleError): void {
     this.#failure ??= reason
   }
@@ -397,18 +400,18 @@ export class MirroredLog {
     const before = this.#state.pending.filter(({ checkpoint }) => {
       return checkpoint.size >= size && checkpoint.size < signed.checkpoint.size
     })
-    // That it came again, and from whom, is news; when it was first seen is not.
+    // A repeated checkpoint updates its source, but keeps the time when it was first seen.
     const newest = held?.text === signed.text ? { ...signed, seenAtMs: held.seenAtMs } : signed
     const pending = [...before, newest].slice(-MOST_PENDING)
     await this.#commit({ ...this.#state, pending, ...(signed.isServed ? { followed: newest } : {}) })
   }
 
   async #cosign(to: LogSigned, mirrored: CosignedHead | undefined): Promise<CosignedHead> {
-    // A clock that goes back must not make this look like an older statement, and 0 would be no statement at all.
+    // A clock that goes back must not produce an older statement, and a time of 0 would state nothing.
     const nowSeconds = Math.floor(this.#parts.nowMs() / 1000)
     const timestampSeconds = Math.max(nowSeconds, mirrored?.timestampSeconds ?? 0, 1)
     const isHeld = mirrored?.timestampSeconds === timestampSeconds && mirrored.note.startsWith(`${to.text}\n`)
-    // However often somebody asks for it again, a second costs one signature and one write.
+    // However often callers ask for it, a second costs one signature and one write.
     if (isHeld && mirrored.ownSignatures.length === this.#parts.keys.length) return mirrored
     const lines: NoteSignature[] = []
     for (const key of this.#parts.keys) lines.push(await key.cosign(to.text, timestampSeconds))
@@ -418,7 +421,10 @@ export class MirroredLog {
     return next
   }
 
-  /** One atomic, synced write; then, if something was cosigned, its number in the second place; then it is seen. */
+  /**
+   * One atomic, synced write; then, after a cosignature, its number in the head file; then the new state becomes
+   * visible.
+   */
   async #commit(state: MirrorState, grown?: Grown): Promise<void> {
     const tree = grown?.tree ?? this.#tree
     const record = encodeRecord({
@@ -436,7 +442,7 @@ export class MirroredLog {
         tiles,
         head: { size: tree.size, record },
       })
-      // In this order: a number ahead of its commit would cry wolf after a crash between the two.
+      // In this order: after a crash between the two, a number ahead of its commit would be a false alarm.
       if (state.cosigned > this.#state.cosigned) await this.#parts.headFile.write(encodeCount(state.cosigned))
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause)
@@ -452,7 +458,7 @@ export class MirroredLog {
   #step<T>(task: () => Promise<T>): Promise<T> {
     if (this.isClosing) return Promise.reject(new SteleError('shutting_down', 'this mirror is stopping'))
     return this.#turns.take('', async () => {
-      // Asked in our turn: the failure may be that of the one before us.
+      // Checked in its turn: the step before it may have failed.
       if (this.#failure) throw haltedBy(this.origin, this.#failure)
       return task()
     })

@@ -53,10 +53,10 @@ export class Mirror {
   }
 
   /**
-   * Has copies of these logs from now on, and of no others. Requests that have found their log go on with it: see
+   * Serves copies of these logs from now on, and of no others. Requests that have found their log go on with it: see
    * `MirroredLog.hold`.
    *
-   * @param unopened why the copies of other logs could not be opened, by origin. Requests for them fail with that
+   * @param unopened why the copies of other logs could not be opened, by origin. Requests for them fail with that error
    * @throws SteleError as {@link checkLogs}, and then nothing is changed
    */
   replaceLogs(logs: readonly MirroredLog[], unopened: ReadonlyMap<string, SteleError> = new Map()): void {
@@ -87,9 +87,10 @@ export class Mirror {
   }
 
   /**
-   * Takes a checkpoint as a witness does, and cosigns nothing: it only says what may be uploaded next.
+   * Accepts a checkpoint by the rules of a witness. It cosigns nothing; the checkpoint determines which entries may be
+   * uploaded next.
    *
-   * @returns `cosign` once it is the pending one, on disk; what a witness would answer for the rest
+   * @returns `cosign` once it is the pending one, on disk; otherwise the answer of a witness
    * @throws SteleError `malformed`, `out_of_range`; `not_found` for a log that is not mirrored; as `MirroredLog.append`
    */
   async addCheckpoint(body: Uint8Array): Promise<Verdict> {
@@ -118,7 +119,7 @@ export class Mirror {
     return log.holding(() => receiveUpload({ log, tickets, header, reader }))
   }
 
-  /** Keeps what speaks against a log, if anything does. @returns true if something did */
+  /** Stores the evidence against a log, if there is any. @returns true if there was */
   async keepEvidence(log: MirroredLog, found: Judged): Promise<boolean> {
     const { signed, held, request, verdict } = found
     const { checkpoint, note: suspect } = signed

@@ -62,9 +62,9 @@ export async function openMirrorState(
 }
 
 /**
- * Opens the copy of a log, and trusts nothing that it finds: the root recomputed from what is stored, the mirror's own
- * signature, the log's signatures and the number of cosignatures in the head file must all agree. On failure the parts
- * are left open, for the caller opened them.
+ * Opens the copy of a log. Nothing is trusted unverified: the root hash recomputed from the stored content, the
+ * mirror's own signature, the log's signatures and the number of cosignatures in the head file must all agree. On
+ * failure the parts stay open; the caller closes them.
  *
  * @throws SteleError `not_initialised`, `foreign_format`, `corrupt`, `rolled_back`, `wrong_key`, `untrusted_signer`:
  *   nothing may be signed on such a state
@@ -98,7 +98,7 @@ function stateOf(record: MirrorRecord, { log, keys }: MirroredLogParts, where: s
   }
 }
 
-/** What is stored must be what the checkpoints speak of, those whose entries are all here. */
+/** Checks that the stored content matches those checkpoints whose entries are all stored. */
 async function checkRoots(opened: MirroredLog, where: string): Promise<void> {
   const { pending, mirrored } = opened.state
   if (mirrored && mirrored.checkpoint.size > opened.nextEntry) {

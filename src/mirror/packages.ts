@@ -10,7 +10,7 @@ const MAX_HASHES = 63
 /** Most bytes of one package: 256 of the longest entries, the number of hashes, and the hashes. */
 export const MAX_PACKAGE_BYTES = TILE_WIDTH * (2 + 65_535) + 1 + MAX_HASHES * HASH_BYTES
 
-/** What an `add-entries` begins with. Sizes are what 64 bits hold, and checked against sizes that are known. */
+/** The header of an `add-entries`. Sizes have 64 bits and are compared with known sizes. */
 export interface UploadHeader {
   readonly origin: string
   readonly start: bigint
@@ -27,7 +27,7 @@ interface PackagePlace {
   readonly end: number
 }
 
-/** A package as it came: nothing of it is verified. */
+/** A package as it arrived, unverified. */
 export interface Package extends PackagePlace {
   readonly entries: readonly Uint8Array[]
   readonly path: readonly Hash[]
@@ -79,7 +79,7 @@ export async function readPackage(reader: ByteReader, place: PackagePlace): Prom
 /** Where bytes come from: the next ones, or undefined at the end. */
 type ByteSource = () => Promise<Uint8Array | undefined>
 
-/** Reads a stream piece by piece. It holds what the piece at hand needs, and the rest of the chunk behind it. */
+/** Reads a stream piece by piece. Holds the bytes of the current piece, and the rest of the last chunk. */
 export class ByteReader {
   readonly #next: ByteSource
   #chunk: Uint8Array = new Uint8Array(0)
@@ -90,9 +90,9 @@ export class ByteReader {
   }
 
   /**
-   * Exactly so many bytes; a view, where one chunk holds them.
+   * Exactly `count` bytes; a view, if one chunk holds them.
    *
-   * @throws SteleError {@link CutShort} if the stream ends before; whatever the source throws
+   * @throws SteleError {@link CutShort} if the stream ends before; what the source throws
    */
   take(count: number, what: string): Uint8Array | Promise<Uint8Array> {
     const end = this.#at + count
@@ -102,7 +102,7 @@ export class ByteReader {
     return bytes
   }
 
-  /** As many bytes as the uint16 says that stands before them. Throws as {@link take} does. */
+  /** Bytes with a uint16 length prefix. Throws as {@link take} does. */
   async takeSized(what: string): Promise<Uint8Array> {
     const length = await this.take(2, what)
     return this.take(length[0]! * 256 + length[1]!, what)

@@ -140,7 +140,7 @@ function copyRoutes({ mirror, limits }: MirrorHttpDeps): Route[] {
       async handle({ req, res, path: { hash, rest } }) {
         const log = mirror.get(hash)
         if (!log) throw new SteleError('not_found', 'this mirror has no such log')
-        // An answer may be read from the files while it is sent.
+        // The answer may be read from the files while it is sent.
         const release = log.hold()
         if (res.closed) release()
         else res.once('close', release)

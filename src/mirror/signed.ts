@@ -12,11 +12,11 @@ export interface SeenNote extends Shown {
 export interface Shown {
   /** When it was first seen. Milliseconds since 1970. */
   readonly seenAtMs: number
-  /** True if the log's own URL has served it; false if somebody has submitted it. */
+  /** True if the log's own URL has served it; false if a caller has submitted it. */
   readonly isServed: boolean
 }
 
-/** A checkpoint with the lines of its log that were verified, and no line by anybody else. */
+/** A checkpoint with the verified lines of its log, and no other lines. */
 export interface LogSigned extends Shown {
   readonly checkpoint: Checkpoint
   /** The text of the checkpoint. */
@@ -37,11 +37,11 @@ export function logSigned(
 }
 
 /**
- * Reads a stored note of a log back, and believes it only for the log's own signature.
+ * Parses a stored note of a log. It is trusted only if the log's own signature verifies.
  *
  * @param where begins the error message
- * @throws SteleError `corrupt` for what is no such note; `untrusted_signer` where no key of the log's has signed it,
- *   which is so when a key was taken from the list
+ * @throws SteleError `corrupt` if it is not such a note; `untrusted_signer` if no key of the log has signed it, for
+ *   example because a key was removed from the list
  */
 export function openStored(
   { note, ...shown }: SeenNote,

@@ -25,8 +25,8 @@ export interface StoredCopy {
 const NO_INDEX: StoredParts['index'] = { cursor: 0, lookup: async () => [] }
 
 /**
- * A copy as the scrubber of a log reads it. A mirror's record stands where a log has its signed head: it is shown as a
- * head of the same size and root hash, with the mirror checkpoint as its note.
+ * A copy in the form that the scrubber reads. A mirror's record takes the place of a log's signed head: it is presented
+ * as a head of the same size and root hash, with the mirror checkpoint as its note.
  */
 export function storedParts({ origin, store, keys, tree }: StoredCopy): StoredParts {
   const own = verifiersOf(keys)
@@ -49,11 +49,11 @@ export function storedParts({ origin, store, keys, tree }: StoredCopy): StoredPa
 }
 
 /**
- * Reads everything that is stored of entries [begin, end) past all caches, and compares it with the tree: entries with
- * leaf hashes, tiles and records with the root hash. Also of the entries that share a tile with them.
+ * Reads everything stored of entries [begin, end) past all caches, and compares it with the tree: entries with leaf
+ * hashes, tiles and records with the root hash. Includes entries that share a tile with them.
  *
- * @param settle told of each stretch of 256 entries what is damaged in it
- * @throws SteleError `io_error` when reading failed: then nothing is known
+ * @param settle receives the damage of each block range of 256 entries
+ * @throws SteleError `io_error` when reading failed, which says nothing about what is stored
  */
 export async function readBack(
   parts: StoredParts,

@@ -4,7 +4,7 @@ import { excerpt } from '../bytes/excerpt.ts'
 import { SteleError } from '../errors.ts'
 import { CutShort } from './packages.ts'
 
-/** Whoever sends slower than this, after the time that everybody has, is not waited for. */
+/** The lowest rate of a sender, after the time that every sender gets. Slower ones are disconnected. */
 const LEAST_BYTES_PER_MS = 16
 /** What is inflated at a time: however much a body would become, no more of it is made than is asked for. */
 const INFLATED_BYTES = 64 * 1024
@@ -12,8 +12,8 @@ const INFLATED_BYTES = 64 * 1024
 type Chunks = AsyncIterator<Uint8Array, undefined>
 
 /**
- * The body of an upload as it comes, inflated if it was compressed. Pulled, never pushed: what nobody asks for stays in
- * the network. Owner of how long its sender was waited for.
+ * The body of an upload as it arrives, inflated if it was compressed. It is pulled: bytes are read from the network
+ * only on demand. Owner of the time spent waiting for the sender.
  */
 export class UploadBody {
   readonly #req: IncomingMessage
@@ -58,7 +58,7 @@ export class UploadBody {
     }
   }
 
-  /** Reads no further. What is still on its way is for whoever answers to drain or to cut. */
+  /** Stops reading. The sender of the answer drains the rest, or closes the connection. */
   close(): void {
     void this.#chunks.return?.().catch(() => undefined)
     if (this.#gunzip) {

@@ -37,7 +37,7 @@ export type Uploaded =
   /** `stale_size` before any add-checkpoint; `bad_proof`. What was verified before is kept. */
   | { readonly kind: 'refused'; readonly error: SteleError }
 
-/** Uploaders who race send the same entries; more than a request's worth of them is a mistake. */
+/** Concurrent uploaders send the same entries. An overlap larger than one request is a mistake. */
 const MOST_OVERLAP = 32 * TILE_WIDTH
 /** Verified packages are written together, for each write waits for the disk. */
 const GATHER_ENTRIES = 8 * TILE_WIDTH
@@ -52,10 +52,10 @@ interface Upload {
 }
 
 /**
- * Takes an upload in: each package is verified before the next one is read, and what was verified stays, however the
+ * Receives an upload. Each package is verified before the next one is read, and verified packages are kept however the
  * upload ends.
  *
- * @throws SteleError `malformed` where not a single package came whole; `too_slow` likewise; as `MirroredLog.append`
+ * @throws SteleError `malformed` if not a single package arrived complete; `too_slow` likewise; as `MirroredLog.append`
  */
 export async function receiveUpload({ log, tickets, header, reader }: Upload): Promise<Uploaded> {
   const pending = log.pending
@@ -69,7 +69,7 @@ export async function receiveUpload({ log, tickets, header, reader }: Upload): P
   const target = targetOf(log, tickets, header)
   if (!target) return { kind: 'conflict', info: infoOf(pending) }
   const start = Number(header.start)
-  // An empty range has no overlap, however far this mirror is by now.
+  // An empty range overlaps nothing, at any size of this mirror.
   const isOverlapping = start < target.checkpoint.size && start < log.nextEntry - MOST_OVERLAP
   if (start > log.nextEntry || isOverlapping) return { kind: 'conflict', info: infoOf(target) }
   const end = await receivePackages(log, target, start, reader)
@@ -94,10 +94,10 @@ function targetOf(log: MirroredLog, tickets: Tickets, { end, ticket }: UploadHea
   return isPast ? redeemed : undefined
 }
 
-/** A ticket of another log is no ticket. */
+/** Undefined for a ticket of another log. */
 function openTicket(log: MirroredLog, note: string): LogSigned | undefined {
   try {
-    // When it was pending is not known any more, and nothing is said about it.
+    // The time when it was pending is not known any more, and is not reported.
     return openStored({ note, seenAtMs: 0, isServed: false }, log.log, 'ticket')
   } catch (error) {
     if (hasCode(error, 'corrupt', 'untrusted_signer')) return undefined
@@ -124,7 +124,7 @@ async function receivePackages(
       await gathered.add(came.entries)
     }
   } catch (error) {
-    // What was verified is kept, whatever came behind it.
+    // Verified content is kept, even if a later part failed.
     await gathered.flush()
     if (hasCode(error, 'bad_proof')) return { kind: 'refused', error }
     const isCut = error instanceof CutShort || hasCode(error, 'too_slow')
@@ -189,12 +189,12 @@ export const TICKET_KEY_BYTES = 32
 const TAG_BYTES = 32
 /** A ticket travels with its length in 16 bits. */
 const MAX_TICKET_BYTES = 65_535
-/** Nothing else is ever authenticated with the key; the label keeps it so. */
+/** The key authenticates nothing but tickets; the label ensures that. */
 const LABEL = encodeUtf8('stele mirror ticket 1\n')
 
 /**
- * Tickets by which a mirror recognises a checkpoint that was pending once, and that it may have forgotten: the signed
- * note behind an HMAC-SHA-256. Not secret, for the note is not, but nobody else can make one.
+ * Tickets by which a mirror recognises a checkpoint that was pending once and that it may have forgotten: the signed
+ * note after an HMAC-SHA-256. A ticket is not secret, since the note is not, but only the mirror can make one.
  */
 export class Tickets {
   readonly #key: Uint8Array

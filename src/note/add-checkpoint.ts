@@ -14,7 +14,7 @@ import type { UnverifiedNote } from './note.ts'
 /** Most proof lines that c2sp.org/tlog-witness lets a caller send: enough for trees of 2^63 leaves. */
 export const MAX_PROOF_LINES = 63
 
-/** A checkpoint in a request: well-formed, and nothing more is known of it. */
+/** A well-formed checkpoint in a request, unverified. */
 export interface Submitted {
   readonly note: UnverifiedNote
   readonly checkpoint: Checkpoint
@@ -50,7 +50,7 @@ export function parseAddCheckpoint(body: Uint8Array): AddCheckpoint {
   return { ...submitted, oldSize: parseSize(oldSize, 'body line 1'), path: parseProof(proof, 2) }
 }
 
-/** The body of an `add-checkpoint`, for whoever asks a witness. @param note the signed checkpoint, verbatim */
+/** Formats the body of an `add-checkpoint` request. @param note the signed checkpoint, verbatim */
 export function formatAddCheckpoint(oldSize: number, path: readonly Hash[], note: string): string {
   return [`old ${oldSize}`, ...path.map(toBase64), '', note].join('\n')
 }

@@ -138,11 +138,11 @@ export function checkOriginOf(checkpoint: Checkpoint, origin: string): void {
 }
 
 /**
- * Refuses what a log's signatures do not make a statement of that log.
+ * Refuses a checkpoint whose signatures do not make it a valid statement of the log.
  *
  * @param verifiedBy the log's keys that signed
  * @throws SteleError `bad_proof` for a size of 0 with a root other than the empty tree's; `bad_signature` for extension
- *   lines where only ML-DSA-44 signed: those do not cover them, so anybody could have put them there
+ *   lines where only ML-DSA-44 signed: those signatures do not cover them, so any party could have added them
  */
 export function checkLogStatement(checkpoint: Checkpoint, verifiedBy: readonly VerifierKey[]): void {
   if (checkpoint.size === 0 && !equalBytes(checkpoint.root, EMPTY_ROOT)) {

@@ -14,8 +14,8 @@ import type { Subtree } from './subtree.ts'
 /** When a cosignature says that it was made, and the signature proper. */
 export interface Cosignature {
   /**
-   * Seconds since 1970, 0 to 2^53 - 1. Nothing for a time that no number here can hold: such a one is legal up to
-   * 2^63 - 1, and 285 million years away. It is what the cosigner says; nobody has compared it with a clock.
+   * Seconds since 1970, 0 to 2^53 - 1. Undefined for a larger time, which is legal up to 2^63 - 1 and lies 285 million
+   * years ahead. It is the cosigner's statement and was not compared with a clock.
    */
   readonly timestampSeconds: number | undefined
   /** 64 bytes for Ed25519, 2420 for ML-DSA-44. */
@@ -61,7 +61,7 @@ export function cosignatureLineVerifier(publicKey: Uint8Array): VerifierKey['ver
 
 /**
  * Verifies the lines of an ML-DSA-44 key (type 0x06), a cosigner's or a log's, on checkpoints. A time of 0 is refused.
- * What holds says nothing about extension lines: anybody may have written those.
+ * A valid signature does not cover extension lines: any party may have written those.
  */
 export function subtreeLineVerifier(name: string, publicKey: Uint8Array): VerifierKey['verify'] {
   const verify = subtreeVerifier(name, publicKey)
@@ -85,7 +85,7 @@ export function verifySubtree(key: VerifierKey, subtree: Subtree, bytes: Uint8Ar
   }
   checkSubtree(subtree)
   const dated = readDated(bytes, key.type)
-  // Only a tree from its beginning can be the largest that somebody has seen.
+  // Only a subtree that starts at 0 can be a cosigner's largest tree.
   const mayHaveTime = subtree.start === 0 || dated.timestamp === 0n
   if (!mayHaveTime || !subtreeVerifier(key.name, key.publicKey)(subtree, dated)) {
     throw new SteleError(

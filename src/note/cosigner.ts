@@ -14,8 +14,8 @@ import type { Subtree } from './subtree.ts'
 import { formatTimestamped } from './timestamped.ts'
 
 /**
- * Whoever can cosign under a name and a key ID: a key in memory, or a KMS. It signs whatever it is given. To have seen no
- * other history of that log, and to have stored what is about to be signed, is the caller's duty.
+ * A cosigner with a name and a key ID: a key in memory, or a KMS. It signs what it is given. The caller must have
+ * checked that it has seen no other history of the log, and must have stored what is about to be signed.
  */
 export interface Cosigner {
   readonly name: string
@@ -95,8 +95,9 @@ export class CosignerKey implements Cosigner {
 /**
  * Makes a cosigner's key.
  *
- * @param seed 32 bytes that nobody can guess; random by default
- * @throws SteleError `malformed` for what is not a key name (for ML-DSA-44: or is over 255 bytes), or another seed
+ * @param seed 32 unpredictable bytes; random by default
+ * @throws SteleError `malformed` for an invalid key name (for ML-DSA-44 also one over 255 bytes), or for a seed of
+ *   another length
  */
 export function generateCosignerKey(name: string, type: CosignerKeyType, seed?: Uint8Array): CosignerKey {
   return new CosignerKey(name, type, seed ?? crypto.getRandomValues(new Uint8Array(SEED_BYTES)))

@@ -31,8 +31,8 @@ export function isCosignerKeyType(type: KeyType): type is CosignerKeyType {
 }
 
 /**
- * True for a type that a log signs its checkpoints with: all but 0x04, which always is somebody else's statement.
- * ML-DSA-44 (0x06) is for both (c2sp.org/tlog-checkpoint, c2sp.org/tlog-cosignature).
+ * True for a key type that a log may sign its checkpoints with: all but 0x04, which is always a cosigner's. ML-DSA-44
+ * (0x06) is for both (c2sp.org/tlog-checkpoint, c2sp.org/tlog-cosignature).
  */
 export function isLogKeyType(type: KeyType): boolean {
   return type !== KEY_TYPE.ed25519Cosignature

@@ -88,8 +88,8 @@ export class SigningKey implements NoteSigner {
 /**
  * Makes an Ed25519 key for signing notes.
  *
- * @param seed 32 bytes that nobody can guess; random by default
- * @throws SteleError `malformed` for what is not a key name, or a seed of another length
+ * @param seed 32 unpredictable bytes; random by default
+ * @throws SteleError `malformed` for an invalid key name, or for a seed of another length
  */
 export function generateSigningKey(name: string, seed?: Uint8Array): SigningKey {
   return new SigningKey(name, seed ?? crypto.getRandomValues(new Uint8Array(SEED_BYTES)))

@@ -7,7 +7,7 @@ import { SteleError } from '../errors.ts'
 import { checkKeyName, formatKeyId } from './key-id.ts'
 import type { KeyType } from './key-id.ts'
 
-/** A signature line of a note, as it stands there: nobody has verified it yet. */
+/** A signature line of a note, not verified. */
 export interface NoteSignature {
   /** Key name. */
   readonly name: string
@@ -31,7 +31,7 @@ export interface VerifiedLines {
   readonly signatures: readonly NoteSignature[]
   /** The keys of `signatures`, in the same order. */
   readonly verifiedBy: readonly VerifierKey[]
-  /** Lines by keys that the caller did not name: nothing is known of them. Identical ones are given once. */
+  /** Lines by keys that the caller did not name, unverified. Identical ones are listed once. */
   readonly unverified: readonly NoteSignature[]
 }
 
@@ -55,13 +55,13 @@ export interface VerifierKey {
   verify(text: string, signature: Uint8Array): boolean
 }
 
-/** Whoever can sign a note under a name and a key ID. A key in memory is one; a KMS or HSM can be another. */
+/** Signs notes under a name and a key ID: a key in memory, a KMS or an HSM. */
 export interface NoteSigner {
   readonly name: string
   /** 0 to 2^32 - 1. */
   readonly id: number
   /**
-   * Gives the bytes to stand behind the key ID.
+   * Makes the bytes after the key ID.
    *
    * @param message the text of the note in UTF-8, with its last LF
    */
@@ -130,11 +130,11 @@ export function formatNote({ text, signatures }: UnverifiedNote): string {
 /**
  * Verifies a note against the keys that the caller trusts.
  *
- * A line belongs to a key if name *and* key ID are the same. Lines by other keys are ignored, and so is a further
- * line by a key already seen. One bad signature by a trusted key condemns the note, whatever else is on it.
+ * A line belongs to a key if name *and* key ID are the same. Lines by other keys are ignored, and so is a further line
+ * by a key already seen. One bad signature by a trusted key makes the whole note invalid.
  *
- * @throws SteleError `malformed`; `bad_signature`; `untrusted_signer` if no line is by a trusted key, or two
- *   trusted keys claim the same line
+ * @throws SteleError `malformed`; `bad_signature`; `untrusted_signer` if no line is by a trusted key, or two trusted
+ *   keys claim the same line
  */
 export function openNote(
   note: string | Uint8Array | UnverifiedNote,
@@ -150,8 +150,8 @@ export function openNote(
 }
 
 /**
- * Verifies the lines of a note by certain keys, as {@link openNote} does, but where there is none that is no error: then
- * `signatures` is empty, and nothing is known of the text.
+ * Verifies the lines of a note by certain keys, as {@link openNote} does. If there is none, that is no error:
+ * `signatures` is empty then, and the text is unverified.
  *
  * @throws SteleError `bad_signature`; `untrusted_signer` if two of the keys claim the same line
  */
@@ -180,11 +180,11 @@ export function verifyLines(
 /**
  * Signs a text, or adds signatures to a note that has some.
  *
- * @param existing lines already there, kept in their order; those by one of `signers` make way for the new line.
- *   They are not verified
+ * @param existing lines already there, kept in their order; those by one of `signers` are replaced. They are not
+ *   verified
  * @returns the note: existing lines first, then one line per signer
- * @throws SteleError `malformed` for text that no note can hold; `usage` for two signers of the same name and key
- *   ID; whatever a signer throws
+ * @throws SteleError `malformed` for text that no note can hold; `usage` for two signers of the same name and key ID;
+ *   what a signer throws
  */
 export async function signNote(
   text: string,

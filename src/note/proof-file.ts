@@ -14,7 +14,7 @@ export interface ProofFile {
   readonly path: readonly Hash[]
   /** The signed checkpoint as text, verbatim. Not even known to be a note: open it. */
   readonly checkpoint: string
-  /** Opaque bytes that nobody has signed. May be there and empty. */
+  /** Opaque bytes that are not signed. May be present and empty. */
   readonly extra?: Uint8Array
 }
 
@@ -70,7 +70,7 @@ export function formatProofFile({ index, path, checkpoint, extra }: ProofFile): 
   ].join('\n')
 }
 
-// What an editor does to a file when it saves it: refused like anything else that is not the format, but named.
+// Changes that editors make when they save a file. They are refused like any other deviation, but named.
 
 function checkSaved(text: string): void {
   const expected = `proof file line 1: expected "${HEADER}" and a line feed (0A)`

@@ -7,14 +7,17 @@ import { KEY_TYPE } from './key-id.ts'
 import { formatVerifierKey, parseVerifierKey } from './key.ts'
 import { openNote, parseNote, signNote, type NoteSigner, type VerifierKey } from './note.ts'
 
-/** What a log's old key says of a new one: it signs for the same log. `proto-docs/keys.md` has the format. */
+/**
+ * A statement in which a log's old key names a new one that signs for the same log. `proto-docs/keys.md` has the
+ * format.
+ */
 export interface KeyRotation {
   readonly origin: string
   /** Size of the log's tree when this was signed. */
   readonly size: number
   /** When that was, in seconds since 1970. */
   readonly timeSeconds: number
-  /** The key that says so, Ed25519. ML-DSA-44 keys sign trees only, so they are announced and announce nothing. */
+  /** The key that signs the statement, Ed25519. ML-DSA-44 keys sign trees only, so they cannot announce keys. */
   readonly old: VerifierKey
   /** The key that is announced: Ed25519 or ML-DSA-44, under the same name. */
   readonly next: VerifierKey
@@ -86,7 +89,7 @@ export function parseRotation(note: string): KeyRotation {
 }
 
 /**
- * Reads a statement that its old key has signed. Whether that key is to be believed is the caller's to know.
+ * Reads a statement and verifies the signature of its old key. The caller decides whether to trust that key.
  *
  * @throws SteleError as {@link parseRotation}; `untrusted_signer`, `bad_signature`
  */
@@ -112,7 +115,7 @@ export function splitRotations(file: string | Uint8Array): string[] {
   return notes
 }
 
-/** What statements lead to. */
+/** The keys that statements lead to. */
 export interface FollowedKeys {
   /** The pinned keys first. */
   readonly keys: readonly VerifierKey[]
@@ -121,8 +124,8 @@ export interface FollowedKeys {
 }
 
 /**
- * The keys that a log is to be believed by: those that were pinned, and those that statements lead to from them. A
- * statement by a key that nothing leads to is passed over, for anybody could have made it.
+ * The keys by which a log is trusted: the pinned ones, and those that statements lead to from them. Other statements
+ * are ignored, since any party could have made them.
  *
  * @param log its origin and the pinned keys
  * @param rotations a file of statements, in any order
@@ -135,7 +138,7 @@ export function followRotations(log: LogIdentity, rotations: string | Uint8Array
   return [...traceRotations(log, rotations).keys]
 }
 
-/** As {@link followRotations}, with the statements that were needed: what somebody keeps who wants to know it again. */
+/** As {@link followRotations}, and also returns the statements that were needed, for a caller that stores them. */
 export function traceRotations(log: LogIdentity, rotations: string | Uint8Array): FollowedKeys {
   checkLogKeys(log.verifiers)
   const trusted = new Map(log.verifiers.map((key) => [formatVerifierKey(key), key]))

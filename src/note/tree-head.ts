@@ -123,7 +123,7 @@ export function treeHeadLineVerifier(
  */
 export function treeHeadOfLine(name: string, text: string, bytes: Uint8Array): SignedTreeHead {
   const { origin, size, root, extensions } = parseCheckpoint(text)
-  // The signature covers neither: the origin is pinned by the key name, and extensions could be anybody's.
+  // The signature covers neither: the origin is fixed by the key name, and any party could have added extensions.
   if (origin !== name) throw new SteleError('wrong_origin', 'tree head: expected the key name as the origin')
   if (extensions.length > 0) throw new SteleError('malformed', 'tree head: expected no extension lines')
   const { timestamp, signature } = parseTimestamped(bytes, 'tree head')

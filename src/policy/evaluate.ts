@@ -27,7 +27,10 @@ export interface WitnessCosignature {
   readonly signature: NoteSignature
 }
 
-/** What a policy makes of a checkpoint. It is to be believed only where `logKeys` is not empty and the quorum is met. */
+/**
+ * The result of a policy for a checkpoint. The checkpoint is trusted only if `logKeys` is not empty and the quorum is
+ * met.
+ */
 export interface PolicyEvaluation {
   /** Verified only as far as the rest says. */
   readonly unverified: Checkpoint
@@ -45,7 +48,7 @@ export interface WitnessedCheckpoint extends OpenedCheckpoint {
   readonly cosignatures: readonly WitnessCosignature[]
 }
 
-/** Whom a reader believes about one log. */
+/** The keys and cosignatures that a reader trusts for one log. */
 export interface Trust extends LogIdentity {
   /** Whose cosignatures its checkpoints must carry. Its `log` lines do not count: `verifiers` are the log's keys. */
   readonly policy?: Policy | undefined
@@ -60,14 +63,15 @@ export function openTrusted(note: string | Uint8Array, trust: Trust): OpenedChec
 }
 
 /**
- * Holds a signed checkpoint against a policy and reports what is there and what is missing.
+ * Checks a signed checkpoint against a policy and reports which signatures are there and which are missing.
  *
- * Every line by a listed key is verified, and a bad one condemns the note. A listed log counts for its own origin alone:
- * no log can speak for another. Lines by other keys are ignored, whatever names or key IDs they borrow.
+ * Every line by a listed key is verified, and a bad one makes the whole note invalid. A listed log counts for its own
+ * origin only, so that no log can speak for another. Lines by other keys are ignored, even with copied names or key
+ * IDs.
  *
- * @param log the one that is wanted, where it is known from elsewhere; then the `log` lines of the policy do not count
- * @throws SteleError `malformed`; `out_of_range` for a size above 2^53 - 1; `bad_signature`; `wrong_origin` if `log` has
- *   another; `untrusted_signer` if two keys claim the same line; `usage` for a log key of type 0x04
+ * @param log the expected log, if the caller knows it; then the `log` lines of the policy do not count
+ * @throws SteleError `malformed`; `out_of_range` for a size above 2^53 - 1; `bad_signature`; `wrong_origin` if `log`
+ *   has another; `untrusted_signer` if two keys claim the same line; `usage` for a log key of type 0x04
  */
 export function evaluatePolicy(
   policy: Policy,

@@ -25,7 +25,7 @@ export function formatPolicy(policy: Policy): Uint8Array {
     ['quorum', policy.quorum],
   ]
   const octets = concatBytes(...lines.map(formatLine))
-  // Whatever the rules are, they are all in there.
+  // Checks that the text is a valid policy.
   parsePolicy(octets)
   return octets
 }

@@ -16,7 +16,7 @@ export interface Policy {
 export interface PolicyLog {
   /** Its name is the log's origin. Of a type that signs checkpoints: not 0x04. */
   readonly key: VerifierKey
-  /** What it means is up to the application. */
+  /** Its meaning is defined by the application. */
   readonly url?: string
 }
 
@@ -30,12 +30,12 @@ export interface PolicyWitness {
   readonly url?: string
 }
 
-/** Several witnesses or groups, of whom so many must have cosigned. */
+/** Several witnesses or groups, of which a given number must have cosigned. */
 export interface PolicyGroup {
   readonly name: string
   /** 1 to the number of members. */
   readonly threshold: number
-  /** At least one. In the whole policy a name is a member once at most, so that nobody counts twice. */
+  /** At least one. A name may be a member only once in the whole policy, so that no witness counts twice. */
   readonly members: readonly string[]
 }
 

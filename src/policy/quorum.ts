@@ -32,8 +32,8 @@ export interface MissingGroup {
 const MOST_NAMES = 8
 
 /**
- * Says whether a set of witnesses is enough. Witnesses are told by their whole keys; what the policy calls them only leads
- * from a group to its members.
+ * Checks whether a set of witnesses meets the quorum. Witnesses are identified by their whole keys; their names in the
+ * policy only connect groups with members.
  *
  * @param cosignedBy keys whose cosignatures have been verified; strangers and repetitions do not count
  */

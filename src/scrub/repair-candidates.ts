@@ -7,14 +7,14 @@ import { TileHashes } from '../tile/hashes.ts'
 import { widthAt } from '../tile/layout.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 
-/** A copy of the log, of whatever size, that is not trusted: nothing is taken from it that does not hash right. */
+/** An untrusted copy of the log, of any size. Only bytes with the right hash are taken from it. */
 export interface RepairSource {
   readonly files: LogFiles
-  /** How many leaves it has. */
+  /** Number of its leaves. */
   readonly size: number
 }
 
-/** What may be the right bytes, read from the store itself or from a copy. Nothing of it has been verified. */
+/** Bytes that may be the right ones, from the store itself or from a copy. None of them is verified. */
 export class RepairCandidates {
   readonly #store: LogStore
   readonly #source: RepairSource
@@ -24,14 +24,14 @@ export class RepairCandidates {
     this.#source = source
   }
 
-  /** Stored entries [begin, end), each undefined where it cannot be read. */
+  /** Stored entries [begin, end); undefined for each unreadable one. */
   async storedEntries(begin: number, end: number): Promise<(Uint8Array | undefined)[]> {
     try {
       return await this.#store.readEntries(begin, end)
     } catch (error) {
       if (!hasCode(error, 'corrupt', 'io_error')) throw error
     }
-    // One by one: which of them cannot be read is what matters now.
+    // Read one by one, to find which of them are unreadable.
     const entries: (Uint8Array | undefined)[] = []
     for (let index = begin; index < end; index++) {
       const [entry] = (await this.#store.readEntries(index, index + 1).catch(unreadable)) ?? []
@@ -40,7 +40,7 @@ export class RepairCandidates {
     return entries
   }
 
-  /** A stored full tile, if there is one that can be read. */
+  /** A stored full tile, if it is readable. */
   async storedTile(level: number, index: number): Promise<TileHashes | undefined> {
     const [bytes] = (await this.#store.readTiles([{ level, index }]).catch(unreadable)) ?? []
     return fullTile(bytes)
@@ -65,7 +65,7 @@ export class RepairCandidates {
     return fullTile(await this.#source.files.tile(level, index, TILE_WIDTH).catch(unusable))
   }
 
-  /** A full tile as it follows from what is stored below it. */
+  /** A full tile, computed from what is stored below it. */
   async derivedTile(level: number, index: number): Promise<TileHashes | undefined> {
     const begin = index * TILE_WIDTH
     const hashes: (Hash | undefined)[] = []
@@ -80,7 +80,7 @@ export class RepairCandidates {
   }
 }
 
-/** Hashes one after the other; zeros where there is none. */
+/** Hashes one after the other; zeros for missing ones. */
 export function slabOf(hashes: readonly (Hash | undefined)[]): Uint8Array {
   const slab = new Uint8Array(hashes.length * HASH_BYTES)
   hashes.forEach((hash, i) => hash && slab.set(hash, i * HASH_BYTES))
@@ -91,12 +91,12 @@ function fullTile(bytes: Uint8Array | undefined): TileHashes | undefined {
   return bytes?.length === TILE_WIDTH * HASH_BYTES ? new TileHashes(bytes) : undefined
 }
 
-/** What a damaged disk says. */
+/** Ignores the errors of a damaged disk. */
 function unreadable(error: unknown): undefined {
   if (!hasCode(error, 'corrupt', 'io_error')) throw error
 }
 
-/** What a damaged copy says. One that cannot be reached is another matter: trying later may help. */
+/** Ignores the errors of a damaged copy. A copy that cannot be reached is an error: trying later may help. */
 function unusable(error: unknown): undefined {
   if (!hasCode(error, 'malformed', 'not_found', 'unexpected_answer', 'io_error', 'corrupt')) throw error
 }

@@ -10,25 +10,25 @@ import { hashesAt } from '../tile/layout.ts'
 import { TILE_WIDTH } from '../tile/path.ts'
 import { RepairCandidates, type RepairSource, slabOf } from './repair-candidates.ts'
 
-/** What to look at, and what to do about it. */
+/** The range to repair, and how. */
 interface RepairOptions {
   /** Entries [begin, end) and the tiles above them. Default: all. */
   readonly begin?: number
   readonly end?: number
-  /** Look and report, and change nothing. */
+  /** Only report; change nothing. */
   readonly dryRun?: boolean
-  /** Told after every bundle; throwing in it ends the repair, and what was written stays. */
+  /** Called after every bundle. An error it throws ends the repair; earlier writes stay. */
   readonly onProgress?: (entries: number) => void
 }
 
-/** What was found and done. */
+/** The result of a repair. */
 export interface RepairReport {
   readonly checked: { readonly entries: number; readonly tiles: number }
-  /** What did not hash right and could be, or with `dryRun` could have been, put back. */
+  /** Damage that was repaired, or with `dryRun` could be. */
   readonly repaired: { readonly entries: number; readonly tiles: number }
-  /** Damage without right bytes anywhere; what lies below a tile that is lost was not looked at. */
+  /** Damage for which no source has the right bytes. What lies below a lost tile was not checked. */
   readonly lost: { readonly entries: number; readonly tiles: number }
-  /** The first of both, such as `entry 300` and `tile 0/1`. */
+  /** The first of both, for example `entry 300` and `tile 0/1`. */
   readonly examples: readonly string[]
 }
 
@@ -38,15 +38,15 @@ const BATCH_BYTES = 1024 * 1024
 const MOST_EXAMPLES = 20
 
 /**
- * Compares what a log has stored with its signed head, from the root hash down, and puts back what is damaged: from a
- * copy, or for tiles from what is stored below them. Only bytes that make the signed hash are ever written, and nothing
- * that hashes right is touched. Memory does not grow with the log.
+ * Compares the content of a log's store with its signed head, from the root hash down, and restores what is damaged:
+ * from a copy, or for tiles from what is stored below them. Only bytes that match the signed hash are ever written, and
+ * undamaged content is never touched. Memory does not grow with the log.
  *
  * Commits may go on meanwhile: nothing below the head changes.
  *
- * @param head its signature was verified; it is the store's own, or an earlier one
- * @throws SteleError `corrupt` if not even the newest hashes can be made out; `outcome_unknown` for a write that failed;
- *   whatever the copy throws when it cannot be reached
+ * @param head has a verified signature; it is the store's own, or an earlier one
+ * @throws SteleError `corrupt` if even the newest hashes cannot be determined; `outcome_unknown` for a write that
+ *   failed; what the copy throws when it cannot be reached
  */
 export async function repairRange(
   store: LogStore,
@@ -59,7 +59,7 @@ export async function repairRange(
   return repairer.report()
 }
 
-/** One walk over a tree. Owner of what is waiting to be written. */
+/** One walk over a tree. Owner of the waiting writes. */
 class Repairer {
   readonly #store: LogStore
   readonly #head: TrustedHead
@@ -86,7 +86,7 @@ class Repairer {
 
   async run(): Promise<void> {
     const edge = await findEdge(this.#head, this.#candidates)
-    // The widest level covers the oldest leaves, so this goes through the log from its beginning to its end.
+    // The widest level covers the oldest leaves, so this walks the log from beginning to end.
     for (let level = edge.length - 1; level > 0; level--) {
       await this.#checkBelow(level - 1, this.#edgeBegin(level), edge[level]!)
     }
@@ -125,7 +125,7 @@ class Repairer {
     else await this.#checkBelow(level - 1, index * TILE_WIDTH, tile.bytes)
   }
 
-  /** The tile that has this root, wherever it is found. */
+  /** The tile with this root, from any source. */
   async #rightTile(level: number, index: number, root: Hash): Promise<TileHashes | undefined> {
     const isRight = (tile: TileHashes | undefined): tile is TileHashes =>
       tile !== undefined && equalBytes(tile.node(8, 0), root)
@@ -190,7 +190,7 @@ class Repairer {
 
 type Found = readonly (Hash | undefined)[]
 
-/** What may be the partial tile of a level: as it is stored, as a copy has it, as it follows from what is below. */
+/** The candidates for the partial tile of a level: stored, from the copy, and computed from the level below. */
 interface Level {
   readonly stored: Found
   readonly copied: Found
@@ -198,12 +198,11 @@ interface Level {
 }
 
 /**
- * Finds the partial tiles of a tree, from which all its other hashes are reached: they are right if they make the
- * signed root hash. As a rule what is stored does; else each level is taken from wherever it can be had, in whichever
- * combination makes it.
+ * Finds the partial tiles of a tree, from which all its other hashes are reached. They are right if they produce the
+ * signed root hash. Usually the stored ones do; otherwise all combinations of the candidates of each level are tried.
  *
  * @returns the hashes of the partial tile of each level, lowest first
- * @throws SteleError `corrupt` if no combination makes it
+ * @throws SteleError `corrupt` if no combination produces it
  */
 async function findEdge(head: TrustedHead, candidates: RepairCandidates): Promise<Uint8Array[]> {
   const isRight = (partials: readonly Uint8Array[]): boolean =>
@@ -273,7 +272,7 @@ async function each(
   return roots
 }
 
-/** Damage is rare, so one of these is right: as stored, or with all that can be had from one or both of the others. */
+/** Damage is rare, so one of these is right: the stored hashes, or those completed from one or both other sources. */
 function choicesOf({ stored, copied, derived }: Level): Uint8Array[] {
   const first = (...lists: readonly Found[]): Uint8Array =>
     slabOf(stored.map((_, i) => lists.find((list) => list[i] !== undefined)?.[i]))

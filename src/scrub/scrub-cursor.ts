@@ -1,7 +1,7 @@
 import { decodeUtf8, encodeUtf8 } from '../bytes/text.ts'
 import type { ScrubFinding } from './scrub-finding.ts'
 
-/** A pass over the whole log that came to its end. */
+/** A completed pass over the whole log. */
 export interface ScrubPass {
   /** 1 for the first pass of a log. */
   readonly pass: number
@@ -11,23 +11,23 @@ export interface ScrubPass {
   /** Leaves that were verified. */
   readonly leaves: number
   readonly bytesRead: number
-  /** What is damaged, as far as it is known at its end. */
+  /** Damage known at its end. */
   readonly findings: number
 }
 
-/** How far a scrubber is: what outlives a restart. */
+/** The position of a scrubber, which survives a restart. */
 export interface ScrubCursor {
-  /** Number of the pass that is on its way, or that begins next. */
+  /** Number of the current pass, or of the next one. */
   readonly pass: number
   readonly startedAtMs: number
-  /** The next stretch, and the one before which this pass ends. */
+  /** The next block range, and the one before which this pass ends. */
   readonly next: number
   readonly target: number
   /** What this pass has verified and read. */
   readonly leaves: number
   readonly bytesRead: number
   readonly lastPass: ScrubPass | undefined
-  /** By stretch, or -1 for the leaf index: they were reported, and are looked at again first of all. */
+  /** Reported findings by block range, or -1 for the leaf index. They are checked again first. */
   readonly findings: readonly (readonly [stretch: number, findings: readonly ScrubFinding[]])[]
 }
 
@@ -45,7 +45,7 @@ export function encodeCursor(cursor: ScrubCursor): Uint8Array {
   return encodeUtf8(`${JSON.stringify({ format: FORMAT, ...cursor }, null, 1)}\n`)
 }
 
-/** The inverse of `encodeCursor`; undefined for anything else: then the scrubber begins anew. */
+/** The inverse of `encodeCursor`; undefined for anything else, and then the scrubber starts over. */
 export function decodeCursor(bytes: Uint8Array): ScrubCursor | undefined {
   try {
     const value = JSON.parse(decodeUtf8(bytes, 'scrub cursor')) as ScrubCursor & { format: unknown }
@@ -56,7 +56,7 @@ export function decodeCursor(bytes: Uint8Array): ScrubCursor | undefined {
   }
 }
 
-/** Numbers that would lead the scrubber astray. What the findings say is only repeated. */
+/** Checks the numbers that control the scrubber. Findings are only repeated. */
 function isWhole({ pass, startedAtMs, next, target, leaves, bytesRead, findings }: ScrubCursor): boolean {
   const counts = [pass, next, target, leaves, bytesRead]
   if (!Number.isFinite(startedAtMs)) return false

@@ -2,17 +2,17 @@ import type { SteleError } from '../errors.ts'
 import type { ScrubFile, ScrubPass } from './scrub-cursor.ts'
 import type { FindingEvents, ScrubFinding } from './scrub-finding.ts'
 
-/** For whoever writes the server's log, or records it elsewhere. None of them may throw. */
+/** Callbacks, for the server's own log or other records. They must not throw. */
 export interface ScrubEvents extends FindingEvents {
   onPassDone?(pass: ScrubPass): void
-  /** Reading failed: nothing is known, and it is tried again. */
+  /** A read failed. It says nothing about what is stored, and is repeated. */
   onReadError?(error: SteleError): void
 }
 
 export interface ScrubberOptions {
   /** Above 0. The rate over any stretch of time longer than a few reads. */
   readonly bytesPerSecond: number
-  /** Losing it costs a pass. Written whole or not at all. */
+  /** Written atomically. Losing it costs one pass. */
   readonly cursor: ScrubFile
   /** Shared by all scrubbers of the process. */
   readonly turns: ScrubTurns
@@ -31,7 +31,7 @@ export interface ScrubStatus {
   readonly readErrors: number
   /** What is damaged, the first hundred of it. */
   readonly findings: readonly ScrubFinding[]
-  /** How much is damaged, those included that are too many to be kept. */
+  /** Number of findings, including those beyond the first hundred. */
   readonly findingCount: number
 }
 
@@ -58,17 +58,17 @@ export const SYSTEM_CLOCK: ScrubClock = {
     }),
 }
 
-/** A stretch of time that a clock which was set may have made negative or huge. */
+/** Limits a duration that may be negative or huge because the clock was changed. */
 export function within(ms: number, atMostMs: number): number {
   return Math.min(Math.max(ms, 0), atMostMs)
 }
 
-/** Lets the scrubbers of one process read one at a time, however many logs it has. */
+/** Lets only one scrubber of the process read at a time. */
 export class ScrubTurns {
   #last: Promise<unknown> = Promise.resolve()
 
   /**
-   * Does the work when all that asked before have done theirs.
+   * Runs the work after all earlier work is done.
    *
    * @returns undefined when it was stopped while it waited
    */
@@ -76,7 +76,7 @@ export class ScrubTurns {
     const before = this.#last
     let done!: () => void
     const mine = new Promise<void>((resolve) => (done = resolve))
-    // Whoever gives up waiting leaves the next one waiting for the one before.
+    // A caller that stops waiting keeps its place: the next one still waits for the one before it.
     this.#last = before.then(() => mine)
     try {
       await untilAborted(before, signal)

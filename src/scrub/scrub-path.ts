@@ -10,10 +10,10 @@ import type { TileSource } from '../tile/prove.ts'
 const TILE_BYTES = TILE_WIDTH * HASH_BYTES
 
 /**
- * The full tiles from the tree's edge down to where the scrubber stands, one of each level, each checked against the
- * level above it. The edge is in memory and was compared with a signed root, so what is checked that way is what was
- * signed. A damaged tile is made again from the level below where that is whole, so that one damage does not hide
- * what lies under it.
+ * The full tiles from the tree's edge down to the scrubber's position, one of each level, each checked against the
+ * level above. The edge is in memory and was compared with a signed root, so tiles checked this way are what was
+ * signed. A damaged tile is recomputed from the level below where that is undamaged, so that damage does not hide other
+ * damage below it.
  */
 export class VerifiedPath implements TileSource {
   readonly #store: Pick<LogStore, 'inspect'>
@@ -28,26 +28,26 @@ export class VerifiedPath implements TileSource {
     this.#tree = tree
   }
 
-  /** Goes on with a tree that extends the last one: what was checked against that one stays checked. */
+  /** Continues with a larger tree that extends the last one. Checked tiles stay checked. */
   moveTo(tree: Tree): void {
     this.#tree = tree
     this.#edge = new Map()
   }
 
-  /** Bytes read since this was last asked. */
+  /** Bytes read since the last call. */
   takeBytesRead(): number {
     const bytes = this.#bytesRead
     this.#bytesRead = 0
     return bytes
   }
 
-  /** The hash over a full tile as the level above has it; undefined where that level is damaged beyond telling. */
+  /** The hash of a full tile according to the level above; undefined if that level is damaged beyond recovery. */
   async rootOf(level: number, index: number): Promise<Hash | undefined> {
     const above = await this.tile(level + 1, Math.floor(index / TILE_WIDTH))
     return above?.node(0, index % TILE_WIDTH)
   }
 
-  /** A tile as it must be; undefined where that cannot be told any more. */
+  /** The correct tile; undefined if it cannot be determined. */
   async tile(level: number, index: number): Promise<TileHashes | undefined> {
     if ((index + 1) * TILE_WIDTH ** (level + 1) > this.#tree.size) return this.#edgeTile(level)
     const known = this.#levels.get(level)
@@ -79,7 +79,7 @@ export class VerifiedPath implements TileSource {
     return matching(stored) ?? matching(await this.#fromBelow(level, index))
   }
 
-  /** What a full tile's hashes are by the entries or tiles below it, if they can be read at all. */
+  /** The hashes of a full tile, computed from the entries or tiles below it, if these are readable. */
   async #fromBelow(level: number, index: number): Promise<Uint8Array | undefined> {
     const slab = new Uint8Array(TILE_BYTES)
     for (let i = 0; i < TILE_WIDTH; i++) {

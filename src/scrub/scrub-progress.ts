@@ -9,7 +9,7 @@ import {
 } from './scrub-cursor.ts'
 import type { KnownFindings } from './scrub-finding.ts'
 
-/** The cursor moves at least this often: what is verified again after a crash. */
+/** How often the cursor is saved at least, which bounds the work repeated after a crash. */
 const SAVE_MS = 10_000
 
 /** How far a scrubber is in its pass. Owner of the cursor. */
@@ -31,24 +31,24 @@ export class ScrubProgress {
     return this.#cursor
   }
 
-  /** Goes on where the last process was, with what it knew. */
+  /** Restores the position and the findings of the last process. */
   async restore(known: KnownFindings): Promise<void> {
     const bytes = await this.#file.read().catch(() => undefined)
     const cursor = bytes && decodeCursor(bytes)
-    // Of a larger log: a backup was restored, and the cursor was not.
+    // The cursor belongs to a larger log: a backup was restored without it.
     if (!cursor || Math.max(cursor.next, cursor.target) * TILE_WIDTH > this.#treeSize()) return
     known.restore(cursor.findings)
     this.#cursor = cursor
     if (cursor.lastPass?.pass === cursor.pass) this.beginPass()
   }
 
-  /** Keeps the cursor, with what is known. @throws whatever its file throws: it costs work after a restart */
+  /** Saves the cursor and the findings. @throws what its file throws; a lost save costs work after a restart */
   async save(known: KnownFindings): Promise<void> {
     this.#savedAtMs = this.#clock.nowMs()
     await this.#file.write(encodeCursor({ ...this.#cursor, findings: known.entries() }))
   }
 
-  /** Whether it was kept long ago. */
+  /** True if the last save was long ago. */
   get isDue(): boolean {
     return this.#clock.nowMs() - this.#savedAtMs >= SAVE_MS
   }

@@ -6,11 +6,14 @@ import type { StoredParts } from '../log/options.ts'
 import { VerifiedPath } from './scrub-path.ts'
 import { IndexFilesCheck, StretchCheck, type ScrubCheck } from './scrub-stretch.ts'
 
-/** For each millisecond of work the scrubber rests this many: it never takes more than a tenth of a core, or of a slow disk. */
+/**
+ * The scrubber rests this many milliseconds for each one of work: it never takes more than a tenth of a core or of a
+ * slow disk.
+ */
 const REST = 9
-/** What is found is looked at once more after this long. */
+/** A finding is checked a second time after this long. */
 const CONFIRM_MS = 1000
-/** How long to wait before reading again what could not be read; after the last one it counts as unreadable. */
+/** Delays before a failed read is repeated. After the last one the content counts as unreadable. */
 const RETRY_MS = [1000, 10_000, 60_000]
 
 /** What a reader is made of, beside what all scrubbers of a process share. */
@@ -48,7 +51,7 @@ export class StretchReader {
     return this.#readErrors
   }
 
-  /** What is read next is read anew, down from the edge: a tile that was made good on disk is seen then. */
+  /** Discards the checked tiles: the next read starts from the edge, so that a tile repaired on disk is seen. */
   forget(): void {
     this.#path = this.#newPath()
   }
@@ -87,7 +90,7 @@ export class StretchReader {
     )
   }
 
-  /** A failure that is counted and told, and says nothing of what is stored. */
+  /** Counts and reports a failed read, which says nothing about what is stored. */
   failed(cause: unknown): SteleError {
     const error = asReadError(cause)
     this.#readErrors++
@@ -95,7 +98,7 @@ export class StretchReader {
     return error
   }
 
-  /** Only what is seen a second time is damage. */
+  /** Only what two checks find is damage. */
   async #confirmed(
     suspected: readonly ScrubFinding[] | undefined,
     make: () => ScrubCheck,
@@ -109,7 +112,7 @@ export class StretchReader {
     return again?.filter(({ message }) => suspected.some((suspect) => suspect.message === message))
   }
 
-  /** A read that fails is tried again: it says something of the disk at that moment, and nothing of what is stored. */
+  /** Repeats a failed read. A failure concerns the disk at that moment, not what is stored. */
   async #patiently(
     make: () => ScrubCheck,
     unreadable: (error: SteleError) => ScrubFinding,

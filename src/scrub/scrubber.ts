@@ -22,8 +22,8 @@ const LEAF_INDEX = -1
 const RECHECK_MS = 60_000
 
 /**
- * Reads everything that is stored of one log again and again, slowly, and compares it with what was signed. A follower: it
- * changes nothing but its own cursor. Owner of what is known to be damaged.
+ * Reads everything stored of one log repeatedly and slowly, and compares it with what was signed. Changes nothing but
+ * its own cursor. Owner of the known damage.
  */
 export class Scrubber {
   readonly #parts: StoredParts
@@ -138,8 +138,8 @@ export class Scrubber {
   async #scrub(stretch: number): Promise<boolean> {
     const findings = await this.#findingsIn(stretch)
     if (!findings) return false
-    // Here is where a repair would be tried: each finding that is left is confirmed, names what to put back (`at`), and
-    // has not been reported yet. Whatever puts it back, checking the stretch again is what says that it is good.
+    // A repair could be tried here: each remaining finding is confirmed, names what to restore (`at`), and has not been
+    // reported yet. After any repair, checking the block range again is what confirms it.
     if (this.#known.settle(stretch, findings)) await this.#save()
     return true
   }
@@ -158,7 +158,7 @@ export class Scrubber {
     try {
       if (stretch === LEAF_INDEX) return await this.#reader.readIndexFiles()
       const read = await this.#reader.read(stretch, (finding) => this.#known.has(stretch, finding))
-      // What readers have come upon, behind the scrubber's back.
+      // Damage that readers found independently of the scrubber.
       for (const earlier of read?.damagedBefore ?? []) {
         if (!this.#known.of(earlier).some(({ at }) => at.kind === 'file')) await this.#scrub(earlier)
       }

@@ -1,6 +1,6 @@
 /*
- * CRC-32C (Castagnoli), the checksum of LevelDB's files; that of node:zlib is of another polynomial. Sixteen bytes a
- * step, each through a table of its own, read as four words: about 1 GB/s, where one byte a step makes a quarter of it.
+ * CRC-32C (Castagnoli), the checksum of LevelDB's files; node:zlib has another polynomial. Processes sixteen bytes per
+ * step, read as four words, each byte through its own table: about 1 GB/s, four times the speed of one byte per step.
  */
 const POLYNOMIAL = 0x82f63b78
 const TABLES: readonly Int32Array[] = makeTables()
@@ -54,13 +54,13 @@ export function crc32c(bytes: Uint8Array, begin = 0, end = bytes.length): number
   return ~crc >>> 0
 }
 
-/** A checksum as LevelDB stores it: rotated and shifted, so that one over bytes that hold checksums is none of them. */
+/** A checksum as LevelDB stores it: rotated and offset, because a CRC over bytes that contain CRCs would be weak. */
 export function maskedCrc32c(bytes: Uint8Array, begin?: number, end?: number): number {
   const crc = crc32c(bytes, begin, end)
   return (((crc >>> 15) | (crc << 17)) + MASK_DELTA) >>> 0
 }
 
-/** The shortest prefix, of one byte at least, that has this masked checksum: its length. */
+/** The length of the shortest prefix, at least one byte, with this masked checksum; undefined if there is none. */
 export function lengthWithCrc32c(bytes: Uint8Array, masked: number): number | undefined {
   const rotated = (masked - MASK_DELTA) >>> 0
   const wanted = ~((rotated << 15) | (rotated >>> 17))

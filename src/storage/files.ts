@@ -3,8 +3,8 @@ import { dirname } from 'node:path'
 import { SteleError } from '../errors.ts'
 
 /**
- * Writes a file that must not exist yet, and syncs its bytes. Where that fails, no half of it is left in the way of the next
- * attempt.
+ * Writes a file that must not exist yet, and syncs its bytes. If that fails, the incomplete file is removed, so that it
+ * does not obstruct the next attempt.
  *
  * @throws SteleError `already_exists`, `io_error`
  */
@@ -23,7 +23,7 @@ export async function writeNewFile(path: string, content: string | Uint8Array, m
   }
 }
 
-/** Writes all of these bytes: a full disk or a signal may let the system write fewer, without an error. */
+/** Writes all of these bytes. On a full disk or after a signal, one system call may write fewer without an error. */
 export async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let at = 0; at < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at)
@@ -33,8 +33,8 @@ export async function writeAt(file: FileHandle, bytes: Uint8Array, position: num
 }
 
 /**
- * Puts a file in its place, or in that of another: written beside it, synced, renamed. A crash leaves the old one whole or
- * the new one; which of them is settled once {@link syncFolder} has resolved for its folder.
+ * Creates or replaces a file: writes it under another name, syncs it, and renames it. A crash leaves the complete old
+ * file or the complete new one. The rename is durable once {@link syncFolder} has resolved for its folder.
  *
  * @param mode permissions, less the umask
  * @throws SteleError `io_error`
@@ -45,13 +45,13 @@ export async function placeFile(path: string, content: string | Uint8Array, mode
     await writeFile(beside, content, { mode, flush: true })
     await rename(beside, path)
   } catch (error) {
-    // A full disk is the likeliest reason, and half a file takes room.
+    // The likeliest reason is a full disk, and the incomplete file takes space.
     await rm(beside, { force: true }).catch(() => undefined)
     throw fileError(path, error)
   }
 }
 
-/** As {@link placeFile}; resolves once the file's name is on disk too. @throws SteleError `io_error` */
+/** As {@link placeFile}; resolves once the rename is durable too. @throws SteleError `io_error` */
 export async function replaceFile(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
   await placeFile(path, content, mode)
   await syncFolder(dirname(path))
@@ -71,13 +71,13 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** The bytes of a file, or undefined where there is none. @throws SteleError `io_error` */
+/** The bytes of a file; undefined if there is none. @throws SteleError `io_error` */
 export async function readFileIfAny(path: string): Promise<Uint8Array | undefined> {
   const bytes = await ifAny(path, readFile(path))
   return bytes && new Uint8Array(bytes)
 }
 
-/** The text of a file, or undefined where there is none. @throws SteleError `io_error` */
+/** The text of a file; undefined if there is none. @throws SteleError `io_error` */
 export function readTextFile(path: string): Promise<string | undefined> {
   return ifAny(path, readFile(path, 'utf8'))
 }
@@ -91,7 +91,7 @@ async function ifAny<T>(path: string, reading: Promise<T>): Promise<T | undefine
   }
 }
 
-/** Says in which file something is wrong, for what reads only its content. */
+/** Adds the path to errors of code that knows only the file's content. */
 export function inFile<T>(path: string, read: () => T): T {
   try {
     return read()
@@ -101,15 +101,15 @@ export function inFile<T>(path: string, read: () => T): T {
   }
 }
 
-/** Our own words for what the file system says. */
+/** An error of the file system as a SteleError. */
 export function fileError(path: string, error: unknown): SteleError {
   const { code, message } = error as NodeJS.ErrnoException
   if (code === 'EEXIST')
-    return new SteleError('already_exists', `${path}: there is one already`, { cause: error })
+    return new SteleError('already_exists', `${path}: it exists already`, { cause: error })
   return new SteleError('io_error', `${path}: ${message}`, { cause: error })
 }
 
-/** What the system says of a call that failed, and no mistake of this program. */
+/** True for an error of a system call, as opposed to a bug of this program. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error
 }

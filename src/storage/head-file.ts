@@ -6,25 +6,25 @@ import { fileError, syncFolder, writeAt, writeNewFile } from './files.ts'
 import { holdLock, type Lock } from './lock.ts'
 
 /**
- * The second place where the last signed head is kept. LevelDB alone cannot tell that it was rolled back: a cut
- * write-ahead log, or yesterday's copy of the folder, opens without an error. This file is synced after each
- * commit and before its acknowledgement, so a database that is behind it has lost something that was promised.
+ * The second copy of the last signed head. LevelDB alone cannot tell that it was rolled back: a truncated write-ahead
+ * log, or yesterday's copy of the folder, opens without an error. This file is synced after each commit and before its
+ * acknowledgement, so a database that is behind it has lost acknowledged entries.
  */
 export interface HeadFile extends HeadRecords {
   /**
    * Resolves once the record is on disk. If it rejects, the older record is still there.
    *
-   * @throws SteleError `second_writer`: something else has written to the file since
+   * @throws SteleError `second_writer`: another process has written to the file since
    */
   write(record: Uint8Array): Promise<void>
   close(): Promise<void>
 }
 
-/** What a head file holds. */
+/** The content of a head file. */
 export interface HeadRecords {
-  /** The records that can be read whole, newest first: two in a healthy file, one after a torn write. */
+  /** The records that are readable, newest first: two in a healthy file, one after a torn write. */
   readonly records: readonly Uint8Array[]
-  /** False when one of two slots holds something that is not whole: a write torn by a crash, or rot. */
+  /** False when one of the two slots is damaged: by a write that a crash interrupted, or by decay. */
   readonly intact: boolean
 }
 
@@ -47,7 +47,7 @@ interface Slot {
   readonly record: Uint8Array
 }
 
-/** Looks at a head file, and changes nothing. @throws SteleError as {@link openHeadFile} */
+/** Reads a head file without changing it. @throws SteleError as {@link openHeadFile} */
 export async function readHeadFile(path: string): Promise<HeadRecords> {
   const file = await openFile(path, constants.O_RDONLY)
   try {
@@ -58,10 +58,10 @@ export async function readHeadFile(path: string): Promise<HeadRecords> {
 }
 
 /**
- * Opens the head file of a log to write to it. What is read may be in the page cache alone, if the process before was killed
- * ahead of its sync, or its sync failed: so it is written again, and synced, before it counts.
+ * Opens the head file of a log for writing. If the previous process was killed before its sync, or its sync failed, the
+ * newest record may be only in the page cache. So the newest slot is written again and synced before it is used.
  *
- * @param options.lock claims the file for this process: for one that lies where two data folders could share it
+ * @param options.lock locks the file for this process: for a file at a path that two data folders could share
  * @throws SteleError `head_missing` when there is none, `corrupt` when neither slot can be read, `foreign_format`;
  *   `locked`, `io_error`
  */
@@ -83,13 +83,13 @@ export async function openHeadFile(
   }
 }
 
-/** Beside the file, for it is written in place. */
+/** The lock is a database beside the file, because the file is written in place. */
 async function lockHeadFile(path: string): Promise<Lock> {
   return holdLock(`${path}.lock`).catch((error: unknown) => {
     if (!hasCode(error, 'locked')) throw error
     throw new SteleError(
       'locked',
-      `${path}: another process keeps its last signed head there. Two logs that share a head file are two writers ` +
+      `${path}: another process writes its last signed head there. Two logs that share a head file are two writers ` +
         `with one key; stop the other one first`,
       { cause: error },
     )
@@ -101,7 +101,7 @@ async function openFile(path: string, flags: number): Promise<FileHandle> {
     if (error.code !== 'ENOENT') throw fileError(path, error)
     throw new SteleError(
       'head_missing',
-      `${path}: the second copy of the last signed head is not there. Without it nobody can tell whether the ` +
+      `${path}: the second copy of the last signed head is not there. Without it the server cannot tell whether the ` +
         `database was rolled back, so nothing is signed. Put the file back; if it is lost for good, compare the ` +
         `log with a checkpoint that someone else kept, then run "stele log adopt-head"`,
       { cause: error },
@@ -153,7 +153,7 @@ export async function isHalfMade(path: string): Promise<boolean> {
 interface Found extends HeadRecords {
   /** Number of the last write; its parity says which slot holds it. */
   readonly sequence: number
-  /** What each slot holds, as far as it was ever written. */
+  /** The written part of each slot. */
   readonly slots: readonly Buffer[]
   /** Writes the newest slot again, the same bytes in the same place, and syncs. */
   settle(): Promise<void>
@@ -186,7 +186,7 @@ async function readSlots(file: FileHandle, path: string): Promise<Found> {
   }
 }
 
-/** A copy, so that not all of the file stays in memory. */
+/** A copy, so that the buffer of the whole file can be freed. */
 function writtenPart(area: Buffer): Buffer {
   const length = area.length < HEADER_BYTES ? 0 : area.readUInt32BE(8)
   const end = length > MOST_RECORD_BYTES ? HEADER_BYTES : HEADER_BYTES + length + TRAILER_BYTES
@@ -206,16 +206,16 @@ function placeOf(sequence: number): number {
   return FIRST_SLOT + (sequence % 2) * SLOT_BYTES
 }
 
-/** Owner of what is in the file: it writes only where it finds what it left. */
+/** Owner of the file's content. It writes only where it finds the bytes that it wrote last. */
 class SlotFile implements HeadFile {
   readonly records: readonly Uint8Array[]
   readonly intact: boolean
   readonly #file: FileHandle
   readonly #path: string
   readonly #lock: Lock | undefined
-  /** Two writers that sign the same at the same time are told apart by it. */
+  /** Distinguishes two writers that sign the same head at the same time. */
   readonly #writer = randomBytes(WRITER_BYTES)
-  /** What is expected in each slot; undefined where a write of ours has failed. */
+  /** The expected content of each slot; undefined after a failed write. */
   readonly #slots: (Buffer | undefined)[]
   /** Number of the last write; its parity says which slot holds it. */
   #sequence: number
@@ -234,16 +234,16 @@ class SlotFile implements HeadFile {
     const sequence = this.#sequence + 1
     const slot = encodeSlot({ sequence, record }, this.#writer)
     const [own, other] = [sequence % 2, (sequence + 1) % 2]
-    // Ahead of the write, or nothing would be left of what somebody else has put there.
+    // Before the write, which would destroy the evidence of another writer.
     await this.#checkAlone(own)
     this.#slots[own] = undefined
-    // The other slot is looked at while the disk is waited for, so that this costs no time.
+    // The other slot is checked while the disk writes, so that the check costs no time.
     await Promise.all([writeSlot(this.#file, this.#path, slot, sequence), this.#checkAlone(other)])
     this.#slots[own] = slot
     this.#sequence = sequence
   }
 
-  /** From the page cache: what another process wrote is seen there at once. */
+  /** Reads from the page cache, where a write by another process is visible at once. */
   async #checkAlone(n: number): Promise<void> {
     const isAsLeft = await this.#isAsLeft(n).catch((error: unknown) => {
       throw fileError(this.#path, error)
@@ -251,7 +251,7 @@ class SlotFile implements HeadFile {
     if (isAsLeft) return
     throw new SteleError(
       'second_writer',
-      `${this.#path}: it does not hold what this process wrote last: another process keeps its last signed head there, ` +
+      `${this.#path}: it does not hold what this process wrote last: another process writes its last signed head there, ` +
         `so this one signs nothing more. Two writers with one key make two histories. Find the other one, and let one ` +
         `of them go on`,
     )

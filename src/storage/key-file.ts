@@ -3,9 +3,9 @@ import { SteleError } from '../errors.ts'
 import { fileError } from './files.ts'
 
 /**
- * A private key's text. A key that others can read is not private any more, so it is not used.
+ * Reads a private key. A key that other users can read is no longer private, so it is refused.
  *
- * @param missing what is said, behind the path, of a key that is not there
+ * @param missing the message, after the path, for a missing key
  * @throws SteleError `key_missing`, `key_permissions`, `io_error`
  */
 export async function readKeyFile(
@@ -16,7 +16,7 @@ export async function readKeyFile(
     if (error.code !== 'ENOENT') throw fileError(path, error)
     throw new SteleError('key_missing', `${path}: ${missing}`)
   })
-  // The lowest nine bits are the permissions; of those only the owner's may be set.
+  // The lowest nine bits are the permissions. Only the owner's may be set.
   const mode = info.mode % 0o1000
   if (mode % 0o100 !== 0) {
     throw new SteleError(

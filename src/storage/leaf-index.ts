@@ -5,26 +5,26 @@ import { tableName } from './level-files.ts'
 import type { LevelTables } from './level-tables.ts'
 
 /**
- * From leaf hash to index: a follower of the log, never a source of truth. Whatever it answers is a candidate that
- * the caller compares with the stored tile, for this index may have rotted, or lag behind.
+ * From leaf hash to index. The index follows the log and is not authoritative: each result is a candidate that the
+ * caller compares with the stored tile, because the index may be damaged or lag behind.
  */
 export interface LeafIndex {
-  /** Leaves with indexes below this are in the index durably; whoever opens it writes the rest again. */
+  /** Leaves with lower indexes are durably in the index. The opener of the index writes the others again. */
   readonly cursor: number
   /**
    * For each leaf hash of the slab (32 bytes each) the lowest index known for it, or undefined.
    *
-   * @param options.fillCache false for look-ups that shall not push out what others read again
+   * @param options.fillCache false for look-ups that must not evict blocks that others use
    */
   lookup(leafHashes: Uint8Array, options?: { readonly fillCache?: boolean }): Promise<(number | undefined)[]>
-  /** Adds leaves. The caller has made sure that none of them is in the index with a lower index. */
+  /** Adds leaves. The caller guarantees that none of them is in the index with a lower index. */
   write(leaves: readonly IndexedLeaf[]): Promise<void>
   /**
-   * Reads files again, and compares them with their own checksums. What is found damaged is not read any more: look-ups
-   * find nothing there.
+   * Reads files again and compares them with their checksums. Blocks found damaged are no longer read: look-ups find
+   * nothing there.
    *
-   * @param share of all keys, 0 to 1: the files that begin in it. Default: those that are known to be damaged, or all while
-   *   none is
+   * @param share of all keys, 0 to 1: the files that begin in it. Default: the files known to be damaged, or all files
+   *   if none is
    * @param between awaited after each read of some hundred KiB
    * @throws SteleError `io_error`
    */
@@ -32,15 +32,15 @@ export interface LeafIndex {
     share: readonly [from: number, to: number] | undefined,
     between: () => Promise<void>,
   ): Promise<CheckedIndexFiles>
-  /** Moves the cursor, durably, together with all that was written before. */
+  /** Durably moves the cursor, together with all earlier writes. */
   moveCursor(cursor: number): Promise<void>
   close(): Promise<void>
 }
 
-/** What came of reading files of the index again. */
+/** The result of reading files of the index again. */
 export interface CheckedIndexFiles {
   readonly bytesRead: number
-  /** All that is known to be damaged. */
+  /** All damage that is known. */
   readonly faults: readonly { readonly place: string; readonly message: string }[]
 }
 
@@ -51,16 +51,16 @@ export interface IndexedLeaf {
 }
 
 /*
- * A key is the first 24 bytes of the leaf hash: half the size of key and value decides what random writes cost.
- * Two leaves that share 24 bytes cost 2^96 hashes to find, and would cost the log one missed duplicate.
+ * A key is the first 24 bytes of the leaf hash: the combined size of key and value determines the cost of random
+ * writes. Finding two leaves that share 24 bytes costs 2^96 hashes, and would cost the log one missed duplicate.
  */
 const KEY_BYTES = 24
 const CURSOR_KEY = new TextEncoder().encode('cursor')
 
-/** Hashes do not compress; trying costs time at each compaction. */
+/** Hashes are incompressible, and trying costs time at each compaction. */
 const INCOMPRESSIBLE = { compression: false }
 
-/** The index in a LevelDB folder of its own: random keys make compactions that the log's own folder is spared. */
+/** The index in its own LevelDB folder: its random keys cause compactions, which the log's own database is spared. */
 export class LevelLeafIndex implements LeafIndex {
   readonly #db: LevelDatabase
   readonly #tables: LevelTables
@@ -73,7 +73,7 @@ export class LevelLeafIndex implements LeafIndex {
   }
 
   /**
-   * Opens the index, or starts an empty one where there is none or where it cannot be read: it can be rebuilt.
+   * Opens the index. Starts an empty one if there is none or it is unreadable, because it can be rebuilt.
    *
    * @throws SteleError `locked`, `io_error`
    */
@@ -84,7 +84,7 @@ export class LevelLeafIndex implements LeafIndex {
       return openLevel(folder, { ...INCOMPRESSIBLE, create: true })
     })
     try {
-      // A cursor that cannot be read is as good as none: everything is written again.
+      // An unreadable cursor counts as none: everything is written again.
       const [fault] = (await opened.tables.check([CURSOR_KEY])) ?? []
       const stored = fault ? undefined : await opened.db.get(CURSOR_KEY)
       return new LevelLeafIndex(opened, stored ? getIndex(stored) : 0)
@@ -101,7 +101,7 @@ export class LevelLeafIndex implements LeafIndex {
   async lookup(leafHashes: Uint8Array, { fillCache = true } = {}): Promise<(number | undefined)[]> {
     const keys: Uint8Array[] = []
     for (let at = 0; at < leafHashes.length; at += 32) keys.push(leafHashes.subarray(at, at + KEY_BYTES))
-    // Not checked before it is read for the first time: each look-up is at a random place, and many of them are one append.
+    // Not checked before its first use: each look-up reads a random place, and one append has many look-ups.
     const damaged = this.#tables.damaged.length > 0 ? await this.#tables.check(keys) : undefined
     const values = await this.#db.getMany(damaged ? keys.filter((_, i) => !damaged[i]) : keys, { fillCache })
     let next = 0
@@ -138,7 +138,7 @@ export class LevelLeafIndex implements LeafIndex {
   }
 
   async moveCursor(cursor: number): Promise<void> {
-    // The sync covers LevelDB's whole write-ahead log: all leaves that were written before are durable with it.
+    // The sync covers LevelDB's whole write-ahead log, so all leaves written before are durable too.
     await this.#db.put(CURSOR_KEY, putIndex(Buffer.alloc(8), cursor), { sync: true })
     this.#cursor = cursor
   }
@@ -174,9 +174,9 @@ function keyText(hashes: Uint8Array, at: number): string {
   return Buffer.from(hashes.subarray(at, at + KEY_BYTES)).toString('latin1')
 }
 
-/** What can be done about damage. */
+/** The remedy for damage. */
 const REMEDY =
-  'Stop the server and delete the folder of the leaf index: the next start makes it again from the log'
+  'Stop the server and delete the folder of the leaf index: the next start rebuilds it from the log'
 
 /** The first key of what lies behind a share of all keys, which are hashes. */
 function keyAt(share: number): Uint8Array {

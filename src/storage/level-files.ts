@@ -4,7 +4,7 @@ import { SteleError } from '../errors.ts'
 import { fileError, readTextFile } from './files.ts'
 import { readLevelLog, type LevelRecord, type TornTail } from './level-log.ts'
 
-/** A table file as the MANIFEST has it. */
+/** A table file as listed in the MANIFEST. */
 export interface TableMeta {
   readonly number: number
   readonly level: number
@@ -14,30 +14,33 @@ export interface TableMeta {
   readonly largest: Uint8Array
 }
 
-/** The files that a LevelDB folder consists of. */
+/** The files of a LevelDB folder. */
 export interface LevelFiles {
-  /** File name of the MANIFEST that counts. */
+  /** File name of the current MANIFEST. */
   readonly manifest: string
   readonly tables: readonly TableMeta[]
-  /** Write-ahead logs of lower numbers have been moved to tables; 0 in a database that was never opened after it was made. */
+  /**
+   * Write-ahead logs with lower numbers have been moved to tables; 0 in a database that was never opened after
+   * creation.
+   */
   readonly firstLog: number
-  /** Number of the last write that the MANIFEST knows of. */
+  /** Number of the last write that the MANIFEST records. */
   readonly lastWrite: number
 }
 
-/** The same of a database of which all was checked that LevelDB replays. */
+/** The files of a database after a check of everything that LevelDB replays. */
 export interface CheckedLevelFiles extends LevelFiles {
-  /** Paths of the write-ahead logs that are replayed, in their order. */
+  /** Paths of the write-ahead logs to replay, in order. */
   readonly logs: readonly string[]
   /** Number of the last write in them; undefined where they hold none. */
   readonly lastLogged: number | undefined
-  /** What a crash has left of the last write. */
+  /** The incomplete last write that a crash left. */
   readonly torn: (TornTail & { readonly path: string }) | undefined
 }
 
-/** What LevelDB puts behind a key of ours in its own files: sequence number and type. */
+/** LevelDB appends sequence number and type to each key in its files. */
 export const KEY_TRAILER_BYTES = 8
-/** Sequence number and count of a batch of writes, in front of it. */
+/** Sequence number and count at the start of a batch of writes. */
 const BATCH_HEADER_BYTES = 12
 
 /** Name of a table file. */
@@ -46,7 +49,7 @@ export function tableName(number: number): string {
 }
 
 /**
- * Reads which files a database consists of, from CURRENT and the MANIFEST.
+ * Reads from CURRENT and the MANIFEST which files a database consists of.
  *
  * @throws SteleError `corrupt` by file and offset, `io_error`
  */
@@ -63,9 +66,9 @@ export async function readLevelFiles(folder: string): Promise<LevelFiles> {
 }
 
 /**
- * Checks all that LevelDB replays when it opens a database, before it does: CURRENT, the MANIFEST, that every table file
- * and write-ahead log is there that it needs, and every record of the write-ahead logs. The newest of these that holds
- * anything may have a torn tail: its record was never synced. Nothing is changed.
+ * Checks everything that LevelDB replays when it opens a database, before it does: CURRENT, the MANIFEST, the presence
+ * of all table files and write-ahead logs, and every record of the write-ahead logs. The newest write-ahead log that is
+ * not empty may have a torn tail, whose record was never synced. Changes nothing.
  *
  * @throws SteleError `corrupt` by file and offset, `io_error`
  */
@@ -74,7 +77,8 @@ export async function checkLevelFiles(folder: string): Promise<CheckedLevelFiles
     try {
       return await checkOnce(folder)
     } catch (error) {
-      // A process that has the database open replaces its files while they are read here. Damage stays what it is.
+      // A process that has the database open may replace its files during this check. Damage persists; such a race does
+      // not.
       if (!(error instanceof SteleError) || error.message === last) throw error
       last = error.message
     }
@@ -111,7 +115,7 @@ async function checkWriteAheadLogs(
   let torn: CheckedLevelFiles['torn']
   for (const path of logs) {
     const tail = await readLevelLog(path, BATCH_HEADER_BYTES, (record) => {
-      // A write that others followed was whole.
+      // A write that is followed by others was complete.
       if (torn) throw damaged(torn.path, torn.offset, `${torn.why}, and ${path} goes on`)
       batches.next(path, record)
     }).catch(missing)
@@ -123,7 +127,7 @@ async function checkWriteAheadLogs(
 /**
  * Reads the write-ahead logs of a checked database again.
  *
- * @param onKey told of every key that is written there, in order
+ * @param onKey called with every key that is written there, in order
  * @throws SteleError `corrupt`, `io_error`
  */
 export async function readWrittenKeys(
@@ -142,7 +146,7 @@ export type Operation =
   | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: Uint8Array }
 
-/** The writes of a batch, in their order (db/write_batch.cc in LevelDB's source). @throws SteleError `corrupt` */
+/** The writes of a batch, in order (db/write_batch.cc in LevelDB's source). @throws SteleError `corrupt` */
 export function operationsOf(path: string, { offset, bytes }: LevelRecord): Operation[] {
   const fields = new Fields(bytes.subarray(BATCH_HEADER_BYTES), (what) =>
     damaged(path, offset, `expected ${what}`),
@@ -156,7 +160,7 @@ export function operationsOf(path: string, { offset, bytes }: LevelRecord): Oper
   return operations
 }
 
-/** Every batch of writes goes on where the one before it ended, also from one file to the next. */
+/** Checks that every batch of writes continues where the one before it ended, also from one file to the next. */
 class BatchOrder {
   #next: bigint | undefined
 
@@ -175,7 +179,7 @@ class BatchOrder {
   }
 }
 
-/** The records of a MANIFEST, one on top of the other (db/version_edit.cc in LevelDB's source). */
+/** The accumulated records of a MANIFEST (db/version_edit.cc in LevelDB's source). */
 class VersionEdits {
   readonly #path: string
   readonly #tables = new Map<string, TableMeta>()
@@ -225,13 +229,13 @@ const PREV_LOG_NUMBER = 9
 const REQUIRED = [LOG_NUMBER, NEXT_FILE_NUMBER, LAST_SEQUENCE]
 const NUMBERS = new Set([...REQUIRED, PREV_LOG_NUMBER])
 
-/** Reads LevelDB's own encodings one after the other. */
+/** Reads values in LevelDB's encodings, one after the other. */
 export class Fields {
   readonly #bytes: Uint8Array
   readonly #fail: (expected: string) => SteleError
   #at = 0
 
-  /** @param fail makes the error for what is not there */
+  /** @param fail makes the error for a missing value */
   constructor(bytes: Uint8Array, fail: (expected: string) => SteleError) {
     this.#bytes = bytes
     this.#fail = fail
@@ -253,7 +257,7 @@ export class Fields {
     }
   }
 
-  /** Bytes behind their length. */
+  /** Bytes with a length prefix. */
   slice(what: string): Uint8Array {
     return this.bytes(this.number(what), what)
   }
@@ -265,7 +269,7 @@ export class Fields {
     return this.#bytes.subarray(begin, this.#at)
   }
 
-  /** A key of ours, as LevelDB's files have it. */
+  /** One of our keys, in the form of LevelDB's files. */
   key(): Uint8Array {
     const key = this.slice('a key')
     if (key.length < KEY_TRAILER_BYTES) throw this.#fail('a key')
@@ -293,7 +297,7 @@ function notThere(path: string): SteleError {
   return new SteleError('corrupt', `${path}: the database needs this file, and it is not there`)
 }
 
-/** A file that was named and is gone is damage, or another process has removed it meanwhile. */
+/** A listed file that is missing is damage, or another process has removed it meanwhile. */
 function missing(error: unknown): never {
   if (error instanceof SteleError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') {
     throw notThere((error.cause as NodeJS.ErrnoException).path ?? error.message)

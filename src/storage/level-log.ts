@@ -4,12 +4,12 @@ import { lengthWithCrc32c, maskedCrc32c } from './crc32c.ts'
 import { fileError } from './files.ts'
 
 /*
- * LevelDB's log format, that of its write-ahead logs and of its MANIFEST (doc/log_format.md in its source): blocks of
- * 32 KiB; in them fragments of records, each `masked CRC-32C of type and data | length, uint16 LE | type | data`; where
- * fewer than seven bytes of a block are left, they are padding. All numbers are little-endian.
+ * LevelDB's log format, used for write-ahead logs and the MANIFEST (doc/log_format.md in its source): blocks of 32 KiB
+ * that hold fragments of records, each `masked CRC-32C of type and data | length, uint16 LE | type | data`. The last
+ * bytes of a block are padding if they are fewer than seven. All numbers are little-endian.
  *
- * LevelDB checks these checksums, too, and then skips the rest of a block that is damaged, without a word, and deletes a
- * write-ahead log once it has replayed the rest. So this reader comes first.
+ * LevelDB checks these checksums too, but silently skips the rest of a damaged block, and deletes a write-ahead log
+ * after replaying the rest. So this reader runs first.
  */
 const BLOCK_BYTES = 32 * 1024
 const HEADER_BYTES = 7
@@ -22,33 +22,33 @@ const READ_BYTES = 32 * BLOCK_BYTES
 /** The size of a sector. No record of ours ends with as many zeros. */
 const ZERO_TAIL_BYTES = 512
 
-/** A whole record. */
+/** A complete record. */
 export interface LevelRecord {
   /** Where in the file it begins. */
   readonly offset: number
   readonly length: number
-  /** As many of its first bytes as the caller asked for. */
+  /** The first bytes of the record, as many as the caller asked for. */
   readonly bytes: Uint8Array
 }
 
-/** Bytes at the end of a file that were written by a crash in the middle of a write, and by nothing else. */
+/** Bytes at the end of a file that only a crash in the middle of a write can leave. */
 export interface TornTail {
-  /** Where the record begins of which the rest is missing. */
+  /** Where the incomplete record begins. */
   readonly offset: number
   readonly why: string
 }
 
 /**
- * Reads a file of LevelDB's log format and compares each fragment with its checksum. Memory is bounded, but for what
- * is kept of the longest record.
+ * Reads a file in LevelDB's log format and compares each fragment with its checksum. Memory is bounded, except for the
+ * kept part of the longest record.
  *
- * What a crash can leave of a write that was never synced, and what is therefore no damage: the last record ends with the
- * file before it is whole, or with zeros up to the end of the file, a sector of them at least. Anything else is damage:
- * also a last record that is all there with the wrong checksum, and a length that leads past the end of the file while
- * the checksum fits a shorter one, or whole records follow.
+ * A crash can leave two traces of a write that was never synced, which are not damage: the last record is cut off by
+ * the end of the file, or by at least a sector of zeros up to the end of the file. Everything else is damage. That
+ * includes a complete last record with a wrong checksum, and a length that leads past the end of the file while the
+ * checksum fits a shorter length or complete records follow.
  *
- * @param keep how many bytes of each record to hand over
- * @returns what a crash has left at its end, or undefined where the file ends with a whole record
+ * @param keep how many bytes of each record to return
+ * @returns the trace of a crash at the end; undefined if the file ends with a complete record
  * @throws SteleError `corrupt` with the file and the offset; `io_error`
  */
 export async function readLevelLog(
@@ -64,7 +64,7 @@ export async function readLevelLog(
   }
 }
 
-/** As {@link readLevelLog}, of a file that is open: its name may be gone. @param path for messages */
+/** As {@link readLevelLog}, for an open file, which may have been deleted. @param path for messages */
 export async function readOpenLog(
   file: FileHandle,
   path: string,
@@ -90,18 +90,18 @@ export async function readOpenLog(
 
 interface LogScanOptions {
   readonly size: number
-  /** Where the zeros begin that the file ends with; its size where it does not end with enough of them. */
+  /** Start of the zeros at the end of the file; the file's size if there are fewer than a sector. */
   readonly dataEnd: number
   readonly keep: number
   readonly onRecord: (record: LevelRecord) => void
 }
 
-/** Takes the blocks of one file in order. Owner of the record that is being put together. */
+/** Takes the blocks of one file in order. Owner of the record that is being assembled. */
 class LogScan {
   torn: TornTail | undefined
   readonly #path: string
   readonly #options: LogScanOptions
-  /** Where the record under way begins; undefined between two records. */
+  /** Where the current record begins; undefined between two records. */
   #begin: number | undefined
   #length = 0
   #kept: Buffer[] = []
@@ -125,7 +125,7 @@ class LogScan {
     return this.torn
   }
 
-  /** @returns where the next one begins */
+  /** @returns where the next fragment begins */
   #fragment(block: Uint8Array, at: number, begin: number): number {
     const end = at + HEADER_BYTES + block[at + 4]! + 256 * block[at + 5]!
     const type = block[at + 6]!
@@ -152,7 +152,7 @@ class LogScan {
     this.#length += data.length
     const room = this.#options.keep - this.#keptBytes
     if (room <= 0 || data.length === 0) return
-    // The block is read over.
+    // A copy: the buffer of the block is reused.
     const kept = Buffer.from(data.subarray(0, room))
     this.#keptBytes += kept.length
     this.#kept.push(kept)
@@ -193,13 +193,13 @@ function faultOf(block: Uint8Array, at: number, end: number): string | undefined
   return undefined
 }
 
-/** Whether only the length of a fragment is wrong: some shorter one makes its checksum. */
+/** True if only the length of a fragment is wrong: its checksum fits a shorter one. */
 function fitsShorterLength(written: Uint8Array, at: number): boolean {
   if (written.length - at < HEADER_BYTES) return false
   return lengthWithCrc32c(written.subarray(at + 6), storedCrc(written, at)) !== undefined
 }
 
-/** Whether a whole fragment begins at `from` or behind it. */
+/** True if a complete fragment begins at or after `from`. */
 function holdsRecord(written: Uint8Array, from: number): boolean {
   for (let at = from; at + HEADER_BYTES <= written.length; at++) {
     const end = at + HEADER_BYTES + written[at + 4]! + 256 * written[at + 5]!
@@ -212,7 +212,7 @@ function storedCrc(block: Uint8Array, at: number): number {
   return (block[at]! | (block[at + 1]! << 8) | (block[at + 2]! << 16) | (block[at + 3]! << 24)) >>> 0
 }
 
-/** Where the zeros begin that a file ends with, if they are a sector at least; else its size. */
+/** Start of the zeros at the end of a file, if there is at least a sector of them; else its size. */
 async function endOfData(file: FileHandle, size: number): Promise<number> {
   const buffer = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, size))
   let end = size

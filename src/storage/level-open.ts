@@ -17,31 +17,33 @@ import { LevelTables } from './level-tables.ts'
 
 export type LevelDatabase = Level<Uint8Array, Uint8Array>
 
-/** How a database is opened. */
+/** Options for opening a database. */
 export interface OpenLevelOptions {
-  /** True only when one is being made. */
+  /** True only when a database is being made. */
   readonly create?: boolean
   /** Default true. */
   readonly compression?: boolean
-  /** Opens one whose write-ahead log is damaged, too, of which LevelDB drops what it cannot read. A copy is kept. */
+  /**
+   * Also opens a database with a damaged write-ahead log, of which LevelDB drops the unreadable part. A copy is kept.
+   */
   readonly salvage?: boolean
-  /** Asked before LevelDB drops what a crash has left of the last write; throws if it must not. */
+  /** Called before LevelDB drops the incomplete last write that a crash left; throws if it must not be dropped. */
   readonly mayDropTail?: (files: CheckedLevelFiles) => Promise<void>
 }
 
-/** An open database, and what is known of its table files. */
+/** An open database, and the checker of its table files. */
 export interface OpenedLevel {
   readonly db: LevelDatabase
-  /** Read what is asked for here before LevelDB does. */
+  /** Every key must be checked here before LevelDB reads it. */
   readonly tables: LevelTables
 }
 
 const NO_FILES: LevelFiles = { manifest: '', tables: [], firstLog: 0, lastWrite: 0 }
 
 /**
- * Opens a LevelDB folder of bytes, and says in our own words why it could not. LevelDB takes a write-ahead log that it
- * cannot read, or that is damaged, for one that ends there, says nothing, and deletes it. So all that it replays is read
- * and compared with its checksums first (`level-files.ts`), and LevelDB does not touch a folder that is not in order.
+ * Opens a LevelDB folder, with clear errors. LevelDB treats an unreadable or damaged write-ahead log as one that ends
+ * there, reports nothing, and deletes it. So everything that it replays is first read and compared with its checksums
+ * (`level-files.ts`), and LevelDB does not open a folder that is not in order.
  *
  * @throws SteleError `locked`, `not_initialised`, `corrupt` by file and offset, `io_error`
  */
@@ -49,7 +51,7 @@ export async function openLevel(
   folder: string,
   { create = false, compression = true, salvage = false, mayDropTail }: OpenLevelOptions = {},
 ): Promise<OpenedLevel> {
-  // LevelDB itself makes a folder before it notices that it was told not to create one.
+  // LevelDB itself creates the folder before it checks whether it may.
   if (!create && !existsSync(join(folder, 'CURRENT'))) {
     throw new SteleError(
       'not_initialised',
@@ -64,7 +66,7 @@ export async function openLevel(
     valueEncoding: 'view',
     createIfMissing: create,
     errorIfExists: create,
-    // LevelDB maps table files of 2 MiB into memory, up to this many: the bound on that share of the RSS.
+    // LevelDB maps at most this many table files of 2 MiB into memory, which bounds their share of the RSS.
     maxOpenFiles: 64,
     compression,
   })
@@ -80,7 +82,7 @@ export async function openLevel(
   return { db, tables: new LevelTables(folder, files) }
 }
 
-/** How often files are checked again because a process that has the database open replaced them in between. */
+/** How often the check is repeated because a process that has the database open replaced files during it. */
 const MOST_CHECKS = 10
 
 async function checkedAndHeld(
@@ -106,8 +108,8 @@ function isChecked(files: LevelFiles | CheckedLevelFiles): files is CheckedLevel
 }
 
 /**
- * Keeps the write-ahead logs readable while LevelDB opens: when reading one fails, LevelDB goes on without it and deletes it.
- * An open file outlives its name.
+ * Keeps the write-ahead logs readable while LevelDB opens. If LevelDB fails to read one, it goes on without it and
+ * deletes it; an open file can be read after that.
  */
 async function holdLogs({ logs, lastLogged }: CheckedLevelFiles) {
   const held: { readonly path: string; readonly file: FileHandle }[] = []
@@ -120,7 +122,7 @@ async function holdLogs({ logs, lastLogged }: CheckedLevelFiles) {
   }
   return {
     close,
-    /** Writes what LevelDB did not take from them: the numbers of writes tell. Equal writes change nothing. */
+    /** Writes the writes that LevelDB did not replay, found by their numbers. Repeating a write changes nothing. */
     async writeMissing(db: LevelDatabase, folder: string): Promise<void> {
       if (lastLogged === undefined || (await readLevelFiles(folder)).lastWrite >= lastLogged) return
       for (const { path, file } of held) {
@@ -152,11 +154,11 @@ async function checked(
 }
 
 /**
- * Copies a damaged file of a database into a folder beside it, `database-damaged`, before it is changed: what is still in
- * it may be wanted.
+ * Copies a damaged file of a database into the folder `database-damaged` beside it before the file is changed, because
+ * its remaining content may be needed.
  *
  * @returns the path of the copy
- * @throws SteleError `io_error`: then the file must not be changed
+ * @throws SteleError `io_error`; the file must not be changed then
  */
 export async function keepCopy(path: string): Promise<string> {
   const folder = `${dirname(path)}-damaged`
@@ -190,7 +192,7 @@ function openingError(folder: string, error: unknown): SteleError {
   return levelError(folder, cause)
 }
 
-/** What LevelDB says when reading fails, in our own words. Errors that are ours already stay as they are. */
+/** An error of LevelDB as a SteleError. A SteleError stays as it is. */
 export function levelError(folder: string, cause: unknown): SteleError {
   if (cause instanceof SteleError) return cause
   const message = cause instanceof Error ? cause.message : String(cause)

@@ -6,13 +6,13 @@ import { fileError } from './files.ts'
 import { Fields, KEY_TRAILER_BYTES, tableName, type TableMeta } from './level-files.ts'
 
 /*
- * LevelDB's table files (doc/table_format.md in its source): blocks, each with its type and masked CRC-32C behind it; an
- * index block with the last key and the place of each data block; a block of filters; a block that leads to it; a footer
- * of 48 bytes that leads to the last and to the index.
+ * LevelDB's table files (doc/table_format.md in its source): blocks, each followed by its type and masked CRC-32C; an
+ * index block with the last key and the place of each data block; a filter block; a metaindex block with its place; and
+ * a footer of 48 bytes with the places of the last two.
  *
- * LevelDB compares none of these checksums when it reads, and the binding has no option that makes it. A key shorter than
- * it can be ends the whole process, a filter with other bits hides what is there. So a block is read and compared here
- * before LevelDB reads it.
+ * LevelDB does not check these checksums when it reads, and the binding has no option for it. A key that is too short
+ * ends the whole process, and a damaged filter hides keys that are there. So a block is read and checked here before
+ * LevelDB reads it.
  */
 const TRAILER_BYTES = 5
 const FOOTER_BYTES = 48
@@ -21,10 +21,10 @@ const MAGIC = Buffer.from('57fb808b247547db', 'hex')
 const TABLE_END_BYTES = 4 + TRAILER_BYTES + FOOTER_BYTES
 const UNCOMPRESSED = 0
 const SNAPPY = 1
-/** Of one read of a file that is checked as a whole. */
+/** Size of one read when a whole file is checked. */
 const READ_BYTES = 256 * 1024
 
-/** A block that does not hold what was written, and what cannot be read because of it. */
+/** A damaged block, and the keys that cannot be read because of it. */
 export interface TableFault {
   readonly table: TableMeta
   readonly offset: number
@@ -41,10 +41,10 @@ interface Handle {
   readonly bytes: number
 }
 
-/** Where the data blocks of a table are: block n holds keys up to `last(n)`. */
+/** The places of a table's data blocks: block n holds keys up to `last(n)`. */
 class BlockIndex {
   readonly #block: Uint8Array
-  /** Of each block: begin and end of its last key in the index, its offset and its size. */
+  /** For each block: begin and end of its last key in the index, its offset and its size. */
   readonly #places: Float64Array
 
   /** @throws SteleError `corrupt` */
@@ -81,7 +81,7 @@ class BlockIndex {
     return { offset: this.#places[4 * n + 2]!, bytes: this.#places[4 * n + 3]! }
   }
 
-  /** The block that a key is in, if it is in this table at all. */
+  /** The block that a key is in, if this table has the key. */
   blockOf(key: Uint8Array): number | undefined {
     let low = 0
     let high = this.length
@@ -94,25 +94,25 @@ class BlockIndex {
   }
 }
 
-/** What a data block is. */
+/** States of a data block. */
 const GOOD = 1
 const EMPTY = 2
 const BAD = 3
 
 /**
- * One table file. Owner of what is known of its blocks; the file itself never changes, but rots. It is read as a whole when
- * a key of it is wanted for the first time: 2 MiB at once cost less than finding its blocks in the index one by one.
+ * One table file. Owner of the check results of its blocks; the file never changes, but may decay. It is read as a
+ * whole when a key of it is needed for the first time: 2 MiB at once cost less than finding its blocks one by one.
  */
 export class TableFile {
   readonly meta: TableMeta
   readonly path: string
-  /** A block of it that leads to all others is damaged: then nothing in it is read. */
+  /** A damaged block without which no other can be found: nothing in the file is read. */
   #broken: TableFault | undefined
   #metaindex: Handle | undefined
-  /** All of it was compared. */
+  /** True once the whole file was checked. */
   #isChecked = false
   #faults: readonly TableFault[] = []
-  /** Those who want a key of it while it is being compared wait for that. */
+  /** The check in progress; readers of its keys wait for it. */
   #checking: Promise<void> | undefined
 
   constructor(folder: string, meta: TableMeta) {
@@ -120,7 +120,7 @@ export class TableFile {
     this.path = join(folder, tableName(meta.number))
   }
 
-  /** All of it was compared, and is good. */
+  /** True if the whole file was checked and is undamaged. */
   get isGood(): boolean {
     return this.#isChecked && this.faults.length === 0
   }
@@ -133,13 +133,13 @@ export class TableFile {
     return Buffer.compare(this.meta.smallest, key) <= 0 && Buffer.compare(key, this.meta.largest) <= 0
   }
 
-  /** Whether a key can be read; undefined where that is not known yet. */
+  /** Whether a key can be read; undefined before the check. */
   known(key: Uint8Array): TableFault | 'good' | undefined {
     if (this.#broken) return this.#broken
     return this.#isChecked ? (this.#faults.find((fault) => concerns(fault, key)) ?? 'good') : undefined
   }
 
-  /** What keeps a key from being read, after all of the file was compared. @throws SteleError `io_error` */
+  /** The fault that keeps a key from being read, after a check of the whole file. @throws SteleError `io_error` */
   async check(key: Uint8Array): Promise<TableFault | undefined> {
     this.#checking ??= this.checkAll(async () => {})
       .then(() => {})
@@ -149,7 +149,7 @@ export class TableFile {
     return known === 'good' ? undefined : known
   }
 
-  /** The same for its newest keys: the last block that holds any, and nothing else. @throws SteleError `io_error` */
+  /** The same for the newest keys. Checks only the last block that has keys. @throws SteleError `io_error` */
   async checkLast(): Promise<TableFault | undefined> {
     return this.#open(async (file) => {
       const index = await this.#load(file)
@@ -164,9 +164,9 @@ export class TableFile {
   }
 
   /**
-   * Reads all of it anew.
+   * Reads and checks the whole file again.
    *
-   * @param between told after each read; others get their turn
+   * @param between awaited after each read, so that others get their turn
    * @returns how many bytes were read
    * @throws SteleError `io_error`
    */
@@ -189,7 +189,7 @@ export class TableFile {
     return this.meta.bytes
   }
 
-  /** Footer, filters and index. */
+  /** Reads footer, filters and index. */
   async #load(file: FileHandle): Promise<BlockIndex | undefined> {
     const broken = (what: TableFault['what'], { offset, bytes }: Handle): undefined => {
       const { smallest: _, largest: last } = this.meta
@@ -213,7 +213,7 @@ export class TableFile {
     return new BlockIndex(block, this.path)
   }
 
-  /** A block that is as it was written. */
+  /** The block, or undefined if it is damaged. */
   async #block(file: FileHandle, { offset, bytes }: Handle): Promise<Uint8Array | undefined> {
     const block = await readAt(file, offset, bytes + TRAILER_BYTES)
     return isWhole(block, bytes) ? unpacked(block, bytes) : undefined
@@ -246,8 +246,8 @@ export class TableFile {
   }
 
   /**
-   * Puts an empty block in the place of each damaged one, synced: LevelDB then finds nothing there, and goes on. The file
-   * keeps its size. For a file of which nothing was read through LevelDB since it was opened.
+   * Replaces each damaged block by an empty one and syncs, so that LevelDB finds nothing there and goes on. The file
+   * keeps its size. Only for a file of which LevelDB has read nothing since it was opened.
    */
   async clearFaults(): Promise<void> {
     const { faults } = this
@@ -255,7 +255,7 @@ export class TableFile {
       for (const { what, offset, bytes } of faults) {
         if (what === 'footer')
           await writeAt(file, emptyTableEnd(this.meta.bytes), this.meta.bytes - TABLE_END_BYTES)
-        // Without the block that leads to its filters a table has none.
+        // A table whose metaindex block is empty has no filters.
         else if (what === 'filter')
           await writeAt(file, emptyBlock(this.#metaindex!.bytes), this.#metaindex!.offset)
         else await writeAt(file, emptyBlock(bytes), offset)
@@ -267,14 +267,14 @@ export class TableFile {
   }
 }
 
-/** Blocks from `block` on that are read together. */
+/** The end of the run of blocks, from `block` on, that is read at once. */
 function runEnd(index: BlockIndex, block: number): number {
   let end = block
   for (let bytes = 0; end < index.length && bytes < READ_BYTES; end++) bytes += index.handle(end).bytes
   return end
 }
 
-/** What the blocks in [begin, end) are; they are read together. */
+/** The states of the blocks in [begin, end), which are read at once. */
 async function checkBlocks(
   file: FileHandle,
   index: BlockIndex,
@@ -292,7 +292,7 @@ async function checkBlocks(
   })
 }
 
-/** Whether a key is among those that cannot be read. */
+/** True if the fault makes this key unreadable. */
 function concerns({ after, last }: TableFault, key: Uint8Array): boolean {
   return (!after || Buffer.compare(after, key) < 0) && Buffer.compare(key, last) <= 0
 }
@@ -315,7 +315,7 @@ async function writeAt(file: FileHandle, bytes: Buffer, position: number): Promi
   }
 }
 
-/** Whether a block of so many bytes, its trailer behind it, is what was written. */
+/** True if a block of this size, followed by its trailer, matches its checksum. */
 function isWhole(block: Buffer, bytes: number): boolean {
   return (
     block.length === bytes + TRAILER_BYTES &&
@@ -323,7 +323,7 @@ function isWhole(block: Buffer, bytes: number): boolean {
   )
 }
 
-/** LevelDB writes no block without a restart point; `clearFaults` does. */
+/** True for a block of `clearFaults`: LevelDB writes no block without a restart point. */
 function isEmpty(block: Buffer, bytes: number): boolean {
   return block[bytes] === UNCOMPRESSED && bytes >= 4 && block.readUInt32LE(bytes - 4) === 0
 }
@@ -334,7 +334,7 @@ function emptyBlock(bytes: number): Buffer {
   return block
 }
 
-/** An empty block and a footer that leads nowhere else: the last bytes of a table without entries. */
+/** An empty block and a footer that points only to it: the end of a table without entries. */
 function emptyTableEnd(tableBytes: number): Buffer {
   const block = emptyBlock(4)
   const handle = Buffer.from([...varint(tableBytes - TABLE_END_BYTES), 4])
@@ -348,7 +348,7 @@ function varint(n: number): number[] {
   return n < 128 ? [n] : [(n % 128) + 128, ...varint(Math.floor(n / 128))]
 }
 
-/** Where the block of filters' places and the index are. A footer has no checksum, but there is one way to lay out a file. */
+/** The places of metaindex and index. A footer has no checksum, but the layout of a file determines its values. */
 function readFooter(
   footer: Buffer,
   tableBytes: number,
@@ -381,14 +381,16 @@ function notRead(expected: string): SteleError {
   return new SteleError('corrupt', `expected ${expected}`)
 }
 
-/** The contents of a block whose checksum is right. @throws SteleError `corrupt` for what LevelDB does not write */
+/**
+ * The content of a block whose checksum is right. @throws SteleError `corrupt` for a type that LevelDB does not write
+ */
 function unpacked(block: Buffer, bytes: number): Uint8Array {
   if (block[bytes] === UNCOMPRESSED) return block.subarray(0, bytes)
   if (block[bytes] === SNAPPY) return unsnapped(block.subarray(0, bytes))
   throw notRead(`a block that is plain or compressed by Snappy, found type ${block[bytes]}`)
 }
 
-/** Snappy's format: its length, then bytes as they are and copies of earlier ones. */
+/** Decodes Snappy: the length, then literal bytes and copies of earlier ones. */
 function unsnapped(packed: Uint8Array): Uint8Array {
   const fields = new Fields(packed, notRead)
   const bytes = Buffer.alloc(fields.number('a length'))
@@ -406,7 +408,7 @@ function unsnapped(packed: Uint8Array): Uint8Array {
     const length = isShort ? ((tag >> 2) & 7) + 4 : (tag >> 2) + 1
     const low = littleEndian(fields.bytes(isShort ? 1 : (tag & 3) === 2 ? 2 : 4, 'an offset'))
     const from = at - (isShort ? (tag >> 5) * 256 + low : low)
-    // One by one: a copy may reach into what it is writing.
+    // Byte by byte: a copy may overlap its own output.
     for (let i = 0; i < length; i++) bytes[at + i] = bytes[from + i]!
     at += length
   }
@@ -417,7 +419,7 @@ function littleEndian(bytes: Uint8Array): number {
   return bytes.reduceRight((n, byte) => n * 256 + byte, 0)
 }
 
-/** The entries of a block, each with its whole key. */
+/** The entries of a block, each with its full key. */
 function* blockEntries(block: Uint8Array, path: string): Generator<[key: Uint8Array, value: Uint8Array]> {
   const fail = (expected: string): SteleError => new SteleError('corrupt', `${path}: expected ${expected}`)
   if (block.length < 4) throw fail('a block')

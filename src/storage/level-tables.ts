@@ -3,16 +3,16 @@ import { readLevelFiles, type LevelFiles, type TableMeta } from './level-files.t
 import { TableFile, type TableFault } from './level-table.ts'
 
 /**
- * The table files of an open database: compares each with its checksums before LevelDB reads it for the first time.
- * Files that LevelDB has written since they were listed are not in it: what they hold was in memory a moment ago. Owner of
- * what is known of all files.
+ * The table files of an open database. Checks each against its checksums before LevelDB reads it for the first time.
+ * Does not include files that LevelDB has written since the last listing: their content was in memory a moment ago.
+ * Owner of the check results of all files.
  */
 export class LevelTables {
   readonly #folder: string
   #files = new Map<number, TableFile>()
-  /** Of one run, files do not overlap, and are in the order of their keys. */
+  /** Within a run, files do not overlap and are ordered by key. */
   #runs: (readonly TableFile[])[] = []
-  /** Every file was read as a whole, and is good. */
+  /** True once every file was checked and is undamaged. */
   #allGood = false
 
   constructor(folder: string, files: LevelFiles) {
@@ -26,10 +26,10 @@ export class LevelTables {
   }
 
   /**
-   * What damage keeps each key from being read, before it is.
+   * The fault, if any, that keeps each key from being read. Call this before reading them.
    *
    * @param keys in ascending order, for speed
-   * @returns nothing at once where all of them can be read and that is known
+   * @returns undefined, without a promise, if all files are known to be undamaged
    * @throws SteleError `io_error`
    */
   check(keys: readonly Uint8Array[]): Promise<(TableFault | undefined)[]> | undefined {
@@ -44,11 +44,11 @@ export class LevelTables {
     return undefined
   }
 
-  /** What keeps the newest keys from being read. @throws SteleError `io_error` */
+  /** The fault that keeps the newest keys from being read. @throws SteleError `io_error` */
   async checkNewest(): Promise<TableFault | undefined> {
     for (const run of this.#runs) {
       const file = run.at(-1)!
-      // One that LevelDB has merged into others since it was opened has no newest keys any more.
+      // A file that LevelDB has merged into others since it was listed has no newest keys any more.
       const fault = await this.#unlessGone(file, () => file.checkLast())
       if (fault) return fault
     }
@@ -56,8 +56,7 @@ export class LevelTables {
   }
 
   /**
-   * Reads files again as a whole: those that begin with a key in [begin, end), and those that are known to be damaged
-   * there.
+   * Reads whole files again: those that begin with a key in [begin, end), and those known to be damaged there.
    *
    * @returns how many bytes were read
    * @throws SteleError `io_error`
@@ -75,7 +74,7 @@ export class LevelTables {
     return bytes
   }
 
-  /** Reads those again that are known to be damaged. @returns how many bytes were read @throws SteleError `io_error` */
+  /** Reads the files known to be damaged again. @returns how many bytes were read @throws SteleError `io_error` */
   async checkDamaged(between: () => Promise<void>): Promise<number> {
     let bytes = 0
     for (const file of this.damaged)
@@ -95,7 +94,7 @@ export class LevelTables {
     this.#settle()
   }
 
-  /** All that is known to be damaged, in the order of the keys. */
+  /** All known damage, in the order of the keys. */
   get faults(): TableFault[] {
     return this.damaged
       .flatMap(({ faults }) => faults)
@@ -125,7 +124,7 @@ export class LevelTables {
     return undefined
   }
 
-  /** LevelDB has removed a file since they were listed: what it held is in others. */
+  /** Undefined if LevelDB has removed the file since it was listed: its content is in other files. */
   async #unlessGone<T>(file: TableFile, read: () => Promise<T>): Promise<T | undefined> {
     try {
       return await read()
@@ -156,12 +155,12 @@ export class LevelTables {
   }
 }
 
-/** What a fault is about begins behind this key, or with it. */
+/** The first key that a fault may affect. */
 export function firstKey({ after, table }: TableFault): Uint8Array {
   return after ?? table.smallest
 }
 
-/** Each file of level 0 is a run of its own, each other level is one. */
+/** The runs of a database: each file of level 0, and each other level as a whole. */
 function runsOf(tables: readonly TableMeta[]): TableMeta[][] {
   const levels = new Map<number, TableMeta[]>()
   for (const table of tables) {
@@ -173,7 +172,7 @@ function runsOf(tables: readonly TableMeta[]): TableMeta[][] {
   return [...levels.values()].map((run) => run.sort((a, b) => Buffer.compare(a.smallest, b.smallest)))
 }
 
-/** The one file of a run that a key can be in. */
+/** The only file of a run that may have this key. */
 function fileOf(run: readonly TableFile[], key: Uint8Array): TableFile | undefined {
   let low = 0
   let high = run.length

@@ -27,27 +27,33 @@ import {
  *   (i, 2 + L)    the tile of level L whose last leaf is i
  *
  * so the table files that LevelDB writes never overlap, and it moves them down its levels without merging. Head
- * n sorts before entry n, so the newest key of a store is always a head: whatever else stands there is damage.
+ * n sorts before entry n, so the newest key of a store is always a head: any other key there is damage.
  */
 const KEY_BYTES = 9
 const HEAD = 0
 const ENTRY = 1
 const FIRST_TILE = 2
 
-/** Reads of one log at a time: on a disk that hangs each of them blocks a thread of the pool, and `cli/bin.cts` counts with so many. */
+/**
+ * Concurrent reads of one log. On a disk that hangs each blocks a thread of the pool; `cli/bin.cts` sizes the pool for
+ * it.
+ */
 const MAX_READS = 4
 
 /** Entries of one call of LevelDB: a bundle. */
 const READ_STEP = 256
-/** Where bytes are bounded and no entry was read yet, the first call asks for so few: 1 MiB at most. */
+/** Entries of the first call when bytes are limited and no entry size is known yet: 1 MiB at most. */
 const FIRST_STEP = 16
-/** The next asks for as many as will fit if they are like those before, and for no more than so many times as many. */
+/**
+ * The next call asks for as many entries as should fit, judging by those before, and for at most this many times as
+ * many.
+ */
 const STEP_GROWTH = 4
 
-/** For reads that come once and shall not push out what others read again. */
+/** For one-time reads that must not evict blocks that others use. */
 const PAST_CACHE = { fillCache: false }
 
-/** How a store is opened. */
+/** Options for opening a store. */
 export interface LevelStoreOptions {
   /** Makes a new one, and refuses one that is there. Default: false. */
   readonly create?: boolean
@@ -57,17 +63,17 @@ export interface LevelStoreOptions {
   readonly acknowledged?: number
 }
 
-/** A log in LevelDB. One process at a time; a second one gets `locked`. */
+/** A log in LevelDB, for one process at a time; a second one gets `locked`. */
 export class LevelStore implements LogStore {
   readonly #db: LevelDatabase
   readonly #tables: LevelTables
-  /** The committed size, -1 before the first commit. Moved by `commit` alone. */
+  /** The committed size, -1 before the first commit. Changed only by `commit`. */
   #size: number
   #committing = false
   #reads = 0
-  /** Bytes of the largest entry that was read. */
+  /** Bytes of the largest entry read so far. */
   #largestRead = 0
-  /** Reads that wait for one of those under way. */
+  /** Reads that wait for one in progress to end. */
   readonly #waitingReads: (() => void)[] = []
   #failure: SteleError | undefined
 
@@ -128,7 +134,7 @@ export class LevelStore implements LogStore {
     this.#size = step.head.size
   }
 
-  /** LevelDB refuses every later write after a failed one, and nobody knows what this one left behind. */
+  /** After a failed write LevelDB refuses all later ones, and it is unknown what the failed one left behind. */
   #failed(error: unknown): SteleError {
     const message = `writing to ${this.#db.location} failed: ${(error as Error).message}`
     this.#failure = new SteleError('outcome_unknown', message, { cause: error })
@@ -149,10 +155,10 @@ export class LevelStore implements LogStore {
   }
 
   /**
-   * Writes a stretch of a log that is being restored, synced, under no head: until one is committed on top of it this
-   * is nobody's log, and opening it is refused. For a store that was just created.
+   * Writes a range of a log that is being restored, synced, without a head. Until a head is committed on top of it,
+   * opening the store is refused. For a store that was just created.
    *
-   * @throws SteleError `stale_size` unless the stretch begins where the one before it ended; `io_error`
+   * @throws SteleError `stale_size` unless the range begins where the one before it ended; `io_error`
    */
   async load({ from, entries, tiles }: Omit<Commit, 'head'>): Promise<void> {
     if (from !== Math.max(this.#size, 0)) {
@@ -162,7 +168,7 @@ export class LevelStore implements LogStore {
     this.#size = from + entries.length
   }
 
-  /** The chained form of a batch is measured at four times the array form. */
+  /** Uses the chained form of a batch, which was measured at four times the speed of the array form. */
   async #write({ from, entries, tiles, head }: Omit<Commit, 'head'> & Partial<Commit>): Promise<void> {
     const batch = this.#db.batch()
     const keys = Buffer.allocUnsafe((entries.length + tiles.length + 1) * KEY_BYTES)
@@ -204,7 +210,10 @@ export class LevelStore implements LogStore {
     return entries
   }
 
-  /** In most logs all entries are small: a call asks for as many as fit if each is as large as the largest that was read. */
+  /**
+   * In most logs all entries are small: a call asks for as many as fit if each is as large as the largest one read so
+   * far.
+   */
   #firstStep(maxBytes: number): number {
     if (maxBytes === Number.POSITIVE_INFINITY) return READ_STEP
     if (this.#largestRead === 0) return FIRST_STEP
@@ -216,12 +225,12 @@ export class LevelStore implements LogStore {
     return this.#reading(this.#getMany(keys))
   }
 
-  /** @throws SteleError `corrupt` for the first that is in a damaged part of a file */
+  /** @throws SteleError `corrupt` for the first one in a damaged part of a file */
   async #getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     if (this.#reads < MAX_READS) this.#reads++
     else await new Promise<void>((resolve) => this.#waitingReads.push(resolve))
     try {
-      // Not one turn of the event loop once all files have been checked.
+      // Once all files have been checked, this takes no turn of the event loop.
       const checking = this.#tables.check(keys)
       const fault = checking && (await checking).find((found) => found !== undefined)
       if (fault) throw new DamagedFileError(inWords(fault))
@@ -248,7 +257,7 @@ export class LevelStore implements LogStore {
       return await this.#reading(this.#db.getMany(keys, PAST_CACHE))
     } catch (error) {
       if (!hasCode(error, 'corrupt')) throw error
-      // One block that LevelDB cannot read fails the whole call.
+      // One unreadable block fails the whole call, so each key is read by itself.
       return Promise.all(keys.map((key) => this.#inspectOne(key)))
     }
   }
@@ -263,7 +272,7 @@ export class LevelStore implements LogStore {
   }
 
   async checkFiles(begin: number, end: number, between: () => Promise<void>): Promise<CheckedFiles> {
-    // LevelDB has written others meanwhile.
+    // LevelDB may have written new files since the last listing.
     if (begin === 0) await this.#tables.refresh()
     const bytesRead = await this.#tables.checkFiles(keyOf(begin, HEAD), keyOf(end, HEAD), between)
     const faults = this.#tables.faults.map(inWords)
@@ -271,7 +280,7 @@ export class LevelStore implements LogStore {
   }
 
   /**
-   * Reads all files, and compares them with their own checksums.
+   * Reads all files and compares them with their checksums.
    *
    * @returns what is damaged, in the order of the positions
    * @throws SteleError `io_error`
@@ -282,10 +291,10 @@ export class LevelStore implements LogStore {
   }
 
   /**
-   * Makes what is damaged into nothing, so that LevelDB can go on and what is missing can be put back. For a store of which
-   * all files were checked.
+   * Empties damaged blocks, so that LevelDB can go on and the missing content can be restored. Only for a store of
+   * which all files were checked.
    *
-   * @returns the copies that were made of the files as they were
+   * @returns paths of the copies made of the files before the change
    * @throws SteleError `io_error`
    */
   async clearFaults(): Promise<string[]> {
@@ -310,7 +319,7 @@ export class LevelStore implements LogStore {
   }
 }
 
-/** A write that a crash has cut off was acknowledged to nobody, unless the file was cut later. */
+/** A write that a crash cut off was never acknowledged, unless the file was truncated later. */
 async function checkNothingPromised(files: CheckedLevelFiles, acknowledged: number): Promise<void> {
   let size = -1
   const onKey = (key: Uint8Array): void => {
@@ -368,7 +377,7 @@ function writeKey(into: Buffer, offset: number, position: number, kind: number):
   return into.subarray(offset, offset + KEY_BYTES)
 }
 
-/** Keys that LevelDB makes up, between two of ours, may be shorter. */
+/** Keys that LevelDB generates as separators between ours may be shorter. */
 function positionOf(key: Uint8Array): number {
   const whole = Buffer.alloc(KEY_BYTES)
   whole.set(key.subarray(0, KEY_BYTES))
@@ -379,7 +388,7 @@ const BLOCKS = { data: 'block', index: 'index block', filter: 'filter block', fo
 
 function inWords(fault: TableFault): FileFault {
   const { after, last, table, what, offset } = fault
-  // Behind an entry or a head comes the next position, or the tiles that end at this one.
+  // After an entry or a head comes the next position, or the tiles that end at this one.
   const behind = after?.length === KEY_BYTES && after[KEY_BYTES - 1]! >= ENTRY ? 1 : 0
   const end = positionOf(last) + 1
   const begin = Math.min(positionOf(firstKey(fault)) + behind, end - 1)

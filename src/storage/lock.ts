@@ -1,20 +1,20 @@
 import { Level } from 'level'
 import { SteleError } from '../errors.ts'
 
-/** What is locked until it is closed. */
+/** A lock, held until it is closed. */
 export interface Lock {
   close(): Promise<void>
 }
 
 /**
- * Claims a path for this process, until the lock is closed or the process ends in any way.
+ * Locks a path for this process, until the lock is closed or the process ends in any way.
  *
- * Node has no lock on files. LevelDB has one, which the system releases when a process is killed, so an empty database is
- * the lock. Nothing is ever written to it: it can be deleted while nothing holds it. LevelDB locks before it writes, so that
- * what another process holds is refused on a full disk, too.
+ * Node has no file locks. LevelDB has one, which the system releases when a process is killed, so an empty database
+ * serves as the lock. Nothing is ever written to it, and it can be deleted while no process holds it. LevelDB locks
+ * before it writes, so a path that another process holds is refused on a full disk too.
  *
  * @param path of the database; the folder above it exists
- * @throws SteleError `locked` while another process holds it; `io_error`, and then nothing is known of other processes
+ * @throws SteleError `locked` while another process holds it; `io_error`, which says nothing about other processes
  */
 export async function holdLock(path: string): Promise<Lock> {
   const lock = new Level(path)

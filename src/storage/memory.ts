@@ -13,8 +13,8 @@ import {
 } from './store.ts'
 
 /**
- * A log in memory, for tests and for trying things out: strict, and gone when the process ends. It copies what it
- * is given, so that a caller who changes bytes after the commit is found out.
+ * A log in memory, for tests and trials. It is strict, and gone when the process ends. It copies its input, so that a
+ * caller that changes bytes after the commit is detected.
  */
 export class MemoryStore implements LogStore {
   readonly #entries: Uint8Array[] = []
@@ -65,7 +65,7 @@ export class MemoryStore implements LogStore {
     for (const { level, index, hashes } of repair.tiles) this.#tiles.set(`${level}/${index}`, hashes.slice())
   }
 
-  /** Of the heads only the newest is kept. */
+  /** Only the newest head is kept. */
   async inspect(places: readonly StoredId[]): Promise<Inspected[]> {
     this.#checkOpen()
     return places.map((place) => {

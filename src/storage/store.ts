@@ -4,7 +4,7 @@ import { leafHash, type Hash } from '../merkle/hash.ts'
 import { TileHashes } from '../tile/hashes.ts'
 import type { FullTile } from '../tile/grow.ts'
 
-/** The newest head of a log as storage keeps it: opaque bytes, filed under the tree size they speak of. */
+/** The newest head of a log in storage: opaque bytes, stored under their tree size. */
 export interface StoredHead {
   readonly size: number
   readonly record: Uint8Array
@@ -12,7 +12,7 @@ export interface StoredHead {
 
 /** One step from a committed state to the next. */
 export interface Commit {
-  /** The size this step grows from: the commit fails with `stale_size` where the store is at another. */
+  /** The size before this step. The commit fails with `stale_size` if the store has another size. */
   readonly from: number
   /** Entries with the indexes `from`, `from + 1`, …; empty when a head is only re-signed. */
   readonly entries: readonly Uint8Array[]
@@ -22,27 +22,27 @@ export interface Commit {
   readonly head: StoredHead
 }
 
-/** The place of a full tile. */
+/** Level and index of a full tile. */
 export interface FullTileId {
   readonly level: number
   readonly index: number
 }
 
-/** An entry as it was committed, and the hash that the signed tree has for it. */
+/** An entry as it was committed, and its leaf hash in the signed tree. */
 export interface EntryRepair {
   readonly index: number
   readonly entry: Uint8Array
   readonly leafHash: Hash
 }
 
-/** A full tile as it was committed, and the hash that the signed tree has for it one level up. */
+/** A full tile as it was committed, and its hash in the signed tree one level up. */
 export interface TileRepair extends FullTileId {
   /** 8,192 bytes. */
   readonly hashes: Uint8Array
   readonly root: Hash
 }
 
-/** What is put back where the disk has lost or changed it. */
+/** Content to write again where the disk has lost or changed it. */
 export interface Repair {
   readonly entries: readonly EntryRepair[]
   readonly tiles: readonly TileRepair[]
@@ -54,23 +54,23 @@ export type StoredId =
   | ({ readonly kind: 'tile' } & FullTileId)
   | { readonly kind: 'head'; readonly size: number }
 
-/** What is stored in one place: bytes, nothing, or something that is too damaged to be read (`corrupt`). */
+/** The content of one place: bytes, nothing, or an error if it is too damaged to be read (`corrupt`). */
 export type Inspected = Uint8Array | undefined | SteleError
 
-/** What stands at some positions and cannot be read, because a part of a file is not what was written. */
+/** A range of positions whose content cannot be read, because a part of a file is damaged. */
 export interface FileFault {
   /** Entry indexes, and heads and tiles of these positions: [begin, end). */
   readonly begin: number
   readonly end: number
-  /** File and offset, and what is in it. */
+  /** File and offset, and the kind of content. */
   readonly place: string
   readonly message: string
 }
 
-/** What came of reading files again. */
+/** The result of reading files again. */
 export interface CheckedFiles {
   readonly bytesRead: number
-  /** All that is known and begins at one of the positions asked for, in their order. */
+  /** All known damage that begins at one of the requested positions, in their order. */
   readonly faults: readonly FileFault[]
 }
 
@@ -85,16 +85,16 @@ export class DamagedFileError extends SteleError {
 }
 
 /**
- * The durable state of one log: entries, full tiles, heads. Partial tiles are not stored, for whoever opens the
- * log rebuilds them from at most 255 entries and 255 tiles a level.
+ * The durable state of one log: entries, full tiles, heads. Partial tiles are not stored: opening the log rebuilds them
+ * from at most 255 entries and 255 tiles a level.
  *
- * What every implementation guarantees, and `test/storage/contract.ts` checks:
+ * Every implementation guarantees, and `test/storage/contract.ts` checks:
  * - a commit is atomic: after any crash either all of it is there or nothing;
- * - what was committed never changes, and the size never goes back; `repair` puts back what rot has changed;
+ * - committed content never changes, and the size never shrinks; `repair` restores content that the disk has changed;
  * - reads see committed states only, and never wait for a commit.
  *
- * What a caller may not assume: that a rejected commit left nothing behind (see `commit`), or that what is
- * read is undamaged. Disks rot; whoever reads checks hashes.
+ * A caller may not assume that a rejected commit left nothing behind (see `commit`), or that the content it reads is
+ * undamaged. Disks decay, so readers check hashes.
  */
 export interface LogStore {
   /** The newest head, or undefined in a store that never saw a commit. */
@@ -107,46 +107,45 @@ export interface LogStore {
   commit(step: Commit): Promise<void>
 
   /**
-   * Entries [begin, end) in order; fewer where `maxBytes` is used up, though always at least one of a range that
-   * is not empty.
+   * Entries [begin, end) in order. Fewer if `maxBytes` is used up, but at least one if the range is not empty.
    *
    * @throws SteleError `corrupt` naming the first index that should be there and is not
    */
   readEntries(begin: number, end: number, maxBytes?: number): Promise<Uint8Array[]>
 
-  /** The 8,192 bytes of each full tile, undefined for one that is not there. */
+  /** The 8,192 bytes of each full tile; undefined for a missing one. */
   readTiles(tiles: readonly FullTileId[]): Promise<(Uint8Array | undefined)[]>
 
   /**
-   * Writes entries and full tiles again that were committed before, because what is read of them is not what was
-   * written. The caller has the hashes from the signed head; bytes that do not make them are a mistake and change
-   * nothing. Heads and the size stay as they are, and commits may go on meanwhile.
+   * Writes committed entries and full tiles again whose stored bytes are damaged. The caller has the hashes from the
+   * signed head; bytes that do not match them are a bug and change nothing. Heads and the size stay as they are, and
+   * commits may go on meanwhile.
    *
-   * Atomic and durable once it resolves. A write that fails is treated as by `commit`.
+   * Atomic, and durable once it resolves. A failed write has the same consequences as in `commit`.
    *
-   * @throws SteleError `out_of_range` for anything that was not committed; `internal` for bytes that do not make their
+   * @throws SteleError `out_of_range` for anything that was not committed; `internal` for bytes that do not match their
    *   hash; after both nothing was written
    */
   repair(repair: Repair): Promise<void>
 
   /**
-   * What is stored in each of these places, for whoever checks it: read past the caches, and each on its own, so that
-   * one that cannot be read does not hide the others.
+   * The stored content of each of these places, for checks. It bypasses the caches, and reads each place separately, so
+   * that an unreadable one does not hide the others.
    *
    * @throws SteleError `io_error` when reading failed, which says nothing about what is stored
    */
   inspect(places: readonly StoredId[]): Promise<Inspected[]>
 
   /**
-   * Reads the files again that what stands at positions [begin, end) begins in, all of them, and compares them with their
-   * own checksums. Of a store that has this, what is known to be damaged is not read any more: readers get `corrupt`.
+   * Reads all files again in which content of positions [begin, end) begins, and compares them with their checksums. A
+   * store with this method does not read known damage: readers get `corrupt`.
    *
    * @param between awaited after each read of some hundred KiB
    * @throws SteleError `io_error` when reading failed, which says nothing about what is stored
    */
   checkFiles?(begin: number, end: number, between: () => Promise<void>): Promise<CheckedFiles>
 
-  /** Why commits are refused, or undefined while they are not. */
+  /** Why commits are refused; undefined while they are accepted. */
   readonly failure: SteleError | undefined
 
   close(): Promise<void>
@@ -156,7 +155,7 @@ export interface LogStore {
  * Checks a step before any engine writes it: it grows from the committed size, and its head covers exactly its entries.
  *
  * @param size the committed size, or -1 before the first commit
- * @throws SteleError `stale_size` for a step that grows from another size: its writer is not the only one
+ * @throws SteleError `stale_size` for a commit that starts from another size: there is a second writer
  */
 export function checkStep(step: Commit, size: number): void {
   const expected = Math.max(size, 0)

@@ -63,10 +63,10 @@ export function edgeTile(tree: Tree, level: number): Uint8Array {
 }
 
 /**
- * A tree out of the partial tiles of its levels, for whoever opens one.
+ * Rebuilds a tree from the partial tiles of its levels, when a log is opened.
  *
- * @param partials for each tile level the size % 256^(level+1) / 256^level hashes of its partial tile; levels above
- *   the last one that has any may be left out
+ * @param partials for each tile level the size % 256^(level+1) / 256^level hashes of its partial tile; levels above the
+ *   last one that has any may be left out
  * @throws SteleError `out_of_range` unless size is an integer from 0 to 2^53 - 1
  */
 export function rebuildTree(size: number, partials: readonly Uint8Array[]): Tree {

@@ -23,7 +23,7 @@ export interface TileSource {
 /**
  * PATH(index, size) of RFC 6962, leaf side first.
  *
- * @throws SteleError `out_of_range` unless 0 <= index < size; whatever the source throws
+ * @throws SteleError `out_of_range` unless 0 <= index < size; what the source throws
  */
 export async function proveInclusion(source: TileSource, index: number, size: number): Promise<Hash[]> {
   checkSize(index, 'leaf index')
@@ -35,7 +35,7 @@ export async function proveInclusion(source: TileSource, index: number, size: nu
 /**
  * PROOF(oldSize, newSize) of RFC 6962; empty for equal sizes.
  *
- * @throws SteleError `out_of_range` unless 0 < oldSize <= newSize; whatever the source throws
+ * @throws SteleError `out_of_range` unless 0 < oldSize <= newSize; what the source throws
  */
 export async function proveConsistency(
   source: TileSource,
@@ -53,7 +53,7 @@ export async function proveConsistency(
 /**
  * SUBTREE_PROOF(start, end, size) of the MTC draft.
  *
- * @throws SteleError `out_of_range` unless [start, end) is a subtree within the size; whatever the source throws
+ * @throws SteleError `out_of_range` unless [start, end) is a subtree within the size; what the source throws
  */
 export async function proveSubtree(
   source: TileSource,
@@ -71,7 +71,7 @@ export async function proveSubtree(
 /**
  * The root hash of the first `size` leaves.
  *
- * @throws SteleError `out_of_range` unless size is an integer from 0 to 2^53 - 1; whatever the source throws
+ * @throws SteleError `out_of_range` unless size is an integer from 0 to 2^53 - 1; what the source throws
  */
 export async function rootAt(source: TileSource, size: number): Promise<Hash> {
   checkSize(size, 'tree size')

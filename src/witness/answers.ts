@@ -8,13 +8,15 @@ import { NO_STORE, PLAIN_TEXT } from '../http/headers.ts'
 /** The body of a conflict: a size in decimal and a line feed. Without a charset, for clients compare it as it is. */
 export const SIZE_TYPE = 'text/x.tlog.size'
 
-/** What c2sp.org/tlog-witness answers. Elsewhere these codes are a server's own trouble, here they are the caller's. */
+/**
+ * Statuses of c2sp.org/tlog-witness. In other routes these codes are faults of the server; here they are the caller's.
+ */
 const REFUSALS: Readonly<Record<string, number>> = {
   untrusted_signer: 403,
   bad_signature: 403,
   bad_proof: 422,
   fork: 422,
-  // Of a mirror alone: entries before any checkpoint.
+  // Only for mirrors: entries before any checkpoint.
   stale_size: 422,
 }
 

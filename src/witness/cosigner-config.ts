@@ -8,7 +8,7 @@ import { DEFAULT_WITNESS_LIMITS, type WitnessLimits } from './routes.ts'
 
 const limits = DEFAULT_WITNESS_LIMITS
 
-/** What witnesses and mirrors can be told alike: how much they take of their callers, how they stop, what they log. */
+/** Options that witnesses and mirrors share: limits for callers, shutdown, logging. */
 export const cosignerOptions = {
   'body-bytes': count(limits.maxBodyBytes).describe(
     'Bytes of one request with a checkpoint; more get 413. One with 16 post-quantum signatures needs about 60,000.',
@@ -57,7 +57,7 @@ export const cosignerOptions = {
   ),
 } as const
 
-/** What the HTTP layer is told of them. */
+/** The limits of the HTTP layer, from the options. */
 export function cosignerLimits(config: OptionValues<typeof cosignerOptions>): WitnessLimits {
   return {
     maxBodyBytes: config['body-bytes'],
@@ -79,13 +79,13 @@ export function followedList(config: OptionValues<typeof cosignerOptions>): Foll
   return source === '' ? undefined : { source, everyMs: config['log-list-seconds'] * 1000 }
 }
 
-/** 128 bits as hex or base64; what people think up is shorter. */
+/** 128 bits as hex or base64. A shorter token could be guessed. */
 const LEAST_CHARACTERS = 22
 
 /**
- * The token of requests that change the logs; undefined where there is none, and then there are no such requests.
+ * The token for requests that change the logs; undefined if none is configured, and then such requests are refused.
  *
- * @throws SteleError `key_permissions`, `io_error`; `usage` for what is no token, or can be guessed
+ * @throws SteleError `key_permissions`, `io_error`; `usage` if it is not a token, or is too short
  */
 export async function readAdminToken(
   config: OptionValues<typeof cosignerOptions>,

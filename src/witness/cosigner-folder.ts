@@ -22,7 +22,7 @@ export type CosignerKind = 'witness' | 'mirror'
 
 const FORMAT_VERSION = 1
 
-/** What a cosigner is, as `witness.json` or `mirror.json` says. */
+/** The content of `witness.json` or `mirror.json`. */
 export interface CosignerInfo {
   readonly format: string
   readonly version: number
@@ -36,11 +36,11 @@ const KEY_FILES: Readonly<Record<CosignerKeyType, string>> = {
   [KEY_TYPE.mlDsa44Cosignature]: 'ml-dsa-44.skey',
 }
 
-/** The files that every cosigner has, beside its keys and the file that says what it is. */
+/** The files that every cosigner has, besides its keys and its `witness.json` or `mirror.json`. */
 export interface CosignerFiles {
   readonly logs: string
   readonly evidence: string
-  /** The URL of the process that has the folder open; there is none while it starts. */
+  /** The URL of the process that has the folder open. Missing while it starts. */
   readonly serving: string
 }
 
@@ -62,20 +62,20 @@ function infoFile(kind: CosignerKind, folder: string): string {
 export interface NewCosigner {
   readonly kind: CosignerKind
   readonly folder: string
-  /** Of its keys: best a URL without its scheme, and nobody else's. */
+  /** Name of its keys: preferably a URL without its scheme, and unique. */
   readonly name: string
   readonly types: readonly CosignerKeyType[]
   readonly nowMs: number
-  /** Puts the state of a cosigner of no log, which has signed nothing, into the folder. */
+  /** Makes the initial state in the folder: no logs, nothing signed. */
   readonly fill: () => Promise<void>
 }
 
 /**
- * Makes keys, an empty list of logs, and state. The file that says what the folder is is written last, so that a folder whose making was cut
- * short is not taken for one.
+ * Makes keys, an empty list of logs, and state. The file that identifies the folder is written last, so that a folder
+ * of an interrupted attempt is not taken for a complete one.
  *
- * @throws SteleError `already_exists`, `foreign_format` for a folder with something in it, `io_error`; `malformed` for
- *   what is not a key name
+ * @throws SteleError `already_exists`, `foreign_format` for a folder that is not empty, `io_error`; `malformed` for an
+ *   invalid key name
  */
 export async function createCosignerFolder(cosigner: NewCosigner): Promise<CosignerInfo> {
   const { kind, folder, name, types } = cosigner
@@ -84,7 +84,7 @@ export async function createCosignerFolder(cosigner: NewCosigner): Promise<Cosig
   try {
     return await build(cosigner, keys)
   } catch (error) {
-    // It was empty: whatever is there now is ours.
+    // The folder was empty before, so everything in it was made by this call.
     for (const made of await readdir(folder)) await rm(join(folder, made), { recursive: true })
     throw error instanceof SteleError ? error : fileError(folder, error)
   }

@@ -5,23 +5,23 @@ import { cosignerFiles, readCosignerInfo, readCosignerKeys, type CosignerKind } 
 import type { ServerLog } from '../http/server-log.ts'
 import { EvidenceFolder } from './evidence-folder.ts'
 
-/** A witness or a mirror that runs. */
+/** A running witness or mirror. */
 export interface RunningCosigner {
-  /** Where it listens, without a trailing slash. */
+  /** Its URL, without a trailing slash. */
   readonly url: string
   /** Those that there are now. */
   readonly logs: readonly { readonly origin: string }[]
-  /** Reads the list of logs again. What is wrong with it is told in the log, and changes nothing. Never rejects. */
+  /** Reads the list of logs again. An error in it is logged, and changes nothing. Never rejects. */
   reload(): Promise<void>
-  /** Stops: what was begun ends, then connections and state are closed. */
+  /** Stops: requests in progress end, then connections and state are closed. */
   close(): Promise<void>
 }
 
 /**
- * Says in the folder where the process listens that has it open, for commands of the same machine. That it cannot be said
- * stops nothing.
+ * Writes into the folder the URL at which the process serves it, for commands on the same machine. A failure is only
+ * logged.
  *
- * @param url undefined once it does not listen any more
+ * @param url undefined once it no longer listens
  */
 export async function sayServing(folder: string, url: string | undefined, logger: ServerLog): Promise<void> {
   const { serving } = cosignerFiles(folder)

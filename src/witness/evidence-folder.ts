@@ -19,8 +19,8 @@ import type { CosignerMetrics } from './metrics.ts'
 const SUFFIX = '.json'
 
 /**
- * Files of one kind about one log. Two signed checkpoints are enough; the bound is for `inconsistent`, of which anybody
- * who has a log's checkpoints can make one for each. A file is some 10 kB, so a log has 3 MB at most.
+ * Files of one kind about one log. Two signed checkpoints are enough; the limit is for `inconsistent`: anyone who has a
+ * log's checkpoints can produce one for each. A file has some 10 kB, so a log has 3 MB at most.
  */
 const MOST_OF_A_KIND = 100
 
@@ -33,7 +33,7 @@ export async function listEvidence(folder: string): Promise<string[]> {
   return names.filter((name) => name.endsWith(SUFFIX)).map((name) => name.slice(0, -SUFFIX.length))
 }
 
-/** Evidence as files of one folder. Owner of the set of names that are there or being written. */
+/** Evidence as files in one folder. Owner of the set of names that exist or are being written. */
 export class EvidenceFolder implements EvidenceKeeper {
   readonly #folder: string
   readonly #names: Set<string>
@@ -76,7 +76,7 @@ export class EvidenceFolder implements EvidenceKeeper {
   }
 }
 
-/** How the files name what a witness or a mirror found: as those of monitors do, so that one command judges both. */
+/** Kinds in the files. They are the same as those of monitors, so that one command verifies both. */
 const KINDS = {
   fork: 'fork',
   inconsistent: 'unproven',
@@ -114,7 +114,7 @@ function messageOf({ kind, proof, request }: Evidence): string {
   if (kind === 'empty_root') return 'a tree of size 0 was signed with another root hash than it can have'
   if (kind === 'inconsistent') {
     return (
-      `a larger tree came with a proof from size ${request.oldSize} that does not hold. Anybody can send a wrong proof: ` +
+      `a larger tree came with a proof from size ${request.oldSize} that does not hold. Any caller can send a wrong proof: ` +
       'ask the log for the right one'
     )
   }
@@ -136,7 +136,7 @@ export function evidenceReports(
       metrics.contradiction(log.origin, kind, failed ? 'failed' : kept)
       const file = evidence.pathOf(found)
       const fields = { origin: log.origin, kind, file, ...(failed ? { err: kept } : { evidence: kept }) }
-      // Proofs that do not hold are anybody's to send; two signatures are not.
+      // Any caller can send a proof that does not hold, but not two contradicting signatures.
       if (kind === 'inconsistent' && !failed)
         logger.warn(fields, 'a signed checkpoint does not go with what is held')
       else logger.error(fields, 'a log contradicts itself')

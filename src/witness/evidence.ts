@@ -11,7 +11,7 @@ import { originHash } from './logs.ts'
 import type { WitnessedLog } from './logs.ts'
 import type { AddCheckpoint } from '../note/add-checkpoint.ts'
 
-/** What speaks against a log, complete: whoever has the log's key can check it without this witness. */
+/** The complete evidence against a log. It can be checked with the log's key alone, without this witness. */
 export interface Evidence {
   readonly kind: Contradiction
   readonly log: WitnessedLog
@@ -26,7 +26,7 @@ export interface Evidence {
   /** When the held one was cosigned, and when the other came. Milliseconds since 1970. */
   readonly heldAtMs?: number | undefined
   readonly seenAtMs: number
-  /** Where the log itself has served them; undefined for what somebody sent. */
+  /** URLs of the log that served them; undefined for checkpoints that a caller sent. */
   readonly heldUrl?: string | undefined
   readonly suspectUrl?: string | undefined
 }
@@ -41,7 +41,7 @@ export interface PrefixShown {
 /** What became of a piece of evidence. */
 export type Kept = 'kept' | 'known' | 'full'
 
-/** Keeps evidence, within bounds: what is sent to a witness is anybody's choice. */
+/** Keeps evidence, within limits, since callers choose what they send. */
 export interface EvidenceKeeper {
   /**
    * Resolves with `kept` once it is durable, with `known` if it was before, and with `full` if it is not kept because
@@ -52,7 +52,7 @@ export interface EvidenceKeeper {
   keep(evidence: Evidence): Promise<Kept>
 }
 
-/** What is told to the operator of whoever keeps evidence. */
+/** Events for the operator of a witness or mirror. */
 export interface EvidenceEvents {
   /** A log contradicted itself. @param kept what became of it, or why it could not be kept */
   contradiction(evidence: Evidence, kept: Kept | SteleError): void
@@ -78,7 +78,10 @@ export async function keepEvidence(
   }
 }
 
-/** What proves itself must not be crowded out by proofs that are just wrong, which anybody can send. */
+/**
+ * Classifies inconsistent checkpoints as `fork` if a proof of the contradiction is at hand. Wrong proofs, which any
+ * caller can send, then cannot displace such evidence.
+ */
 function withProof(found: Evidence): Evidence {
   if (found.kind !== 'inconsistent') return found
   const proof = found.proof ?? shownByProof(found.request, parseCheckpoint(parseNote(found.suspect).text))
@@ -86,8 +89,8 @@ function withProof(found: Evidence): Evidence {
 }
 
 /**
- * Names evidence by what it says, so that the same is kept once: two signed texts, and not the signatures or proofs that
- * came with them, of which anybody can make any number.
+ * The name of a piece of evidence, from its two signed texts, so that the same evidence is kept once. Signatures and
+ * proofs are not part of it, because any number of them can be made.
  *
  * @returns `<origin hash>-<kind>-<digest>`, 16 hex digits each
  */
@@ -103,14 +106,14 @@ export function evidencePrefix(origin: string, kind: Contradiction): string {
 }
 
 /**
- * What a proof that failed shows by itself: a log that shows two histories sends the honest proof of the second one,
- * which leads to the second head from a root hash that the log never signed for that size. Hashes cannot be bent to
- * show that of an honest log.
+ * What a failed proof shows by itself. A log with two histories sends the honest proof of the second one, which leads
+ * to the second head from a root hash that the log never signed for that size. Such a proof cannot be forged for an
+ * honest log.
  *
- * @param oldSize of the head that is held, whose root hash the proof does not lead from
+ * @param oldSize of the held head, whose root hash the proof does not lead from
  * @param suspect the larger tree
- * @returns undefined for a proof that does not lead to the larger tree, and for sizes (powers of two) whose root hash no
- *   proof holds: then nothing is shown
+ * @returns undefined if nothing is shown: for a proof that does not lead to the larger tree, and for sizes (powers of
+ *   two) whose root hash is not part of the proof
  */
 export function shownByProof(
   { oldSize, path }: Pick<AddCheckpoint, 'oldSize' | 'path'>,

@@ -6,22 +6,22 @@ import { isCosignerKeyType } from '../note/key-id.ts'
 import { formatNote, parseNote, verifyLines } from '../note/note.ts'
 import type { NoteSignature, VerifiedNote, VerifierKey } from '../note/note.ts'
 
-/** The last checkpoint that a witness cosigned for one log: all that it knows of that log. */
+/** The last checkpoint that a witness cosigned for one log: all its knowledge of that log. */
 export interface CosignedHead {
   readonly checkpoint: Checkpoint
   /** When it was cosigned: seconds since 1970, 1 to 2^53 - 1. */
   readonly timestampSeconds: number
   /** The lines of the log that were verified. */
   readonly logSignatures: readonly NoteSignature[]
-  /** The witness's own lines, as they were answered. */
+  /** The witness's own lines, as answered. */
   readonly ownSignatures: readonly NoteSignature[]
-  /** Both behind the text of the checkpoint, and no line by anybody else: what is stored and served. */
+  /** The text of the checkpoint with the lines of log and witness only: the note that is stored and served. */
   readonly note: string
 }
 
 /**
- * Puts a cosigned checkpoint together. What the caller sent beside the verified lines stays out: a line that imitates
- * this witness's name and key ID would make the note unreadable for everybody who trusts the witness.
+ * Assembles a cosigned checkpoint from verified lines only. An unverified line that imitates this witness's name and
+ * key ID would make the note unreadable for clients that trust the witness.
  */
 export function cosignedHead(
   { text, signatures }: Pick<VerifiedNote, 'text' | 'signatures'>,
@@ -38,12 +38,12 @@ export function cosignedHead(
 }
 
 /**
- * Reads a stored head back and believes it only for the witness's own signatures.
+ * Parses a stored head. It is trusted only if the witness's own signatures verify.
  *
- * @param own the public keys of the witness; a head need not be signed by all of them, for keys are added
+ * @param own the public keys of the witness; not all of them need have signed, since keys are added
  * @param where begins the error message
- * @throws SteleError `corrupt` for what is no such note, or where a signature does not verify; `wrong_key` where none is
- *   by these keys
+ * @throws SteleError `corrupt` if it is not such a note, or a signature does not verify; `wrong_key` if none is by
+ *   these keys
  */
 export function openHead(note: string, own: readonly VerifierKey[], where: string): CosignedHead {
   const unverified = readable(where, () => parseNote(note))
@@ -66,7 +66,7 @@ function timeOf({ signature }: NoteSignature, { type }: VerifierKey): number {
   return isCosignerKeyType(type) ? (parseCosignature(signature, type).timestampSeconds ?? 0) : 0
 }
 
-/** Whatever cannot be read of what this program has written was damaged since. */
+/** Reads a value that this program has written. If it cannot be parsed, it was damaged since. */
 function readable<T>(where: string, read: () => T): T {
   try {
     return read()

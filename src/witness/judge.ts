@@ -5,23 +5,23 @@ import { verifyConsistency } from '../merkle/verify.ts'
 import type { Checkpoint } from '../note/checkpoint.ts'
 import type { AddCheckpoint } from '../note/add-checkpoint.ts'
 
-/** What the rules of c2sp.org/tlog-witness say to a checkpoint that its log has signed. */
+/** The result of the rules of c2sp.org/tlog-witness for a checkpoint that its log has signed. */
 export type Verdict =
   | { readonly kind: 'cosign' }
-  /** The caller believes in another size than the one that was cosigned last: this one. */
+  /** The caller's old size is not the size that was cosigned last: this one. */
   | { readonly kind: 'conflict'; readonly size: number }
   /** `out_of_range`, `bad_proof` or `fork`. */
   | { readonly kind: 'refused'; readonly error: SteleError }
 
 /**
- * How a checkpoint that its log has signed speaks against that log.
+ * How a checkpoint signed by its log contradicts that log.
  *
- * - `fork`: another root hash at the size that was cosigned. The two signatures prove it to anyone.
- * - `empty_root`: a tree without leaves and with another root hash than it can have. Proves itself.
- * - `inconsistent`: the proof from the cosigned tree does not hold. Proves nothing alone: anybody may send a signed
+ * - `fork`: another root hash at the size that was cosigned. The two signatures prove it.
+ * - `empty_root`: a tree without leaves whose root hash is not that of the empty tree. The checkpoint alone proves it.
+ * - `inconsistent`: the proof from the cosigned tree does not hold. This proves nothing: any caller may send a signed
  *   checkpoint with a wrong proof. The log can be asked for the right one.
- * - `went_back`: the log's own URL serves a smaller tree than it did before; only who follows a log sees that. It proves
- *   that the log was rolled back, or that something before it serves what is old.
+ * - `went_back`: the log's own URL serves a smaller tree than before; only a follower of the log can see that. It
+ *   proves that the log was rolled back, or that a cache in front of it serves old content.
  */
 export type Contradiction = 'fork' | 'empty_root' | 'inconsistent' | 'went_back'
 
@@ -31,8 +31,8 @@ export type Held = Pick<Checkpoint, 'size' | 'root'>
 const COSIGN: Verdict = { kind: 'cosign' }
 
 /**
- * Judges a request against what was cosigned last. The log's signature has been verified. Compares with the root hash
- * that is held, never with one that a caller sent.
+ * Checks a request against what was cosigned last. The log's signature has been verified. Compares with the held root
+ * hash, never with one that a caller sent.
  *
  * @param held undefined if nothing was ever cosigned for this log
  */
@@ -45,7 +45,7 @@ export function judge(held: Held | undefined, { oldSize, checkpoint, path }: Jud
   if (newSize === 0 && !equalBytes(newRoot, EMPTY_ROOT)) {
     return refused('bad_proof', 'size 0 is signed with another root hash than the empty tree has')
   }
-  // The empty tree is a prefix of every tree, and no proof says so.
+  // The empty tree is a prefix of every tree, so no proof is needed.
   if (held === undefined || size === 0) return path.length === 0 ? COSIGN : refused('bad_proof', SURPLUS)
   if (newSize === size && !equalBytes(newRoot, held.root)) {
     return refused('fork', `another root hash was cosigned at size ${size}`)
@@ -59,10 +59,10 @@ export function judge(held: Held | undefined, { oldSize, checkpoint, path }: Jud
   }
 }
 
-/** What of a request is judged. */
+/** The checked parts of a request. */
 export type JudgedRequest = Pick<AddCheckpoint, 'oldSize' | 'checkpoint' | 'path'>
 
-/** What a signed checkpoint says against its log, whatever the answer to the caller is. */
+/** The contradiction between a signed checkpoint and its log, if any. Independent of the answer to the caller. */
 export function contradictionIn(
   held: Held | undefined,
   { checkpoint }: JudgedRequest,

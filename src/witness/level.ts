@@ -49,7 +49,7 @@ export async function createWitnessState({ database, headFile }: StatePaths): Pr
 }
 
 /**
- * Opens the state of a witness. Every head is read, and believed only for the witness's own signature on it.
+ * Opens the state of a witness. Every head is read, and trusted only if the witness's own signature on it verifies.
  *
  * @param own the public keys of the witness
  * @throws SteleError `locked` while another process has it open; `not_initialised`, `foreign_format`, `corrupt`,
@@ -74,14 +74,16 @@ export async function openWitnessState(
   }
 }
 
-/** Writes heads; those that come while a batch is being written share the next one. Owner of the number of batches. */
+/**
+ * Writes heads. Heads that arrive while a batch is being written share the next one. Owner of the number of batches.
+ */
 class LevelDisk implements HeadDisk {
   readonly #db: LevelDatabase
   readonly #headFile: HeadFile
   #count: number
   #waiting: { readonly key: Uint8Array; readonly value: Uint8Array }[] = []
   #last: Promise<void> = Promise.resolve()
-  /** The batch that has not begun yet, and that whoever comes now is in. */
+  /** The next batch, which has not begun. New writes join it. */
   #next: Promise<void> | undefined
 
   constructor(db: LevelDatabase, headFile: HeadFile, count: number) {
@@ -93,8 +95,8 @@ class LevelDisk implements HeadDisk {
   write(hash: string, { note }: CosignedHead): Promise<void> {
     this.#waiting.push({ key: headKey(hash), value: encodeUtf8(note) })
     if (!this.#next) {
-      // A failed batch fails all that come behind it: a disk that failed to sync once may say later that it did, and
-      // LevelDB reads its log only up to the first hole.
+      // A failed batch fails all later ones. A disk that failed to sync once may report success later, and LevelDB
+      // reads its log only up to the first hole.
       this.#next = this.#last.then(() => this.#writeBatch())
       this.#last = this.#next
     }
@@ -116,7 +118,7 @@ class LevelDisk implements HeadDisk {
     for (const { key, value } of heads) batch.put(key, value)
     batch.put(COUNT, numberBytes(count))
     await batch.write({ sync: true })
-    // In this order: a number ahead of its batch would cry wolf after a crash between the two.
+    // In this order: after a crash between the two, a number ahead of its batch would be a false alarm.
     await this.#headFile.write(numberBytes(count))
     this.#count = count
   }
@@ -179,10 +181,10 @@ async function openSecondPlace(path: string): Promise<HeadFile> {
     return await openHeadFile(path)
   } catch (error) {
     if (!hasCode(error, 'head_missing')) throw error
-    // That message speaks of logs, whose remedy is another one.
+    // The original message is about logs, which have another remedy.
     throw new SteleError(
       'head_missing',
-      `${path}: it is not there. Without it nobody can tell whether the database was rolled back, so nothing is ` +
+      `${path}: it is not there. Without it the server cannot tell whether the database was rolled back, so nothing is ` +
         'signed. Put the file back; if it is lost for good, make another witness, with a new name',
       { cause: error },
     )

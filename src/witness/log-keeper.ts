@@ -13,21 +13,21 @@ import { addToLogList, dropFromLogList, readLogList, type ListedLog } from './lo
 import { checkListUrl, loadPublicList, parsePublicList } from './public-list.ts'
 import type { ServerLog } from '../http/server-log.ts'
 
-/** Changes of one step that have a line each in the log; of more there is one line with their number. */
+/** Changes of one step that get a log line each; further ones are only counted. */
 const MOST_TOLD = 100
 /** How long a published list is waited for. */
 const PATIENCE_MS = 30_000
 /** Changes that may wait for their turn: each is a request of an operator. */
 const MOST_WAITING = 16
 
-/** A list that a cosigner follows beside its own. */
+/** A published list that a cosigner follows besides its own. */
 export interface FollowedList {
   /** A file or a URL. */
   readonly source: string
   readonly everyMs: number
 }
 
-/** What keeps the logs of a cosigner that runs. */
+/** The parts of a log keeper. */
 export interface LogKeeperParts {
   readonly kind: CosignerKind
   readonly folder: string
@@ -35,10 +35,10 @@ export interface LogKeeperParts {
   readonly own: readonly VerifierKey[]
   readonly list: FollowedList | undefined
   readonly logger: ServerLog
-  /** Makes room for a log of which nothing is known. */
+  /** Makes the state of a new log. */
   readonly makeRoom: (origin: string) => Promise<void>
   /**
-   * Has the cosigner work for exactly these logs from now on.
+   * Makes the cosigner work for exactly these logs from now on.
    *
    * @throws SteleError and then it works for the same logs as before
    */
@@ -49,9 +49,9 @@ export interface LogKeeperParts {
 export type ListOf = 'logs.json' | 'log-list'
 
 /**
- * Changes the logs of a cosigner that runs: by its own list, which is read again, by requests, and by a list that somebody
- * publishes. One change at a time; one that fails leaves everything as it was. Owner of the kept copy of the published
- * list, so that a start does not depend on its publisher, and of the two lists as they were applied last.
+ * Changes the logs of a running cosigner: by its own list, which is read again, by requests, and by a published list.
+ * Runs one change at a time; a failed one leaves everything as it was. Owner of the stored copy of the published list,
+ * so that a start does not depend on its publisher, and of the two lists as last applied.
  */
 export class LogKeeper {
   readonly #parts: LogKeeperParts
@@ -68,7 +68,7 @@ export class LogKeeper {
     this.#parts = parts
   }
 
-  /** All logs, those of the cosigner's own list first; what that says of a log counts. */
+  /** All logs, those of the cosigner's own list first. For a log on both lists, the own list counts. */
   get listed(): readonly (ListedLog & { readonly list: ListOf })[] {
     return [
       ...this.#own.map((log) => ({ ...log, list: 'logs.json' as const })),
@@ -77,7 +77,7 @@ export class LogKeeper {
   }
 
   /**
-   * The logs at the start: the own list, and the published one as it was kept.
+   * The logs at the start: the own list, and the stored copy of the published one.
    *
    * @throws SteleError as `readLogList`; `io_error`
    */
@@ -93,7 +93,7 @@ export class LogKeeper {
     if (list) this.#following = this.#followList(list)
   }
 
-  /** Reads the own list again, and the published one. Never rejects: what is wrong is told, and changes nothing. */
+  /** Reads the own list and the published one again. Never rejects: an error is logged, and changes nothing. */
   async reload(): Promise<void> {
     const { logger, list } = this.#parts
     try {
@@ -124,9 +124,9 @@ export class LogKeeper {
   }
 
   /**
-   * Drops a log. What is known of it is kept.
+   * Drops a log. Its state is kept.
    *
-   * @throws SteleError `not_found`; `usage` for one of the published list, which would be back at once; as `apply`
+   * @throws SteleError `not_found`; `usage` for a log of the published list, which would add it again; as `apply`
    */
   drop(origin: string): Promise<void> {
     const { kind, own } = this.#parts
@@ -141,7 +141,7 @@ export class LogKeeper {
     })
   }
 
-  /** Follows no list any more, and lets a change end that was begun. */
+  /** Stops following the published list, and waits for a change in progress. */
   async close(): Promise<void> {
     this.#stop.abort()
     await this.#following
@@ -152,7 +152,7 @@ export class LogKeeper {
     return cosignerFiles(this.#parts.folder).logs
   }
 
-  /** A change by a request, whose sender is told no path of this machine. */
+  /** A change by a request. Its errors name no path of this machine. */
   #changed<T>(change: () => Promise<T>): Promise<T> {
     return this.#turns.take('', change).catch((error: unknown) => {
       if (!(error instanceof SteleError) || error.code === 'internal') throw error
@@ -200,7 +200,7 @@ export class LogKeeper {
       const { logs, skipped } = parsePublicList(text, own, kind)
       await this.#turns.take('', async () => {
         const known = new Set(this.#published.map(({ origin }) => origin))
-        // Of a log that was on the list before and has no room any more something was lost: that is not made up for.
+        // A log that was listed before and has no state any more has lost it, so no new state is made.
         for (const { origin } of logs) if (!known.has(origin)) await makeRoom(origin)
         await this.#apply(this.#own, logs, 'log-list')
         if (text !== this.#keptText) await replaceFile(this.#keptPath, formatJson({ source, text }))

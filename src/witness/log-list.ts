@@ -41,10 +41,10 @@ export function formatLogList(logs: readonly ListedLog[]): string {
 }
 
 /**
- * Reads the list, and refuses one that no cosigner with these keys can have.
+ * Reads the list, and refuses one that a cosigner with these keys cannot have.
  *
  * @param own the public keys of the cosigner
- * @throws SteleError `usage` for what an operator wrote wrongly; `not_initialised` where there is no list; `io_error`
+ * @throws SteleError `usage` for a mistake in the list; `not_initialised` if there is no list; `io_error`
  */
 export async function readLogList(
   path: string,
@@ -60,10 +60,10 @@ export async function readLogList(
 }
 
 /**
- * Adds a log to the list, or a further key to a log that is on it. The new list takes the place of the old one whole.
+ * Adds a log to the list, or another key to a log that is on it. The list is replaced atomically.
  *
- * @throws SteleError `already_exists` for a key that the log has, or while somebody else is changing the list; `usage` for
- *   what no witness with these keys can have; as {@link readLogList}
+ * @throws SteleError `already_exists` for a key that the log has, or while another process is changing the list;
+ *   `usage` for a log that a witness with these keys cannot have; as {@link readLogList}
  */
 export function addToLogList(
   path: string,
@@ -90,10 +90,10 @@ export function addToLogList(
 }
 
 /**
- * Takes a log off the list. What is known of it stays in the folder, and counts again should it be added again.
+ * Removes a log from the list. Its state stays in the folder, and is used again if the log is added again.
  *
- * @throws SteleError `not_found` for a log that is not on it; `already_exists` while somebody else is changing the list; as
- *   {@link readLogList}
+ * @throws SteleError `not_found` for a log that is not on it; `already_exists` while another process is changing the
+ *   list; as {@link readLogList}
  */
 export function dropFromLogList(
   path: string,
@@ -120,7 +120,7 @@ async function changeLogList(
   change: (logs: readonly ListedLog[]) => { next: readonly ListedLog[]; changed: ListedLog },
 ): Promise<ListedLog> {
   const building = `${path}.part`
-  // Made before the list is read, and only one can make it: two who change it at once must not lose one another's log.
+  // Made before the list is read, and only one process can make it, so that two concurrent changes cannot lose a log.
   await writeNewFile(building, '').catch((error: unknown) => {
     throw beingChanged(building, error)
   })
@@ -136,7 +136,7 @@ async function changeLogList(
 
 type Followed = Pick<ListedLog, 'url' | 'apiKeyFile'>
 
-/** An API key stays with the URL that it was given for: another one is not shown it. */
+/** An API key belongs to its URL: when the URL changes, the key is not sent to the new one. */
 function whereFollowed({ url, apiKeyFile }: Followed, before: Followed | undefined): Followed {
   const moved = url !== undefined && url !== before?.url
   return { url: url ?? before?.url, apiKeyFile: apiKeyFile ?? (moved ? undefined : before?.apiKeyFile) }
@@ -156,7 +156,7 @@ function parseLogList(text: string, kind: CosignerKind): ListedLog[] {
   }))
 }
 
-/** People write this file: what is wrong in it is their mistake, and they are told where. */
+/** Operators write this file, so errors in it are theirs and name the place. */
 function inList<T>(path: string, read: () => T): T {
   try {
     return read()

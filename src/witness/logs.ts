@@ -18,16 +18,16 @@ export interface WitnessedLog {
   readonly keys: readonly VerifierKey[]
 }
 
-/** How a witness files what it knows of a log, and what its URL says: SHA-256 of the origin in lower-case hex. */
+/** The name of a log in a witness's state and URLs: SHA-256 of the origin in lower-case hex. */
 export function originHash(origin: string): string {
   return toHex(sha256(encodeUtf8(origin)))
 }
 
 /**
- * Refuses a list of logs that would make a witness sign what it should not, or fail where it should sign.
+ * Refuses a list of logs with which a witness would sign something wrong, or could not sign.
  *
  * @param own the witness's public keys
- * @throws SteleError `usage`; `malformed` for an origin that is no line of text
+ * @throws SteleError `usage`; `malformed` for an origin that is not a line of text
  */
 export function checkLogs(logs: readonly WitnessedLog[], own: readonly VerifierKey[]): void {
   const origins = new Set<string>()
@@ -75,7 +75,7 @@ function unusable({ origin }: WitnessedLog, message: string): SteleError {
 /** The text of a checkpoint and the log's lines on it that were verified. */
 export type VerifiedLines = Pick<VerifiedNote, 'text' | 'signatures'>
 
-/** What the log has signed of a checkpoint, or why that is nothing. */
+/** The lines of the log on a checkpoint, or the reason why there is none. */
 export function signedBy(
   { keys }: WitnessedLog,
   { note, checkpoint }: Submitted,
@@ -87,11 +87,11 @@ export function signedBy(
     return new SteleError('untrusted_signer', 'note: expected a signature by the log, found none')
   }
   const refusal = refusalOr(() => checkLogStatement(checkpoint, verifiedBy), 'bad_signature', 'bad_proof')
-  // A wrong root hash at size 0 is judged later: a conflict goes before it.
+  // A wrong root hash at size 0 is checked later, because a conflict takes precedence.
   return refusal?.code === 'bad_signature' ? refusal : { text: note.text, signatures }
 }
 
-/** What `check` gives, or what it throws if that is one of these refusals. */
+/** The result of `check`, or its error if it has one of these codes. */
 export function refusalOr<T>(check: () => T, ...codes: ErrorCode[]): T | SteleError {
   try {
     return check()

@@ -42,7 +42,7 @@ export function createWitnessMetrics(
 
 /** Counts what a witness or a mirror does, beside its requests. */
 export interface CosignerMetrics extends Metrics {
-  /** Notes that a log contradicted itself, and what became of the evidence. */
+  /** Counts a contradiction of a log, and what happened to the evidence. */
   contradiction(origin: string, kind: Contradiction, kept: Kept | 'failed'): void
 }
 

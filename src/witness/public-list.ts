@@ -21,7 +21,7 @@ const MOST_LOGS = { witness: 100_000, mirror: 1000 } as const satisfies Record<C
 /** Most lines about entries that are left out; the rest is counted. */
 const MOST_TOLD = 20
 
-/** A list that somebody publishes, as far as it can be used. */
+/** The usable part of a published list of logs. */
 export interface PublicList {
   readonly logs: readonly ListedLog[]
   /** Why entries were left out, each with its origin. */
@@ -37,11 +37,12 @@ interface Entry {
 }
 
 /**
- * Reads a published list of logs: the `logs/v0` text of witness-network.org, which litewitness and omniwitness pull, or the
- * YAML of omniwitness (`Logs:`). Entries that cannot be used, with keys of other types for one, are left out and told.
+ * Parses a published list of logs: the `logs/v0` text of witness-network.org, which litewitness and omniwitness fetch,
+ * or the YAML of omniwitness (`Logs:`). Unusable entries, for example with keys of other types, are left out and
+ * reported.
  *
  * @param own the public keys of the cosigner
- * @throws SteleError `malformed` for what is no such list, naming the line: then nothing of it is used
+ * @throws SteleError `malformed` for text that is not such a list, naming the line; then none of it is used
  */
 export function parsePublicList(text: string, own: readonly VerifierKey[], kind: CosignerKind): PublicList {
   const lines = contentLines(text)
@@ -63,10 +64,10 @@ export function parsePublicList(text: string, own: readonly VerifierKey[], kind:
 }
 
 /**
- * The text of a list.
+ * Reads the text of a list.
  *
- * @param source a file, or an `https://` URL; `http://` is for this machine alone, since nothing else says whose list it is
- * @throws SteleError `usage` for another URL; `io_error`; `malformed` for what is too long or no text; as `Transport.ask`
+ * @param source a file, or an `https://` URL; `http://` only of this machine, since nothing else authenticates the list
+ * @throws SteleError `usage` for another URL; `io_error`; `malformed` if it is too long or not text; as `Transport.ask`
  */
 export async function loadPublicList(source: string, signal?: AbortSignal): Promise<string> {
   if (!isUrl(source)) return readListFile(source)

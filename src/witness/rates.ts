@@ -2,7 +2,7 @@ import { SteleError } from '../errors.ts'
 import { Buckets, networkOf, type Rate } from '../http/rates.ts'
 import type { WitnessLimits } from './routes.ts'
 
-/** Lets each caller come so often. */
+/** Bounds the request rate of each caller. */
 export class CallerRates {
   readonly #rate: Rate
   readonly #buckets: Buckets
@@ -12,7 +12,7 @@ export class CallerRates {
     this.#buckets = new Buckets(() => performance.now())
   }
 
-  /** Counts a request. @throws SteleError `rate_limited`, and then it does not count */
+  /** Counts a request. @throws SteleError `rate_limited`; the request is not counted then */
   take(address: string): void {
     const waitSeconds = this.#buckets.take(networkOf(address), this.#rate)
     if (waitSeconds === 0) return

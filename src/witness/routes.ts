@@ -45,7 +45,7 @@ function signingRoutes({ witness, limits }: WitnessHttpDeps, bodies: BodyReader)
       answers: SIGNED,
       errors: ['malformed', 'out_of_range', 'not_found', 'too_large', 'rate_limited'],
       async handle({ req, res, caller: { share } }) {
-        // Before the body: whoever comes too often is not read.
+        // Before the body, so that the body of a caller above its rate is not read.
         rates.take(share)
         return witnessAnswer(
           await sign(await bodies.read({ req, res, share, maxBytes: limits.maxBodyBytes, what: 'body' })),
@@ -123,17 +123,17 @@ export function createWitnessServer(deps: WitnessHttpDeps): Server {
   return connections.createServer(createWitnessApp({ ...deps, connections }))
 }
 
-/** What the HTTP layer of a witness is given, and that of a mirror. */
+/** Dependencies of the HTTP layer of a witness or mirror. */
 export interface CosignerHttpDeps {
   readonly limits: WitnessLimits
-  /** Bounds what all requests together may take; without it those of this handler are bounded among themselves. */
+  /** Bounds what all requests together may take. If absent, this handler makes its own. */
   readonly connections?: Connections
   /** The clock: milliseconds since 1970. */
   readonly nowMs: () => number
-  /** Without it nothing is counted, and `metrics` is not found. */
+  /** If absent, nothing is counted and `metrics` is not found. */
   readonly metrics?: Metrics
   readonly logger?: Logger
-  /** Without it the logs cannot be listed or changed over HTTP. */
+  /** If absent, logs cannot be listed or changed over HTTP. */
   readonly admin?: LogAdmin | undefined
   /** Aborted when the server begins to stop: connections close behind their answers. */
   readonly stopping?: AbortSignal
@@ -144,7 +144,7 @@ export interface WitnessHttpDeps extends CosignerHttpDeps {
   readonly witness: Witness
 }
 
-/** What a witness grants its callers, whoever they are: nobody but a log's signature is known to it. */
+/** Limits of a witness, the same for all callers: it authenticates none, and trusts only signatures of logs. */
 export interface WitnessLimits extends ConnectionLimits {
   /** Bytes of one body; more get 413. */
   readonly maxBodyBytes: number

@@ -56,7 +56,10 @@ export async function startWitness(
   }
 }
 
-/** The statements of this witness never go back in time: a clock that was ahead once holds them there. */
+/**
+ * Warns of cosignatures with a future time. The times of this witness never go back, so a clock that was once ahead
+ * keeps them there.
+ */
 function warnOfFuture(store: WitnessStore, nowMs: number, logger: ServerLog): void {
   for (const { checkpoint, timestampSeconds } of store.heads()) {
     const aheadSeconds = timestampSeconds - Math.floor(nowMs / 1000)

@@ -2,7 +2,7 @@ import { SteleError } from '../errors.ts'
 import type { CosignedHead } from './head.ts'
 import { Turns } from '../bytes/turns.ts'
 
-/** What a step decides: a head to keep, if any, and what its caller gets once that is kept. */
+/** The decision of a step: a head to store, if any, and the result for its caller once it is stored. */
 export interface Step<T> {
   readonly next?: CosignedHead
   readonly result: T
@@ -22,9 +22,9 @@ export interface WitnessStore {
   /** All that is kept, of logs too that are not witnessed any more. */
   heads(): Iterable<CosignedHead>
   /**
-   * Looks and keeps in one go. If it rejects with what `step` threw, nothing was changed. If it rejects with
-   * `outcome_unknown`, the head may or may not be on disk: every later update is refused until the store is opened
-   * again.
+   * Runs a step atomically: it reads the head and may replace it. If this rejects with the error of `step`, nothing was
+   * changed. If it rejects with `outcome_unknown`, the head may or may not be on disk, and every later update is
+   * refused until the store is opened again.
    *
    * @throws SteleError `outcome_unknown`; `log_halted` after such a failure; `rate_limited` if too many wait for this
    *   origin; `shutting_down`
@@ -78,7 +78,7 @@ export class HeadStore implements WitnessStore {
   ): Promise<T> {
     if (this.#closing) throw new SteleError('shutting_down', 'this witness is stopping; nothing was signed')
     return this.#turns.take(originHash, async () => {
-      // Asked in our turn: the failure may be that of the one before us.
+      // Checked in its turn: the update before it may have failed.
       this.#checkWritable()
       const { next, result } = await step(this.#heads.get(originHash))
       if (next) await this.#keep(originHash, next)
@@ -93,7 +93,7 @@ export class HeadStore implements WitnessStore {
   }
 
   async #keep(originHash: string, next: CosignedHead): Promise<void> {
-    // Another origin's write may have failed while the step ran; nobody knows what a disk does after that.
+    // A write of another origin may have failed while the step ran; the state of the disk is unknown after that.
     this.#checkWritable()
     try {
       await this.#disk.write(originHash, next)

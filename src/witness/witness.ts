@@ -21,7 +21,7 @@ export interface WitnessParts {
   /** At first; see {@link Witness.replaceLogs}. */
   readonly logs: readonly WitnessedLog[]
   readonly keys: readonly WitnessKey[]
-  /** Opened, and closed by whoever opened it. */
+  /** Opened by the caller, which also closes it. */
   readonly store: WitnessStore
   readonly evidence: EvidenceKeeper
   /** The clock: milliseconds since 1970. It may go back, and may be wrong. */
@@ -57,10 +57,10 @@ export class Witness {
   }
 
   /**
-   * Cosigns for these logs from now on, and for no others. Requests that are being answered are answered by the old list.
-   * What was cosigned for a log that is not among them is kept, and binds the witness should that log come back.
+   * Cosigns for these logs from now on, and for no others. Requests in progress use the old list. The state of a
+   * removed log is kept, and binds the witness if the log is added again.
    *
-   * @throws SteleError `usage` for logs that no witness with these keys can have: then nothing is changed
+   * @throws SteleError `usage` for logs that a witness with these keys cannot have; then nothing is changed
    */
   replaceLogs(logs: readonly WitnessedLog[]): void {
     checkLogs(logs, verifiersOf(this.#parts.keys))
@@ -76,7 +76,7 @@ export class Witness {
     return subtreeKeys(this.#parts.keys).length > 0
   }
 
-  /** Why nothing is signed any more, or undefined while all is well. */
+  /** Why nothing is signed any more; undefined while there is no failure. */
   get failure(): SteleError | undefined {
     return this.#parts.store.failure
   }
@@ -87,10 +87,11 @@ export class Witness {
   }
 
   /**
-   * Cosigns a checkpoint if it is consistent with what was cosigned before. What it says is on disk by then.
+   * Cosigns a checkpoint if it is consistent with what was cosigned before. The new state is on disk before this
+   * resolves.
    *
-   * @throws SteleError `malformed` and `out_of_range` for what cannot be read; `not_found` for the checkpoint of a log
-   *   that is not witnessed; as the store's `update`
+   * @throws SteleError `malformed` and `out_of_range` for an unreadable request; `not_found` for a log that is not
+   *   witnessed; as the store's `update`
    */
   async addCheckpoint(body: Uint8Array): Promise<Answered> {
     const request = parseAddCheckpoint(body)
@@ -106,7 +107,7 @@ export class Witness {
         return verdict.kind === 'cosign' ? this.#cosign(held, signed) : { result: verdict }
       },
     )
-    // Not in the log's turn: writing evidence must not hold up the log's next checkpoint.
+    // Outside the log's turn, so that writing evidence does not delay the log's next checkpoint.
     if (against && answer.kind !== 'cosigned') await this.#keepEvidence(log, request, signed, against)
     return answer
   }
@@ -137,10 +138,10 @@ export class Witness {
     throw new SteleError('not_found', `origin ${excerpt(origin)}: this witness does not know that log`)
   }
 
-  /** Signs, and hands the signatures to the store: they leave it only once they are on disk. */
+  /** Signs, and passes the signatures to the store, which releases them only once they are on disk. */
   async #cosign(held: CosignedHead | undefined, signed: VerifiedLines): Promise<Step<Answered>> {
     const nowSeconds = Math.floor(this.#parts.nowMs() / 1000)
-    // A clock that goes back must not make this look like an older statement, and 0 would be no statement at all.
+    // A clock that goes back must not produce an older statement, and a time of 0 would state nothing.
     const timestampSeconds = Math.max(nowSeconds, held?.timestampSeconds ?? 0, 1)
     if (
       held?.ownSignatures.length === this.#parts.keys.length &&
@@ -157,7 +158,8 @@ export class Witness {
   /** The keys of this witness that have cosigned the checkpoint and sign subtrees. */
   #cosignersOf({ note }: SignSubtree): WitnessKey[] | SteleError {
     const own = this.#parts.keys
-    // A cosignature by the Ed25519 key buys none by the other: whoever can forge the first must not get the second.
+    // Only the ML-DSA-44 line of this witness counts: otherwise a forged Ed25519 cosignature would get an ML-DSA-44
+    // one.
     const able = subtreeKeys(own)
     const lines = refusalOr(() => verifyLines(note, verifiersOf(own)), 'bad_signature')
     if (lines instanceof SteleError) return lines
@@ -186,8 +188,8 @@ export class Witness {
 }
 
 /**
- * True if there is nothing to add to what was signed: asking again within a second gets the same lines. So however often
- * a signed checkpoint is sent again, and anybody can send it, a second costs one signature and one write.
+ * True if the statement equals the last signed one: repeated requests within a second get the same lines. So however
+ * often callers send a checkpoint, a second costs one signature and one write.
  */
 function isSameStatement(held: CosignedHead, signed: VerifiedLines, timestampSeconds: number): boolean {
   if (held.timestampSeconds !== timestampSeconds || !held.note.startsWith(`${signed.text}\n`)) return false

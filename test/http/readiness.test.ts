@@ -48,8 +48,8 @@ describe('readyz', () => {
 
   test.each([
     [1000, 200, { ready: true, freeBytes: 1000, minFreeBytes: 1000 }],
-    [999, 503, { ready: false, reason: 'the disk has less room than min-free-bytes' }],
-    [undefined, 503, { ready: false, reason: 'the disk does not say what is free' }],
+    [999, 503, { ready: false, reason: 'the disk has less free space than min-free-bytes' }],
+    [undefined, 503, { ready: false, reason: 'the free space of the disk is unknown' }],
   ])('with %s bytes free of the 1000 that are asked for says %i', async (free, status, disk) => {
     const room = { freeBytes: async () => free, minFreeBytes: 1000 }
     const reply = await (await serve([await openTestLog()], { disk: room })).get('/readyz')

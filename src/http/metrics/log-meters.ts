@@ -1,25 +1,27 @@
 import { Counter, Histogram, Registry } from 'prom-client'
 import type { LogObserver } from '../../log/observer.ts'
 
-/** Counts what logs do, from before they are opened: labels are names of logs, of witnesses, and error codes. */
+/**
+ * Counts events of logs, from before they are opened. Labels are names of logs, names of witnesses, and error codes.
+ */
 export interface LogMeters {
-  /** Everything that is told to Prometheus in the end stands in one registry. */
+  /** The registry of all metrics of the process. */
   readonly registry: Registry
-  /** What a log of this name is to be given. */
+  /** The observer for the log of this name. */
   observer(log: string): LogObserver
-  /** Notes that a witness was asked. `outcome` is `cosigned` or an error code. */
+  /** Counts a request to a witness. `outcome` is `cosigned` or an error code. */
   witness(log: string, witness: string, outcome: string, tookMs?: number): void
 }
 
-/** From a lone entry on a fast disk to a stall. */
+/** From a single entry on a fast disk to a stall. */
 const COMMIT_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
 const BATCH_ENTRIES = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384]
-/** From a witness next door to the longest it may be given. */
+/** From a nearby witness to the longest timeout. */
 const WITNESS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60]
 
 const FORESEEN = ['overloaded', 'rate_limited', 'log_halted', 'index_behind', 'outcome_unknown']
 
-/** Meters with a registry of their own: two servers can live in one process. */
+/** Meters with their own registry, so that two servers can live in one process. */
 export function createLogMeters(): LogMeters {
   const registry = new Registry()
   const registers = [registry]
@@ -33,21 +35,22 @@ export function createLogMeters(): LogMeters {
   ): Histogram<Label> => new Histogram({ name, help, buckets, labelNames, registers })
   const commits = histogram(
     'stele_commit_duration_seconds',
-    'From the begin of a commit until its signed head is in both places.',
+    'From the start of a commit until its signed head is in the database and the head file.',
     COMMIT_SECONDS,
     ['log'],
   )
   const batches = histogram('stele_commit_entries', 'Entries of one commit.', BATCH_ENTRIES, ['log'])
-  const syncs = counter('stele_syncs_total', 'Times that the disk was asked to keep something.', [
-    'log',
-    'what',
-  ])
-  const duplicates = counter('stele_duplicate_entries_total', 'Entries that were there already.', ['log'])
+  const syncs = counter('stele_syncs_total', 'Sync calls to the disk.', ['log', 'what'])
+  const duplicates = counter(
+    'stele_duplicate_entries_total',
+    'Submitted entries that were in the log already.',
+    ['log'],
+  )
   const refusals = counter('stele_append_refusals_total', 'Submissions that were refused, by error code.', [
     'log',
     'code',
   ])
-  const witnesses = counter('stele_witness_requests_total', 'Heads that a witness was asked to cosign.', [
+  const witnesses = counter('stele_witness_requests_total', 'Requests to a witness to cosign a head.', [
     'log',
     'witness',
     'outcome',
@@ -61,13 +64,13 @@ export function createLogMeters(): LogMeters {
   return {
     registry,
     observer(log) {
-      // Begun at zero, so that the first event of a kind is seen as one.
+      // Starts each series at zero, so that Prometheus sees the first event as an increase.
       for (const code of FORESEEN) refusals.inc({ log, code }, 0)
       for (const what of ['database', 'head', 'index']) syncs.inc({ log, what }, 0)
       duplicates.inc({ log }, 0)
       commits.zero({ log })
       batches.zero({ log })
-      // Finding a series by its labels costs more than counting.
+      // Looking a series up by its labels costs more than counting.
       const [commit, batch, duplicate] = [commits.labels(log), batches.labels(log), duplicates.labels(log)]
       const sync = {
         database: syncs.labels(log, 'database'),

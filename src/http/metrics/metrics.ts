@@ -7,11 +7,13 @@ import { type Connections, REFUSALS } from '../connections.ts'
 import { createLogMeters, type LogMeters } from './log-meters.ts'
 import { type Reading, registerReadings } from './readings.ts'
 
-/** Counts requests, and tells Prometheus about them and about the logs. */
+/** Counts requests, and exports metrics of requests and logs to Prometheus. */
 export interface Metrics {
-  /** Notes an answered request. `route` is a route's path, never what a caller wrote; `code` is why it was refused. */
+  /**
+   * Counts an answered request. `route` is a route's path, never a caller's text; `code` is the error code if refused.
+   */
   observe(route: string, method: string, status: number, seconds: number, code?: ErrorCode): void
-  /** Tells of the connections of a server too. */
+  /** Adds the metrics of a server's connections. */
   watch(connections: Connections): void
   readonly contentType: string
   text(): Promise<string>
@@ -20,23 +22,23 @@ export interface Metrics {
 /** From a cached tile to a long poll. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
 
-/** What metrics can tell more of, where there is more. */
+/** Optional sources of further metrics. */
 interface MetricsSources {
-  /** Those that the logs report to; theirs is the registry then. */
+  /** The meters of the logs. If given, their registry is used. */
   readonly meters?: LogMeters
-  /** Bytes that are free where the logs are; undefined when that cannot be said. */
+  /** Free bytes on the disk of the logs; undefined when unknown. */
   readonly freeBytes?: () => Promise<number | undefined>
-  /** When the certificate of this server ends, in milliseconds since 1970; undefined without one. */
+  /** When this server's certificate expires, in milliseconds since 1970; undefined without a certificate. */
   readonly certificateEndMs?: () => number | undefined
-  /** How many API keys are about to end. */
+  /** How many API keys expire soon. */
   readonly keysEnding?: (() => number) | undefined
-  /** What the meta log does, where there is one. */
+  /** The status of the audit trail, if there is one. */
   readonly trail?: (() => TrailStatus) | undefined
-  /** Lines that standard error did not take since the process started. */
+  /** Lines that could not be written to standard error since the process started. */
   readonly linesLost?: (() => number) | undefined
 }
 
-/** Metrics with a registry of their own: two servers can live in one process. */
+/** Metrics with their own registry, so that two servers can live in one process. */
 export function createMetrics(
   logs: LogDirectory,
   nowMs: () => number,
@@ -81,7 +83,7 @@ export function createMetrics(
   if (linesLost) registerLinesLost(registry, linesLost)
   if (certificateEndMs) registerCertificate(registry, certificateEndMs)
   if (keysEnding) registerKeys(registry, keysEnding)
-  // Finding a series by its labels costs more than counting.
+  // Looking a series up by its labels costs more than counting.
   const series = new Map<string, { requests: Counter.Internal; durations: Histogram.Internal<'route'> }>()
   return {
     observe(route, method, status, seconds, code) {
@@ -104,7 +106,7 @@ export function createMetrics(
   }
 }
 
-/** What is read off each open log when Prometheus asks. */
+/** Gauges and counters read from each open log when Prometheus scrapes. */
 function logReadings(nowMs: () => number): readonly Reading<Log>[] {
   return [
     [
@@ -125,7 +127,7 @@ function logReadings(nowMs: () => number): readonly Reading<Log>[] {
     ],
     [
       'stele_publishing_failed',
-      '1 while the newest head could not be published, for want of a quorum or of a disk.',
+      '1 while the newest head cannot be published: no quorum, or a failed disk.',
       (log) => (log.status.unpublished === undefined ? 0 : 1),
     ],
     [
@@ -187,14 +189,14 @@ function registerConnections(registry: Registry, connections: Connections): void
   gauge('stele_http_long_polls', 'Requests that wait for a newer head.', () => connections.longPolls.held)
   gauge(
     'stele_http_answer_bytes',
-    'Bytes of large answers in memory that their callers have not taken yet.',
+    'Bytes of large answers in memory that callers have not taken yet.',
     () => connections.answers.bytes,
   )
   const reasons = REFUSALS.map((reason) => [reason, reason] as const)
   registerReadings(registry, 'reason', () => reasons, [
     [
       'stele_http_cut_total',
-      'Connections closed and requests refused because a bound on connections was reached.',
+      'Connections closed and requests refused because a connection limit was reached.',
       (reason) => connections.refused[reason],
     ],
   ])
@@ -203,7 +205,7 @@ function registerConnections(registry: Registry, connections: Connections): void
 function registerDisk(registry: Registry, freeBytes: () => Promise<number | undefined>): void {
   new Gauge({
     name: 'stele_disk_free_bytes',
-    help: 'Bytes that are free where the logs are.',
+    help: 'Free bytes on the disk of the logs.',
     registers: [registry],
     async collect() {
       const free = await freeBytes()
@@ -216,7 +218,7 @@ function registerDisk(registry: Registry, freeBytes: () => Promise<number | unde
 function registerLinesLost(registry: Registry, linesLost: () => number): void {
   new Gauge({
     name: 'stele_stderr_lines_lost',
-    help: 'Log lines that standard error did not take since the process started.',
+    help: 'Log lines that could not be written to standard error since the process started.',
     registers: [registry],
     collect() {
       this.set(linesLost())
@@ -227,7 +229,7 @@ function registerLinesLost(registry: Registry, linesLost: () => number): void {
 function registerKeys(registry: Registry, ending: () => number): void {
   new Gauge({
     name: 'stele_api_keys_ending',
-    help: 'API keys that end within 14 days and have no successor, those that were made for less than 28 days not counted.',
+    help: 'API keys that expire within 14 days and have no successor, except keys made for less than 28 days.',
     registers: [registry],
     collect() {
       this.set(ending())
@@ -238,7 +240,7 @@ function registerKeys(registry: Registry, ending: () => number): void {
 function registerCertificate(registry: Registry, endMs: () => number | undefined): void {
   new Gauge({
     name: 'stele_tls_certificate_not_after_seconds',
-    help: 'When the certificate that is served ends, in seconds since 1970.',
+    help: 'When the served certificate expires, in seconds since 1970.',
     registers: [registry],
     collect() {
       const end = endMs()
@@ -254,44 +256,40 @@ const READINGS: readonly Reading<ScrubStatus>[] = [
     'Share of the tree that was verified in this pass.',
     (scrub) => scrub.coverage,
   ],
-  ['stele_scrub_findings', 'Stored things that are damaged.', (scrub) => scrub.findingCount],
+  ['stele_scrub_findings', 'Damaged items in storage.', (scrub) => scrub.findingCount],
   ['stele_scrub_bytes_read_total', 'Bytes read since the log was opened.', (scrub) => scrub.bytesRead],
   ['stele_scrub_read_errors_total', 'Reads that failed and were tried again.', (scrub) => scrub.readErrors],
-  [
-    'stele_scrub_passes_total',
-    'Passes over the whole log that came to their end.',
-    (scrub) => scrub.lastPass?.pass ?? 0,
-  ],
+  ['stele_scrub_passes_total', 'Completed passes over the whole log.', (scrub) => scrub.lastPass?.pass ?? 0],
   [
     'stele_scrub_last_pass_timestamp_seconds',
-    'When the last pass came to its end.',
+    'When the last completed pass ended.',
     ({ lastPass }) => lastPass && lastPass.finishedAtMs / 1000,
   ],
   [
     'stele_scrub_last_pass_duration_seconds',
-    'How long the last pass took.',
+    'Duration of the last completed pass.',
     ({ lastPass }) => lastPass && (lastPass.finishedAtMs - lastPass.startedAtMs) / 1000,
   ],
 ]
 
-/** What the scrubbers say of their logs, read when Prometheus asks. */
+/** Metrics of the scrubbers, read when Prometheus scrapes. */
 function registerScrubMetrics(registry: Registry, logs: LogDirectory): void {
   const scrubs = (): [string, ScrubStatus][] =>
     logs.list().flatMap(({ name, scrub }) => (scrub ? [[name, scrub]] : []))
   registerReadings(registry, 'log', scrubs, READINGS)
 }
 
-/** What a meta log does, in numbers. */
+/** Counts of the audit trail. */
 export interface TrailStatus {
   /** Lines that are not on disk yet. */
   readonly waiting: number
-  /** Lines that were written since the server began. */
+  /** Lines written since the server started. */
   readonly written: number
-  /** Lines that could not be written: what they were about was refused, or not acknowledged. */
+  /** Lines that could not be written. Their requests were refused or not acknowledged. */
   readonly failed: number
 }
 
-/** What the meta log says of itself, read when Prometheus asks. */
+/** Metrics of the audit trail, read when Prometheus scrapes. */
 function registerTrailMetrics(registry: Registry, status: () => TrailStatus): void {
   const registers = [registry]
   new Gauge({

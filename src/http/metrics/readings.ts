@@ -1,13 +1,15 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 
-/** A metric that is read off a thing when Prometheus asks. One whose name ends in `_total` is a counter, else a gauge. */
+/**
+ * A metric that is read from an object when Prometheus scrapes. A counter if its name ends in `_total`, else a gauge.
+ */
 export type Reading<Thing> = readonly [name: string, help: string, read: (thing: Thing) => number | undefined]
 
 /**
- * Registers metrics that are read off things of one kind.
+ * Registers metrics that are read from objects of one kind.
  *
- * @param label tells the things apart
- * @param things those that there are now, each with its value of the label
+ * @param label identifies the object
+ * @param things the current objects, each with its label value
  */
 export function registerReadings<Thing>(
   registry: Registry,
@@ -23,7 +25,7 @@ export function registerReadings<Thing>(
       labelNames: [label],
       registers: [registry],
       collect() {
-        // Read anew each time: what is there no more must not keep its last value.
+        // Reset at each scrape, so that an object that is gone does not keep its last value.
         this.reset()
         for (const [value, thing] of things()) {
           const number = read(thing)

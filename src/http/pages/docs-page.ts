@@ -8,7 +8,7 @@ interface Operation {
   readonly is: oas31.OperationObject
 }
 
-/** The API's description as a page: what a caller sends, what comes back, and why it may not. */
+/** The API's description as a page: parameters and bodies, answers, and error codes. */
 export function docsPage(document: OpenApiDocument): Html {
   const operations = operationsOf(document)
   const tags = [...new Set(operations.map(tagOf))]
@@ -35,7 +35,7 @@ export function docsPage(document: OpenApiDocument): Html {
   )
 }
 
-/** Text in which backticks mark code. */
+/** Text with code between backticks. */
 function prose(text = ''): Html[] {
   return text.split('`').map((part, i) => (i % 2 === 0 ? html`${part}` : html`<code>${part}</code>`))
 }
@@ -127,7 +127,7 @@ function fields(schema: oas31.SchemaObject | oas31.ReferenceObject, prefix = '')
   return rows.length === 0 ? undefined : table(rows)
 }
 
-/** The fields of an object, and those of the objects inside it under their full names. */
+/** The fields of an object and of the objects inside it, with their full names. */
 function fieldRows(schema: oas31.SchemaObject | oas31.ReferenceObject, prefix: string): [Html, Html][] {
   if ('$ref' in schema) return []
   const required = new Set(schema.required)

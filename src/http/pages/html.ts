@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Answer } from '../answer.ts'
 import { NO_CACHE } from '../headers.ts'
 
-/** The style sheet of the pages that this server writes itself. */
+/** The style sheet of the pages that this server renders. */
 const STYLE = `
 :root { --ink: #1d2126; --soft: #5a646e; --paper: #fbfaf8; --card: #fff; --line: #dedad3; --accent: #7a4b1e;
   --get: #1f6f4a; --post: #8a4b08; --bad: #a3262a; }
@@ -42,7 +42,7 @@ dd { margin: 0; min-width: 0; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .4rem; } th { width: auto; } }
 `
 
-/** Markup, as opposed to text that has yet to be escaped. */
+/** Markup, as opposed to text that must be escaped. */
 export class Html {
   readonly markup: string
 
@@ -53,12 +53,12 @@ export class Html {
 
 type Part = string | number | Html | undefined | readonly Part[]
 
-/** Markup with its holes filled: whatever is not markup itself is escaped. */
+/** A template for markup. Values that are not markup are escaped. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(strings.map((string, i) => (i === 0 ? '' : markupOf(parts[i - 1])) + string).join(''))
 }
 
-/** A whole page: one style sheet, which its headers name by its hash; no scripts, nothing from outside. */
+/** A whole page with one style sheet, which the headers allow by its hash. No scripts, no external resources. */
 export function page(title: string, content: Html): Html {
   return html`<!doctype html>
     <html lang="en">
@@ -84,7 +84,6 @@ const PAGE_HEADERS = {
   ...NO_CACHE,
 }
 
-/** A page as an answer. */
 export function htmlAnswer(content: Html): Answer {
   return { status: 200, headers: PAGE_HEADERS, body: content.markup }
 }

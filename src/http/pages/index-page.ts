@@ -4,7 +4,7 @@ import type { LogDescription } from '../schemas.ts'
 
 type Described = z.output<typeof LogDescription>
 
-/** The page at the root: which logs there are, and where to read on. */
+/** The page at the root: the logs of this server, and links to the documentation. */
 export function indexPage(logs: readonly Described[]): Html {
   return page(
     'Stele',

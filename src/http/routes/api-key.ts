@@ -16,14 +16,14 @@ const Key = keyRecordSchema
   .extend({
     state: z.enum(['valid', 'expired', 'revoked']),
     alsoRevoked: z.array(z.string()).optional().meta({
-      description: 'Of a key that was revoked with cascade: ids of the keys that ended with it.',
+      description: 'Of a key that was revoked with cascade: ids of the keys that were revoked with it.',
     }),
   })
   .meta({ id: 'ApiKey', description: 'An API key without its secret, which is not stored.' })
 const KeyList = z.object({ keys: z.array(Key) }).meta({ id: 'ApiKeyList' })
 const Made = z
   .object({
-    key: z.string().meta({ description: 'The key itself: shown this once.' }),
+    key: z.string().meta({ description: 'The key itself. It is shown only once.' }),
     info: Key,
   })
   .meta({ id: 'MadeApiKey' })
@@ -34,7 +34,7 @@ const NewKeyBody = z
     logs: z.union([z.literal('*'), z.array(z.string().min(1).max(63)).min(1).max(1000)]),
     label: z.string().max(200).default(''),
     expiresAt: z.iso.datetime().optional().meta({
-      description: 'Default: in 90 days, or as long as max-key-days and the key that makes it allow.',
+      description: 'Default: in 90 days, or earlier where max-key-days or the key of the caller requires it.',
     }),
     addresses: z.array(z.string().max(64)).min(1).max(100).optional(),
     requestsPerSecond: z.number().min(LEAST_REQUESTS_PER_SECOND).max(1_000_000).optional(),
@@ -46,14 +46,14 @@ const RotateBody = z.strictObject({
 
 const RevokeBody = z.strictObject({
   cascade: z.boolean().default(false).meta({
-    description: 'Also revoke the keys that it has made, those that they have made, and so on.',
+    description: 'Also revoke the keys that it made, the keys that those made, and so on.',
   }),
 })
 
-const id = z.string().meta({ description: 'Id of the key: the part of it that is not secret.' })
+const id = z.string().meta({ description: 'Id of the key, the part of it that is not secret.' })
 const ERRORS = ['malformed', 'not_found', 'usage', 'untraceable', 'too_large', 'too_slow'] as const
 
-/** The routes that make and end API keys. Whatever they do is in the meta log before it is done. */
+/** The routes that make and revoke API keys. The audit trail records each change before it is made. */
 export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[] {
   if (!keyring) return []
   return [
@@ -64,7 +64,7 @@ export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[]
       tag: 'Access',
       summary: 'The API keys of this server, without their secrets',
       answers: {
-        200: { description: 'All that the caller may know of.', content: { 'application/json': KeyList } },
+        200: { description: 'All keys that the caller may see.', content: { 'application/json': KeyList } },
       },
       errors: [],
       handle({ caller }) {
@@ -79,8 +79,8 @@ export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[]
       tag: 'Access',
       summary: 'Make an API key',
       description:
-        'Nobody can grant more than they were granted, nor a key that is bound to less (addresses, rate, expiry) than ' +
-        'their own. The answer holds the key, and nothing else ever will.',
+        'A caller can make keys only of the roles that its own role may grant, for logs that its own grant covers, and with ' +
+        'limits (addresses, rate, expiry) no weaker than its own. The answer holds the key, which is shown only once.',
       body: { 'application/json': NewKeyBody },
       answers: { 201: { description: 'The key.', content: { 'application/json': Made } } },
       errors: ERRORS,
@@ -94,7 +94,7 @@ export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[]
       path: '/v1/keys/{id}/rotate',
       permission: 'manage_keys',
       tag: 'Access',
-      summary: 'Make a key in the place of another; for a while both are valid',
+      summary: 'Replace a key; for a while the old and the new one are both valid',
       params: { id },
       body: { 'application/json': RotateBody },
       answers: { 201: { description: 'The new key.', content: { 'application/json': Made } } },
@@ -109,7 +109,7 @@ export function apiKeyRoutes({ keyring }: HttpDeps, bodies: BodyReader): Route[]
       path: '/v1/keys/{id}/revoke',
       permission: 'manage_keys',
       tag: 'Access',
-      summary: 'End a key: the next request with it is refused',
+      summary: 'Revoke a key: the next request with it is refused',
       params: { id },
       body: { 'application/json': RevokeBody },
       answers: { 200: { description: 'The key as it is now.', content: { 'application/json': Key } } },

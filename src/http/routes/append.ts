@@ -35,14 +35,14 @@ const WRITE_ERRORS = [
 
 const wait = z.enum(['integrated', 'published']).default('integrated').meta({
   description:
-    'integrated: answer once a signed tree head on disk covers it. published: once the checkpoint that readers see does.',
+    'integrated: answer once a signed tree head on disk covers the entry. published: once the published checkpoint does.',
 })
-/** The bodies of a batch, for the API's description: none of them is empty, nor is a line. */
+/** The bodies of a batch, for the API's description. Neither the batch nor a line may be empty. */
 const Lines = z.string().regex(/^[^\n]+(\n[^\n]+)*\n?$/)
 const Bundle = Bytes.min(2)
-/** Entries of one batch whose proofs are asked for: with a log of millions, 1.6 MB of them. */
+/** The most entries of a batch with proofs: in a log of millions, 1.6 MB of proofs. */
 const MOST_PROVEN = 1000
-/** So many proofs are made before others get their turn. */
+/** Proofs that are made before other requests get their turn. */
 const PROOFS_A_TURN = 64
 
 const proof = z
@@ -59,7 +59,7 @@ const proof = z
 export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyReader): Route[] {
   const timeout = timeoutParam(limits.longPollMaxMs, 10)
 
-  /** True when the answer may go out: nobody waits for publication, or it has happened in time. */
+  /** True when the answer may be sent: the caller does not wait for publication, or it happened in time. */
   const inTime = async (
     log: Log,
     size: number,
@@ -101,8 +101,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
       answers: {
         200: { description: 'The receipt.', content: { 'application/json': Receipt, [PLAIN_TEXT]: Text } },
         202: {
-          description:
-            'Integrated, though not published in time: the receipt, without proof. Ask again later.',
+          description: 'Integrated, but not published in time: the receipt, without proof. Ask again later.',
           content: { 'application/json': Receipt },
         },
       },
@@ -127,7 +126,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
       path: 'v1/batches',
       permission: 'append',
       tag: 'Append',
-      summary: 'Append many entries at once, all or none',
+      summary: 'Append many entries atomically: all or none',
       description:
         `${NDJSON}: each line, without its line feed, is an entry; empty lines are refused. ${ENTRY_BUNDLE}: uint16 ` +
         `length and bytes of each entry. At most ${limits.maxBatchEntries} entries and ${limits.maxBatchBytes} bytes. ` +
@@ -137,7 +136,7 @@ export function appendRoutes({ logs, limits, stopping }: HttpDeps, bodies: BodyR
       answers: {
         200: { description: 'The receipt.', content: { 'application/json': BatchReceipt } },
         202: {
-          description: 'Integrated, though not published in time: the same receipt.',
+          description: 'Integrated, but not published in time: the same receipt.',
           content: { 'application/json': BatchReceipt },
         },
       },
@@ -169,7 +168,10 @@ async function appendOne(
   return { placement: placements[0]!, treeSize }
 }
 
-/** An entry may be empty, and then says so: a request without a body is a mistake, and a log forgets none. */
+/**
+ * Requires a body, or a header that declares it empty. An entry may be empty, but a request without a body is a
+ * mistake, and a log cannot delete an entry.
+ */
 function checkSent({ headers }: IncomingMessage): void {
   if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return
   throw new SteleError(
@@ -178,7 +180,7 @@ function checkSent({ headers }: IncomingMessage): void {
   )
 }
 
-/** What the trail says of an entry: nothing of one that was there. */
+/** The audit trail's record of an entry; none for a duplicate. */
 function placedBy({ index, duplicate }: Placement): Answer['placed'] {
   return duplicate ? undefined : { index, entries: 1 }
 }
@@ -190,16 +192,16 @@ function receipt(placement: Placement, treeSize: number, status = 200, file?: st
   return json(Receipt, value, NO_STORE, status, placedBy(placement))
 }
 
-/** What proves that the entries of a batch are in the published tree: one head, and a path for each of them. */
+/** The proofs of a batch: one published checkpoint, and an inclusion proof in its tree for each entry. */
 async function proofsOf(
   log: Log,
   { placements }: Appended,
 ): Promise<{ checkpoint: string; proofs: string[][] }> {
-  // The same head for all of them, though a newer one is published meanwhile.
+  // One head for all proofs, even when a newer one is published meanwhile.
   const { size, checkpoint } = log.published
   const proofs: string[][] = []
   for (const { index, leafHash: leaf } of placements) {
-    // Tiles that are in memory keep this from ever waiting: others would stand behind a thousand proofs.
+    // With cached tiles the proofs never wait for the disk, so other requests would wait for a thousand proofs.
     if (proofs.length % PROOFS_A_TURN === PROOFS_A_TURN - 1) await nextTurn()
     proofs.push(hexPath(await log.proveInclusion(index, size, leaf)))
   }
@@ -228,10 +230,10 @@ function batchReceipt(
 }
 
 /**
- * Refuses what would pass for the log's own last entry. Readers who
- * follow the log take its successor's key from it, so no submitter may write it.
+ * Refuses an entry that readers would take for the log's own final record. Readers who follow the log take the key of
+ * its successor from that record, so no submitter may write it.
  *
- * @param origin of the log; entries about other logs are entries like any other
+ * @param origin of the log; final records of other logs are accepted
  * @throws SteleError `forbidden`
  */
 function checkNotReserved(entries: readonly Uint8Array[], origin: string): void {
@@ -239,7 +241,7 @@ function checkNotReserved(entries: readonly Uint8Array[], origin: string): void 
     if (parseSuccessorEntry(entry)?.origin !== origin) continue
     throw new SteleError(
       'forbidden',
-      `entry ${i}: only the log itself says where it goes on ("stele log rollover"); nothing was logged`,
+      `entry ${i}: only the log itself may name its successor ("stele log rollover"); nothing was logged`,
     )
   }
 }

@@ -17,7 +17,7 @@ const common = { method: 'get', tag: 'RFC 6962', description: DESCRIPTION } as c
 
 const treeSize = sizeParam('tree_size', 'Any size up to the published one.')
 
-/** Certificate Transparency's read API. Statuses are those that its clients know, types those of RFC 9162. */
+/** Certificate Transparency's read API. Statuses are those that its clients expect, types those of RFC 9162. */
 export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
   return [
     logRoute(logs, {
@@ -89,7 +89,7 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
       query: { start: sizeParam('start', 'First index.'), end: sizeParam('end', 'Last index.') },
       answers: {
         200: {
-          description: 'One entry at least, from start on.',
+          description: 'At least one entry, from start on.',
           content: { 'application/json': CtEntries },
         },
       },
@@ -128,8 +128,8 @@ export function ctRoutes({ logs, limits }: HttpDeps): Route[] {
 }
 
 /**
- * Where a page that hits the limit ends: at a multiple of the page size, so that callers who read on ask for the
- * same pages, and caches can answer.
+ * The end of a page. A page that reaches the limit ends at a multiple of the page size, so that callers that read on
+ * ask for the same pages and caches can answer.
  */
 function pageEnd(start: number, end: number, pageEntries: number): number {
   if (end - start < pageEntries) return end + 1

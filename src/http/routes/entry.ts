@@ -21,13 +21,10 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
       large: true,
       tag: 'Read',
       summary: 'Entries of a range',
-      description: `At most ${limits.pageEntries} entries or ${limits.pageBytes} bytes of them come at once.`,
+      description: `One page has at most ${limits.pageEntries} entries and ${limits.pageBytes} bytes of entries.`,
       query: {
         begin: sizeParam('begin', 'First index.'),
-        end: sizeParam(
-          'end',
-          'One past the last index; without it, the end of the published tree.',
-        ).optional(),
+        end: sizeParam('end', 'One past the last index; default: the end of the published tree.').optional(),
       },
       answers: { 200: { description: 'One page.', content: { 'application/json': EntryPage } } },
       errors: ['malformed', 'out_of_range', 'not_found'],
@@ -94,7 +91,7 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
       tag: 'Prove',
       summary: 'The c2sp.org/tlog-proof file of an entry',
       description:
-        'An inclusion proof with the published checkpoint: all that is needed to verify offline, forever.',
+        'An inclusion proof with the published checkpoint. It can be verified offline at any later time.',
       params: { index },
       answers: { 200: { description: 'The file.', content: { [PLAIN_TEXT]: Text } } },
       errors: ['malformed', 'out_of_range', 'not_found'],
@@ -111,7 +108,9 @@ export function entryRoutes({ logs, limits }: HttpDeps): Route[] {
       tag: 'Read',
       summary: 'The index of a leaf hash',
       params: { hash: hexHashParam('hash', 'SHA-256(0x00 || entry), lower-case hex.') },
-      answers: { 200: { description: 'The lowest index with it.', content: { 'application/json': Leaf } } },
+      answers: {
+        200: { description: 'The lowest index with this leaf hash.', content: { 'application/json': Leaf } },
+      },
       errors: ['malformed', 'not_found', 'index_behind'],
       async handle({ log, path: { hash } }) {
         const found = await log.findLeaf(hash)

@@ -22,7 +22,7 @@ const READ = { ...CORS_HEADERS, ...NO_CACHE }
 /**
  * The routes of the instance as a whole.
  *
- * @param describe gives the API's description, which these routes are part of
+ * @param describe makes the API's description, which includes these routes
  */
 export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument): Route[] {
   const { logs, metrics, gate } = deps
@@ -52,7 +52,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       tag: 'Instance',
       summary: 'One log of this server',
       answers: {
-        200: { description: 'As v1/logs has it.', content: { 'application/json': LogDescription } },
+        200: { description: 'As in v1/logs.', content: { 'application/json': LogDescription } },
       },
       errors: ['not_found'],
       handle: ({ hosted, caller }) => json(LogDescription, described(hosted, caller), READ),
@@ -72,8 +72,8 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       path: '/servez',
       permission: 'open',
       tag: 'Instance',
-      summary: 'Is it worth sending readers here: can at least one log be read?',
-      description: 'One log that is not well does not make it fail, unlike readyz.',
+      summary: 'Can at least one log be read?',
+      description: 'Unlike readyz, it does not fail because of a single log.',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Serving } },
         503: { description: 'No log is open.', content: { 'application/json': Serving } },
@@ -87,7 +87,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       permission: 'open',
       tag: 'Instance',
       summary:
-        'Does every log that is not frozen take entries, is its head fresh and good, is nothing damaged, and has the disk room?',
+        'Does every log that is not frozen take entries? Are all heads fresh and valid, is no log damaged, and has the disk enough free space?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Readiness } },
         503: { description: 'No, and why.', content: { 'application/json': Readiness } },
@@ -104,7 +104,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       answers: { 200: { description: 'Exposition format.', content: { [PLAIN_TEXT]: Text } } },
       errors: ['not_found'],
       async handle() {
-        if (!metrics) throw new SteleError('not_found', 'metrics: switched off on this server')
+        if (!metrics) throw new SteleError('not_found', 'metrics: disabled on this server')
         return {
           status: 200,
           headers: { 'content-type': metrics.contentType, ...NO_STORE },
@@ -131,7 +131,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       path: '/docs',
       permission: 'open',
       tag: 'Instance',
-      summary: 'This API as a page to read',
+      summary: 'This API as an HTML page',
       answers: { 200: { description: 'The page.', content: { 'text/html; charset=utf-8': Text } } },
       errors: [],
       handle: () => (docs ??= htmlAnswer(docsPage(describe()))),
@@ -141,7 +141,7 @@ export function instanceRoutes(deps: HttpDeps, describe: () => OpenApiDocument):
       path: '/',
       permission: 'open',
       tag: 'Instance',
-      summary: 'The logs of this server as a page to read',
+      summary: 'The logs of this server as an HTML page',
       answers: { 200: { description: 'The page.', content: { 'text/html; charset=utf-8': Text } } },
       errors: [],
       handle: ({ caller }) =>
@@ -155,14 +155,14 @@ function servingOf(logs: LogDirectory): Answer {
   return json(Serving, { status: serves ? 'serving' : 'not serving' }, NO_STORE, serves ? 200 : 503)
 }
 
-/** The logs that a caller may know of. */
+/** The logs that a caller may see. */
 function visible(logs: LogDirectory, caller: Caller): readonly HostedLog[] {
   return logs.list().filter((hosted) => sees(caller, hosted))
 }
 
 type Ready = z.output<typeof Readiness>
 
-/** Answers whether every log is open, with a head that is fresh and verifies, and whether the disk has room. */
+/** Checks that every log is open, that its head is fresh and verifies, and that the disk has enough free space. */
 function readinessOf(deps: HttpDeps): (call: { readonly caller: Caller }) => Promise<Answer> {
   const verified = new WeakSet<SignedHead>()
   return async ({ caller }) => {
@@ -175,7 +175,7 @@ function readinessOf(deps: HttpDeps): (call: { readonly caller: Caller }) => Pro
       return state.reason === undefined ? state : { ...state, reason }
     })
     const shown = states.filter((_, i) => sees(caller, hosted[i]!))
-    // What is not ready counts, whoever asks; of logs that a caller may not know of, they learn that and no more.
+    // Every log counts, for any caller. Of logs that are hidden from the caller, it learns only that one is not ready.
     const logsReady = states.every((log) => log.ready)
     const unseen = !logsReady && shown.every((log) => log.ready)
     const logs = unseen ? [...shown, { name: 'a private log', ready: false, state: 'failed' }] : shown
@@ -185,8 +185,9 @@ function readinessOf(deps: HttpDeps): (call: { readonly caller: Caller }) => Pro
   }
 }
 
-/** To callers without a key for a log. */
-const UNTOLD = 'the log of the server says why, and this answer to a key for this log'
+/** The reason shown to callers without a key for the log. */
+const UNTOLD =
+  'the reason is in the log of the server, and in this answer for callers with a key for this log'
 
 function logState(
   hosted: HostedLog,
@@ -196,7 +197,7 @@ function logState(
   const { name, log, failure, scrub } = hosted
   const state = log?.status.state ?? 'failed'
   const headAgeMs = log && nowMs() - log.published.timestampMs
-  // Of a frozen log nothing new is expected, so that no age of it is a fault.
+  // A frozen log signs no new head, so its head cannot be too old.
   const old = state !== 'frozen' && headAgeMs !== undefined && headAgeMs > limits.maxHeadAgeMs
   const reason =
     failure?.message ??
@@ -214,7 +215,7 @@ function logState(
   }
 }
 
-/** Far more than a commit takes (0.1 s at full load), and less than a supervisor waits before it acts. */
+/** Far longer than a commit takes (0.1 s at full load), and shorter than a supervisor waits before it acts. */
 const MAX_WRITE_MS = 10_000
 
 function pendingReason(pendingMs = 0): string | undefined {
@@ -222,7 +223,7 @@ function pendingReason(pendingMs = 0): string | undefined {
   return `a write has waited for ${Math.floor(pendingMs / 1000)} s: the disk of this log does not answer`
 }
 
-/** A damaged log serves what is good; somebody has to repair the rest. */
+/** Why a damaged log is not ready. It serves what is undamaged; an operator has to repair the rest. */
 function damageReason(scrub: HostedLog['scrub']): string | undefined {
   const first = scrub?.findings[0]
   if (!scrub || !first) return undefined
@@ -235,7 +236,7 @@ function whyUnpublished({ log }: HostedLog): string {
   return reason === undefined ? '' : `: ${reason}`
 }
 
-/** What readers would find wrong with the published head, checked as they do, with the log's public key alone. */
+/** Why readers would reject the published head. Checked as readers do, with the log's public key alone. */
 function headFault(hosted: HostedLog, head: SignedHead, verified: WeakSet<SignedHead>): string | undefined {
   if (verified.has(head)) return undefined
   try {
@@ -256,7 +257,7 @@ async function diskState({ disk }: HttpDeps, isTold: boolean): Promise<Ready['di
   if (!isTold) return { ready: freeBytes !== undefined && freeBytes >= disk.minFreeBytes }
   const { minFreeBytes } = disk
   if (freeBytes === undefined)
-    return { ready: false, minFreeBytes, reason: 'the disk does not say what is free' }
+    return { ready: false, minFreeBytes, reason: 'the free space of the disk is unknown' }
   if (freeBytes >= minFreeBytes) return { ready: true, minFreeBytes, freeBytes }
-  return { ready: false, minFreeBytes, freeBytes, reason: 'the disk has less room than min-free-bytes' }
+  return { ready: false, minFreeBytes, freeBytes, reason: 'the disk has less free space than min-free-bytes' }
 }

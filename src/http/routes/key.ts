@@ -8,7 +8,10 @@ import { LogKeys, Text } from '../schemas.ts'
 
 const READ = { ...CORS_HEADERS, ...NO_CACHE }
 
-/** What a log says of its keys. Nobody has to believe it: a verifier starts from a key of its own, and follows. */
+/**
+ * The routes that list a log's keys. Verifiers do not rely on them: each starts from a key of its own and follows the
+ * rotation statements.
+ */
 export function keyRoutes({ logs }: HttpDeps): Route[] {
   return [
     logRoute(logs, {
@@ -17,7 +20,7 @@ export function keyRoutes({ logs }: HttpDeps): Route[] {
       permission: 'read_heads',
       tag: 'Read',
       summary: 'The keys of the log, with their times',
-      description: 'Do not pin what a log says of itself: start from a key that somebody you trust gave you.',
+      description: 'Do not pin keys from this answer: start from a key that you got from a source you trust.',
       answers: { 200: { description: 'All of them.', content: { 'application/json': LogKeys } } },
       errors: [],
       handle: ({ hosted: { origin, keys, rotations } }) =>
@@ -28,9 +31,9 @@ export function keyRoutes({ logs }: HttpDeps): Route[] {
       path: 'v1/keys/rotations',
       permission: 'read_heads',
       tag: 'Read',
-      summary: 'What old keys say of new ones',
+      summary: 'Rotation statements: old keys name new ones',
       description:
-        'Signed notes, one behind the other: the file that --rotations takes. Empty for a log that had one key.',
+        'Concatenated signed notes: the file that --rotations takes. Empty for a log that has had only one key.',
       answers: { 200: { description: 'The statements.', content: { [PLAIN_TEXT]: Text } } },
       errors: [],
       handle: ({ hosted }) => ({

@@ -24,7 +24,7 @@ const NewLogBody = z
     name: z.string().min(1).max(63),
     origin: z.string().min(1).max(255).optional().meta({
       description:
-        'First line of its checkpoints, for ever. Default: the public URL of the server without its scheme, /logs/, and the name.',
+        'First line of its checkpoints; it never changes. Default: the public URL of the server without its scheme, /logs/, and the name.',
     }),
     allowDuplicates: z.boolean().default(false),
     reads: Reads.default('private'),
@@ -33,13 +33,13 @@ const NewLogBody = z
   .meta({ id: 'NewLog' })
 const FreezeBody = z
   .strictObject({ successor: z.string().max(2000).optional() })
-  .meta({ id: 'Freeze', description: 'URL of the log that goes on instead, if there is one.' })
+  .meta({ id: 'Freeze', description: 'URL of the log that continues this one, if there is one.' })
 const PolicyBody = z.strictObject({ policy: z.string().nullable() }).meta({ id: 'NewLogPolicy' })
 const VisibilityBody = z
   .strictObject({ reads: Reads.optional(), heads: Heads.optional() })
   .meta({ id: 'NewLogVisibility' })
 
-/** Why an act on a log may be refused. */
+/** Error codes of a change to a log. */
 const ACT_ERRORS = [
   'malformed',
   'not_found',
@@ -52,7 +52,7 @@ const ACT_ERRORS = [
   'too_slow',
 ] as const
 
-/** The routes that change logs. Whatever they do is in the meta log before it is done. */
+/** The routes that change logs. The audit trail records each change before it is made. */
 export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyReader): Route[] {
   if (!administration) return []
   return [
@@ -61,7 +61,7 @@ export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyR
       path: '/v1/logs',
       permission: 'manage_logs',
       tag: 'Management',
-      summary: 'Make a log, with keys of its own; it is served at once',
+      summary: 'Make a log with its own keys; it is served at once',
       body: { 'application/json': NewLogBody },
       answers: { 201: { description: 'The log.', content: { 'application/json': LogDescription } } },
       errors: [...ACT_ERRORS, 'already_exists'],
@@ -77,10 +77,11 @@ export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyR
       path: '/v1/logs/{log}/freeze',
       permission: 'manage_logs',
       tag: 'Management',
-      summary: 'End a log for ever, after what it has admitted',
-      description: 'Repeating it changes nothing. A log that ended without a successor can be given one.',
+      summary: 'Freeze a log permanently, after committing all admitted entries',
+      description:
+        'Repeating it changes nothing. A log that was frozen without a successor can be given one.',
       body: { 'application/json': FreezeBody },
-      answers: { 200: { description: 'How it ended.', content: { 'application/json': FrozenLog } } },
+      answers: { 200: { description: 'Its final state.', content: { 'application/json': FrozenLog } } },
       errors: [...ACT_ERRORS, 'already_exists', 'outcome_unknown'],
       async handle(call) {
         const words = await readJson(bodies, call, FreezeBody)
@@ -96,7 +97,7 @@ export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyR
       path: '/v1/logs/{log}/policy',
       permission: 'see_access',
       tag: 'Management',
-      summary: 'Whose cosignatures a log waits for',
+      summary: 'The witness policy of a log',
       answers: { 200: { description: 'The policy.', content: { 'application/json': LogPolicy } } },
       errors: ['not_found'],
       async handle({ hosted }) {
@@ -108,7 +109,7 @@ export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyR
       path: '/v1/logs/{log}/policy',
       permission: 'manage_logs',
       tag: 'Management',
-      summary: 'Set whose cosignatures a log waits for, or with null nobody’s',
+      summary: 'Set the witness policy of a log, or remove it with null',
       description:
         'The log is closed and opened again; it takes entries once its witnesses have confirmed its head.',
       body: { 'application/json': PolicyBody },
@@ -125,9 +126,11 @@ export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyR
       path: '/v1/logs/{log}/access',
       permission: 'manage_logs',
       tag: 'Management',
-      summary: 'Change who reads a log, and whether its heads are for everyone',
+      summary: 'Set the visibility of a log: who reads entries, and whether everyone reads its heads',
       body: { 'application/json': VisibilityBody },
-      answers: { 200: { description: 'What holds now.', content: { 'application/json': LogVisibility } } },
+      answers: {
+        200: { description: 'The new visibility.', content: { 'application/json': LogVisibility } },
+      },
       errors: ACT_ERRORS,
       async handle(call) {
         const { reads, heads } = await readJson(bodies, call, VisibilityBody)
@@ -139,11 +142,11 @@ export function logAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyR
   ]
 }
 
-/** Nobody makes a log that they could not manage. */
+/** A caller may make only logs that its credentials allow it to manage. */
 function checkMayMake(caller: Caller, name: string): void {
   const hidden = { name, reads: 'private', heads: 'closed', openWrites: false } as const
   if (decide(caller, 'manage_logs', hidden) === 'allowed') return
-  throw new SteleError('forbidden', 'these credentials are for other logs than the one that was to be made')
+  throw new SteleError('forbidden', 'these credentials do not cover a log of this name')
 }
 
 const MAX_OVERLAP_SECONDS = 20 * 366 * 86_400
@@ -153,12 +156,12 @@ const NewLogKeyBody = z
   .strictObject({
     rotate: z.boolean().default(false).meta({
       description:
-        'True: in the place of an old key, which announces until when it signs beside the new one.',
+        'True: replace an old key. The old key signs a statement that names the new one and until when both sign.',
     }),
     algorithm: z
       .enum(['ed25519', 'ml-dsa-44'])
       .optional()
-      .meta({ description: 'Default: ed25519. With rotate it is that of the old key.' }),
+      .meta({ description: 'Default: ed25519. With rotate: the algorithm of the old key.' }),
     keyId: keyId.optional().meta({
       description: 'With rotate: ID of the old key. Default: the first Ed25519 key that signs.',
     }),
@@ -173,18 +176,18 @@ const NewLogKeyBody = z
     return rotate
       ? rest.algorithm === undefined
       : rest.keyId === undefined && rest.overlapSeconds === undefined
-  }, 'expected keyId and overlapSeconds with rotate only, and algorithm without it only')
+  }, 'expected keyId and overlapSeconds only with rotate, and algorithm only without it')
   .meta({ id: 'NewLogKey' })
 const RetireBody = z
   .strictObject({
     beforeOverlapEnds: z
       .boolean()
       .default(false)
-      .meta({ description: 'Although it was announced to sign for longer.' }),
+      .meta({ description: 'Retire it although it was announced to sign for longer.' }),
   })
   .meta({ id: 'RetireLogKey' })
 
-/** The routes that change the keys of logs. Whatever they do is in the meta log before it is done. */
+/** The routes that change the keys of logs. The audit trail records each change before it is made. */
 export function logKeyAdminRoutes({ administration, logs }: HttpDeps, bodies: BodyReader): Route[] {
   if (!administration) return []
   return [
@@ -193,7 +196,7 @@ export function logKeyAdminRoutes({ administration, logs }: HttpDeps, bodies: Bo
       path: '/v1/logs/{log}/keys',
       permission: 'manage_logs',
       tag: 'Management',
-      summary: 'Give a log a further key, or one in the place of another',
+      summary: 'Add a key to a log, or replace one',
       description:
         'The log is closed and opened again; every head from the next one on carries the new line.',
       body: { 'application/json': NewLogKeyBody },
@@ -213,7 +216,7 @@ export function logKeyAdminRoutes({ administration, logs }: HttpDeps, bodies: Bo
       path: '/v1/logs/{log}/keys/{id}/retire',
       permission: 'manage_logs',
       tag: 'Management',
-      summary: 'Let a key sign no further head; never the last one',
+      summary: 'Retire a key: it signs no further head. The last key cannot be retired',
       params: { id: keyId.meta({ description: 'ID of the key, 8 hex digits.' }) },
       body: { 'application/json': RetireBody },
       answers: { 200: { description: 'The key.', content: { 'application/json': ChangedKey } } },
@@ -242,7 +245,7 @@ function changed({ key, statements }: Change, status: number): Answer {
   return json(ChangedKey, body, NO_STORE, status)
 }
 
-/** What the scrubber of a log says, and a pass for whoever does not want to wait for the next one. */
+/** The routes of the scrubber: its report about a log, and the start of a pass ahead of schedule. */
 export function scrubRoutes({ logs }: HttpDeps): Route[] {
   return [
     hostedRoute(logs, {
@@ -250,7 +253,7 @@ export function scrubRoutes({ logs }: HttpDeps): Route[] {
       path: '/v1/logs/{log}/scrub',
       permission: 'operate',
       tag: 'Operation',
-      summary: 'How much of a log was verified again, and what is damaged',
+      summary: 'How much of a log was re-verified, and what is damaged',
       answers: { 200: { description: 'The scrubber.', content: { 'application/json': Scrub } } },
       errors: ['not_found'],
       handle: ({ hosted }) => shown(scrubOf(hosted), 200),
@@ -260,7 +263,7 @@ export function scrubRoutes({ logs }: HttpDeps): Route[] {
       path: '/v1/logs/{log}/scrub',
       permission: 'operate',
       tag: 'Operation',
-      summary: 'Begin a pass of the scrubber now, or right after the one under way',
+      summary: 'Begin a pass of the scrubber now, or right after the current one',
       answers: { 202: { description: 'It begins.', content: { 'application/json': Scrub } } },
       errors: ['not_found'],
       handle({ hosted }) {

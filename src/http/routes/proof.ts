@@ -16,7 +16,7 @@ import { networkOf } from '../rates.ts'
 import { logRoute, type Route } from '../route.ts'
 import { ConsistencyProof, InclusionProof, Text } from '../schemas.ts'
 
-/** What was asked for by an explicit size stays true; what depends on the published size does not. */
+/** An answer for an explicit size never changes; an answer for the published size does. */
 const cachedFor = (size: number | undefined) => ({
   ...CORS_HEADERS,
   ...(size === undefined ? NO_CACHE : FOR_A_DAY),
@@ -26,16 +26,16 @@ interface ProofDeps extends HttpDeps {
   readonly connections: Connections
 }
 
-/** What a long poll waits with. */
+/** The context of a long poll. */
 interface Wait {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly timeoutMs: number
 }
 
-/** The routes that prove, and the one that tells when there is something new to prove. */
+/** The routes that serve proofs, and the checkpoint long poll. */
 export function proofRoutes({ logs, limits, stopping, gate, connections }: ProofDeps): Route[] {
-  /** As `publishedPast`, for as many at once as may wait. */
+  /** As `publishedPast`, for at most as many callers as may wait at once. */
   const newerThan = async (log: Log, size: number, { req, res, timeoutMs }: Wait): Promise<boolean> => {
     if (log.published.size > size) return true
     const done = connections.waitFor(networkOf(gate.addressOf(req)))
@@ -56,7 +56,7 @@ export function proofRoutes({ logs, limits, stopping, gate, connections }: Proof
       query: {
         index: sizeParam('index', '0-based place of the leaf: this or hash.').optional(),
         hash: hexHashParam('hash', 'Leaf hash: this or index.').optional(),
-        size: sizeParam('size', 'Size of the tree; without it, the published one.').optional(),
+        size: sizeParam('size', 'Size of the tree; default: the published size.').optional(),
       },
       answers: { 200: { description: 'The proof.', content: { 'application/json': InclusionProof } } },
       errors: ['malformed', 'out_of_range', 'not_found', 'index_behind'],
@@ -83,7 +83,7 @@ export function proofRoutes({ logs, limits, stopping, gate, connections }: Proof
       description: OPEN_PROOFS,
       query: {
         old: sizeParam('old', 'The smaller size.'),
-        new: sizeParam('new', 'The larger size; without it, the published one.').optional(),
+        new: sizeParam('new', 'The larger size; default: the published size.').optional(),
       },
       answers: {
         200: {
@@ -108,8 +108,8 @@ export function proofRoutes({ logs, limits, stopping, gate, connections }: Proof
       path: 'v1/checkpoint',
       permission: 'read_heads',
       tag: 'Read',
-      summary: 'The published checkpoint, as soon as it is new',
-      description: 'With after, answers once the published tree is larger than that.',
+      summary: 'The published checkpoint, with a long poll for a newer one',
+      description: 'With after, answers once the published tree is larger than that size.',
       query: {
         after: sizeParam('after', 'The size that the caller knows.').optional(),
         timeout: timeoutParam(limits.longPollMaxMs, 30),
@@ -130,12 +130,14 @@ export function proofRoutes({ logs, limits, stopping, gate, connections }: Proof
   ]
 }
 
-/** Of a private log; of a public one all are. */
+/** For private logs. In a public log all proofs are open. */
 export const OPEN_PROOFS =
-  'Of a log whose entries are private, callers without a key get the proofs whose sizes are both 0 or a multiple of 256. ' +
-  'Others hold leaf hashes, and take a key for the log of the role monitor, writer, reader or auditor.'
+  'For a log with private entries, callers without a key get only proofs whose sizes are both 0 or a multiple of 256. ' +
+  'Other proofs hold leaf hashes and need a key for the log with the role monitor, writer, reader or auditor.'
 
-/** The permission of a consistency proof, by the parameters that name its sizes. One that came twice names none. */
+/**
+ * The permission for a consistency proof, from the parameters with its sizes. A repeated parameter counts as no size.
+ */
 export function proofPermissionOf(...names: readonly string[]): (search: string) => Permission {
   return (search) => {
     const query = new URLSearchParams(search)

@@ -9,12 +9,12 @@ import { withoutPaths } from '../errors.ts'
 
 const Ready = z.object({ status: z.enum(['ready', 'not ready']), reason: z.string().optional() })
 
-/** What is asked of a server that does one thing. */
+/** The parts of a server with a single task. */
 export interface Service {
   readonly metrics: Metrics | undefined
-  /** Why it does not do its work, or undefined while it does. */
+  /** Why the server does not work, or undefined while it does. */
   readonly failure: () => SteleError | undefined
-  /** Who this is, for people. */
+  /** A short description of the server, for people. */
   readonly describe: () => string
 }
 
@@ -32,7 +32,7 @@ export function serviceRoutes({ metrics, failure, describe }: Service): Route[] 
     rootRoute({
       ...about,
       path: '/readyz',
-      summary: 'Does it do its work?',
+      summary: 'Does the server work?',
       answers: {
         200: { description: 'Yes.', content: { 'application/json': Ready } },
         503: { description: 'No, and why.', content: { 'application/json': Ready } },
@@ -45,7 +45,7 @@ export function serviceRoutes({ metrics, failure, describe }: Service): Route[] 
       summary: 'Prometheus metrics',
       answers: { 200: { description: 'Exposition format.', content: { [PLAIN_TEXT]: Text } } },
       async handle() {
-        if (!metrics) throw new SteleError('not_found', 'metrics: switched off on this server')
+        if (!metrics) throw new SteleError('not_found', 'metrics: disabled on this server')
         const headers = { 'content-type': metrics.contentType, ...NO_STORE }
         return { status: 200, headers, body: await metrics.text() }
       },
@@ -53,7 +53,7 @@ export function serviceRoutes({ metrics, failure, describe }: Service): Route[] 
     rootRoute({
       ...about,
       path: '/',
-      summary: 'Who this is',
+      summary: 'What this server is',
       answers: { 200: { description: 'For people.', content: { [PLAIN_TEXT]: Text } } },
       handle: () => text(describe()),
     }),

@@ -10,10 +10,10 @@ import type { Content, Route } from '../route.ts'
 import { Bytes, Text } from '../schemas.ts'
 import { OCTETS, TiledAnswers, type TiledCall } from '../tiled.ts'
 
-/** The read path of c2sp.org/tlog-tiles: answered ahead of Koa, which would cost more than the answers do. */
+/** The read path of c2sp.org/tlog-tiles. Answered ahead of Koa, which would cost more than the answers themselves. */
 export interface StaticRoutes {
   readonly routes: readonly Route[]
-  /** The route for what stands behind `/logs/<name>/` in a raw URL; undefined for whatever is none of this. */
+  /** The route for the path after `/logs/<name>/` of a raw URL; undefined if it is no static path. */
   match(rest: string): Route | undefined
 }
 
@@ -64,7 +64,7 @@ export function staticRoutes({ logs, limits }: HttpDeps): StaticRoutes {
     route(path, permission, spec),
     route(`${path}.p/{width}`, permission, spec),
   ]
-  // Leaf hashes tell whoever can guess an entry that it is there; hashes of hundreds of entries tell nobody anything.
+  // A leaf hash confirms a guess of an entry's content. A hash of hundreds of entries confirms none.
   const leaves = pair('tile/0/{tile}', 'read_entries', tile)
   const tiles = pair('tile/{level}/{tile}', 'read_heads', tile)
   const entries = pair('tile/entries/{tile}', 'read_entries', bundle)
@@ -94,21 +94,21 @@ interface StaticSpec {
 }
 
 const TILES =
-  'c2sp.org/tlog-tiles: 256 hashes of 32 bytes, or as many as the width says. Served up to the published size and ' +
-  'immutable; any width of a tile that is full by now is still there.'
+  'c2sp.org/tlog-tiles: 256 hashes of 32 bytes, or as many as the width says. Served up to the published size, and ' +
+  'immutable. Partial widths stay available after a tile is full.'
 const BUNDLES =
   'c2sp.org/tlog-tiles: uint16 length and bytes of each of 256 entries, or of as many as the width says. Immutable; ' +
-  'compressed with gzip for those who accept it, unless that would save nothing or the bundle is above 1 MiB.'
+  'compressed with gzip if the caller accepts it, unless that would save nothing or the bundle is above 1 MiB.'
 
 const integer = (minimum: number, maximum: number) => ({ type: 'integer', minimum, maximum }) as const
 
 const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
-  log: z.string().meta({ description: 'Name of a log, as v1/logs lists it.' }),
+  log: z.string().meta({ description: 'Name of a log, as listed by v1/logs.' }),
   level: z.string().meta({ description: '0 to 63.', override: integer(0, 63), example: 0 }),
   tile: z.string().meta({
     description:
       'Three digits. Above 999 groups of three digits stand in front as path segments of their own, each behind an "x": ' +
-      '1234067 is x001/x234/067. OpenAPI has no parameter of several segments, so the pattern is that of one.',
+      '1234067 is x001/x234/067. OpenAPI has no parameters of several segments, so the pattern describes a single one.',
     override: { type: 'string', pattern: '^[0-9]{3}$' },
     example: '000',
   }),
