@@ -116,7 +116,7 @@ test('a monitor follows a private log with its key, and the key is nowhere but i
   expect((await stele(['key', 'revoke', id, '--server', new URL(at.url).origin], at.operator)).code).toBe(0)
   const refused = await look(args)
   expect([refused.code, refused.findings.map(({ kind }) => kind)]).toEqual([7, ['access_denied']])
-  expect(refused.findings[0]!.message).toContain('the log REFUSES the API key that it is asked with')
+  expect(refused.findings[0]!.message).toContain('the log REFUSES the configured API key')
   writeFileSync(file, await at.key('reader'))
   expect((await look(args)).code).toBe(0)
 
@@ -180,7 +180,7 @@ test('without a key a monitor says that it could not prove a new head of a priva
   await add(at, 'line 13\n')
   const hidden = await look(args)
   expect([hidden.code, hidden.findings.map(({ kind }) => kind)]).toEqual([7, ['access_denied']])
-  expect(hidden.findings[0]!.message).toContain('the log asks for an API key now, and none was given')
+  expect(hidden.findings[0]!.message).toContain('the log now requires an API key, and none was given')
 })
 
 test('a key is shown to no other address than its own, and no server can make anybody repeat it', async () => {
