@@ -6,7 +6,7 @@ import { hasCode, SteleError } from '../errors.ts'
 import { Context, serverOfLog } from './context.ts'
 import type { Io } from './io.ts'
 
-/** Runs the commands of one program; owner of the exit code. */
+/** Runs the commands of one program. Owns the exit code. */
 export class Actions {
   readonly #io: Io
   exitCode = 0
@@ -16,10 +16,10 @@ export class Actions {
   }
 
   /**
-   * Turns a function into what commander calls.
+   * Wraps a function as a commander action.
    *
-   * @param run gets the context, the options of its command, and its arguments; it may give an exit code, else
-   *   the code is 0
+   * @param run gets the context, the options of its command, and its arguments. It may return an exit code; the default
+   *   is 0.
    */
   of<Options, Args extends (string | string[] | undefined)[]>(
     run: (context: Context, options: Options, ...args: Args) => Promise<number | void>,
@@ -37,7 +37,7 @@ export class Actions {
   }
 }
 
-/** Where a folder cannot be used, and a server can be asked the same: how. */
+/** If a folder cannot be used and the command has --server, adds how to ask a running server. */
 function withServer(error: unknown, { command, data, io, url }: Context): unknown {
   const takesServer = command.options.some(({ long }) => long === '--server')
   const isGiven = command.opts<{ server?: string }>().server !== undefined
@@ -49,7 +49,7 @@ function withServer(error: unknown, { command, data, io, url }: Context): unknow
   return new SteleError(error.code, message, { cause: error })
 }
 
-/** The command line as it was written. */
+/** The command line as typed. */
 function rawArgs(command: Command): readonly string[] {
   let root = command
   while (root.parent) root = root.parent
@@ -60,22 +60,22 @@ function quoted(word: string): string {
   return /^[\w./:=@+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
 
-/** The option of commands that make logs. */
+/** The option of commands that create logs. */
 export const PUBLIC_URL = [
   '--public-url <url>',
-  'where others reach this server; --url means the same here',
+  'URL at which clients reach this server; --url means the same here',
 ] as const
 
-/** What new logs are anyway: scripts of before still say it. */
+/** Formerly an option, now the default; still accepted for old scripts. */
 export const PRIVATE = new Option('--private').conflicts('public').hideHelp()
 
-/** An option table, as far as flags are made of it. */
+/** The part of an option table that flags are made from. */
 export interface FlagOptions {
   readonly list: readonly OptionInfo[]
   variableOf(name: string): string
 }
 
-/** Every option of a table as a flag, and the file that may have them too. The folder is a flag of all commands. */
+/** Adds every option of a table as a flag, and --config. The data folder is a flag of all commands. */
 export function addOptionFlags(command: Command, options: FlagOptions): void {
   command.option('--config <file>', 'YAML file with any of the options below')
   for (const { name, description, fallback } of options.list) {
@@ -86,7 +86,9 @@ export function addOptionFlags(command: Command, options: FlagOptions): void {
   }
 }
 
-/** What was said where about the options of a table. @param overrides flags that this command settles itself */
+/**
+ * The values of the options of a table, and where each came from. @param overrides flags that this command sets itself
+ */
 export function optionSources<Name extends string>(
   { command, io }: Context,
   options: readonly OptionInfo<Name>[],
@@ -97,12 +99,12 @@ export function optionSources<Name extends string>(
   return { flags: { ...flags, ...overrides }, env: io.env, file: all['config'] as string | undefined }
 }
 
-/** An option's name as commander keeps it. */
+/** An option's name in commander's camel case. */
 function camelCase(name: string): string {
   return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
 }
 
-/** The examples of a command, for the end of its `--help`: what to type, and what it does. */
+/** The examples at the end of a command's `--help`: each a command line and what it does. */
 export function examples(...lines: readonly (readonly [string, string])[]): string {
   return `\nExamples:\n${lines.map(([command, meaning]) => `  $ ${command}\n      ${meaning}`).join('\n')}\n`
 }

@@ -14,7 +14,7 @@ import { checkOneServer } from './files/secret-file.ts'
 import type { Io } from './io.ts'
 import { Terminal } from './output/terminal.ts'
 
-/** The options that every command has, as they were written. */
+/** The options that every command has, as written on the command line. */
 export interface GlobalOptions {
   readonly data?: string
   readonly url?: string
@@ -26,7 +26,7 @@ export interface GlobalOptions {
   readonly color?: boolean
 }
 
-/** Whom a command believes about the log that it reads, as it was written, beside `--key` and `--rotations`. */
+/** The trust options of a command that reads a log, as written, beside `--key` and `--rotations`. */
 export interface TrustOptions {
   readonly origin?: string
   readonly policy?: string
@@ -38,19 +38,19 @@ export function addTrustOptions(command: Command): Command {
     .option('--origin <text>', 'first line of its checkpoints (default: the name of the key)')
     .option(
       '--policy <file>',
-      'whose cosignatures its checkpoints must carry (c2sp.org/tlog-policy); without --key, a log of that file is meant',
+      'policy that its checkpoints must satisfy (c2sp.org/tlog-policy); without --key, it must list the log',
     )
 }
 
-/** The data folder if nobody names one, from the working folder on. */
+/** The default data folder, relative to the working folder. */
 export const DEFAULT_DATA = 'data'
-/** The log if nobody names one: that of "stele start" on this machine. */
+/** The default log: the one that "stele start" serves on this machine. */
 export const DEFAULT_URL = 'http://127.0.0.1:6962/logs/main'
 
-/** How long a command goes on while the log cannot be reached: somebody sits before it and waits. */
+/** How long a command retries while the log cannot be reached. A person is waiting for the result. */
 export const PATIENCE_MS = 15_000
 
-/** What a command works with: the world, how to speak, and which log is meant. */
+/** What a command works with: the environment, the output, and the log that the options name. */
 export class Context {
   readonly io: Io
   readonly terminal: Terminal
@@ -65,36 +65,36 @@ export class Context {
     this.terminal = new Terminal(io, { json, quiet, color })
   }
 
-  /** The data folder: flag, environment, default. */
+  /** The data folder: flag, environment variable, or default. */
   get data(): string {
     return this.#options.data ?? this.#variable('STELE_DATA') ?? DEFAULT_DATA
   }
 
-  /** The log's URL: flag, environment, default. */
+  /** The log's URL: flag, environment variable, or default. */
   get url(): string {
     return this.explicitUrl ?? DEFAULT_URL
   }
 
-  /** The log's URL if somebody gave one. */
+  /** The log's URL if one was given. */
   get explicitUrl(): string | undefined {
     return this.#options.url ?? this.#variable('STELE_URL')
   }
 
-  /** The URL as a flag of this very command. */
+  /** The URL from a flag of this command. */
   get flagUrl(): string | undefined {
     return this.#options.url
   }
 
-  /** The verifier key if somebody gave one, as a text or as a file that holds it. @throws SteleError `io_error` */
+  /** The verifier key if one was given, as text or as a file that holds it. @throws SteleError `io_error` */
   get explicitKey(): string | undefined {
     const { keyFile } = this
     return keyFile === undefined ? this.#givenKey : keysOfFile(keyFile)
   }
 
-  /** The file that the verifier key was given as. */
+  /** The file from which the verifier key is read. */
   get keyFile(): string | undefined {
     const given = this.#givenKey
-    // A key has its ID in the middle, and may not be the name of a file as well.
+    // A verifier key has its ID in the middle, so it cannot also be the name of a file.
     return given === undefined || /\+[0-9a-f]{8}\+/.test(given) || !existsSync(given) ? undefined : given
   }
 
@@ -103,8 +103,8 @@ export class Context {
   }
 
   /**
-   * Credentials for the server, if somebody gave some: from the environment or a file, since a command line can be read
-   * by everybody on the machine.
+   * The API key for the server, if one was given. It comes from the environment or a file, since all users of a machine
+   * can read its command lines.
    *
    * @throws SteleError `io_error`, `key_permissions`, `usage`
    */
@@ -116,7 +116,7 @@ export class Context {
     return checkedApiKey(own, 'STELE_API_KEY')
   }
 
-  /** Credentials that a flag of this very command names. @throws SteleError as {@link apiKey} */
+  /** The API key that a flag of this command names. @throws SteleError as {@link apiKey} */
   async namedApiKey(): Promise<string | undefined> {
     const { apiKeyFile } = this.#options
     if (apiKeyFile === undefined) return undefined
@@ -124,27 +124,27 @@ export class Context {
     return apiKeyOf(apiKeyFile, this.io)
   }
 
-  /** The file of such credentials. */
+  /** The file of that API key. */
   get apiKeyFile(): string | undefined {
     return this.#options.apiKeyFile
   }
 
-  /** What old keys of the log say of new ones: the file that was named for it. */
+  /** The file of rotation statements, in which old keys of the log announce new ones. */
   get rotationsFile(): string | undefined {
     return this.#options.rotations
   }
 
-  /** What requests to the server carry. */
+  /** HTTP headers of requests to the server. */
   async headers(): Promise<Readonly<Record<string, string>>> {
     return bearer(await this.apiKey())
   }
 
   /**
-   * What requests to copies of a log carry, which may be anybody's: credentials only if a flag of this very command
-   * names them. Those of the environment are for the operator's own server.
+   * HTTP headers of requests to copies of a log, which other operators may run. They contain an API key only if a flag
+   * of this command names it. The key in the environment is for the operator's own server.
    *
-   * @param targets whatever may be a URL among them is asked
-   * @throws SteleError `io_error`; `usage` for credentials that more than one server would be shown
+   * @param targets those that are URLs are sent requests
+   * @throws SteleError `io_error`; `usage` if the key would be sent to more than one server
    */
   async headersForCopies(
     targets: readonly (string | undefined)[],
@@ -155,10 +155,10 @@ export class Context {
   }
 
   /**
-   * The key that the log of a URL is believed by: the one given, or for a log on this machine the one of its data
-   * folder. Never one that the log itself announces.
+   * The trusted key of the log at a URL: the one given, or for a log on this machine the one in its data folder. Never
+   * a key that the log itself serves.
    *
-   * @throws SteleError `usage` when there is none, or for one that is none
+   * @throws SteleError `usage` if there is no key, or an invalid one
    */
   async keyFor(url: string): Promise<VerifierKey> {
     const key = this.explicitKey ?? (await localKey(this.data, url))
@@ -172,7 +172,7 @@ export class Context {
   }
 
   /**
-   * The keys that a log is believed by: one of them, and those that `--rotations` leads to from it.
+   * The trusted keys of a log: one of them, and those that `--rotations` leads to from it.
    *
    * @throws SteleError `io_error`; as `followRotations`
    */
@@ -187,11 +187,11 @@ export class Context {
   }
 
   /**
-   * Whom a command with {@link addTrustOptions} believes about a log.
+   * The keys and the policy by which a command with {@link addTrustOptions} verifies a log.
    *
-   * @param url undefined for a folder, where no other key than the one given is known
-   * @param mirrors whether `--key` may be that of the mirror whose copy is read: then `--origin` says of which log
-   * @throws SteleError `io_error`; `usage` where no key or several logs are named; what is wrong with the policy
+   * @param url undefined for a folder, where only the given key is known
+   * @param mirrors whether `--key` may be the key of a mirror whose copy is read; `--origin` then names the log
+   * @throws SteleError `io_error`; `usage` if no key or several logs are named; the errors of an invalid policy
    */
   async trust(url?: string, { mirrors = false } = {}): Promise<Trust> {
     const { origin } = this.command.opts<TrustOptions>()
@@ -210,7 +210,7 @@ export class Context {
     return { origin: named, verifiers: await this.following(pinned, named), policy, ofMirror }
   }
 
-  /** What `--policy` names. @throws SteleError `io_error`; what is wrong with it */
+  /** The policy that `--policy` names. @throws SteleError `io_error`; the errors of an invalid policy */
   async policy(): Promise<Policy | undefined> {
     const { policy: file } = this.command.opts<TrustOptions>()
     if (file === undefined) return undefined
@@ -222,7 +222,7 @@ export class Context {
     return inFile(file, () => parsePolicy(text))
   }
 
-  /** The keys that a policy lists, where it lists a log and no key was given. @throws SteleError `usage` */
+  /** The keys of the log in a policy, if no key was given. @throws SteleError `usage` */
   #listedKeys(policy: Policy | undefined): VerifierKey[] | undefined {
     const listed = (policy?.logs ?? []).map(({ key }) => key)
     if (listed.length === 0 || this.explicitKey !== undefined) return undefined
@@ -232,17 +232,17 @@ export class Context {
     if (keys.length > 0 && (names.size === 1 || this.command.opts<TrustOptions>().origin)) return keys
     throw new SteleError(
       'usage',
-      `--policy: lists ${[...names].join(', ')}: expected one of them as --origin`,
+      `--policy: it lists ${[...names].join(', ')}; expected one of them as --origin`,
     )
   }
 
-  /** The key that was given. @throws SteleError `usage` when there is none, or for one that is none */
+  /** The given key. @throws SteleError `usage` if there is none, or an invalid one */
   givenKey(): VerifierKey {
     if (this.explicitKey !== undefined) return parseKey(this.explicitKey)
     throw new SteleError('usage', "expected the log's verifier key, with --key or STELE_KEY")
   }
 
-  /** An environment variable that is set to nothing counts as not set. */
+  /** An environment variable with an empty value counts as not set. */
   #variable(name: string): string | undefined {
     return this.io.env[name] || undefined
   }
@@ -263,7 +263,7 @@ export class Context {
   }
 }
 
-/** The server that a log of this URL is on: the URL itself where no log is named. */
+/** The server of a log's URL; the URL itself if it names no log. */
 export function serverOfLog(url: string): string {
   return url.replace(/\/logs\/[^/]+\/?$/, '').replace(/\/+$/, '')
 }
@@ -272,7 +272,7 @@ function bearer(key: string | undefined): Readonly<Record<string, string>> {
   return key === undefined ? {} : { authorization: `Bearer ${key}` }
 }
 
-/** Verifier keys are separated by white space, in a file as on the command line; what an editor adds does not matter. */
+/** Verifier keys are separated by white space, in a file and on the command line. */
 function keysOfFile(path: string): string {
   try {
     return readFileSync(path, 'utf8')
@@ -283,7 +283,7 @@ function keysOfFile(path: string): string {
   }
 }
 
-/** A key that cannot be read is a mistake of the caller's, unlike a proof that cannot be read. */
+/** An invalid key is a mistake of the caller, so its code is `usage`. */
 function parseKey(text: string): VerifierKey {
   const count = text.trim().split(/\s+/).length
   if (count > 1) throw new SteleError('usage', `--key: expected one verifier key, got ${count}`)
@@ -296,13 +296,13 @@ function parseKey(text: string): VerifierKey {
   }
 }
 
-/** A log on this machine is served from a folder of this machine; its public key stands there. */
+/** For a log on this machine, the public key in the data folder. */
 async function localKey(data: string, url: string): Promise<string | undefined> {
   const { hostname, pathname } = URL.canParse(url) ? new URL(url) : { hostname: '', pathname: '' }
   const name = /\/logs\/([^/]+)\/?$/.exec(pathname)?.[1]
   if (name === undefined || !['127.0.0.1', 'localhost', '[::1]'].includes(hostname)) return undefined
   if (!existsSync(join(data, 'stele.json'))) return undefined
-  // Not at the top: it brings LevelDB and more, and most commands do without.
+  // Loaded only when needed: it loads LevelDB and more, which most commands do not use.
   const { readLogInfo } = await import('../instance/data-folder.ts')
   return (await readLogInfo(data, name)).verifierKey
 }

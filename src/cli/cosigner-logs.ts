@@ -12,14 +12,14 @@ import { trustedKeys } from './files/rotations.ts'
 import { formatCount } from './output/units.ts'
 import { asUsage } from './range.ts'
 
-/** How long a cosigner on this machine is waited for. */
+/** Time limit for a request to a cosigner on this machine. */
 const PATIENCE_MS = 5000
 
 /**
- * Puts a log on the list of a cosigner, and tells programs what is known of it now.
+ * Adds a log to the list of a cosigner, and prints what is known of it.
  *
- * @param makeRoom run before the log is on the list, in a folder that is a cosigner's
- * @throws SteleError as `readCosignerInfo` and `addToLogList`; what `makeRoom` throws
+ * @param makeRoom run before the log is added, once the folder is known to be a cosigner's
+ * @throws SteleError as `readCosignerInfo` and `addToLogList`; errors of `makeRoom`
  */
 export async function addListedLog(
   { terminal }: Context,
@@ -40,7 +40,7 @@ export async function addListedLog(
 }
 
 /**
- * Takes a log off the list of a cosigner. What is known of it stays in the folder.
+ * Removes a log from the list of a cosigner. Its state stays in the folder.
  *
  * @throws SteleError as `readCosignerInfo` and `dropFromLogList`
  */
@@ -53,23 +53,23 @@ export async function dropListedLog(context: Context, kind: CosignerKind, origin
   const own = ownKeys(await readCosignerInfo(kind, data))
   const dropped = await dropFromLogList(cosignerFiles(data).logs, own, origin, kind)
   await context.terminal.result(logAsJson(dropped), dropped.origin)
-  context.terminal.note(`What ${data} knows of ${origin} is kept, and counts again if it is added again.`)
+  context.terminal.note(`${data} keeps the state of ${origin}, and uses it if the log is added again.`)
 }
 
-/** How far a log is, as the folder of a cosigner says. */
+/** The progress of a log, according to the folder of a cosigner. */
 export interface Progress {
-  /** Of the checkpoint that was cosigned last; 0 if there is none. */
+  /** Size of the newest cosigned checkpoint; 0 if there is none. */
   readonly treeSize: number
-  /** Of a mirror: what the log has signed, and what is stored. */
+  /** For a mirror: the size that the log has signed, and the number of stored entries. */
   readonly pendingSize?: number
   readonly nextEntry?: number
   readonly cosignedAtSeconds?: number
 }
 
 /**
- * What a cosigner that runs on the folder serves of a log, verified by its keys.
+ * The checkpoint that a cosigner running on the folder serves for a log, verified with its keys.
  *
- * @returns undefined where nothing says where it is, or where it does not answer
+ * @returns undefined if its URL is unknown, or it does not respond
  */
 export async function servedProgress(
   data: string,
@@ -99,7 +99,9 @@ export async function servedProgress(
   }
 }
 
-/** What `list` shows of a log. Its progress is not known where a cosigner runs on the folder and does not answer. */
+/**
+ * One log in the output of `list`. The progress is unknown while a cosigner runs on the folder and does not respond.
+ */
 interface ShownLog extends Partial<Progress> {
   readonly origin: string
   readonly verifierKeys: readonly string[]
@@ -109,10 +111,10 @@ interface ShownLog extends Partial<Progress> {
 }
 
 /**
- * What is to be shown of the logs of a cosigner's list.
+ * The logs of a cosigner's list, with their progress.
  *
- * @param progressOf asked for one log after the other
- * @throws SteleError `io_error`; what `progressOf` throws
+ * @param progressOf called for one log after the other
+ * @throws SteleError `io_error`; errors of `progressOf`
  */
 export async function shownLogs(
   data: string,
@@ -135,7 +137,7 @@ export async function shownLogs(
   return shown
 }
 
-/** Shows them. */
+/** Prints the list. */
 export async function showLogs(
   { terminal }: Context,
   kind: CosignerKind,
@@ -157,24 +159,24 @@ function sizes({ treeSize, nextEntry = 0, pendingSize }: ShownLog): string | und
   return `${size}, stored ${formatCount(nextEntry)}, pending ${formatCount(pendingSize)}`
 }
 
-/** The folder that is meant: flag, environment, default. A log's data folder is another, with other variables. */
+/** The folder: flag, environment variable, or default. A log's data folder has other variables. */
 export function cosignerFolder({ command, io }: Context, kind: CosignerKind): string {
   const { data } = command.optsWithGlobals<{ data?: string }>()
   return data ?? (io.env[`STELE_${kind.toUpperCase()}_DATA`] || kind)
 }
 
-/** What `--only` can say. */
+/** The values of `--only`. */
 export const COSIGNER_TYPES = {
   ed25519: KEY_TYPE.ed25519Cosignature,
   'ml-dsa-44': KEY_TYPE.mlDsa44Cosignature,
 } as const satisfies Record<string, CosignerKeyType>
 
-/** The types of keys that are to be made: all, or the one of `--only`. */
+/** The key types to make: all, or the one of `--only`. */
 export function cosignerTypes(only: keyof typeof COSIGNER_TYPES | undefined): CosignerKeyType[] {
   return only ? [COSIGNER_TYPES[only]] : Object.values(COSIGNER_TYPES)
 }
 
-/** @throws SteleError `usage` for what is not the name of a key */
+/** @throws SteleError `usage` for an invalid key name */
 export function checkCosignerName(name: string): void {
   try {
     checkKeyName(name, '--name')
@@ -189,25 +191,26 @@ export function ownKeys({ verifierKeys }: CosignerInfo): VerifierKey[] {
   return verifierKeys.map((vkey) => parseVerifierKey(vkey))
 }
 
-/** The one name that keys of a log have. @throws SteleError `usage` */
+/** The name that all keys of a log share. @throws SteleError `usage` */
 function nameOf(keys: readonly VerifierKey[]): string {
   const names = new Set(keys.map(({ name }) => name))
   if (names.size === 1) return keys[0]!.name
-  throw new SteleError('usage', 'expected keys of one name, or --origin: which log are they of?')
+  throw new SteleError('usage', 'expected keys with the same name, or --origin to name the log')
 }
 
-/** What `add-log` is told of a log beside its keys. */
+/** The options of `add-log` beside the keys. */
 export interface ToldLog {
   readonly origin?: string
 }
 
-/** The options of `add-log`, at a witness and at a mirror. */
+/** The options of `add-log`, for a witness and for a mirror. */
 export function addLogOptions(command: Command): Command {
   return command.option('--origin <text>', 'first line of its checkpoints (default: the name of the key)')
 }
 
 /**
- * The log that `add-log` is told of: the keys given, and those that statements by them lead to.
+ * The log that the arguments of `add-log` describe: the given keys, and those that rotation statements lead to from
+ * them.
  *
  * @throws SteleError `usage`; as `trustedKeys`
  */
@@ -221,7 +224,7 @@ export async function toldLog(
   return { origin, keys: await trustedKeys(io, { origin, verifiers }, rotationsFile) }
 }
 
-/** A log as JSON results show it. */
+/** A log in JSON output. */
 function logAsJson({ origin, keys }: WitnessedLog): { origin: string; verifierKeys: string[] } {
   return { origin, verifierKeys: keys.map(formatVerifierKey) }
 }

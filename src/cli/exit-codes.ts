@@ -1,28 +1,31 @@
 import type { ErrorCode } from '../errors.ts'
 
-/** Everything that was asked for was done, and everything that was to be checked was checked and holds. */
+/** All requested work was done, and every check passed. */
 export const EXIT_OK = 0
-/** `fsck` could look at everything and found damage; `repair` left some. */
+/** `fsck` completed and found damage; `repair` left some. */
 export const EXIT_DAMAGED = 1
-/** `verify`: the proof is of another entry. No error code of the library stands for it, so it has a number of its own. */
+/** `verify`: the proof is for another entry. No error code corresponds to it, so it has its own number. */
 export const EXIT_WRONG_ENTRY = 15
-/** `poc`: an attack went unnoticed, or was noticed by others than the threat model says. */
+/** `poc`: a party did not notice an attack that it should, or noticed one that it should not. */
 export const EXIT_UNNOTICED = 55
-/** `poc`: something was wrong before an attack, or it could not be carried out, so that it showed nothing. */
+/** `poc`: a check failed before an attack, or the attack could not be carried out, so the attack showed nothing. */
 export const EXIT_CONTROL_FAILED = 56
-/** `status`: the server answers, and is not ready. A log of it that is halted or failed gives the code of `log_halted`. */
+/**
+ * `status`: the server responds, but is not ready. If one of its logs is halted or failed, the code is that of
+ * `log_halted`.
+ */
 export const EXIT_NOT_READY = 57
-/** Whoever reads our output went away before the end: 128 + SIGPIPE, as a shell reports it. */
+/** The reader of standard output closed it early: 128 + SIGPIPE, as a shell reports it. */
 export const EXIT_PIPE = 141
-/** Stopped by a second SIGINT or SIGTERM: 128 + SIGINT. */
+/** Ended by a second SIGINT or SIGTERM: 128 + SIGINT. */
 export const EXIT_INTERRUPTED = 130
 
 /**
- * The exit code of every error code. A new code does not compile until it has one. Part of the command line's API:
- * numbers are added, never changed. Tens group them, so that a script can treat a group alike.
+ * The exit code of each error code. A new error code does not compile without one. Part of the command line's API:
+ * numbers are added, never changed. Related codes share their tens digit, so that scripts can handle them as groups.
  */
 export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
-  // How it was called.
+  // Wrong usage.
   usage: 2,
   already_exists: 3,
   not_found: 4,
@@ -30,7 +33,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   too_large: 6,
   unauthenticated: 7,
   forbidden: 8,
-  // What was verified does not hold.
+  // A verification failed.
   malformed: 10,
   wrong_origin: 11,
   untrusted_signer: 12,
@@ -55,7 +58,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   identity_unavailable: 43,
   wrong_host: 44,
   index_behind: 45,
-  // A data folder that is not opened.
+  // A data folder cannot be opened.
   not_initialised: 30,
   foreign_format: 31,
   locked: 32,

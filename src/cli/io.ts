@@ -2,35 +2,34 @@ import { writeSync } from 'node:fs'
 import { type Readable, Writable } from 'node:stream'
 import { isatty } from 'node:tty'
 
-/** A stream to write to, which may be a terminal. */
+/** An output stream, possibly a terminal. */
 export type Sink = Writable & {
   readonly isTTY?: boolean
   readonly columns?: number
-  /** Lines that could not be written; see `StandardError`. */
+  /** Number of lines that could not be written; see `StandardError`. */
   readonly linesLost?: number
 }
 
-/** What the process has around it; a test puts its own in its place. */
+/** The environment of the process. A test passes its own. */
 export interface Io {
-  /** Data: what was asked for, and nothing else. */
+  /** Results only. */
   readonly stdout: Sink
-  /** Everything else: messages, progress, warnings. */
+  /** Messages, progress, warnings. */
   readonly stderr: Sink
   readonly stdin: Readable
   readonly env: Readonly<Record<string, string | undefined>>
-  /** How the program was called, for commands that a reader is to type next. */
+  /** How the program was called, for command lines in messages. */
   readonly calledAs: string
-  /** Calls back at each SIGINT or SIGTERM until the function that it gives is called. */
+  /** Registers a callback for SIGINT and SIGTERM. Returns the function that removes it. */
   onStopSignal(stop: () => void): () => void
-  /** Calls back at each SIGHUP, which else ends the process, until the function that it gives is called. */
+  /** Registers a callback for SIGHUP, which otherwise ends the process. Returns the function that removes it. */
   onReloadSignal(reload: () => void): () => void
   /** Ends the process at once. */
   exit(code: number): never
-  /** Ends it as a crash would: unlike `exit`, it does not wait for a thread that hangs in a system call. */
+  /** Ends the process as a crash would. Unlike `exit`, it does not wait for a thread that hangs in a system call. */
   crash(): void
 }
 
-/** The process itself. */
 export function processIo(): Io {
   return {
     stdout: process.stdout,
@@ -53,35 +52,35 @@ export function processIo(): Io {
     exit: (code) => process.exit(code),
     crash: () => {
       process.kill(process.pid, 'SIGKILL')
-      // The first process of a container cannot be killed from within; it can still break.
+      // The first process of a container ignores its own signals, but can still abort.
       process.abort()
     },
   }
 }
 
 /**
- * From a clone there is no `stele` on the path; `npx` finds the one of the package that it stands in. Elsewhere it is not to
- * fetch a package of that name from a registry.
+ * In a clone there is no `stele` on the path, but `npx` finds the one of the package. `--no-install` keeps npx from
+ * downloading a package of that name elsewhere.
  */
 function calledAs(script: string): string {
   return /[/\\](main\.(js|ts)|bin\.cjs)$/.test(script) ? 'npx --no-install stele' : 'stele'
 }
 
-/** Bytes that wait for a reader who has stopped reading; what comes beyond that is lost. */
+/** The most bytes that are kept for a reader that has stopped reading. Further lines are lost. */
 const MOST_WAITING_BYTES = 1024 * 1024
-/** How often a reader who has stopped is tried again, in milliseconds. */
+/** How often writing to such a reader is tried again, in milliseconds. */
 const RETRY_MS = 50
 
 /**
- * Standard error where it is no terminal: a file, a pipe, a socket. It is a side channel, so its failures (a full disk, a
- * collector that ended or that stopped reading) never end the process and never block it. Each line is written before
- * `write` returns, so that a crash loses none; a line that cannot be written is lost and counted.
+ * Standard error when it is not a terminal but a file, a pipe or a socket. It is a side channel, so its failures (a
+ * full disk, a log collector that ended or hangs) never end or block the process. Each line is written before `write`
+ * returns, so that a crash loses none. A line that cannot be written is lost and counted.
  *
  * Emits `recovered` with the number of lost lines and the last error code once writing works again.
  */
 export class StandardError extends Writable {
   readonly #fd: number
-  /** What a reader who has stopped has not taken, oldest first. */
+  /** Bytes that the reader has not accepted yet, oldest first. */
   readonly #waiting: Buffer[] = []
   #waitingBytes = 0
   #timer: NodeJS.Timeout | undefined
@@ -94,7 +93,7 @@ export class StandardError extends Writable {
     this.#fd = fd
   }
 
-  /** Lines that were lost since the process started. */
+  /** Number of lines lost since the process started. */
   get linesLost(): number {
     return this.#lost
   }
@@ -109,7 +108,7 @@ export class StandardError extends Writable {
     else this.#put(chunk)
   }
 
-  /** Writes what there is room for. */
+  /** Writes as much as there is room for. */
   #put(chunk: Buffer): void {
     let written = 0
     try {
@@ -132,7 +131,7 @@ export class StandardError extends Writable {
   #retry(): void {
     const chunks = this.#waiting.splice(0)
     this.#waitingBytes = 0
-    // What there is no room for goes back to the end of the queue, in order.
+    // Bytes without room go back into the queue, in order.
     for (const chunk of chunks) this.#take(chunk)
     if (this.#waiting.length > 0) return
     clearInterval(this.#timer)
@@ -154,9 +153,10 @@ export class StandardError extends Writable {
 
 const LINE_FEED = 0x0a
 
-/** The standard error of this process. A terminal keeps Node's own stream, which knows its width. */
+/** The standard error of this process. For a terminal this is Node's own stream, which knows its width. */
 export function standardError(): NodeJS.WriteStream | StandardError {
-  // Node makes pipes and sockets non-blocking when its own stream is made: a write that would block says EAGAIN.
+  // Node makes pipes and sockets non-blocking when it creates its own stream: a write that would block fails with
+  // EAGAIN.
   const own = process.stderr
   if (isatty(2)) return own
   own.on('error', () => {})

@@ -1,12 +1,13 @@
-// Before anything is loaded, which takes a while: the first process of a container has no default for these signals.
+// Registered before the other modules load, which takes time: for process 1 of a container these signals have no
+// default action.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, endUnlessHandled)
 
-/** Ends the process as the signal would, unless something stops gracefully. */
+/** Ends the process as the signal would, unless a handler stops it gracefully. */
 function endUnlessHandled(signal: 'SIGINT' | 'SIGTERM', number: number): void {
   if (process.listenerCount(signal) > 1) return
   process.removeAllListeners(signal)
   process.kill(process.pid, signal)
-  // Reached by the first process of a container alone: the kernel ignores what it sends to itself.
+  // Only process 1 of a container gets here: the kernel ignores the signal that it sends to itself.
   process.exit(128 + number)
 }
 
@@ -17,7 +18,8 @@ const { run } = await import('./run.ts')
 
 const io = processIo()
 
-// Whoever read our output has gone away ("stele get 0.. | head"): nothing to say, but nothing was finished either.
+// The reader of standard output closed it ("stele get 0.. | head"). There is nothing to report, but the output is
+// incomplete.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? EXIT_PIPE : reportError(error, io))
 })

@@ -35,7 +35,7 @@ import { ROTATIONS_HELP } from './files/rotations.ts'
 import type { Io } from './io.ts'
 import { indented } from './output/terminal.ts'
 
-/** Puts the command line together. It writes only to `io` and throws instead of ending the process. */
+/** Builds the command line. It writes only to `io`, and throws instead of ending the process. */
 export function createProgram(actions: Actions, io: Io): Command {
   const program = new Command('stele')
     .description(
@@ -85,7 +85,7 @@ export function createProgram(actions: Actions, io: Io): Command {
   return program.addHelpText(
     'after',
     examples(
-      ['stele start', 'set up ./data if there is nothing yet, and serve it'],
+      ['stele start', 'create ./data if it does not exist, and serve it'],
       ['stele add --lines /var/log/auth.log', 'append every line'],
       ['stele prove 1234 -o line.tlog-proof', 'keep the proof of entry 1234'],
       ['stele verify line.tlog-proof --entry line.txt --key <vkey>', 'verify it, offline'],
@@ -117,9 +117,9 @@ function addGlobalOptions(program: Command): void {
 
 const EXIT_SUMMARY = `
 Exit codes:
-  0 done, and all that was checked holds   10-19 a verification failed   30-39 a data folder is not opened
-  1 fsck found damage                      20-29 a log over the network  40-43 what could not be read or written
-  2-8 how it was called                    70    a bug in stele          proto-docs/cli.md lists each one
+  0 success: all checks passed   10-19 a verification failed       30-39 a data folder cannot be opened
+  1 fsck found damage            20-29 a server failed or refused  40-43 data cannot be read or written
+  2-8 wrong usage                70    a bug in stele              proto-docs/cli.md lists each one
 `
 
 function packageVersion(): string {

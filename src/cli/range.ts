@@ -1,12 +1,12 @@
 import { parseSize } from '../bytes/decimal.ts'
 import { hasCode, SteleError } from '../errors.ts'
 
-/** Indexes as a command line has them. */
+/** A range of indexes on the command line. */
 export interface Range {
   readonly begin: number
-  /** Exclusive; undefined for all there is. */
+  /** Exclusive; undefined for no end. */
   readonly end: number | undefined
-  /** True for a lone index. */
+  /** True for a single index. */
   readonly single: boolean
 }
 
@@ -26,14 +26,14 @@ export function parseIndex(text: string): number {
   return asUsage(() => parseSize(text, 'index'))
 }
 
-/** Reads a whole number of an option, from 1 to `most`. @throws SteleError `usage` */
+/** Reads a whole number, from 1 to `most`. @throws SteleError `usage` */
 export function parseCount(text: string, option: string, most: number): number {
   const count = asUsage(() => parseSize(text, option))
   if (count >= 1 && count <= most) return count
   throw new SteleError('usage', `${option}: expected 1 to ${most}, got ${count}`)
 }
 
-/** What cannot be read of a command line is a mistake of whoever typed it. */
+/** Runs a parser. An error in an argument is a mistake of the caller, so its code is `usage`. */
 export function asUsage<T>(read: () => T): T {
   try {
     return read()

@@ -7,7 +7,7 @@ import type { Io } from './io.ts'
 import { indented } from './output/terminal.ts'
 
 /**
- * Says on standard error what went wrong, in one line or a few, and never with a stack trace unless STELE_DEBUG=1.
+ * Writes an error to standard error, in one or a few lines. A stack trace is written only with STELE_DEBUG=1.
  *
  * @returns the exit code
  */
@@ -20,13 +20,13 @@ export function reportError(error: unknown, io: Io): number {
   return EXIT_CODES[code]
 }
 
-/** A disk that fails where no other words were found for it is no bug; the system's own words name the path. */
+/** A system error without a better message is not a bug. Its own message names the path. */
 function codeOf(error: unknown): ErrorCode {
   if (error instanceof SteleError) return error.code
   return isSystemError(error) ? 'io_error' : 'internal'
 }
 
-/** Commander has written its message already; asking for help or for the version is no mistake. */
+/** Commander has already written its message. A request for help or for the version is not an error. */
 function commanderCode({ code, exitCode }: CommanderError): number {
   const asked = exitCode === 0 || code === 'commander.helpDisplayed' || code === 'commander.version'
   return asked ? EXIT_OK : EXIT_CODES.usage
@@ -34,7 +34,7 @@ function commanderCode({ code, exitCode }: CommanderError): number {
 
 function describeBug(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
-  return `${message}\nstele: this is a bug in stele. With STELE_DEBUG=1 it says where it happened; please report that`
+  return `${message}\nstele: this is a bug in stele. Please report it, with the output of the same command under STELE_DEBUG=1`
 }
 
 function stacksOf(error: unknown): string {

@@ -7,7 +7,7 @@ import { reportError } from './report.ts'
  * Runs one command line.
  *
  * @param args without the names of node and of the script
- * @returns the exit code; whatever went wrong has been said on standard error
+ * @returns the exit code; errors have been written to standard error
  */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   const actions = new Actions(io)

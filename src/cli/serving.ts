@@ -6,12 +6,12 @@ import type { RunningServer } from '../server/start.ts'
 import type { Context } from './context.ts'
 import { EXIT_INTERRUPTED, EXIT_OK } from './exit-codes.ts'
 
-/** What every server is told about its running, whatever it serves. */
+/** The options that all servers share. */
 export type ServingOptions = Pick<Config, 'log-level' | 'stop-timeout-seconds'>
 
 /**
- * Serves logs until SIGINT or SIGTERM; see {@link runUntilStopped}. SIGHUP reads the TLS certificate again, where there is
- * one, and does nothing otherwise.
+ * Serves logs until SIGINT or SIGTERM; see {@link runUntilStopped}. SIGHUP reads the TLS certificate again, if there is
+ * one.
  *
  * @returns the exit code
  * @throws SteleError as `createServer`
@@ -28,23 +28,23 @@ export async function serveUntilStopped(
   return runUntilStopped(context, config, start, onReady)
 }
 
-/** A server that runs. */
+/** A running server. */
 interface Running {
   close(): Promise<void>
-  /** Reads the TLS certificate again; absent where there is none. */
+  /** Reads the TLS certificate again; absent without TLS. */
   readonly reloadTls?: (() => Promise<void>) | undefined
-  /** Reads the list of logs again, where there is one. */
+  /** Reads the list of logs again; absent without a list. */
   readonly reload?: (() => Promise<void>) | undefined
 }
 
 /**
- * Runs a log server, a witness or a mirror until SIGINT or SIGTERM, then stops it gracefully, within
- * `stop-timeout-seconds`; a second signal ends the process at once. A signal that comes before it listens ends the start.
+ * Runs a log server, a witness or a mirror until SIGINT or SIGTERM, then stops it gracefully within
+ * `stop-timeout-seconds`. A second signal ends the process at once. A signal during the start aborts the start.
  *
- * @param start told when it is to be given up: it then throws `shutting_down`, or goes on, and what it started is closed
- * @param onReady told when requests are answered
+ * @param start its signal aborts it; it then throws `shutting_down`, or completes and is closed
+ * @param onReady called when requests are accepted
  * @returns the exit code
- * @throws whatever `start` throws
+ * @throws errors of `start`
  */
 export async function runUntilStopped<T extends Running>(
   { io }: Context,
@@ -65,7 +65,7 @@ export async function runUntilStopped<T extends Running>(
     const running = await Promise.race([starting, stop.received])
     if (running) {
       const { reloadTls, reload = reloadTls } = running
-      // Without a listener the signal would end the process.
+      // Without a listener SIGHUP would end the process.
       const ignored = (): void => logger.info('SIGHUP: there is nothing to read again')
       offReload = io.onReloadSignal(() => (reload ? void reload() : ignored()))
       await onReady(running)
@@ -76,9 +76,9 @@ export async function runUntilStopped<T extends Running>(
     if (await settledWithin(closed, limitMs)) return EXIT_OK
     logger.error(
       { limitMs },
-      'stopping took too long; the process ends here, and nothing acknowledged is lost',
+      'stopping took too long; the process ends now, and no acknowledged entry is lost',
     )
-    // An exit would join the threads that write, and one of them is what hangs. A crash is what all of this is made for.
+    // `exit` would wait for writing threads, one of which hangs. Storage is crash-safe, so the process aborts.
     io.crash()
     return EXIT_INTERRUPTED
   } finally {
@@ -88,15 +88,16 @@ export async function runUntilStopped<T extends Running>(
 }
 
 /**
- * V8 learns from the first burst of requests that objects like theirs live long, and from then on makes them where only a
- * full collection finds them, with all they refer to. None of a server's do: with 256 writers 58 MB a second grew old that
- * way, and collecting took twice the time. Without what it learnt, 2 MB do.
+ * V8 learns from the first burst of requests that similar objects live long, and then allocates them in the old
+ * generation, where only a full collection frees them and all that they refer to. A server's objects are short-lived:
+ * with 256 writers, 58 MB per second went to the old generation that way, and collection took twice the time. With this
+ * turned off, it is 2 MB.
  */
 function stayYoung(): void {
   setFlagsFromString('--no-allocation-site-pretenuring')
 }
 
-/** True once the promise is settled; false if that takes longer. @throws what it rejects with */
+/** True once the promise is settled; false after the time limit. @throws the rejection of the promise */
 export async function settledWithin(promise: Promise<void>, limitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), limitMs)))
@@ -107,7 +108,7 @@ export async function settledWithin(promise: Promise<void>, limitMs: number): Pr
   }
 }
 
-/** Resolves once a start that was told to end has ended, and what it opened is closed. @throws why else it failed */
+/** Resolves once an aborted start has ended, and what it opened is closed. @throws other failures of the start */
 async function givenUp(starting: Promise<Running>): Promise<void> {
   try {
     await (await starting).close()
@@ -116,7 +117,7 @@ async function givenUp(starting: Promise<Running>): Promise<void> {
   }
 }
 
-/** Resolves at the first signal, with which `signal` is aborted, and calls `again` at the second. */
+/** Resolves at the first signal, which also aborts `signal`. Calls `again` at the second. */
 function stopSignal(
   onStopSignal: (stop: () => void) => () => void,
   again: () => void,

@@ -2,20 +2,21 @@ import { readFileSync } from 'node:fs'
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
 import { SteleError } from '../errors.ts'
 
-/** A configuration file, with the line of each thing in it. */
+/** A parsed configuration file, with the line of each value. */
 export interface ConfigFile {
   readonly path: string
   readonly values: Readonly<Record<string, unknown>>
-  /** What is wrong with the file as YAML, each with its place; the values are not to be used then. */
+  /** The YAML errors, each with its place. If there are any, the values must not be used. */
   readonly mistakes: readonly string[]
-  /** `stele.yaml:12`, for a name at the top, or for what stands deeper under it. */
+  /** The place of a name, as `stele.yaml:12`. A path of several names leads to a nested value. */
   at(path: readonly PropertyKey[]): string
 }
 
 /**
  * Reads a YAML file of `option: value` lines.
  *
- * @throws SteleError `io_error` when it cannot be read; mistakes in it are returned, to be reported with all others
+ * @throws SteleError `io_error` if the file cannot be read. Mistakes in it are returned, to be reported with all
+ *   others.
  */
 export function readConfigFile(path: string): ConfigFile {
   let text: string
@@ -44,7 +45,7 @@ function readValues(
   if (mistakes.length > 0) return { values: {}, mistakes }
   let value: unknown
   try {
-    // Aliases are counted while they are followed: a file of a few lines must not become gigabytes.
+    // Aliases are counted while they are expanded: a file of a few lines must not become gigabytes.
     value = document.toJS() as unknown
   } catch (error) {
     return { values: {}, mistakes: [`${path}: expected YAML: ${(error as Error).message}`] }
@@ -59,7 +60,7 @@ function inOurWords(code: string, message: string): string {
   return `expected YAML: ${message}`
 }
 
-/** Where the last name of a path stands, or the deepest thing on the way to it that is there. */
+/** The place of the last name of a path, or of the deepest name on the path that exists. */
 function offsetOf(document: Document, path: readonly PropertyKey[]): number {
   let node: unknown = document.contents
   let offset = 0
@@ -84,9 +85,9 @@ function stepInto(node: unknown, step: PropertyKey): { at: Node | undefined; nod
 }
 
 /**
- * The name that was probably meant.
+ * The closest name to one that is not known.
  *
- * @returns undefined when none is near: at most two letters, and a third of the name, may differ
+ * @returns undefined if none is close: at most two letters, and a third of the name, may differ
  */
 export function nearest(written: string, names: readonly string[]): string | undefined {
   const ranked = names
@@ -96,9 +97,9 @@ export function nearest(written: string, names: readonly string[]): string | und
   return best && best.distance <= Math.min(2, written.length / 3) ? best.name : undefined
 }
 
-/** How many letters are to be put in, left out or changed to get from one text to the other (Levenshtein). */
+/** The number of letters to insert, delete or replace to turn one text into the other (Levenshtein). */
 function distance(a: string, b: string): number {
-  // Longer ones are nobody's slip of the finger, and the table grows with the product of the lengths.
+  // Longer names are not typing errors, and the cost grows with the product of the lengths.
   if (Math.abs(a.length - b.length) > 2) return Infinity
   let above = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {

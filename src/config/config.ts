@@ -18,53 +18,53 @@ import { originPrefix } from './public-url.ts'
 const MIB = 1024 * 1024
 
 /**
- * Every option of the server, under the name that the file uses; the flag is `--name`, the variable `STELE_NAME` in
- * capitals with underscores. `proto-docs/configuration.md` is checked against this table.
+ * Every option of the server, by its name in the file. The flag is `--name`, the variable `STELE_NAME` in capitals with
+ * underscores. A test checks `proto-docs/configuration.md` against this table.
  */
 const options = {
   data: words('data').describe('Data folder, as made by "stele init".'),
   host: hostName('127.0.0.1').describe(
-    'Address to listen on. Anything but loopback is reachable by others, and takes tls-cert or insecure-http.',
+    'Address to listen on. Any address but loopback is reachable from other machines, and requires tls-cert or insecure-http.',
   ),
-  port: whole(6962, 0, 65_535).describe('TCP port; 0 takes a free one.'),
+  port: whole(6962, 0, 65_535).describe('TCP port; 0 chooses a free one.'),
   'insecure-http': flag(false).describe(
-    'Listen without TLS though the host is not loopback: where TLS ends at a proxy in front. Else keys and entries are read on the way.',
+    'Listen without TLS on an address other than loopback, for a server behind a proxy that terminates TLS. Without such a proxy, keys and entries cross the network in the clear.',
   ),
   'public-url': anyText('').describe(
-    'Where others reach this server; the origins of new logs are made of it. A server on loopback answers requests for this host, localhost and the hosts of its origins alone. Default: what "stele init" was given.',
+    'URL at which clients reach this server; the origins of new logs are derived from it. A server on loopback only answers requests for this host, localhost and the hosts of its origins. Default: the URL given to "stele init".',
   ),
   'tls-cert': anyText('').describe(
-    'Certificate in PEM, its chain behind it. With it and tls-key the server speaks TLS; SIGHUP reads both files again.',
+    'Certificate in PEM, followed by its chain. With it and tls-key the server uses TLS; SIGHUP reads both files again.',
   ),
   'tls-key': anyText('').describe(
-    "The certificate's private key in PEM, not encrypted; a file that others than its owner can read is refused.",
+    "The certificate's private key in PEM, not encrypted. A file that users other than its owner can read is refused.",
   ),
   'head-interval-seconds': seconds(300).describe(
     'An idle log re-signs its head after this long. Longer: monitors learn later that a log is dead.',
   ),
   'stale-head-seconds': seconds(900).describe(
-    'readyz fails for a log whose head is older. Must exceed head-interval-seconds.',
+    'readyz fails for a log whose head is older than this. Must exceed head-interval-seconds.',
   ),
   'max-head-ahead-seconds': whole(300, 0, 3_153_600_000).describe(
-    'A log whose newest head is dated this far ahead of the clock, and of its witnesses, signs nothing and takes no entries until then. The meta log goes on.',
+    'A log whose newest head is dated this far ahead of the clock, and of its witnesses, signs nothing and accepts no entries until that time. The meta log is not affected.',
   ),
   'queue-entries': count(65_536).describe('Entries of one log that may wait for an index; more get 503.'),
   'queue-bytes': bytes(64 * MIB).describe(
-    'Bytes of one log that may wait, 512 added for each entry; more get 503, and one caller gets 429 at half of it.',
+    'Bytes of one log that may wait, counting 512 extra for each entry; more get 503. One caller gets 429 at half of it.',
   ),
   'commit-entries': count(8192).describe('Entries of one commit. More: higher throughput, longer commits.'),
   'commit-bytes': bytes(8 * MIB).describe('Bytes of one commit, likewise.'),
   'batch-entries': count(10_000).describe('Entries of one batch request; more get 413.'),
   'batch-bytes': bytes(16 * MIB).describe('Bytes of one batch request; more get 413.'),
   'body-timeout-seconds': seconds(30).describe(
-    'A request body must be complete after this long, or gets 408.',
+    'A request whose body is not complete after this time gets 408.',
   ),
-  'headers-timeout-seconds': seconds(10).describe('Request headers must be complete after this long.'),
+  'headers-timeout-seconds': seconds(10).describe('Request headers must be complete after this time.'),
   'bodies-in-flight-bytes': bytes(128 * MIB).describe(
     'Bytes of request bodies in memory at once, over all requests; more get 503.',
   ),
   'max-connections': count(10_000).describe(
-    'Open connections; further ones are closed at once. A tenth, at most 64, is for probes and loopback.',
+    'Open connections; further ones are closed at once. A tenth, at most 64, is reserved for probes and loopback.',
   ),
   'max-connections-per-address': whole(0, 0, 10_000_000).describe(
     'Open connections of one address, or IPv6 /64; loopback and trusted-proxies may have more. 0: a quarter of max-connections.',
@@ -73,58 +73,58 @@ const options = {
     'Requests that wait for a newer checkpoint; more get 503. 0: half of max-connections.',
   ),
   'max-long-polls-per-address': whole(0, 0, 10_000_000).describe(
-    'Those of one address, or IPv6 /64, behind trusted-proxies of the client; more get 503. 0: an eighth of max-connections.',
+    "Requests of one address, or IPv6 /64, that wait for a newer checkpoint; behind trusted-proxies the client's address counts. More get 503. 0: an eighth of max-connections.",
   ),
   'answer-timeout-seconds': seconds(30).describe(
-    'A client that takes nothing more of an answer for this long, of a large one 64 KiB, is cut off.',
+    'A client is disconnected if it reads nothing of a response for this time, or less than 64 KiB of a large one.',
   ),
   'answers-in-flight-bytes': whole(128 * MIB, 16 * MIB, 4096 * MIB).describe(
-    'Bytes of large answers in memory at once; more get 503, and one address, or IPv6 /64, at a quarter of it.',
+    'Bytes of large responses in memory at once; more get 503. One address, or IPv6 /64, gets 503 at a quarter of it.',
   ),
   'stop-timeout-seconds': seconds(25).describe(
-    'A stop ends the process after this long at the latest. What was acknowledged is on disk in any case.',
+    'When the server stops, its process ends after this time at the latest. Acknowledged entries are on disk in any case.',
   ),
-  'cache-bytes': bytes(64 * MIB).describe('Memory of each log for tiles that proofs read again and again.'),
+  'cache-bytes': bytes(64 * MIB).describe('Memory of each log for tiles that proofs read repeatedly.'),
   'witness-timeout-seconds': seconds(5).describe(
-    'A witness has this long to answer. Longer: one that hangs delays publishing, if the quorum needs it.',
+    "Time limit for a witness's response. With a longer time, a witness that hangs delays publishing, if the quorum needs it.",
   ),
   'publish-without-quorum': flag(false).describe(
-    'Publish heads though too few witnesses cosigned them, for logs that have a policy. Verifiers with a policy refuse them.',
+    'For logs with a policy: publish heads that too few witnesses cosigned. Verifiers with a policy refuse these heads.',
   ),
   open: flag(false).describe(
-    'Anybody may append and read metrics without a key. Only with a loopback host: for trying things out.',
+    'Callers may append and read metrics without a key. Requires a loopback host; for trying things out.',
   ),
   'open-metrics': flag(false).describe(
-    'Anybody may read metrics; otherwise they take a key of the role operator.',
+    'Callers may read metrics without a key. Otherwise metrics require a key of the role operator.',
   ),
   'trusted-proxies': anyText('').describe(
-    'Addresses and networks, with commas between them, of proxies whose X-Forwarded-For is believed. Too wide: callers make up their address.',
+    'Comma-separated addresses and networks of proxies whose X-Forwarded-For is trusted. If it covers more than your proxies, callers can forge their address.',
   ),
   'address-requests-per-second': whole(0, 0, 1_000_000).describe(
-    'Requests that one address may send without a key; more get 429. 0: any number.',
+    'Requests per second that one address may send without a key; more get 429. 0: any number.',
   ),
   'key-requests-per-second': whole(0, 0, 1_000_000).describe(
-    'Requests that one key may send, unless the key itself says otherwise; more get 429. 0: any number.',
+    'Requests per second that one key may send, unless the key has its own limit; more get 429. 0: any number.',
   ),
   'max-key-days': whole(0, 0, 36_500).describe(
-    'The longest that a new API key may be valid, in days; one that asks for more is refused. 0: any time. Older keys stay as they are.',
+    'The longest validity of a new API key, in days; a request for a longer one is refused. 0: no limit. Existing keys keep theirs.',
   ),
   identity: section(identitySchema),
   'scrub-bytes-per-second': whole(4 * MIB, 0, 4096 * MIB).describe(
-    'Each log is read again and compared with its signed head at this rate; 0 switches it off, and then nothing finds rot before a reader does.',
+    'Rate at which the scrubber reads each log and compares it with its signed head. 0 turns it off; damage is then first found by a reader.',
   ),
   'min-free-bytes': whole(256 * MIB, 0, 2 ** 50).describe(
-    'readyz fails with less room on the disk than this. A log that cannot write halts, and is opened again when a quarter of this is free.',
+    'readyz fails with less free disk space than this. A log that cannot write halts, and opens again when a quarter of this is free.',
   ),
   'slow-request-ms': whole(1000, 0, 86_400_000).describe(
-    'Requests that take this long get a line in the log; 0: none does. Long polls are meant to take long.',
+    'Requests that take this long are logged; 0: none. Long polls are excluded.',
   ),
   'log-level': oneOf(['silent', 'error', 'warn', 'info', 'debug'], 'info').describe(
-    'What the server writes about itself, as JSON lines on standard error.',
+    "Least severe level of the server's own log, JSON lines on standard error.",
   ),
 } as const
 
-/** Every option of the server, and what must hold between them. */
+/** Every option of the server, and the conditions between them. */
 export const serverOptions = new OptionTable('STELE', options, [
   {
     options: ['batch-entries', 'queue-entries'],
@@ -154,7 +154,7 @@ export const serverOptions = new OptionTable('STELE', options, [
   {
     options: ['open', 'host'],
     holds: ({ open, host }) => !open || isLoopbackName(host),
-    expected: 'a loopback host, for whoever reaches this server could write to it',
+    expected: 'a loopback host, since any caller that reaches an open server can append',
   },
   {
     options: ['host', 'tls-cert', 'insecure-http'],
@@ -170,7 +170,7 @@ export const serverOptions = new OptionTable('STELE', options, [
   {
     options: ['trusted-proxies'],
     holds: (config) => isAddressList(config['trusted-proxies']),
-    expected: 'addresses and networks such as 10.0.0.0/8, with commas between them',
+    expected: 'comma-separated addresses and networks, for example 10.0.0.0/8',
   },
 ])
 
@@ -178,10 +178,10 @@ export const serverOptions = new OptionTable('STELE', options, [
 export type Config = OptionValues<typeof options>
 export type OptionName = keyof typeof options
 
-/** Names, meanings and defaults, for `--help` and for the documentation. */
+/** Names, descriptions and defaults, for `--help` and for the documentation. */
 export const optionList = serverOptions.list
 
-/** The parts of a list that is written with commas. */
+/** The items of a comma-separated list. */
 export function listOf(text: string): string[] {
   return text
     .split(',')
@@ -189,7 +189,7 @@ export function listOf(text: string): string[] {
     .filter((part) => part !== '')
 }
 
-/** The longest that a new API key may be valid; undefined where there is no limit. */
+/** The longest validity of a new API key; undefined without a limit. */
 export function maxKeyMsOf({ 'max-key-days': days }: Config): number | undefined {
   return days === 0 ? undefined : days * 86_400_000
 }
@@ -218,15 +218,16 @@ export function variableOf(name: OptionName): string {
 }
 
 /**
- * Puts flags over environment over file, and checks the whole before anything is opened.
+ * Reads the configuration: flags override the environment, which overrides the file. Checks all of it before anything
+ * is opened.
  *
- * @throws SteleError `usage`, with every mistake at once under the name that the operator wrote; `io_error`
+ * @throws SteleError `usage`, with all mistakes, each under the name that the operator wrote; `io_error`
  */
 export function loadConfig(sources: OptionSources): Config {
   return serverOptions.load(sources)
 }
 
-/** As `loadConfig`, with where each value came from. */
+/** As `loadConfig`, and also returns where each value came from. */
 export function resolveConfig(sources: OptionSources): Resolved<typeof options> {
   return serverOptions.resolve(sources)
 }

@@ -4,9 +4,9 @@ import { SteleError } from '../errors.ts'
 import { type ConfigFile, nearest, readConfigFile } from './config-file.ts'
 import { factsOf } from './option-kinds.ts'
 
-/** Options by name, each with a default and a description. */
+/** Option schemas by name, each with a default and a description. */
 export type OptionShape = Readonly<Record<string, z.ZodType>>
-/** What a shape gives: complete, checked, frozen. */
+/** The values of a set of options: complete, checked, frozen. */
 export type OptionValues<S extends OptionShape> = { readonly [Name in keyof S]: z.output<S[Name]> }
 
 /** One option, for `--help` and for the documentation. */
@@ -17,9 +17,9 @@ export interface OptionInfo<Name extends string = string> {
   readonly fallback: string
 }
 
-/** What must hold between options. It is looked at when all that it speaks of could be read. */
+/** A condition between options. It is checked if all of its options could be read. */
 export interface Rule<S extends OptionShape> {
-  /** The first one is the one that is named. */
+  /** The mistake is reported under the first of these names. */
   readonly options: readonly [keyof S & string, ...(keyof S & string)[]]
   readonly holds: (values: OptionValues<S>) => boolean
   readonly expected: string
@@ -31,7 +31,7 @@ export interface OptionSources {
   readonly values?: Readonly<Record<string, unknown>>
   /** What the command line said, by option name; undefined for what it did not say. */
   readonly flags?: Readonly<Record<string, unknown>>
-  /** The environment. A variable that is set to nothing counts as not set, one that names no option is left alone. */
+  /** The environment. A variable with an empty value counts as not set; a variable of no option is ignored. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Path of a YAML file. */
   readonly file?: string | undefined
@@ -43,7 +43,7 @@ export interface Origin {
   readonly written: string
 }
 
-/** Values, and where each one came from. */
+/** The values of all options, and where each came from. */
 export interface Resolved<S extends OptionShape> {
   readonly values: OptionValues<S>
   readonly origins: Readonly<Record<keyof S & string, Origin>>
@@ -52,24 +52,24 @@ export interface Resolved<S extends OptionShape> {
 interface Written {
   readonly value: unknown
   readonly origin: Origin
-  /** Names the place of a mistake: of the whole value, or of something deep in it. */
+  /** The place of a mistake: of the whole value, or of a nested part. */
   readonly at: (path: readonly PropertyKey[]) => string
 }
 
 /**
- * A table of options and the way to read it: flags over environment over file over defaults, everything checked before
- * anything is opened, and all mistakes reported together.
+ * A table of options, and how it is read. Flags override the environment, which overrides the file, which overrides the
+ * defaults. All values are checked before anything is opened, and all mistakes are reported together.
  */
 export class OptionTable<S extends OptionShape> {
   readonly shape: S
-  /** What flags and variables can say. */
+  /** Options that flags and variables can set. */
   readonly list: readonly OptionInfo<keyof S & string>[]
-  /** Lists and maps, which only the file can say. */
+  /** Lists and maps, which only the file can set. */
   readonly sections: readonly (keyof S & string)[]
   readonly #prefix: string
   readonly #rules: readonly Rule<S>[]
 
-  /** @param prefix of the environment variables, such as `STELE` */
+  /** @param prefix of the environment variables, for example `STELE` */
   constructor(prefix: string, shape: S, rules: readonly Rule<S>[] = []) {
     this.shape = shape
     this.#prefix = prefix
@@ -85,12 +85,11 @@ export class OptionTable<S extends OptionShape> {
       }))
   }
 
-  /** The environment variable of an option. */
   variableOf(name: keyof S & string): string {
     return `${this.#prefix}_${name.toUpperCase().replaceAll('-', '_')}`
   }
 
-  /** @throws SteleError `usage`, with every mistake at once under the name that was written; `io_error` */
+  /** @throws SteleError `usage`, with all mistakes, each under the name that the operator wrote; `io_error` */
   load(sources: OptionSources): OptionValues<S> {
     return this.resolve(sources).values
   }
@@ -172,7 +171,7 @@ function plainly(value: unknown, kind: Origin['kind'], written: string): Written
   return { value, origin: { kind, written }, at: () => written }
 }
 
-/** What is wrong with the value of one option. */
+/** The mistakes in the value of one option. */
 function mistakesOf(schema: z.ZodType, issues: readonly z.core.$ZodIssue[], found: Written): string[] {
   const { expected, secret, section } = factsOf(schema)
   if (expected !== undefined && !section) {
@@ -185,7 +184,7 @@ function mistakesOf(schema: z.ZodType, issues: readonly z.core.$ZodIssue[], foun
   })
 }
 
-/** Zod's words, brought into the order of ours. */
+/** Zod's message in the wording of the other messages. */
 function inOurWords(message: string): string {
   return message
     .replace(/^(Invalid input|Invalid option|Too small|Too big): /, '')
@@ -215,11 +214,11 @@ function freeze<T>(value: T): T {
 /**
  * A JSON schema (2020-12) of the file of a table of options, for editors.
  *
- * @param title what the file is
+ * @param title title of the schema
  */
 export function optionsSchema<S extends OptionShape>(table: OptionTable<S>, title: string): object {
   const properties = Object.entries(table.shape).map(([name, schema]) => {
-    // What a plain option becomes is also how a file writes it; of a section the file has what goes in.
+    // For plain options the file takes the parsed type. For a section it takes the type before parsing.
     const io = table.sections.includes(name) ? 'input' : 'output'
     const { $schema: _, ...described } = z.toJSONSchema(schema, { io })
     return [name, described]
@@ -234,9 +233,9 @@ export function optionsSchema<S extends OptionShape>(table: OptionTable<S>, titl
 }
 
 /**
- * A file with every plain option at its default, each under its meaning.
+ * A sample file: every plain option at its default, below its description.
  *
- * @param schema where an editor finds the schema, from the file's folder
+ * @param schema path of the schema from the file's folder, for editors
  */
 export function sampleFile<S extends OptionShape>(table: OptionTable<S>, schema: string): string {
   const options = table.list.map(

@@ -10,33 +10,33 @@ import { ProofReader, type ReadLeaf } from './readers.ts'
 import { parseTarget, type Target } from './target.ts'
 import { type Acknowledged, Writers } from './writers.ts'
 
-/** A load and its length. */
+/** A load and how long it runs. */
 export interface BenchOptions {
   readonly url: string
   readonly verifierKey: VerifierKey | readonly VerifierKey[]
-  /** Credentials for the server, if it takes some. */
+  /** Credentials for the server, if it requires any. */
   readonly apiKey?: string | undefined
-  /** Connections that append; 0 for none. */
+  /** Number of connections that append; 0 for none. */
   readonly writers: number
-  /** Connections that ask for proofs and verify them; 0 for none. */
+  /** Number of connections that request and verify proofs; 0 for none. */
   readonly readers: number
-  /** Entries of one request. */
+  /** Number of entries in one request. */
   readonly batch: number
   readonly entryBytes: number
-  /** What readers ask by. */
+  /** Whether readers request proofs by index or by leaf hash. */
   readonly readBy: 'index' | 'hash'
-  /** Append requests a second of all writers together; as many as go if left out. */
+  /** Append requests per second of all writers together. Unlimited if left out. */
   readonly ratePerSecond?: number | undefined
   readonly warmupMs: number
   readonly durationMs: number
-  /** Told ten times a second. */
+  /** Called ten times a second. */
   readonly onTick?: ((state: BenchState) => void) | undefined
 }
 
-/** How far a bench is. */
+/** The progress of a benchmark. */
 export interface BenchState {
   readonly seconds: number
-  /** Acknowledged since measuring began. */
+  /** Entries acknowledged since the measurement began. */
   readonly entries: number
   readonly writes: Meter
   readonly reads: Meter
@@ -44,11 +44,11 @@ export interface BenchState {
 
 const SAMPLE = 256
 const TICK_MS = 100
-/** Leaf hashes to ask by. */
+/** Number of leaf hashes to choose from when readers ask by hash. */
 const LEAVES = 4096
 
 /**
- * Loads a log, and verifies afterwards that what it said was true.
+ * Puts load on a log, then verifies that what the log acknowledged is in the tree.
  *
  * @throws SteleError `usage`; as `LogClient.checkpoint`; `bad_proof` if an acknowledged entry is not in the tree
  */
@@ -88,7 +88,7 @@ type Figures = Pick<
   'seconds' | 'entries' | 'entriesPerSecond' | 'writes' | 'reads' | 'integrated'
 >
 
-/** One run. Owner of its loads. */
+/** One run. It owns its loads. */
 class Run {
   readonly writers: Writers
   readonly reads = new Sample<ReadLeaf>(SAMPLE)
@@ -150,7 +150,7 @@ class Run {
     }
   }
 
-  /** Requests that were under way when the time was up count no more, but may not fail unseen. */
+  /** Requests in flight at the end of the measurement are not counted, but their failures are. */
   #withLateFailures(figures: Omit<Figures, 'integrated'>): Figures {
     const { writes, reads, seconds } = figures
     return {
@@ -162,7 +162,7 @@ class Run {
   }
 }
 
-/** Leaf hashes of tiles at random places, out of the verified tree. */
+/** Leaf hashes from tiles at random places of the verified tree. */
 async function someLeaves(log: LogClient, size: number): Promise<string[]> {
   const leaves: string[] = []
   const tiles = Math.min(LEAVES / 256, Math.ceil(size / 256))
@@ -179,7 +179,7 @@ function sleep(ms: number): Promise<void> {
 }
 
 /**
- * A tree to which so many new entries were acknowledged must have grown by as many.
+ * Checks that the tree grew by at least the number of new entries that the log acknowledged.
  *
  * @throws SteleError `bad_proof`
  */
@@ -187,14 +187,14 @@ function checkGrowth({ before, after }: { before: number; after: number }, ackno
   if (after - before >= acknowledged) return
   throw new SteleError(
     'bad_proof',
-    `bench: ${acknowledged} new entries were acknowledged, but the tree grew from ${before} to ${after} only`,
+    `bench: ${acknowledged} new entries were acknowledged, but the tree only grew from ${before} to ${after}`,
   )
 }
 
 /**
- * Every acknowledged entry of the sample must be in the signed tree, with the bytes that were sent.
+ * Checks that every acknowledged entry of the sample is in the signed tree, with the bytes that were sent.
  *
- * @returns how many there were
+ * @returns how many entries were checked
  * @throws SteleError `bad_proof`; as `LogClient.prove`
  */
 async function checkReceipts(log: LogClient, { source, sample }: Writers): Promise<number> {
@@ -204,7 +204,7 @@ async function checkReceipts(log: LogClient, { source, sample }: Writers): Promi
   return sample.kept.length
 }
 
-/** The same for leaves that readers were told of. */
+/** The same check for leaves that the log reported to readers. */
 async function checkReads(log: LogClient, leaves: readonly ReadLeaf[]): Promise<number> {
   for (const { index, leafHash: hash } of leaves) await checkLeaf(log, index, hash, 'read')
   return leaves.length
@@ -228,14 +228,14 @@ export interface Latency {
   readonly mean: number
 }
 
-/** What came of one kind of request. */
+/** The results of one kind of request. */
 export interface Measured {
   readonly connections: number
-  /** Answers that were as they should be. */
+  /** Number of correct responses. */
   readonly requests: number
   readonly requestsPerSecond: number
   readonly latencyMs: Latency
-  /** 429 and 503. */
+  /** Number of 429 and 503 responses. */
   readonly refused: number
   readonly failures: Readonly<Record<string, number>>
 }
@@ -250,14 +250,14 @@ export interface BenchResult {
   readonly entriesPerSecond: number
   readonly writes: Measured
   readonly reads: Measured
-  /** From sending a lone entry to a published checkpoint that covers it, beside the load. */
+  /** Time from sending a single entry to a published checkpoint that covers it, measured during the load. */
   readonly integrated: Measured
   readonly treeSize: { readonly before: number; readonly after: number }
-  /** Acknowledged entries and read leaves, chosen at random, that were looked up in the verified tree afterwards. */
+  /** Number of randomly chosen acknowledged entries and read leaves that were then checked in the verified tree. */
   readonly verified: { readonly receipts: number; readonly reads: number }
 }
 
-/** The figures of a meter, for a run of so many seconds. */
+/** The figures of a meter over a run of this many seconds. */
 export function measured(meter: Meter, connections: number, seconds: number): Measured {
   const { latency, answered, refused, failures } = meter
   return {

@@ -2,14 +2,14 @@ import { connect, type Socket } from 'node:net'
 import { hasCode, SteleError } from '../errors.ts'
 import type { Meter } from './load.ts'
 
-/** What one connection says and hears. */
+/** The requests that one connection sends, and the check of their responses. */
 export interface Exchange {
-  /** The next request, complete. Its bytes stay as they are until the answer has come. */
+  /** The next request, complete. The bytes must not change until the response has arrived. */
   request(): Uint8Array
   /**
-   * Judges an answer of a status other than 429 and 503, which are counted as refusals.
+   * Checks a response. Responses of status 429 and 503 are counted as refusals and not passed here.
    *
-   * @returns what is wrong with it, or undefined
+   * @returns what is wrong with the response, or undefined
    */
   check(answer: RawAnswer): string | undefined
 }
@@ -19,18 +19,18 @@ const RECONNECT_AFTER_MS = 50
 const CLOSED = 'the server closed the connection'
 
 /**
- * One keep-alive connection with one request on its way at a time, over a plain socket: `fetch` and `node:http` would
- * cost more than the server that is measured. Owner of its socket.
+ * One keep-alive connection over a plain socket, with at most one request in flight. `fetch` and `node:http` would use
+ * more processor time than the server under test. Owns its socket.
  */
 export class LoadConnection {
   readonly #target: { readonly host: string; readonly port: number }
   readonly #exchange: Exchange
   readonly #meter: Meter
-  /** Told when it is free for another request. */
+  /** Called when the connection can take another request. */
   readonly #onIdle: (connection: LoadConnection) => void
   #socket: Socket | undefined
   #pending: Buffer | undefined
-  /** When the request under way was due; undefined while there is none. */
+  /** When the request in flight was due; undefined while there is none. */
   #dueMs: number | undefined
   #stopped = false
   #onStopped: (() => void) | undefined
@@ -47,12 +47,11 @@ export class LoadConnection {
     this.#onIdle = onIdle
   }
 
-  /** True while it is open and nothing is under way on it. */
+  /** True while the connection is open and has no request in flight. */
   get ready(): boolean {
     return this.#socket?.readyState === 'open' && this.#dueMs === undefined
   }
 
-  /** Connects. */
   start(): void {
     const socket = connect(this.#target)
     socket.setNoDelay(true)
@@ -63,13 +62,13 @@ export class LoadConnection {
     this.#socket = socket
   }
 
-  /** @param dueMs when this request should have gone out: what it waited for its turn counts */
+  /** @param dueMs when this request was due; the time that it waited for a free connection counts */
   send(dueMs: number): void {
     this.#dueMs = dueMs
     this.#socket!.write(this.#exchange.request())
   }
 
-  /** Resolves when the answer that is under way has come, or was given up. */
+  /** Resolves when the response to the request in flight has arrived, or the request was given up. */
   stop(patienceMs: number): Promise<void> {
     this.#stopped = true
     return new Promise((resolve) => {
@@ -88,7 +87,7 @@ export class LoadConnection {
   }
 
   #receive(bytes: Buffer): void {
-    // Most answers come in one piece, and then nothing is copied.
+    // Most responses arrive in one piece; then nothing is copied.
     const all = this.#pending ? Buffer.concat([this.#pending, bytes]) : bytes
     let answer: RawAnswer | undefined
     try {
@@ -109,7 +108,8 @@ export class LoadConnection {
     const { retryAfterSeconds } = answer
     if (retryAfterSeconds === undefined) this.#meter.record(tookMs, this.#exchange.check(answer))
     else this.#meter.refused++
-    // An answer that overtook its request: the rest of that request must not mix with the next one.
+    // The response arrived before the request was sent completely. The rest of that request must not mix with the next
+    // one.
     if (answer.last || this.#socket!.writableLength > 0) return this.#reconnect()
     if (retryAfterSeconds === undefined || this.#stopped) this.#idle()
     else this.#idleAfter(Math.min(LONGEST_REFUSAL_MS, retryAfterSeconds * 1000))
@@ -117,7 +117,7 @@ export class LoadConnection {
 
   #idleAfter(ms: number): void {
     const socket = this.#socket
-    // One that was closed meanwhile is idle when it has been made again.
+    // A connection that closed meanwhile becomes idle when it is connected again.
     setTimeout(() => this.#socket === socket && this.#idle(), ms)
   }
 
@@ -127,7 +127,7 @@ export class LoadConnection {
   }
 
   #lost(reason: string): void {
-    // A server may close a connection that nothing is under way on, and does so when it has been idle for long.
+    // A server may close an idle connection, so that is not a failure.
     const harmless = this.#dueMs === undefined && (this.#stopped || reason === CLOSED)
     if (!harmless) this.#meter.fail(reason)
     this.#dueMs = undefined
@@ -145,25 +145,25 @@ export class LoadConnection {
   }
 }
 
-/** An answer as it came; both are views that hold during the call they are given to. */
+/** A response as received. Both views are valid only during the call that receives them. */
 export interface RawAnswer {
   readonly status: number
   readonly body: Buffer
-  /** Bytes of head and body. */
+  /** Length of head and body in bytes. */
   readonly length: number
-  /** For 429 and 503. */
+  /** For 429 and 503 only. */
   readonly retryAfterSeconds: number | undefined
-  /** True if the server closes the connection behind this answer. */
+  /** True if the server closes the connection after this response. */
   readonly last: boolean
 }
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 
 /**
- * Reads one HTTP/1.1 answer from the beginning of the bytes that have come, as far as a load generator needs it.
+ * Parses one HTTP/1.1 response at the start of the received bytes, as far as a load generator needs it.
  *
- * @returns undefined while it is not complete
- * @throws SteleError `unexpected_answer` for what is no such answer, or has no length
+ * @returns undefined while the response is incomplete
+ * @throws SteleError `unexpected_answer` for bytes that are not an HTTP/1.1 response, or a response without a length
  */
 export function parseAnswer(bytes: Buffer): RawAnswer | undefined {
   const headEnd = bytes.indexOf(HEAD_END)
@@ -184,7 +184,7 @@ export function parseAnswer(bytes: Buffer): RawAnswer | undefined {
   }
 }
 
-/** The members of a JSON object; none for anything else. */
+/** The members of a JSON object; an empty record for any other value. */
 export function jsonOf(body: Buffer): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(body.toString('latin1'))

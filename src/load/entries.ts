@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { SteleError } from '../errors.ts'
 import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 
-/** Run and number, the least that makes an entry one of its kind. */
+/** Name of the run and number of the entry: the least that makes an entry unique. */
 export const MIN_ENTRY_BYTES = 24
 
 const RUN_DIGITS = 12
@@ -10,8 +10,8 @@ const NUMBER_DIGITS = 12
 const NOISE_BYTES = 1024 * 1024
 
 /**
- * Entries that never were before, each of the same length: the name of this run, a number, and noise that does not
- * compress. Any of them can be made again from its number.
+ * Generates unique entries of one length: the name of this run, a number, and noise that does not compress. An entry
+ * can be generated again from its number.
  */
 export class EntrySource {
   readonly bytes: number
@@ -19,7 +19,7 @@ export class EntrySource {
   readonly #noise: Buffer
   #next = 0
 
-  /** @throws SteleError `usage` for a length that no unique entry can have */
+  /** @throws SteleError `usage` for a length that is too short to be unique, or too long for an entry */
   constructor(bytes: number) {
     if (!(bytes >= MIN_ENTRY_BYTES && bytes <= MAX_ENTRY_BYTES)) {
       throw new SteleError(
@@ -32,13 +32,13 @@ export class EntrySource {
     this.#noise = Buffer.from(randomBytes((NOISE_BYTES * 3) / 4).toString('base64'))
   }
 
-  /** Writes the next entry into a request, and gives its number. */
+  /** Writes the next entry into a request, and returns its number. */
   writeNext(into: Buffer, offset: number): number {
     this.#write(into, offset, this.#next)
     return this.#next++
   }
 
-  /** The entry of a number. */
+  /** The entry with this number. */
   entry(number: number): Uint8Array {
     const entry = Buffer.alloc(this.bytes)
     this.#write(entry, 0, number)
@@ -53,7 +53,7 @@ export class EntrySource {
       rest = Math.floor(rest / 10)
     }
     const length = this.bytes - MIN_ENTRY_BYTES
-    // A prime, so that neighbours in the log have no noise in common.
+    // A prime, so that neighbouring entries share no noise.
     const from = (number * 7919) % (this.#noise.length - length)
     this.#noise.copy(into, offset + MIN_ENTRY_BYTES, from, from + length)
   }

@@ -4,9 +4,11 @@ import { type Exchange, LoadConnection } from './connection.ts'
 export interface LoadOptions {
   readonly target: { readonly host: string; readonly port: number }
   readonly connections: number
-  /** What each connection does, by its number. */
+  /** Returns what a connection sends, given the connection's number. */
   readonly exchange: (connection: number) => Exchange
-  /** Requests a second of all connections together; as fast as answers come if left out. */
+  /**
+   * Requests per second of all connections together. If left out, each connection sends as soon as it has a response.
+   */
   readonly ratePerSecond?: number | undefined
 }
 
@@ -14,14 +16,15 @@ const PACE_MS = 1
 const PATIENCE_MS = 10_000
 
 /**
- * Connections that send requests until they are stopped. With a rate, requests are due at fixed times and their time
- * runs from then on, also while no connection is free: a server that stalls does not make its own figures better.
+ * Connections that send requests until they are stopped. With a rate, requests are due at fixed times. Latency is
+ * measured from the due time, also while no connection is free, so that a server that stalls does not get better
+ * figures.
  */
 export class Load {
   readonly meter = new Meter()
   readonly #connections: readonly LoadConnection[]
   readonly #intervalMs: number | undefined
-  /** Those that wait for their turn, the longest first; one that was closed meanwhile is not ready. */
+  /** Idle connections, the longest-idle first. A connection that closed meanwhile is not ready. */
   readonly #idle = new Set<LoadConnection>()
   #nextDueMs = 0
   #timer: NodeJS.Timeout | undefined
@@ -40,7 +43,7 @@ export class Load {
     this.#timer = setInterval(() => this.#pace(), PACE_MS)
   }
 
-  /** Sends no more; resolves when every request has its answer, or was given up after ten seconds. */
+  /** Sends no more requests. Resolves when every request has its response, or was given up after ten seconds. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     this.#timer = undefined
@@ -66,17 +69,17 @@ export class Load {
   }
 }
 
-/** What came of the requests of one kind. */
+/** The results of the requests of one kind. */
 export class Meter {
   readonly latency = new Histogram()
-  /** Answers that were as they should be. */
+  /** Number of correct responses. */
   answered = 0
-  /** Answers of 429 and 503: the server said no, and nothing was logged. */
+  /** Responses of status 429 and 503: the server refused, and nothing was logged. */
   refused = 0
-  /** Everything else, by reason. */
+  /** All other failures, by reason. */
   readonly failures = new Map<string, number>()
 
-  /** @param fault what is wrong with the answer, if anything is */
+  /** @param fault what is wrong with the response; undefined if it is correct */
   record(tookMs: number, fault: string | undefined): void {
     if (fault !== undefined) return this.fail(fault)
     this.answered++
@@ -93,7 +96,7 @@ export class Meter {
     return sum
   }
 
-  /** Forgets times and counts, for the end of a warm-up. Failures stay. */
+  /** Clears times and counts at the end of a warm-up. Failures stay. */
   reset(): void {
     this.latency.reset()
     this.answered = 0
@@ -106,14 +109,14 @@ const SUB_BUCKETS = 64
 const BUCKETS = 32 * SUB_BUCKETS
 const LONGEST_US = 2 ** 31 - 1
 
-/** Times in buckets that grow with the time: memory stays the same, however many are recorded. */
+/** A histogram whose buckets grow with the time, so that memory does not depend on the number of samples. */
 export class Histogram {
   readonly #counts = new Float64Array(BUCKETS)
   #count = 0
   #sumMs = 0
   #maxMs = 0
 
-  /** How many times were recorded. */
+  /** Number of recorded times. */
   get count(): number {
     return this.#count
   }
@@ -134,7 +137,7 @@ export class Histogram {
   }
 
   /**
-   * The time that a share of all recorded ones did not exceed, 0 if there are none.
+   * The time that this share of all recorded times did not exceed; 0 if none were recorded.
    *
    * @param share 0 to 1
    */
@@ -168,7 +171,7 @@ function upperEndMs(bucket: number): number {
   return ((bucket - shift * SUB_BUCKETS + 1) * 2 ** shift) / 1000
 }
 
-/** A fair choice of what went by, of bounded size (reservoir sampling). */
+/** A uniform random sample of bounded size (reservoir sampling). */
 export class Sample<T> {
   readonly #size: number
   readonly #kept: T[] = []
@@ -178,7 +181,7 @@ export class Sample<T> {
     this.#size = size
   }
 
-  /** Offers one; `make` is called only if it is kept. */
+  /** Offers one item; `make` is called only if the item is kept. */
   offer(make: () => T): void {
     const place = this.#seen < this.#size ? this.#seen : Math.floor(Math.random() * (this.#seen + 1))
     this.#seen++

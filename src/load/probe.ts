@@ -6,8 +6,8 @@ const PAUSE_MS = 200
 const TIMEOUT_MS = 30_000
 
 /**
- * Measures, beside the load, how long a lone entry takes from being sent to being covered by the checkpoint that
- * everybody is served. Five times a second, over `fetch`: what that costs is in the figure.
+ * Measures, during the load, the time from sending a single entry to a published checkpoint that covers it. It does so
+ * five times a second over `fetch`, whose overhead is part of the figure.
  */
 export class IntegrationProbe {
   readonly meter = new Meter()
@@ -16,7 +16,7 @@ export class IntegrationProbe {
   #stopped = false
   #running: Promise<void> | undefined
 
-  /** @param url the log's prefix with a slash at its end */
+  /** @param url prefix of the log, ending with a slash */
   constructor(url: string, source: EntrySource) {
     this.#url = url
     this.#source = source
@@ -57,7 +57,7 @@ export class IntegrationProbe {
     return Number((await this.#ask('checkpoint', {}))?.split('\n')[1] ?? -1)
   }
 
-  /** @returns undefined for a refusal */
+  /** @returns undefined if the server refused */
   async #ask(path: string, init: RequestInit): Promise<string | undefined> {
     const response = await fetch(this.#url + path, {
       ...init,

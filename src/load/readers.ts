@@ -6,23 +6,23 @@ import { type Exchange, jsonOf, type RawAnswer } from './connection.ts'
 import type { Sample } from './load.ts'
 import { requestHead, type Target } from './target.ts'
 
-/** A leaf as a reader was told of it, under a proof that was verified. */
+/** A leaf as the log reported it to a reader, with a verified proof. */
 export interface ReadLeaf {
   readonly index: number
   readonly leafHash: Hash
 }
 
-/** What the readers of one run have in common. */
+/** What the readers of one run share. */
 export interface Reading {
   readonly target: Target
-  /** A verified head: proofs are asked for its size and verified against its root hash. */
+  /** A verified head. Proofs are requested for its size and verified against its root hash. */
   head(): { readonly size: number; readonly root: Hash }
   readonly sample: Sample<ReadLeaf>
-  /** Leaf hashes to ask by; asks by index if left out. */
+  /** Leaf hashes to ask by; if left out, readers ask by index. */
   readonly leafHashes?: readonly string[] | undefined
 }
 
-/** Asks for inclusion proofs of leaves at random, and verifies each of them. */
+/** Requests inclusion proofs of random leaves, and verifies each proof. */
 export class ProofReader implements Exchange {
   readonly #reading: Reading
   #index: number | undefined
@@ -71,15 +71,15 @@ function hashOf(hex: unknown): Hash {
   return asHash(parseHex(String(hex), 'answer'), 'answer')
 }
 
-/** Asks for paths in turns and looks at status and length only: for tiles, whose content somebody else verifies. */
+/** Requests paths in turn and checks only status and length. Used for tiles, whose content other code verifies. */
 export class PathReader implements Exchange {
   readonly #requests: readonly Buffer[]
   readonly #bytes: number
   #next: number
 
   /**
-   * @param bytes length that every answer must have
-   * @param first where in the list to begin, so that connections do not run in step
+   * @param bytes the length that every response must have
+   * @param first index of the first path, so that connections do not request the same path at the same time
    */
   constructor(target: Target, paths: readonly string[], bytes: number, first = 0) {
     this.#requests = paths.map((path) => requestHead(target, 'GET', path))

@@ -1,18 +1,18 @@
 import { SteleError } from '../errors.ts'
 
-/** A log as the load generator reaches it. */
+/** How the load generator reaches a log. */
 export interface Target {
   readonly host: string
   readonly port: number
-  /** For the Host header. */
+  /** The value of the Host header. */
   readonly authority: string
-  /** Path of the log, with a slash at its end. */
+  /** Path of the log, ending with a slash. */
   readonly prefix: string
   /** Sent with every request. */
   readonly apiKey?: string | undefined
 }
 
-/** @throws SteleError `usage` for anything but http: the generator speaks over plain sockets */
+/** @throws SteleError `usage` unless the scheme is http: the generator uses plain sockets */
 export function parseTarget(url: string, apiKey?: string): Target {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (parsed?.protocol !== 'http:') {
@@ -31,7 +31,7 @@ export function parseTarget(url: string, apiKey?: string): Target {
   }
 }
 
-/** The head of a request, ready to be sent. */
+/** The head of a request, ready to send. */
 export function requestHead(
   target: Target,
   method: 'GET' | 'POST',

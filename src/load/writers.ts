@@ -5,15 +5,14 @@ import type { EntrySource } from './entries.ts'
 import type { Sample } from './load.ts'
 import { requestHead, type Target } from './target.ts'
 
-/** An acknowledged entry: its number in the source, and where the log says it is. */
+/** An acknowledged entry: its number in the source, and the index that the log gave it. */
 export interface Acknowledged {
   readonly number: number
   readonly index: number
 }
 
-/** What the writers of one run have in common. Owner of the count of acknowledged entries. */
+/** What the writers of one run share. Owns the count of acknowledged entries. */
 export class Writers {
-  /** Entries that were acknowledged. */
   entries = 0
   readonly target: Target
   readonly source: EntrySource
@@ -25,7 +24,7 @@ export class Writers {
     this.sample = sample
   }
 
-  /** One connection's part: single entries, or batches of several. */
+  /** The requests of one connection: single entries, or batches. */
   exchange(batch: number): Exchange {
     return batch === 1 ? new EntryWriter(this) : new BatchWriter(this, batch)
   }
@@ -34,7 +33,7 @@ export class Writers {
 const INDEX_AT = '{"index":'.length
 const DUPLICATE = Buffer.from('"duplicate":true')
 
-/** Sends one entry a request, in a buffer that is filled again and again. */
+/** Sends one entry per request, from a buffer that is used again. */
 class EntryWriter implements Exchange {
   readonly #writers: Writers
   readonly #request: Buffer
@@ -67,7 +66,7 @@ class EntryWriter implements Exchange {
     const number = this.#number
     let fault: string | undefined
     writers.sample.offer(() => {
-      // Of the sample the leaf hash is checked at once, the place in the tree at the end.
+      // The leaf hash of a sampled entry is checked at once, its place in the tree at the end.
       if (!body.includes(toHex(leafHash(writers.source.entry(number)))))
         fault = 'a receipt for another leaf hash'
       return { number, index }
@@ -76,7 +75,7 @@ class EntryWriter implements Exchange {
   }
 }
 
-/** The digits from `at` on, as a number. */
+/** Parses the decimal digits that begin at `at`. */
 function numberAt(bytes: Buffer, at: number): number | undefined {
   let value = 0
   let i = at
@@ -84,7 +83,7 @@ function numberAt(bytes: Buffer, at: number): number | undefined {
   return i > at ? value : undefined
 }
 
-/** Sends many entries a request, as an entry bundle. */
+/** Sends several entries per request, as an entry bundle. */
 class BatchWriter implements Exchange {
   readonly #writers: Writers
   readonly #request: Buffer

@@ -2,10 +2,10 @@ import { isDenied } from '../client/served-proofs.ts'
 import { SteleError, type ErrorCode } from '../errors.ts'
 import type { FindingKind } from './finding.ts'
 
-/** A failure of the log's, as the kind of finding that it is. */
+/** A failure that the log is responsible for, with the kind of finding that it becomes. */
 export class Blamed extends SteleError {
   readonly kind: FindingKind
-  /** What failed: a path, or the failure's code. */
+  /** What failed: a path, or the code of the error. */
   readonly subject: string
 
   constructor(kind: FindingKind, subject: string, cause: SteleError) {
@@ -15,10 +15,10 @@ export class Blamed extends SteleError {
   }
 }
 
-// Failures of ours. Everything else that goes wrong between us and a log is the log's to explain.
+// Failures of the monitor itself. Every other failure of a request to a log counts as the log's.
 const OURS: readonly ErrorCode[] = ['internal', 'usage', 'io_error']
 
-// Failures that show something wrong, and not just nothing at all.
+// Failures in which the log served something wrong, as opposed to nothing at all.
 const JUDGED: readonly ErrorCode[] = [
   'bad_proof',
   'bad_signature',
@@ -31,11 +31,12 @@ const JUDGED: readonly ErrorCode[] = [
 ]
 
 /**
- * Runs a task on a log, and gives its failures a kind: `kind` if what the log served is wrong or missing, `access_denied`
- * if it asks for other credentials, `unreachable` if nothing came that could be judged.
+ * Runs a task on a log, and turns its failures into `Blamed` errors. The kind is `kind` if what the log served is wrong
+ * or missing, `access_denied` if the log requires other credentials, and `unreachable` if nothing came that could be
+ * checked.
  *
- * @param subject what is looked at; default: the code of the failure
- * @throws Blamed; failures that are not the log's as they are
+ * @param subject what the task checks; default: the code of the error
+ * @throws Blamed; failures of the monitor itself are thrown on unchanged
  */
 export async function blaming<T>(
   kind: FindingKind,

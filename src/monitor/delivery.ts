@@ -8,22 +8,23 @@ import type { Finding } from './finding.ts'
 import type { Alarm } from './problems.ts'
 import type { Undelivered } from './state.ts'
 
-/** What became of an attempt to deliver. */
+/** The result of one attempt to deliver a finding. */
 export interface DeliveryReport {
   readonly url: string
   readonly finding: Finding
   readonly outcome: 'delivered' | 'failed' | 'dropped'
-  /** Why not, for a person. */
+  /** The reason for a failure, as text. */
   readonly message?: string | undefined
 }
 
-// The first pause is short since most trouble is a restart; a receiver that is down for longer is asked every 5 minutes.
+// The first pause is short, since most failures are restarts of the receiver. The longest pause between attempts is 5
+// minutes.
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 300_000
-/** More findings do not wait for one receiver: some 50 MB with entries in them. */
+/** The most findings that wait for one receiver: about 50 MB if they hold entries. */
 const MOST_WAITING = 10_000
 
-/** Brings findings to one webhook, one at a time, until each has been taken. Owner of those that wait. */
+/** Delivers findings to one webhook, one at a time, until the webhook has accepted each of them. Owns the queue. */
 class Delivery {
   readonly #webhook: Webhook
   readonly #clock: Clock
@@ -43,7 +44,7 @@ class Delivery {
     return this.#webhook.url
   }
 
-  /** Not taken yet, the one to be sent next in front. */
+  /** Findings not yet accepted, in the order of sending. */
   get waiting(): ReadonlyMap<string, Finding> {
     return this.#waiting
   }
@@ -55,12 +56,12 @@ class Delivery {
     this.#running ??= this.#run().finally(() => (this.#running = undefined))
   }
 
-  /** Resolves once nothing waits, or after {@link stop}. */
+  /** Resolves once the queue is empty, or after {@link stop}. */
   async idle(): Promise<void> {
     await this.#running
   }
 
-  /** Sends no more; what waits is kept. */
+  /** Stops sending; the queue is kept. */
   stop(): void {
     this.#stop.abort()
   }
@@ -84,7 +85,7 @@ class Delivery {
       return 0
     } catch (error) {
       if (!(error instanceof SteleError)) throw error
-      // To the end of the queue: a finding that the receiver will not have must not be in the way of the others.
+      // Moves the finding to the end of the queue, so that one that the receiver refuses does not block the others.
       if (this.#waiting.delete(finding.id)) this.#waiting.set(finding.id, finding)
       this.#report({ url, finding, outcome: 'failed', message: error.message })
       return this.#pauseMs(error.retryAfterSeconds ?? 0)
@@ -96,7 +97,7 @@ class Delivery {
     return askedSeconds * 1000 + longest * (0.5 + this.#clock.random() / 2)
   }
 
-  /** A match makes way before anything that speaks of the log itself. */
+  /** Drops the oldest match, or the oldest finding if there is no match: findings about the log itself matter more. */
   #drop(): void {
     const all = [...this.#waiting.values()]
     const finding = all.find(({ kind }) => kind === 'match') ?? all[0]!
@@ -106,19 +107,24 @@ class Delivery {
   }
 }
 
-/** What findings go through. */
+/** What an outbox is made of. */
 interface OutboxOptions {
   readonly webhooks: readonly Webhook[]
   readonly clock: Clock
-  /** Told of each finding once; resolves once it is out. */
+  /** Called with each finding once; resolves once the finding is written. */
   readonly print: (finding: Finding) => Promise<void>
   readonly onDelivery?: ((report: DeliveryReport) => void) | undefined
 }
 
-/** So many ids are remembered, which is what one round can find twice; whoever gets the findings knows them by id, too. */
+/**
+ * The most ids that are remembered, enough for the repeats within one round. Receivers can recognise repeats by id as
+ * well.
+ */
 const MOST_RAISED = 100_000
 
-/** The way out for findings, of all logs together: once to standard output, and to each webhook until it has them. */
+/**
+ * Delivers the findings of all logs: once to standard output, and to each webhook until the webhook has accepted them.
+ */
 export class Outbox implements Alarm {
   readonly #print: (finding: Finding) => Promise<void>
   readonly #deliveries: readonly Delivery[]
@@ -136,7 +142,7 @@ export class Outbox implements Alarm {
     await this.#print(finding)
   }
 
-  /** What a log's state is to keep, so that it is delivered after a restart. */
+  /** The undelivered findings of a log. They are saved with its state, so that they are delivered after a restart. */
   undelivered(origin: string): Undelivered[] {
     const byId = new Map<string, { finding: Finding; to: string[] }>()
     for (const { url, waiting } of this.#deliveries) {
@@ -150,7 +156,7 @@ export class Outbox implements Alarm {
     return [...byId.values()]
   }
 
-  /** Delivers what an earlier run could not; webhooks that are not asked for any more are left out. */
+  /** Queues what an earlier run did not deliver. Findings for webhooks that are no longer configured are dropped. */
   restore(undelivered: readonly Undelivered[]): void {
     for (const { finding, to } of undelivered) {
       this.#remember(finding.id)
@@ -158,17 +164,16 @@ export class Outbox implements Alarm {
     }
   }
 
-  /** How many findings wait, by webhook. */
+  /** Number of waiting findings, by webhook. */
   get waiting(): readonly { readonly url: string; readonly count: number }[] {
     return this.#deliveries.map(({ url, waiting }) => ({ url, count: waiting.size }))
   }
 
-  /** Resolves once everything has been delivered. */
   async idle(): Promise<void> {
     await Promise.all(this.#deliveries.map((delivery) => delivery.idle()))
   }
 
-  /** Delivers no more. What waits is in the states of the logs, once they are saved. */
+  /** Stops delivering. Waiting findings are in the saved states of the logs. */
   async stop(): Promise<void> {
     for (const delivery of this.#deliveries) delivery.stop()
     await this.idle()
@@ -180,10 +185,10 @@ export class Outbox implements Alarm {
   }
 }
 
-/** Somebody who is told of findings by HTTP. */
+/** A receiver of findings over HTTP. */
 export interface Webhook {
   readonly url: string
-  /** Resolves once the receiver has said that it has the finding. @throws SteleError if it has not said so */
+  /** Resolves once the receiver has accepted the finding. @throws SteleError if it has not */
   send(finding: Finding): Promise<void>
 }
 
@@ -192,9 +197,9 @@ const MAX_ANSWER_BYTES = 64 * 1024
 const TAKEN = [200, 201, 202, 204]
 
 /**
- * A webhook: findings are sent as JSON by POST, signed, under their ids.
+ * A webhook: findings are sent as signed JSON by POST, each with its id.
  *
- * @throws SteleError `usage` for what is not an http or https URL
+ * @throws SteleError `usage` unless the URL is http or https
  */
 export function createWebhook(url: string, signer: WebhookSigner, options: TransportOptions = {}): Webhook {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
@@ -220,22 +225,22 @@ export function createWebhook(url: string, signer: WebhookSigner, options: Trans
   }
 }
 
-/** Signs the bodies of webhooks, so that whoever gets them knows that they come from this monitor. */
+/** Signs the bodies of webhook requests, so that a receiver can verify that they come from this monitor. */
 interface WebhookSigner {
   readonly algorithm: 'hmac-sha256' | 'ed25519'
   /** The signature as text: hex for HMAC, base64 for Ed25519. */
   sign(message: Uint8Array): string
 }
 
-/** A secret that is shorter could be found out by trying, from one body that somebody saw. */
+/** A shorter secret could be found by brute force from one captured body. */
 const MIN_SECRET_BYTES = 16
 
 /**
- * A signer out of the text of a key file: an Ed25519 key as `stele keygen` writes it, or any other text, which is the
- * secret of an HMAC-SHA256.
+ * Makes a signer from the text of a key file: an Ed25519 key as written by `stele keygen`, or any other text, which is
+ * used as an HMAC-SHA256 secret.
  *
- * @param where names the file in messages; the text never is in one
- * @throws SteleError `usage` for a secret that is too short; `malformed` for an Ed25519 key that is none
+ * @param where names the file in error messages, which never quote its text
+ * @throws SteleError `usage` for a secret that is too short; `malformed` for an invalid Ed25519 key
  */
 export function webhookSigner(keyText: string, where: string): WebhookSigner {
   const text = keyText.trim()
@@ -256,11 +261,12 @@ export function webhookSigner(keyText: string, where: string): WebhookSigner {
 
 /**
  * The value of the `Stele-Signature` header: `<algorithm>; t=<seconds since 1970>; v=<signature>`. The time is signed,
- * so that an old body sent again can be told by its age.
+ * so that a receiver can reject an old body that is sent again.
  */
 function signatureHeader(signer: WebhookSigner, body: string, nowMs: number): string {
   const seconds = Math.floor(nowMs / 1000)
-  // The first line keeps the key from signing anything that could be taken for something else, a checkpoint for example.
+  // The first line ensures that a signature by this key is never valid for another kind of text, for example a
+  // checkpoint.
   const message = encodeUtf8(`stele-webhook/v1\n${seconds}\n${body}`)
   return `${signer.algorithm}; t=${seconds}; v=${signer.sign(message)}`
 }

@@ -10,13 +10,13 @@ import type { Problem } from './problems.ts'
 import type { Parts } from './round.ts'
 import type { KnownEnd } from './state.ts'
 
-/** As the name of a matcher: the entry that a log ends with when it rolls over. */
+/** The name of the matcher for the last entry of a log that rolls over. */
 const SUCCESSOR = 'stele-log-successor/v1'
 
 /**
- * Watches that a log which has ended stays as it ended. That it has, the log says when it is asked, or the operator of
- * the monitor; what came first is remembered, and the log is held to it for ever. An entry that names a successor only
- * claims it: a log of another program takes such an entry from any submitter.
+ * Checks that a log which has ended stays unchanged. The monitor learns of the end from the log's own answer, or from
+ * the monitor's operator. It remembers the first statement for ever, and reports any deviation from it. An entry that
+ * names a successor is only a claim, since a log of another program accepts such an entry from any submitter.
  */
 export class EndWatch {
   readonly #parts: Parts
@@ -30,10 +30,11 @@ export class EndWatch {
   }
 
   /**
-   * Looks whether the log has ended, or went on behind its end.
+   * Checks whether the log has ended, or continued after its end.
    *
-   * @param head the newest accepted one
-   * @param isNews whether it is larger than the one before: such a log need not be asked whether it has ended
+   * @param head the newest accepted head
+   * @param isNews whether the log has grown since the last round; a log that grows is only asked if its last entry
+   *   claims an end
    */
   async look(head: ShownHead, isNews: boolean): Promise<void> {
     const { log } = this.#parts
@@ -48,13 +49,13 @@ export class EndWatch {
     else this.#believe(word, head, claim)
   }
 
-  /** The end that the log is held to. */
+  /** The end that the log must not go beyond. */
   get #known(): KnownEnd | undefined {
     const { end } = this.#parts.ledger.state
     return end?.by === 'entry' ? undefined : end
   }
 
-  /** The claim of the newest head's last entry. One that others follow is no end: it is reported, and forgotten. */
+  /** The claim in the last entry of the newest head. If other entries follow it, the claim is reported and dropped. */
   async #claimAt({ head }: ShownHead): Promise<KnownEnd | undefined> {
     const { ledger, log, problems } = this.#parts
     const claim = ledger.state.end
@@ -64,8 +65,8 @@ export class EndWatch {
     const leaf = toHex(leafHash(entry))
     await problems.raise('match', findingId('match', log.origin, SUCCESSOR, index, leaf), {
       message:
-        `entry ${index} says that the log ends with it, and ${head.size - claim.size} more follow: no signature says ` +
-        'that the log wrote it, and any submitter may have written it',
+        `entry ${index} says that the log ends with it, but ${head.size - claim.size} more follow. No signature ` +
+        'shows that the log wrote that entry: any submitter may have written it',
       detail: { matcher: SUCCESSOR, decided: true, index, leafHash: leaf, entry: claim.entry },
     })
     ledger.note({ end: undefined })
@@ -73,8 +74,8 @@ export class EndWatch {
   }
 
   /**
-   * A log may say that it has ended before its final head is published: its witnesses may take their time. A head that
-   * was signed after it had said so is of the final tree; so is one whose last entry says the same as the log.
+   * A log may report its end before its final head is published, since its witnesses need time. A head that was signed
+   * after that report is final; so is a head whose last entry names the same end as the report.
    */
   #believe(word: LogWord, shown: ShownHead, claim: KnownEnd | undefined): void {
     const { state, successor, saidMs, timestampMs = 0, treeSize } = word
@@ -99,7 +100,7 @@ export class EndWatch {
 
   #wentOn(end: KnownEnd, shown: ShownHead): Problem {
     const { size } = shown.head
-    const message = `the log ended at size ${end.size} (${saidBy(end)}), and signed size ${size} nevertheless`
+    const message = `the log ended at size ${end.size} (${saidBy(end)}), but signed size ${size} later`
     return {
       subject: `behind ${end.size}`,
       message,
@@ -118,11 +119,11 @@ export class EndWatch {
     return first.head.note === shown.head.note ? [first] : [first, shown]
   }
 
-  /** Only signatures are evidence: what a log says when it is asked is the monitor's word. */
+  /** Only signatures count as evidence. The answer of the log is known from the monitor alone. */
   async #holdToWord(end: KnownEnd, { state, successor }: LogWord): Promise<void> {
     const { ledger, problems } = this.#parts
     if (end.by === 'log' && end.successor === undefined && successor !== undefined) {
-      // What ended without a successor may be given one.
+      // A log that ended without a successor may name one later.
       ledger.note({ end: { ...end, successor } })
       return
     }
@@ -135,9 +136,9 @@ export class EndWatch {
 }
 
 function saidBy({ by, entry }: KnownEnd): string {
-  if (by === 'operator') return 'this monitor was told so'
-  if (entry === undefined) return 'it said so when it was asked'
-  return 'its last entry says so, and so did the log when it was asked'
+  if (by === 'operator') return 'as configured in this monitor'
+  if (entry === undefined) return 'as the log reported'
+  return 'as its last entry says and the log reported'
 }
 
 function takenBack(
@@ -145,11 +146,11 @@ function takenBack(
   state: string,
   now: string | undefined,
 ): string | undefined {
-  // What is closed, halted or failed says nothing of its end.
+  // A log that is closed, halted or failed does not report whether it has ended.
   if (['serving', 'indexing', 'confirming'].includes(state))
-    return `the log had ended, and says that it is ${state} now`
+    return `the log had ended, but now reports the state ${state}`
   if (state !== 'frozen' || before === undefined || before === now) return undefined
-  return `the log had ended with the successor ${before}, and says now that ${now ?? 'it has none'}`
+  return `the log had ended with the successor ${before}, but now reports ${now ?? 'none'}`
 }
 
 function endingOf({ size, entry, path }: KnownEnd): Ending | undefined {

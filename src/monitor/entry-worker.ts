@@ -20,14 +20,14 @@ import type { MonitoredLog } from './monitored-log.ts'
 import type { Parts } from './round.ts'
 import type { SeenHead } from './state.ts'
 
-/** Progress is saved at least after so many bundles: what a killed monitor repeats. */
+/** Progress is saved after this many bundles at the latest. A monitor that is killed reads at most these again. */
 const BUNDLES_A_SAVE = 16
 /**
- * What slow expressions of one log may cost in a round, together: each matcher has its share, so that a careless one does
- * not keep the others from looking. Other logs are watched by the same thread.
+ * The time that slow expressions of one log may use in a round. Each matcher has its own share, so that one slow
+ * expression does not keep the others from running. All logs share one thread.
  */
 const MATCH_BUDGET_MS = 1_000
-/** Of a matching entry, no more goes into the finding. */
+/** The most bytes of a matching entry that a finding contains. */
 const SHOWN_BYTES = 4096
 
 interface Skipped {
@@ -36,32 +36,32 @@ interface Skipped {
   readonly count: number
 }
 
-/** True if this monitor has read entries of a log: what is kept from it now was not kept from it before. */
+/** True if this monitor has read entries of the log before. If so, a refusal now is a change. */
 export function haveBeenShown(log: MonitoredLog, { state: { entriesRead, nextIndex } }: Ledger): boolean {
   return entriesRead || (log.from !== 'end' && nextIndex > log.from)
 }
 
-/** Reads, re-hashes and looks through the entries of one log. */
+/** Reads the entries of one log, verifies their hashes and runs the matchers on them. */
 export class EntryWorker {
   readonly #parts: Parts
-  /** Entries that were skipped since the last saving, by matcher. */
+  /** Entries skipped since the last save, by matcher. */
   readonly #skipped = new Map<Matcher, Skipped>()
   #budgets = new Map<Matcher, MatchBudget>()
   #tiles: VerifiedTiles | undefined
   #isShutOut = false
-  /** This round the log did not show them: what it showed before it will not show either. */
+  /** The log refused to show entries in this round, so earlier ones are not requested again either. */
   #isDenied = false
 
   constructor(parts: Parts) {
     this.#parts = parts
   }
 
-  /** True while the log shows its entries to others alone, and never showed them to this monitor. */
+  /** True while the log refuses to show its entries, and never showed any to this monitor. */
   get isShutOut(): boolean {
     return this.#isShutOut
   }
 
-  /** Deals with every entry below an accepted head that has not been dealt with. Ends early at one that is not good. */
+  /** Processes every entry below an accepted head that has not been processed. Stops at the first invalid entry. */
   async work(shown: ShownHead): Promise<void> {
     const { attempts, ledger } = this.#parts
     this.#isDenied = false
@@ -97,7 +97,7 @@ export class EntryWorker {
         if (bundles % BUNDLES_A_SAVE === 0) await this.#save(next)
       }
     } finally {
-      // What was found in them is out: also before an entry that is not good, and when the log goes away.
+      // Findings of these entries have been raised, also when an invalid entry follows or the log goes away.
       await this.#save(next)
     }
   }
@@ -109,9 +109,9 @@ export class EntryWorker {
   }
 
   /**
-   * Entries of a log that were never shown to this monitor are private, if it has no key, or one that is good for the
-   * proofs between any two sizes and no more. Where they were shown before, or a key is refused, somebody has to hear of
-   * it.
+   * Whether the entries of this log are private to this monitor. They are if the log never showed it entries, and the
+   * monitor has no key, or a key that only allows consistency proofs. If the log showed entries before, or refuses a
+   * key for another reason, that is a finding.
    */
   async #mayNotRead({ code }: Blamed, { head: { size } }: ShownHead): Promise<boolean> {
     const { log, ledger, askProof } = this.#parts
@@ -126,7 +126,7 @@ export class EntryWorker {
     )
   }
 
-  /** An entry that says that the log ends with it is a claim: whether the log says so too is asked later. */
+  /** An entry that says that the log ends with it is a claim, which is later compared with what the log reports. */
   async #noteClaim(entries: readonly VerifiedEntry[], tiles: VerifiedTiles, head: SeenHead): Promise<void> {
     const { ledger, log } = this.#parts
     if (ledger.state.end && ledger.state.end.by !== 'entry') return
@@ -138,7 +138,7 @@ export class EntryWorker {
     ledger.note({ end: { size: last.index + 1, head, by: 'entry', successor, ...proof } })
   }
 
-  /** Reads some of what was dealt with again, in turns: what is old must stay as it was. */
+  /** Reads some old bundles again in each round, all of them in turn, to check that they are unchanged. */
   async recheck(head: VerifiedCheckpoint): Promise<void> {
     const { attempts, files, ledger, log } = this.#parts
     const { nextIndex, recheckBundle } = ledger.state
@@ -147,12 +147,12 @@ export class EntryWorker {
     const end = Math.min(bundles, first + log.recheckBundles)
     if (first >= end || this.#isDenied) return
     const done = await attempts.run('recheck', ['bad_entry', 'bad_tile'], async () => {
-      // Tiles that are in memory would say nothing of what is served now.
+      // A fresh reader: cached tiles would not show what the log serves now.
       const tiles = new VerifiedTiles(files, head)
       const upTo = Math.min(end * TILE_WIDTH, nextIndex, head.size)
       for await (const _ of readBundles(files, tiles, first * TILE_WIDTH, upTo));
     })
-    // One that is not good is read again until it is, so that its finding ends when the damage does.
+    // A bundle that is invalid is read again until it is valid, so that its finding ends when the damage does.
     if (done) ledger.note({ recheckBundle: end })
   }
 
@@ -171,21 +171,23 @@ export class EntryWorker {
     this.#skipped.set(matcher, { first, last: index, count: count + 1 })
   }
 
-  /** One finding for all of them: an alarm for each would be a way to drown the others. */
+  /** One finding for all skipped entries: with one for each, an attacker could flood the receiver. */
   async #raiseSkipped({ name }: Matcher, { first, last, count }: Skipped): Promise<void> {
     await this.#parts.problems.raise(
       'match_timeout',
       findingId('match_timeout', this.#parts.log.origin, name, first),
       {
         message:
-          `${count} entries from ${first} to ${last} were NOT looked through for ${name}: entries before them made the ` +
-          `expression so slow that its time of this round was used up`,
+          `${count} entries from ${first} to ${last} were NOT checked for ${name}: on earlier entries the expression was so ` +
+          `slow that it used up its time for this round`,
         detail: { matcher: name, firstIndex: first, lastIndex: last, entries: count },
       },
     )
   }
 
-  /** What could not be decided in time is raised, too: else an entry could hide by being slow. */
+  /**
+   * An entry that could not be decided in time is reported too; otherwise an entry could hide by being slow to match.
+   */
   async #raise(
     { name }: Matcher,
     { index, entry, leafHash }: VerifiedEntry,
@@ -197,7 +199,7 @@ export class EntryWorker {
     await this.#parts.problems.raise('match', id, {
       message: decided
         ? `entry ${index} matches ${name}`
-        : `entry ${index}: whether it matches ${name} could not be found out in time`,
+        : `entry ${index}: the time limit ended before it was known whether the entry matches ${name}`,
       detail: { matcher: name, decided, index, leafHash: leaf, entry: shown, entryBytes: entry.length },
     })
   }
@@ -209,13 +211,13 @@ export class EntryWorker {
   }
 }
 
-// Read ahead: enough to hide the way to a server; each bundle is up to 16 MiB, usually far less.
+// Read-ahead, enough to hide network latency. A bundle has at most 16 MiB, usually far less.
 const BUNDLES_AT_A_TIME = 4
 
 /**
- * Reads entries [begin, end) in order, bundle by bundle, and the level-0 tile over each of them. All of it is checked
- * against the trusted head of `tiles`. The tile is not needed to check entries; but proofs are made of it, and nobody
- * else looks whether it is served as it must be.
+ * Reads entries [begin, end) in order, bundle by bundle, and the level-0 tile over each bundle. Both are verified
+ * against the trusted head of `tiles`. Entries can be verified without the tile, but proofs are made from it, and no
+ * other check covers it.
  *
  * @throws Blamed `bad_tile`, `bad_entry`, with the path; `unreachable`
  */

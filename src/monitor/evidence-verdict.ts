@@ -17,45 +17,45 @@ import { treeHeadOfLine } from '../note/tree-head.ts'
 import { parseEvidence, type Evidence } from './evidence.ts'
 import { judgeUnfrozen } from './unfrozen-verdict.ts'
 
-/** Whom the reader of an evidence file trusts to speak for the log. */
+/** The log's keys, as the reader of an evidence file trusts them. */
 export interface EvidenceCheck {
   readonly evidence: string | Uint8Array
   readonly origin: string
-  /** The log's keys, from elsewhere than the file. */
+  /** The log's keys, from a source other than the file. */
   readonly verifierKeys: readonly (string | VerifierKey)[]
 }
 
-/** What an evidence file shows, offline. */
+/** What an evidence file shows without asking the log. */
 export interface EvidenceJudged {
-  /** `needs_log`: nothing in the file is wrong, but what it says cannot be confirmed from it alone. */
+  /** `needs_log`: the file is consistent, but its claim cannot be confirmed from the file alone. */
   readonly verdict: 'proven' | 'needs_log'
-  /** What is proven; for `needs_log` what is claimed. */
+  /** What is proven; for `needs_log`, what is claimed. */
   readonly kind: Evidence['kind']
   readonly origin: string
-  /** Sizes of the heads, as the file has them. */
+  /** Sizes of the heads, in the order of the file. */
   readonly sizes: readonly number[]
-  /** A sentence for each fact that signatures and hashes show. */
+  /** One sentence for each fact that signatures and hashes prove. */
   readonly proven: readonly string[]
-  /** A sentence for each thing that is left to be believed, or to be asked of the log. */
+  /** One sentence for each claim that the file does not prove. */
   readonly notProven: readonly string[]
 }
 
-/** Why an evidence file shows nothing. The list is closed. */
+/** Why an evidence file shows nothing. This list is closed. */
 export type EvidenceFault =
   | 'malformed' // the file, or a checkpoint in it, does not follow its format
   | 'wrong_log' // it is about another log
   | 'untrusted_signer' // a head in it is not signed by the keys given
   | 'bad_signature' // a signature by one of them does not verify
   | 'bad_proof' // the proof in it does not lead to the larger head
-  | 'no_contradiction' // the two heads go together
+  | 'no_contradiction' // the two heads do not contradict each other
 
-/** An evidence file that shows nothing. */
+/** The result for an evidence file that shows nothing. */
 export interface EvidenceRefused {
   readonly verdict: EvidenceFault
   readonly message: string
 }
 
-// By default nothing is judged: a code that is not listed is thrown on.
+// Codes that are not listed are thrown on.
 const FAULTS: Partial<Readonly<Record<ErrorCode, EvidenceFault>>> = {
   malformed: 'malformed',
   out_of_range: 'malformed',
@@ -66,13 +66,13 @@ const FAULTS: Partial<Readonly<Record<ErrorCode, EvidenceFault>>> = {
 }
 
 /**
- * Judges an evidence file with nothing but the log's keys.
+ * Checks an evidence file with the log's keys alone, offline.
  *
- * Two root hashes at one size are a fork, and nothing else is needed. So are two sizes with a proof that the tree of the
- * larger head has another root hash at the smaller size: hashes cannot be bent to show that of an honest log. That a
- * smaller head was signed later shows only where the log's signatures carry a time.
+ * Two root hashes for one size prove a fork. So do two sizes with a proof that the tree of the larger head has another
+ * root hash at the smaller size: for the tree of an honest log, such a proof would need a hash collision. The order in
+ * which two heads were signed is only proven if the log's signatures carry a time.
  *
- * @throws SteleError `malformed` for a verifier key that is none, `usage` for one of a witness: the caller's mistake
+ * @throws SteleError `malformed` for an invalid verifier key, `usage` for the key of a witness: mistakes of the caller
  */
 export function verifyEvidence(check: EvidenceCheck): EvidenceJudged | EvidenceRefused {
   const keys = check.verifierKeys.map((key) => (typeof key === 'string' ? parseVerifierKey(key) : key))
@@ -91,7 +91,10 @@ function judge(
   verifiers: readonly VerifierKey[],
 ): EvidenceJudged | EvidenceRefused {
   if (evidence.origin !== origin) {
-    return { verdict: 'wrong_log', message: `evidence: expected one about ${origin}, got ${evidence.origin}` }
+    return {
+      verdict: 'wrong_log',
+      message: `evidence: expected evidence about ${origin}, got ${evidence.origin}`,
+    }
   }
   if (evidence.kind === 'empty_root') return judgeEmptyRoot(evidence, origin, verifiers)
   if (evidence.kind === 'unfrozen') return judgeUnfrozen(evidence, { origin, verifiers })
@@ -108,7 +111,7 @@ function judge(
   return judgeOrder(evidence, pair, { ...about, proven })
 }
 
-/** One head proves it: an honest log cannot sign another root hash for no leaves than the one there is. */
+/** One head is proof: the empty tree has one root hash, and an honest log signs no other for size 0. */
 function judgeEmptyRoot(
   { kind, heads }: Evidence,
   origin: string,
@@ -118,25 +121,25 @@ function judgeEmptyRoot(
   const note = parseNote(heads[0].note)
   const checkpoint = parseCheckpoint(note.text)
   checkOriginOf(checkpoint, origin)
-  // Not `openCheckpoint`, which refuses what is to be shown here.
+  // Not `openCheckpoint`, which refuses the head that is to be shown here.
   const { verifiedBy } = openNote(note, verifiers)
   const { size, root } = checkpoint
   if (size > 0 || equalBytes(root, EMPTY_ROOT)) {
-    return agree(`a head of size ${size}, whose root hash is not wrong by itself`)
+    return agree(`the head of size ${size} does not have a wrong root hash for an empty tree`)
   }
-  const wrong = `a tree of size 0 has root hash ${toHex(EMPTY_ROOT)} and no other`
+  const wrong = `a tree of size 0 can only have root hash ${toHex(EMPTY_ROOT)}`
   const proven = [signedSentence({ checkpoint, verifiedBy }), wrong]
   return { verdict: 'proven', kind, origin, sizes: [size], proven, notProven: [] }
 }
 
-/** The sentence that shows two histories, or why there is only one; undefined where the file cannot tell. */
+/** The sentence that proves two histories, or why there is only one; undefined if the file proves neither. */
 function forkShown({ proof }: Evidence, pair: Pair): string | EvidenceRefused | undefined {
   const [older, newer] = bySize(pair).map(({ checkpoint }) => checkpoint)
   if (older!.size === newer!.size) {
     if (equalBytes(older!.root, newer!.root)) {
       return agree(`both heads are of size ${older!.size} and have the same root hash`)
     }
-    return `the log signed two root hashes for one size, ${older!.size}: they cannot both be true`
+    return `the log signed two root hashes for size ${older!.size}, and at most one of them can be right`
   }
   if (!proof) return undefined
   verifyConsistency({
@@ -154,11 +157,11 @@ function forkShown({ proof }: Evidence, pair: Pair): string | EvidenceRefused | 
   }
   return (
     `the tree of size ${newer!.size} has root hash ${shown} at size ${older!.size}, as its consistency proof shows, ` +
-    `but the log signed ${toHex(older!.root)} for that size: it does not extend what was signed`
+    `but the log signed ${toHex(older!.root)} for that size, so the larger tree does not extend it`
   )
 }
 
-/** What two heads of different sizes show that may well be of one history. */
+/** The result for two heads of different sizes that may belong to one history. */
 function judgeOrder(
   { kind, heads }: Evidence,
   pair: Pair,
@@ -166,20 +169,20 @@ function judgeOrder(
 ): EvidenceJudged | EvidenceRefused {
   const [older, newer] = bySize(pair)
   const [smallMs, largeMs] = [datedMs(older!), datedMs(newer!)]
-  const unknown = `whether the two trees are of one history: that takes tiles or a consistency proof from the log`
+  const unknown = `whether the two trees are of one history: this needs tiles or a consistency proof from the log`
   if (kind !== 'rollback') return { verdict: 'needs_log', kind, ...about, notProven: [unknown] }
   if (pair[0].checkpoint.size < pair[1].checkpoint.size)
-    return agree('the head that is said to be the later one is the larger one: a log grows')
+    return agree('the later of the two heads is also the larger one, as in any log that grows')
   if (smallMs !== undefined && largeMs !== undefined) {
     const [small, large] = [new Date(smallMs).toISOString(), new Date(largeMs).toISOString()]
     if (smallMs <= largeMs)
-      return agree(`the smaller head is dated ${small}, the larger one ${large}: a log grows`)
-    const order = `the log dated the larger head ${large} and the smaller one later, ${small}: it went back`
+      return agree(`the smaller head is dated ${small}, the larger one ${large}, as in any log that grows`)
+    const order = `the log dated the larger head ${large} and the smaller one later, ${small}: the log was rolled back`
     return { verdict: 'proven', kind, ...about, proven: [...about.proven, order], notProven: [unknown] }
   }
   const word =
     `that the head of size ${about.sizes[1]} was shown at ${heads.at(-1)!.seenAt}, after the one of size ` +
-    `${about.sizes[0]}: the signatures carry no time, so this is the word of who kept the file`
+    `${about.sizes[0]}: the signatures carry no time, so only the author of the file says so`
   return { verdict: 'needs_log', kind, ...about, notProven: [word, unknown] }
 }
 
@@ -196,7 +199,7 @@ function signedSentence({
   return `${verifiedBy.map(({ name }) => name).join(', ')} signed size ${size} with root hash ${toHex(root)}`
 }
 
-/** The time that the log itself signed, in milliseconds: only lines of RFC 6962 tree heads carry one. */
+/** The time that the log itself signed, in milliseconds. Only signatures of RFC 6962 tree heads carry one. */
 function datedMs({ checkpoint: { origin }, note, verifiedBy }: OpenedCheckpoint): number | undefined {
   const at = verifiedBy.findIndex(({ type }) => type === KEY_TYPE.treeHead)
   if (at < 0) return undefined

@@ -8,18 +8,21 @@ import { MAX_NOTE_BYTES } from '../note/note.ts'
 import { MAX_ENTRY_BYTES } from '../tile/bundle.ts'
 import type { PrefixProof } from './judge.ts'
 
-/** A signed head as it was shown. */
+/** A signed head as the log showed it. */
 export interface EvidenceHead {
-  /** The signed checkpoint, verbatim; of a tree head (RFC 6962) as the checkpoint that it stands for. */
+  /** The signed checkpoint, verbatim. For an RFC 6962 tree head, the equivalent checkpoint. */
   readonly note: string
-  /** `add-checkpoint`: a witness or a mirror was sent it, and knows of no URL. */
+  /** The request that it came from. `add-checkpoint`: a client sent it to a witness or a mirror, so there is no URL. */
   readonly source: 'checkpoint' | 'get-sth' | 'add-checkpoint'
   readonly url: string
-  /** When it was first seen, as ISO 8601 has it: the word of who kept this, which no signature covers. */
+  /** When it was first seen, in ISO 8601. No signature covers this time; the author of the file states it. */
   readonly seenAt: string
 }
 
-/** An entry that says that the log ends with it, and that it is in the tree of the first head. Any submitter may have written it. */
+/**
+ * An entry that says that the log ends with it, and the proof that the tree of the first head has it. Any submitter may
+ * have written the entry.
+ */
 export interface Ending {
   readonly index: number
   readonly entry: Uint8Array
@@ -27,34 +30,34 @@ export interface Ending {
   readonly path: readonly Hash[]
 }
 
-/** Signed heads of one log that do not go together, to be handed to anybody. */
+/** Contradictory signed heads of one log, for anyone to verify. */
 export interface Evidence {
   /**
-   * `unproven`: the log signed the second head, and shows nothing that makes it extend the first. `empty_root`: a tree
-   * without leaves, signed with another root hash than it can have. `unfrozen`: the log went on behind its end.
+   * `unproven`: the log signed the second head, but shows no tiles or proof that it extends the first. `empty_root`: a
+   * tree without leaves is signed with a wrong root hash. `unfrozen`: the log grew after its end.
    */
   readonly kind: 'fork' | 'rollback' | 'unproven' | 'unfrozen' | 'empty_root'
   readonly origin: string
-  /** Verifier keys by which the finder checked the heads. Whoever reads this must know them from elsewhere. */
+  /** The verifier keys with which the heads were verified. A reader must get these keys from another source. */
   readonly keys: readonly string[]
   /**
-   * The one seen first, and the one that does not go with it; for `empty_root` one, which speaks for itself, and for
-   * `unfrozen` one, if its tree holds the entry that names a successor and goes on behind it.
+   * The head seen first, and the contradicting one. One head is enough for `empty_root`, and for `unfrozen` if its tree
+   * has both the entry that names a successor and later entries.
    */
   readonly heads: readonly [EvidenceHead, EvidenceHead] | readonly [EvidenceHead]
   readonly proof: PrefixProof | undefined
-  /** For `unfrozen`, where an entry says that the log has ended. */
+  /** For `unfrozen`, the entry that says that the log has ended, if there is one. */
   readonly ending?: Ending | undefined
-  /** What the finder says about it. */
+  /** A description by the author of the file. */
   readonly message: string
 }
 
 const FORMAT = 'stele-evidence/v1'
-/** Two notes of the greatest size, escaped as JSON, and room for the rest. */
+/** Room for two notes of maximum size, escaped as JSON, and the rest. */
 export const MAX_EVIDENCE_BYTES = 5 * MAX_NOTE_BYTES
-/** Most hashes in a consistency proof between sizes below 2^53. */
+/** The most hashes in a consistency proof between sizes below 2^53. */
 const MAX_PATH = 54
-/** Base64 of the longest entry. */
+/** Length in base64 of the longest entry. */
 const MAX_ENTRY_CHARACTERS = Math.ceil(MAX_ENTRY_BYTES / 3) * 4
 
 const hex = z.string().regex(/^[0-9a-f]{64}$/)
@@ -106,7 +109,7 @@ export function formatEvidence({ kind, origin, message, keys, heads, proof, endi
 }
 
 /**
- * Reads an evidence file. Verifies nothing.
+ * Parses an evidence file. Verifies nothing.
  *
  * @throws SteleError `malformed`
  */

@@ -1,31 +1,31 @@
-/** When a log last showed something new, as far as is known. Milliseconds since 1970 throughout. */
+/** When a log last showed something new. All times are milliseconds since 1970. */
 export interface Sightings {
-  /** The date of the newest tree head, which the log signed. */
+  /** The date of the newest tree head, signed by the log. */
   readonly logDateMs: number | undefined
-  /** The dates of the newest checkpoint's cosignatures, which witnesses signed. */
+  /** The dates of the newest checkpoint's cosignatures, signed by witnesses. */
   readonly witnessDatesMs: readonly number[]
   /** When the checkpoint last differed from the one before. */
   readonly newsMs: number
 }
 
-/** How old is too old. */
+/** The limits of age. */
 export interface FreshnessLimits {
   readonly staleAfterMs: number
   readonly silentAfterMs: number
 }
 
-/** What is wrong with the age of a log's newest head. */
+/** A problem with the age of a log's newest head. */
 export interface Staleness {
   readonly kind: 'stale' | 'silent'
   readonly message: string
 }
 
-/** Clocks differ by so much without anybody's fault. */
+/** Tolerated difference between clocks. */
 export const CLOCK_TOLERANCE_MS = 5 * 60_000
 
 /**
- * Judges the age of the newest head. A log that is cut off from us, or that shows us an old state, signs nothing new
- * there; a log that has nothing to log signs anew, if it dates its heads.
+ * Checks the age of the newest head. A log whose connection to the monitor is cut, or that shows the monitor an old
+ * state, gets no new signatures here. A log without new entries re-signs its head periodically, if it dates its heads.
  */
 export function judgeFreshness(
   { logDateMs, witnessDatesMs, newsMs }: Sightings,
@@ -34,11 +34,11 @@ export function judgeFreshness(
 ): Staleness | undefined {
   const latestMs = nowMs + CLOCK_TOLERANCE_MS
   if (logDateMs !== undefined && logDateMs > latestMs) {
-    // Until then it would count as fresh, so it says nothing now.
+    // A head dated in the future would count as fresh until then, so its date is not used.
     const ahead = seconds(logDateMs - nowMs)
-    return { kind: 'stale', message: `the tree head is dated ${ahead} in the future: its age cannot be told` }
+    return { kind: 'stale', message: `the tree head is dated ${ahead} in the future, so its age is unknown` }
   }
-  // A witness whose clock is ahead is not the log's fault; its date is left aside.
+  // A cosignature dated in the future is ignored: the log is not responsible for a witness's clock.
   const dates = witnessDatesMs.filter((dateMs) => dateMs <= latestMs)
   if (logDateMs !== undefined) dates.push(logDateMs)
   const dated = dates.length > 0
@@ -46,9 +46,9 @@ export function judgeFreshness(
     ? [nowMs - Math.max(...dates), staleAfterMs]
     : [nowMs - newsMs, silentAfterMs]
   if (ageMs <= limitMs) return undefined
-  const age = `${seconds(ageMs)}: at most ${seconds(limitMs)} are allowed`
+  const age = `${seconds(ageMs)}; the limit is ${seconds(limitMs)}`
   return dated
-    ? { kind: 'stale', message: `the newest head was signed before ${age}` }
+    ? { kind: 'stale', message: `the age of the newest head is ${age}` }
     : { kind: 'silent', message: `no new checkpoint was seen for ${age}` }
 }
 

@@ -8,7 +8,7 @@ import { evidenceKeeper, type Conflict, type ShownHead } from './keep-evidence.t
 import type { Parts } from './round.ts'
 import type { SeenHead } from './state.ts'
 
-/** Follows the checkpoints of one log. Only a head that extends every one accepted before is accepted. */
+/** Follows the checkpoints of one log. A head is accepted only if it extends every head accepted before. */
 export class HeadFollower {
   readonly #parts: Parts
   readonly #treeHeadVkey: string | undefined
@@ -22,7 +22,7 @@ export class HeadFollower {
   /**
    * The newest head that was accepted.
    *
-   * @throws SteleError as `openCheckpoint`: what was kept must be good under today's keys, too
+   * @throws SteleError as `openCheckpoint`: the saved head must verify under the current keys too
    */
   get accepted(): ShownHead | undefined {
     const kept = this.#parts.ledger.state.head
@@ -30,7 +30,7 @@ export class HeadFollower {
     return this.#shown(this.#open(kept.note), kept.seenMs)
   }
 
-  /** The log's checkpoint, if there is one with a good signature. */
+  /** Reads the log's checkpoint; undefined if it has no valid signature. */
   async show(): Promise<ShownHead | undefined> {
     const { attempts, ledger, clock } = this.#parts
     const opened = await attempts.run(
@@ -47,7 +47,7 @@ export class HeadFollower {
   }
 
   /**
-   * Accepts a head, durably, or says why not.
+   * Accepts a head durably, or raises a finding.
    *
    * @returns whether it is accepted
    */
@@ -64,13 +64,14 @@ export class HeadFollower {
     return judged.value ? false : this.#take(shown)
   }
 
-  /** Raises a fork, with its evidence. */
+  /** Raises a fork with its evidence. */
   async reportFork(
     { older, newer, proof, message }: Contradiction,
     known: ShownHead,
     shown: ShownHead,
   ): Promise<void> {
-    // Named by what contradicts what, so that a branch that grows does not become a finding with every head.
+    // The subject names the two contradicting root hashes, so that a growing branch does not become a new finding with
+    // every head.
     const roots = [older.root, proof?.olderRoot ?? newer.root].map(toHex).toSorted()
     await this.#parts.problems.report('fork', {
       subject: `${older.size} ${roots.join(' ')}`,
@@ -80,20 +81,20 @@ export class HeadFollower {
     })
   }
 
-  /** For a finding about two heads. */
+  /** Writes the evidence for a finding about two heads. */
   keeper(conflict: Conflict) {
     const { store, log, keys } = this.#parts
     const { origin } = log
     return evidenceKeeper(store, { origin, verifiers: keys.verifiers }, this.#treeHeadVkey, conflict)
   }
 
-  /** A larger head whose tiles are wrong or withheld is not accepted: it may be of another history. */
+  /** A larger head is not accepted while its tiles are wrong or withheld: it may belong to another history. */
   async #judge(
     known: ShownHead,
     shown: ShownHead,
   ): Promise<{ readonly value: Contradiction | undefined } | undefined> {
     const { size, root } = shown.head
-    const message = `the log signed size ${size}, but does not show tiles that make it`
+    const message = `the log signed size ${size}, but does not serve tiles that lead to its root hash`
     return this.#parts.attempts.run(
       'head',
       ['bad_tile', 'unproven'],
@@ -105,7 +106,10 @@ export class HeadFollower {
     )
   }
 
-  /** A log that went back may do so into another history: then the tiles of the larger head, if it still has them, show it. */
+  /**
+   * A log that is rolled back may also have another history. If the tiles of the larger head are still served, they
+   * show that.
+   */
   async #judgeSmaller(known: ShownHead, shown: ShownHead): Promise<false> {
     let stillServed = true
     const contradiction = await judgeHeads(
@@ -123,7 +127,7 @@ export class HeadFollower {
       return false
     }
     const message =
-      `the log shows a head of size ${shown.head.size}, but showed one of size ${known.head.size} before` +
+      `the log serves a head of size ${shown.head.size}, but earlier served one of size ${known.head.size}` +
       (stillServed
         ? '; the tiles of the larger one are still served, so this may be an old copy of the checkpoint'
         : '')
@@ -144,7 +148,7 @@ export class HeadFollower {
     return true
   }
 
-  /** What is not even text is no answer of a log; whatever else goes wrong here may be the network's doing. */
+  /** A response that is not text is the log's fault. Other failures may be caused by the network. */
   async #ask(): Promise<string> {
     try {
       return await this.#parts.files.checkpoint()
@@ -156,12 +160,12 @@ export class HeadFollower {
     }
   }
 
-  /** A head as it was accepted once. */
+  /** Opens a head that was accepted earlier. */
   reopen({ note, seenMs }: SeenHead): ShownHead {
     return this.#shown({ ...openCheckpoint(note, this.#identity).checkpoint, note }, seenMs)
   }
 
-  /** By an unknown key, the log may have announced by a known one. */
+  /** If the key is unknown, asks the log whether a known key has announced it. */
   async #openOrLearn(note: string): Promise<VerifiedCheckpoint> {
     try {
       return this.#open(note)

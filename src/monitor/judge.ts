@@ -6,31 +6,31 @@ import { verifyConsistency } from '../merkle/verify.ts'
 import { proveConsistency, rootAt } from '../tile/prove.ts'
 import { isDenied, type AskProof } from '../client/served-proofs.ts'
 
-/** Shows which root hash the tree of a larger head has at the size of a smaller one. Anybody can verify it offline. */
+/** Proves which root hash the tree of a larger head has at the size of a smaller one. Can be verified offline. */
 export interface PrefixProof {
   readonly olderRoot: Hash
   /** The consistency proof (RFC 6962 section 2.1.2) from that root hash to the larger head's. */
   readonly path: readonly Hash[]
 }
 
-/** Two signed heads of one log that cannot both be true. */
+/** Two signed heads of one log of which at most one can be right. */
 export interface Contradiction {
-  /** The smaller one. */
+  /** The smaller head. */
   readonly older: VerifiedCheckpoint
   readonly newer: VerifiedCheckpoint
-  /** For different sizes: out of tiles that lead to the larger head's root hash. */
+  /** Only for heads of different sizes. Made from tiles that lead to the larger head's root hash. */
   readonly proof: PrefixProof | undefined
   readonly message: string
 }
 
 /**
- * Says whether two heads with good signatures contradict each other. Tiles are read only if their sizes differ, and
- * none is believed that does not lead to the root hash of the larger head. Of a log that shows its leaf hashes to
- * others alone, the proof that it makes of them is verified instead.
+ * Checks whether two verified heads contradict each other. Tiles are read only if the sizes differ, and are used only
+ * if they lead to the root hash of the larger head. If the log does not show its tiles to the monitor, a consistency
+ * proof served by the log is verified instead.
  *
- * @throws SteleError `bad_proof` for such a proof that does not lead from the one to the other: no contradiction, for
- *   nothing shows what the log has at the smaller size.
- * @throws SteleError as `VerifiedTiles`; then nothing is known of how the two relate
+ * @throws SteleError `bad_proof` if that proof is wrong. This is not a contradiction, since nothing shows the root hash
+ *   that the log has at the smaller size.
+ * @throws SteleError as `VerifiedTiles`; then the relation of the two heads is unknown
  */
 export async function judgeHeads(
   files: LogFiles,
@@ -39,7 +39,7 @@ export async function judgeHeads(
   askProof?: AskProof,
 ): Promise<Contradiction | undefined> {
   const [older, newer] = a.size <= b.size ? [a, b] : [b, a]
-  // For size 0 opening has checked the root hash, and any tree extends the empty one.
+  // Opening a head of size 0 has checked its root hash, and every tree extends the empty one.
   if (older.size === 0) return undefined
   if (older.size === newer.size) return equalBytes(older.root, newer.root) ? undefined : contradict(a, b)
   const tiles = new VerifiedTiles(files, newer)
@@ -51,7 +51,7 @@ export async function judgeHeads(
     return judgeByProof(older, newer, askProof)
   }
   if (equalBytes(olderRoot, older.root)) return undefined
-  // From the tiles that have just been read and verified: a log that regrets having shown them is not asked again.
+  // The proof is made from the verified tiles in memory, so the log cannot withhold them now.
   const path = await proveConsistency(tiles, older.size, newer.size)
   return contradict(older, newer, { olderRoot, path })
 }

@@ -7,14 +7,13 @@ import type { FindingDetail } from './finding.ts'
 import type { PrefixProof } from './judge.ts'
 import type { MonitorStore } from './state.ts'
 
-/** A verified head, and how it was come by. */
+/** A verified head, and where it was read. */
 export interface ShownHead extends Omit<EvidenceHead, 'note' | 'seenAt'> {
   readonly head: VerifiedCheckpoint
-  /** Milliseconds since 1970. */
   readonly seenMs: number
 }
 
-/** Heads, the one seen first in front, and what is said about them. */
+/** Contradictory heads, the one seen first in front, with a description. */
 export interface Conflict {
   readonly kind: Evidence['kind']
   readonly heads: readonly [ShownHead, ShownHead] | readonly [ShownHead]
@@ -26,8 +25,8 @@ export interface Conflict {
 /**
  * Writes the evidence of a conflict once its finding has an id.
  *
- * @returns for the finding: where the evidence is. If it could not be kept, both heads themselves, so that the alarm
- *   carries what the disk would not take
+ * @returns details for the finding: where the evidence file is. If it could not be written, the details contain the
+ *   heads themselves.
  */
 export function evidenceKeeper(
   store: MonitorStore,

@@ -8,9 +8,9 @@ import {
 } from './state.ts'
 
 /**
- * Owner of the state of one log. What says that work is done (a head accepted, entries dealt with) moves only after it
- * is on disk, so that a full disk stops the monitor and does not make it forget. What only keeps it from repeating
- * itself may be ahead of the disk.
+ * Owns the state of one log. Progress (an accepted head, processed entries) changes only after it is on disk, so that
+ * after a failed write the work is done again rather than skipped. State that only prevents repeated reports may be
+ * ahead of the disk.
  */
 export class Ledger {
   readonly #store: MonitorStore
@@ -31,9 +31,9 @@ export class Ledger {
   }
 
   /**
-   * @param undelivered what is saved with every state besides
-   * @param from where to begin with a log that was never followed
-   * @throws SteleError as `parseState`; whatever the store throws
+   * @param undelivered returns the undelivered findings, saved with every state
+   * @param from first entry to read of a log that was never followed
+   * @throws SteleError as `parseState`; errors of the store
    */
   static async open(
     store: MonitorStore,
@@ -50,12 +50,12 @@ export class Ledger {
     return this.#state
   }
 
-  /** Remembers something at once; it is saved with the next {@link commit}. */
+  /** Changes the state in memory at once; the next {@link commit} saves it. */
   note(change: Partial<LogState>): void {
     this.#state = { ...this.#state, ...change }
   }
 
-  /** Saves everything, then takes over the change. @throws whatever the store throws; then the change is not taken */
+  /** Saves the whole state, then applies the change. @throws errors of the store; then the change is not applied */
   async commit(change: Partial<LogState> = {}): Promise<void> {
     const text = formatState({ ...this.#state, ...change, undelivered: this.#undelivered() })
     if (text !== this.#onDisk) await this.#store.save(this.#state.origin, text)

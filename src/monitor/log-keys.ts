@@ -6,8 +6,8 @@ import type { Ledger } from './ledger.ts'
 import type { MonitoredLog } from './monitored-log.ts'
 
 /**
- * Whose signatures make a head one of the log: the keys that were given, and those that statements lead to from them.
- * The statements are in the ledger, so that what was learned once is known as long as the monitor's folder is.
+ * The keys whose signatures make a head valid: the configured keys, and those that rotation statements lead to from
+ * them. The statements are part of the monitor's saved state, so that learned keys stay known.
  */
 export class LogKeys {
   readonly #log: MonitoredLog
@@ -28,7 +28,7 @@ export class LogKeys {
     this.#onLearned = onLearned
   }
 
-  /** @throws SteleError as `followRotations`, for statements of a damaged state: it is not followed on a guess */
+  /** @throws SteleError as `followRotations` if the saved statements are damaged; the log is then not followed */
   get verifiers(): readonly VerifierKey[] {
     const { rotations } = this.#ledger.state
     if (this.#followed?.rotations !== rotations) {
@@ -40,9 +40,9 @@ export class LogKeys {
   }
 
   /**
-   * Finds out whether a key that signs has been announced by one that is known, and believes it once that is on disk.
+   * Looks up whether a known key has announced the key that signs, and trusts it once the statement is on disk.
    *
-   * @throws SteleError as `learnKeys`; whatever the store throws: then nothing was learned
+   * @throws SteleError as `learnKeys`; errors of the store, after which nothing was learned
    */
   async learn(note: string): Promise<void> {
     const { origin } = this.#log

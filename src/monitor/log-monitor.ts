@@ -24,20 +24,20 @@ import { SecondReader } from './second-reader.ts'
 import type { MonitorStore } from './state.ts'
 import { TreeHeads } from './tree-heads.ts'
 
-/** What a monitor of one log needs. */
+/** What a monitor of one log depends on. */
 interface MonitorDeps {
   readonly store: MonitorStore
   readonly outbox: Outbox
   readonly transport?: TransportOptions | undefined
-  /** How long one file is asked for again while the log cannot be reached, in milliseconds. Default 15,000. */
+  /** How long a request is repeated while the log cannot be reached, in milliseconds. Default 15,000. */
   readonly deadlineMs?: number | undefined
-  /** Ends a round early; it then rejects with the signal's reason. */
+  /** Aborts a round; the round then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
-  /** Told of new keys that are believed from now on, since known ones have announced them. */
+  /** Called with new keys that are trusted from now on, since known keys have announced them. */
   readonly onKeys?: ((origin: string, verifierKeys: readonly string[]) => void) | undefined
 }
 
-/** How far a log has been followed. */
+/** The progress of following one log. */
 interface MonitorStatus {
   readonly origin: string
   /** Size of the newest accepted head; undefined before the first. */
@@ -45,26 +45,26 @@ interface MonitorStatus {
   readonly nextIndex: number
   /** Milliseconds since 1970; 0 for never. */
   readonly contactMs: number
-  /** The log keeps its entries to those who may read them, and this monitor may not: its heads alone are followed. */
+  /** True if the entries are private and this monitor may not read them: only heads are followed. */
   readonly headsOnly: boolean
-  /** What is wrong, by name: kind of finding and place. */
+  /** The names of the open problems: kind of finding and place. */
   readonly open: readonly string[]
 }
 
 const DEFAULT_DEADLINE_MS = 15_000
 
-/** Throws the error with the file that it is about. */
+/** Throws the error again, naming the state file. */
 function unreadable(store: MonitorStore, origin: string, error: unknown): never {
   if (!(error instanceof SteleError) || error.code === 'io_error') throw error
   throw new SteleError(
     error.code,
-    `${store.placeOf(origin)}: ${error.message}. Put back an older copy of this file, or move it away: then the log is ` +
-      'followed as if never seen before',
+    `${store.placeOf(origin)}: ${error.message}. Restore an older copy of this file, or move it away; without it the ` +
+      'log is followed as if never seen before',
     { cause: error },
   )
 }
 
-/** Watches one log, round by round. Each round is whole: whatever it found is out, and whatever it did is on disk. */
+/** Watches one log, round by round. A round ends when its findings are raised and its progress is on disk. */
 export class LogMonitor {
   readonly #parts: Parts
   readonly #heads: HeadFollower
@@ -81,10 +81,10 @@ export class LogMonitor {
   }
 
   /**
-   * Goes on from the state that was saved, or begins.
+   * Continues from the saved state, or starts without one.
    *
-   * @throws SteleError `usage` for a URL that is none; `malformed`, `wrong_origin`, `untrusted_signer`,
-   *   `bad_signature` for a saved state that is not one of this log and these keys; whatever the store throws
+   * @throws SteleError `usage` for an invalid URL; `malformed`, `wrong_origin`, `untrusted_signer`, `bad_signature` for
+   *   a saved state that does not belong to this log and these keys; errors of the store
    */
   static async open(log: MonitoredLog, deps: MonitorDeps): Promise<LogMonitor> {
     const prefix = logPrefix(log.url)
@@ -109,7 +109,8 @@ export class LogMonitor {
     const spki = log.treeHeadKey
     const treeHeads = spki && new TreeHeads(prefix, transport, limits, log.origin, spki)
     const monitor = new LogMonitor(parts, treeHeads, new LogWords(prefix, transport, log.origin, signal))
-    // Read once now: a key that was changed by mistake must not look like a fork, or like nothing, later on.
+    // Opens the saved head now: a key that was configured by mistake must not look like a fork, or like no change,
+    // later.
     try {
       void monitor.#heads.accepted
     } catch (error) {
@@ -144,22 +145,23 @@ export class LogMonitor {
   }
 
   /**
-   * Looks at the log once, as far as it goes now.
+   * Runs one round: checks the newest head, and the entries up to it.
    *
-   * @returns everything that is wrong or matches, what was reported earlier and lasts included
-   * @throws SteleError `io_error` if the state cannot be saved: then nothing has moved on, and the next round does it
-   *   again; the signal's reason
+   * @returns all current problems and matches, including problems that were reported earlier and still last
+   * @throws SteleError `io_error` if the state cannot be saved; no progress is made, and the next round repeats the
+   *   work; the signal's reason if aborted
    */
   async round(): Promise<Finding[]> {
     const { ledger, problems } = this.#parts
-    // Left over from a round that was cut short: this one finds it again.
+    // Findings of an interrupted round; this round finds them again.
     problems.take()
     const shown = await this.#heads.show()
     const before = this.#heads.accepted?.head.size
     const accepted = shown !== undefined && (await this.#heads.accept(shown))
     if (shown) await this.#checkStatements(shown)
     const newest = this.#heads.accepted
-    // What a log serves whose newest head is not good belongs to nothing that it signed, or to another history.
+    // Entries are only checked under a good newest head: otherwise they may belong to no signed tree, or to another
+    // history.
     if (accepted && newest) {
       await this.#entries.work(newest)
       await this.#end.look(newest, newest.head.size !== before)
@@ -169,12 +171,12 @@ export class LogMonitor {
     return problems.take()
   }
 
-  /** What the last round found before it failed. */
+  /** The findings of the last round up to its failure. */
   unfinished(): Finding[] {
     return this.#parts.problems.take()
   }
 
-  /** Saves what has been delivered since. @throws as {@link round} */
+  /** Saves which findings have been delivered since. @throws as {@link round} */
   save(): Promise<void> {
     return this.#parts.ledger.commit()
   }
@@ -198,9 +200,9 @@ function credentials({ apiKey }: MonitoredLog): Pick<TransportOptions, 'headers'
 }
 
 /**
- * Holds a head against the log's policy.
+ * Checks a head against the log's policy.
  *
- * @returns the dates of its good cosignatures, in milliseconds since 1970
+ * @returns the dates of its valid cosignatures, in milliseconds since 1970
  */
 async function checkQuorum({ log, keys, problems }: Parts, { head }: ShownHead): Promise<number[]> {
   if (!log.policy) return []
@@ -229,18 +231,18 @@ function evaluate(
       datesMs: seconds.filter((time) => time !== undefined).map((time) => time * 1000),
     }
   } catch (error) {
-    // The log's own signature is good; a bad line by a witness condemns what the witnesses are said to state.
+    // The log's own signature is valid; an invalid line of a witness only counts against the quorum.
     if (!(error instanceof SteleError) || error.code === 'internal') throw error
     return { message: `the newest head lacks its quorum: ${error.message}`, datesMs: [] }
   }
 }
 
 /**
- * How a log with private entries is followed without reading them: by the consistency proofs that it serves, which take a
- * key of the role monitor.
+ * Returns the function that requests consistency proofs from a log with private entries. Such a log is followed by
+ * these proofs, which require a key of the role monitor.
  *
- * @param asAnybody true without a key, of a log that never showed an entry: then a refusal is no surprise
- * @returns what throws Blamed `unproven` where the log shows the proof to keys alone, and none was given
+ * @param asAnybody true for a monitor without a key, on a log that never showed it an entry: then a refusal is expected
+ * @returns a function that throws Blamed `unproven` if the log requires a key for the proof and none was given
  */
 function askWithoutKey(ask: AskProof, asAnybody: () => boolean): AskProof {
   return async (oldSize, newSize) => {
@@ -253,13 +255,13 @@ function askWithoutKey(ask: AskProof, asAnybody: () => boolean): AskProof {
   }
 }
 
-/** No accusation: the log says that it is there, and who may see the proof. */
+/** Neutral wording: the log is reachable, and states who may see the proof. */
 function keyWanted(oldSize: number, newSize: number, cause: SteleError): SteleError {
   return new SteleError(
     cause.code,
-    `that the tree of size ${newSize} extends the accepted one of size ${oldSize} could NOT BE PROVEN: the log shows ` +
-      'this proof to callers with a key (the role monitor suffices), and none was given. Nothing speaks against the new ' +
-      'head; it is not accepted until the proof is shown',
+    `that the tree of size ${newSize} extends the accepted one of size ${oldSize} could NOT BE PROVEN: the log serves ` +
+      'this proof to callers with a key (the role monitor suffices), and none was given. The new head shows no sign of ' +
+      'damage, but is not accepted without the proof',
     { cause },
   )
 }

@@ -12,18 +12,18 @@ const answer = z.object({
   timestampMs: z.int().min(0).optional(),
 })
 
-/** What a log says of itself when it is asked. Nobody has signed it. */
+/** What a log reports about itself. It is not signed. */
 export interface LogWord {
   readonly state: string
   readonly successor?: string | undefined
-  /** Of the head that it shows, and when that was signed, by the log's clock. */
+  /** Size and time of the head that it shows; the time is the log's. */
   readonly treeSize?: number | undefined
   readonly timestampMs?: number | undefined
-  /** By the same clock, when it said this; in milliseconds since 1970, rounded up. */
+  /** When the log sent this report, by the same clock, in milliseconds since 1970, rounded up. */
   readonly saidMs: number
 }
 
-/** Asks a log of this program whether it has ended: at `v1/logs/<name>` of the server that its prefix is on. */
+/** Asks a log of this program whether it has ended, at `v1/logs/<name>` of its server. */
 export class LogWords {
   readonly #url: string | undefined
   readonly #origin: string
@@ -31,7 +31,7 @@ export class LogWords {
   readonly #signal: AbortSignal | undefined
   #isThere = true
 
-  /** @param prefix the log's URLs begin with it; ends with a slash */
+  /** @param prefix the start of the log's URLs, ending with a slash */
   constructor(prefix: string, transport: Transport, origin: string, signal: AbortSignal | undefined) {
     const [, server, name] = /^(.*\/)logs\/([^/]+)\/$/.exec(prefix) ?? []
     this.#url = name === undefined ? undefined : `${server}v1/logs/${name}`
@@ -41,9 +41,9 @@ export class LogWords {
   }
 
   /**
-   * Asks once: what is not answered now will be asked again.
+   * Asks once. A failed request is repeated in the next round.
    *
-   * @returns undefined where nothing is said of this log
+   * @returns undefined if the server says nothing about this log
    * @throws the signal's reason
    */
   async ask(): Promise<LogWord | undefined> {
@@ -53,12 +53,12 @@ export class LogWords {
       const { body, headers } = await this.#transport.ask(this.#url, ask)
       const word = answer.safeParse(asJson(body))
       const dateMs = Date.parse(headers.get('date') ?? '')
-      // The header has whole seconds. Without it: ours, which is the log's as far as anybody knows.
+      // The header has whole seconds. Without it the monitor's own clock is used.
       const saidMs = Number.isNaN(dateMs) ? this.#transport.clock.nowMs() : dateMs + 1000
       return word.success && word.data.origin === this.#origin ? { ...word.data, saidMs } : undefined
     } catch (error) {
       if (this.#signal?.aborted || !(error instanceof SteleError)) throw error
-      // A log that is only files has no such route, and does not get one while it is watched.
+      // A log served as static files has no such route, and gets none while it is watched.
       this.#isThere = !hasCode(error, 'not_found')
       return undefined
     }

@@ -1,41 +1,44 @@
 import { type Context, createContext, Script } from 'node:vm'
 import { SteleError } from '../errors.ts'
 
-/** What an entry is looked at for; one of the three. */
+/** What to look for in an entry: one of three. */
 type Wanted =
-  /** The entry holds these bytes somewhere: text in UTF-8. */
+  /** The entry contains these bytes: text in UTF-8. */
   | { readonly contains: string }
-  /** The entry, read as UTF-8, matches. */
+  /** The entry, decoded as UTF-8, matches this expression. */
   | { readonly regex: string; readonly flags?: string | undefined }
-  /** The entry is JSON, and this field of it, `a.b.0` for one further down, has this value. */
+  /** The entry is JSON, and this field has this value. `a.b.0` is a nested field. */
   | { readonly field: string; readonly equals: string | number | boolean | null }
 
-/** One thing to look for, and what to call it. */
+/** A pattern to look for, and its name. */
 export type MatcherSpec = { readonly name?: string | undefined } & Wanted
 
-/** Looks at entries. */
+/** Checks entries against a pattern. */
 export interface Matcher {
   readonly name: string
-  /** For each entry whether it matches, or why that was not found out. Charges `budget` with what takes long. */
+  /**
+   * Returns for each entry whether it matches, or why that was not decided. Charges `budget` with time beyond the
+   * usual.
+   */
   test(entries: readonly Uint8Array[], budget: MatchBudget): Promise<RegexVerdict[]>
 }
 
 /** How regular expressions are run. */
 interface RegexOptions {
-  /** Longest time for one entry, in milliseconds. */
+  /** Time limit for one entry, in milliseconds. */
   readonly limitMs?: number
   readonly runner?: (regex: RegExp) => RegexRunner
 }
 
 const REGEX_LIMIT_MS = 100
 
-// g and y keep a position from one text to the next; d only costs time.
+// The flags g and y would carry a position from one text to the next; d only costs time.
 const FLAGS = /^(?!.*(.).*\1)[imsuv]*$/
 
 /**
  * Prepares a matcher.
  *
- * @throws SteleError `usage` for an expression or flags that are none, and for an empty text, which is in every entry
+ * @throws SteleError `usage` for an invalid expression or flags, and for an empty text, which every entry contains
  */
 export function createMatcher(spec: MatcherSpec, options: RegexOptions = {}): Matcher {
   const { limitMs = REGEX_LIMIT_MS, runner = vmRunner } = options
@@ -64,12 +67,12 @@ function havingField(
   return { name, test: async (entries) => entries.map((entry) => valueAt(entry, path) === equals) }
 }
 
-/** What stands at a place in an entry that is JSON; undefined, which is no JSON value, if there is nothing. */
+/** The value at a path of a JSON entry; undefined if there is none. */
 function valueAt(entry: Uint8Array, path: readonly string[]): unknown {
   try {
     return path.reduce(step, JSON.parse(asText(entry)) as unknown)
   } catch {
-    // Entries are anything at all; most logs hold some that are not JSON.
+    // Entries may be any bytes; most logs have some that are not JSON.
     return undefined
   }
 }
@@ -89,7 +92,7 @@ function parseRegex(source: string, flags = ''): RegExp {
   throw new SteleError('usage', `matcher /${source}/: expected flags among i, m, s, u and v, got "${flags}"`)
 }
 
-/** Bytes that are not UTF-8 become U+FFFD: what is around them can still match. */
+/** Bytes that are not UTF-8 become U+FFFD; the text around them can still match. */
 function asText(entry: Uint8Array): string {
   return asBuffer(entry).toString('utf8')
 }
@@ -98,30 +101,30 @@ function asBuffer(entry: Uint8Array): Buffer {
   return Buffer.from(entry.buffer, entry.byteOffset, entry.byteLength)
 }
 
-/** What one run of an expression over some texts came to. */
+/** The result of running an expression on some texts. */
 interface RegexRun {
-  /** For each text whether it matches; undefined if the time limit ended the run. */
+  /** Whether each text matches; undefined if the time limit ended the run. */
   readonly found: readonly boolean[] | undefined
-  /** Processor time. */
+  /** Processor time used. */
   readonly tookMs: number
 }
 
-/** Runs an expression over texts, for `limitMs` of processor time. A test puts one of its own in its place. */
+/** Runs an expression on texts, with `limitMs` of processor time. A test passes its own. */
 export type RegexRunner = (texts: readonly string[], limitMs: number) => RegexRun
 
-// What an ordinary expression takes for a bundle on a slow machine is free, so that reading a long log is never cut short.
+// The time that an ordinary expression needs for a bundle on a slow machine is free, so that reading a long log is
+// never cut short.
 const FREE_MS = 10
 const FREE_MS_PER_CHARACTER = 5e-6
 
 /**
- * The time that one expression may cost in one round, beyond what an ordinary one takes. Whoever writes entries may know
- * the expression and choose texts for which it takes long, as many as they like: a limit for each text bounds one of
- * them, this one bounds them together.
+ * The time that one expression may use in one round, beyond what an ordinary one needs. A submitter may know the
+ * expression, and submit any number of entries that make it slow. A limit per entry bounds each of them; this budget
+ * bounds their sum.
  */
 export class MatchBudget {
   #leftMs: number
 
-  /** @param ms in milliseconds */
   constructor(ms: number) {
     this.#leftMs = ms
   }
@@ -135,15 +138,15 @@ export class MatchBudget {
   }
 }
 
-/** `slow`: the expression ran into its time limit at this text. `skipped`: its budget was used up before. */
+/** `slow`: the time limit ended the run on this text. `skipped`: the budget was used up before this text. */
 export type RegexVerdict = boolean | 'slow' | 'skipped'
 
-/** A regular expression that cannot hold up the monitor, whatever the texts. */
+/** A regular expression with bounded time, so that no text can stop the monitor. */
 class GuardedRegex {
   readonly #run: RegexRunner
   readonly #limitMs: number
 
-  /** @param limitMs for one text, or for as many together as take no longer, in milliseconds */
+  /** @param limitMs limit for one text, or for several that together stay below it, in milliseconds */
   constructor(run: RegexRunner, limitMs: number) {
     this.#run = run
     this.#limitMs = limitMs
@@ -156,7 +159,7 @@ class GuardedRegex {
     const verdicts: RegexVerdict[] = []
     for (const text of texts) {
       verdicts.push(budget.isUsedUp ? 'skipped' : (this.#charged([text], budget)?.[0] ?? 'slow'))
-      // Each may take the whole limit: in between, other logs get their turn.
+      // Each text may take the whole limit, so other logs get a turn in between.
       await new Promise((resolve) => setImmediate(resolve))
     }
     return verdicts
@@ -170,19 +173,19 @@ class GuardedRegex {
   }
 }
 
-// On a machine that is this busy, an expression counts as slow after all.
+// If the machine is so busy that even this multiple of the limit passes, the expression counts as slow.
 const LONGEST_STALL = 16
 
 /**
- * Runs a regular expression with a time limit: V8 looks for interrupts while it backtracks, so that the limit of a `vm`
- * script ends it. That limit is of the clock on the wall. What counts is the time of the processor: a monitor that had to
- * wait for its turn would else take innocent entries for slow ones, and not look at those behind them.
+ * Runs a regular expression with a time limit. V8 checks for interrupts while it backtracks, so the timeout of a `vm`
+ * script ends it. That timeout is wall-clock time, but the limit is processor time: otherwise a monitor that waits for
+ * the processor would count harmless entries as slow, and skip those after them.
  *
- * @param regex without the flags g and y, by which one text would change the verdict on the next
+ * @param regex without the flags g and y, with which one text would change the result for the next
  */
 function vmRunner(regex: RegExp): RegexRunner {
   const script = new Script('found = texts.map((text) => regex.test(text))')
-  // Not for security: the script is ours. A context is what a time limit can be had for.
+  // The context is not for security, since the script is ours. Only scripts in a context have a timeout.
   const world: Context & { texts: readonly string[]; found: boolean[] } = Object.assign(
     createContext({ regex }),
     { texts: [], found: [] },
@@ -208,7 +211,7 @@ function vmRunner(regex: RegExp): RegexRunner {
   }
 }
 
-/** Of the whole process: other threads make it more, never less. */
+/** Processor time of the whole process. Other threads can only increase it. */
 function processorMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1000

@@ -3,27 +3,27 @@ import type { DeliveryReport, Outbox } from './delivery.ts'
 import { FINDING_KINDS, type Finding, type FindingKind } from './finding.ts'
 import type { LogMonitor } from './log-monitor.ts'
 
-/** Kinds that are raised once and never said to be over. */
+/** Kinds of findings that are raised once and never end. */
 const NEVER_OVER: readonly FindingKind[] = ['fork', 'match_timeout', 'match']
 
-/** What Prometheus is told about a monitor. */
+/** The Prometheus metrics of a monitor. */
 export interface MonitorMetrics {
   onFinding(finding: Finding): void
   onRound(monitor: LogMonitor): void
   onTrouble(monitor: LogMonitor): void
   onDelivery(report: DeliveryReport): void
-  /** A log that is not watched, because what was kept of it cannot be read. */
+  /** Counts a log that is not watched because its saved state cannot be read. */
   onUnopened(origin: string): void
-  /** Monitors that are to be read when Prometheus asks. */
+  /** Adds monitors whose state is read at each scrape. */
   watch(monitors: readonly LogMonitor[], outbox: Outbox): void
   readonly contentType: string
   text(): Promise<string>
 }
 
 /**
- * Metrics with a registry of their own: two monitors can live in one process.
+ * Creates the metrics in a registry of their own: two monitors can run in one process.
  *
- * @param linesLost lines that standard error did not take since the process started
+ * @param linesLost number of lines lost on standard error since the process started
  */
 export function createMonitorMetrics(linesLost: () => number = () => 0): MonitorMetrics {
   const registry = new Registry()
@@ -31,12 +31,14 @@ export function createMonitorMetrics(linesLost: () => number = () => 0): Monitor
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> =>
     new Counter({ name: `stele_monitor_${name}`, help, labelNames, registers })
   const findings = counter('findings_total', 'Findings raised.', ['log', 'kind'])
-  const rounds = counter('rounds_total', 'Rounds that were finished.', ['log'])
-  const troubles = counter('troubles_total', 'Rounds that failed for a reason of our own.', ['log'])
+  const rounds = counter('rounds_total', 'Completed rounds.', ['log'])
+  const troubles = counter('troubles_total', 'Rounds that failed for a reason of the monitor itself.', [
+    'log',
+  ])
   const deliveries = counter('webhook_attempts_total', 'Findings sent to webhooks.', ['webhook', 'outcome'])
   new Gauge({
     name: 'stele_monitor_stderr_lines_lost',
-    help: 'Lines that standard error did not take since the process started.',
+    help: 'Lines lost on standard error since the process started.',
     registers,
     collect() {
       this.set(linesLost())
@@ -44,7 +46,7 @@ export function createMonitorMetrics(linesLost: () => number = () => 0): Monitor
   })
   const unopened = new Gauge({
     name: 'stele_monitor_unopened',
-    help: '1 for a log that is not watched, because what was kept of it cannot be read.',
+    help: '1 for a log that is not watched, because its saved state cannot be read.',
     labelNames: ['log'],
     registers,
   })
@@ -80,14 +82,18 @@ function registerGauges(registry: Registry, monitors: readonly LogMonitor[], out
     })
   }
   gauge('tree_size', 'Size of the newest accepted head.', ({ status }) => status.treeSize ?? 0)
-  gauge('next_index', 'The first entry that was not dealt with yet.', ({ status }) => status.nextIndex)
+  gauge('next_index', 'Index of the first entry not processed yet.', ({ status }) => status.nextIndex)
   const headsOnly =
-    'entries take an API key that was not given, or may not read them: heads alone are followed.'
+    'entries require an API key that was not given or may not read them, so that only heads are followed.'
   gauge('heads_only', `1 while its ${headsOnly}`, ({ status }) => (status.headsOnly ? 1 : 0))
-  gauge('contact_seconds', 'When the log last answered, since 1970.', ({ status }) => status.contactMs / 1000)
+  gauge(
+    'contact_seconds',
+    'When the log last responded, in seconds since 1970.',
+    ({ status }) => status.contactMs / 1000,
+  )
   new Gauge({
     name: 'stele_monitor_open_findings',
-    help: 'What is wrong now, by kind.',
+    help: 'Current problems, by kind.',
     labelNames: ['log', 'kind'],
     registers: [registry],
     collect() {
@@ -101,7 +107,7 @@ function registerGauges(registry: Registry, monitors: readonly LogMonitor[], out
   })
   new Gauge({
     name: 'stele_monitor_webhook_waiting',
-    help: 'Findings that a webhook has not taken yet.',
+    help: 'Findings that a webhook has not accepted yet.',
     labelNames: ['webhook'],
     registers: [registry],
     collect() {
@@ -111,7 +117,7 @@ function registerGauges(registry: Registry, monitors: readonly LogMonitor[], out
   })
 }
 
-/** The path of a webhook often is its secret. */
+/** The host alone: the path of a webhook's URL is often its secret. */
 function hostOf(url: string): string {
   return new URL(url).host
 }

@@ -3,23 +3,23 @@ import { findingId, type Finding, type FindingDetail, type FindingKind } from '.
 import type { Ledger } from './ledger.ts'
 import { MOST_REPORTED } from './state.ts'
 
-/** Where findings go. */
+/** Receives findings. */
 export interface Alarm {
-  /** Resolves once the finding is out; one whose id was raised before in this process is not raised again. */
+  /** Resolves once the finding is out. A finding whose id was raised before in this process is ignored. */
   raise(finding: Finding): Promise<void>
 }
 
-/** Something that is wrong with a log. */
+/** A problem with a log. */
 export interface Problem {
-  /** What exactly: while the same is wrong in the same place, it is one finding. */
+  /** The exact problem. While the subject in one place stays the same, it is one finding. */
   readonly subject: string
   readonly message: string
   readonly detail?: FindingDetail | undefined
-  /** Keeps evidence of it; asked once, under the finding's id, before the finding is raised. */
+  /** Writes the evidence. Called once, with the finding's id, before the finding is raised. */
   readonly evidence?: ((id: string) => Promise<FindingDetail>) | undefined
 }
 
-/** Turns what is wrong into findings: each is raised once, and counted in every round in which it is there. */
+/** Turns problems into findings. A problem is raised once, and returned in every round in which it lasts. */
 export class Problems {
   readonly #ledger: Ledger
   readonly #alarm: Alarm
@@ -39,15 +39,15 @@ export class Problems {
     this.#about = about
   }
 
-  /** All that was found since the last call, what is known from earlier included. */
+  /** Returns and clears what was found since the last call, including known problems that last. */
   take(): Finding[] {
     return this.#found.splice(0)
   }
 
   /**
-   * Says how it stands with one kind of problem in one place: it is there, or it is not (any more).
+   * Sets the state of one kind of problem in one place: present, or `undefined` for absent.
    *
-   * @param place part of the finding's name: what is looked at in one place says nothing of another
+   * @param place part of the problem's name; each place has its own state
    */
   async settle(kind: FindingKind, place: string, problem: Problem | undefined): Promise<void> {
     const name = `${kind} ${place}`
@@ -67,7 +67,7 @@ export class Problems {
     }
   }
 
-  /** A fact that stays true whatever the log does next. */
+  /** Raises a permanent fact, which nothing that the log does later can undo. */
   async report(kind: FindingKind, problem: Problem): Promise<void> {
     const id = findingId(kind, this.#about.log, problem.subject)
     const { reported } = this.#ledger.state
@@ -79,7 +79,7 @@ export class Problems {
     }
   }
 
-  /** Something that is found at most once, since what it is found in is looked at once. */
+  /** Raises an event that is found at most once, since its source is read once. */
   async raise(kind: FindingKind, id: string, problem: Omit<Problem, 'subject'>): Promise<void> {
     await this.#raise(id, kind, { ...problem, subject: id })
   }

@@ -22,15 +22,18 @@ export interface Parts {
   readonly attempts: Attempts
 }
 
-/** What else is known of an attempt. */
+/** Further facts about an attempt. */
 export interface AttemptOptions {
-  /** Since when the place is known to be out of reach, if it is. Milliseconds since 1970. */
+  /** Since when the place is known to be unreachable, if it is. Milliseconds since 1970. */
   readonly sinceMs?: number | undefined
-  /** Keeps evidence of what is found. */
+  /** Writes the evidence of a finding. */
   readonly evidence?: Problem['evidence']
 }
 
-/** Runs what may fail, and turns failures of the log's into findings. Owner of since when what has been out of reach. */
+/**
+ * Runs tasks that may fail, and turns failures of the log into findings. Owns the times since when places are
+ * unreachable.
+ */
 export class Attempts {
   readonly #problems: Problems
   readonly #clock: Clock
@@ -38,7 +41,7 @@ export class Attempts {
   readonly #hasKey: boolean
   readonly #failingSince = new Map<string, number>()
 
-  /** @param log how long it may be out of reach, and whether it is shown a key */
+  /** @param log how long it may be unreachable, and whether a key is sent to it */
   constructor(
     problems: Problems,
     clock: Clock,
@@ -51,9 +54,9 @@ export class Attempts {
   }
 
   /**
-   * @param place what is looked at, as a part of the findings' names
-   * @param kinds what is settled there: all of them when the task works, only the one that it fails with when not
-   * @returns undefined after a failure of the log's
+   * @param place what the task checks, as part of the findings' names
+   * @param kinds kinds of problems that end if the task succeeds; if it fails, only the kind of its failure is set
+   * @returns undefined after a failure of the log
    * @throws other failures
    */
   async run<T>(
@@ -75,7 +78,7 @@ export class Attempts {
       if (kind === 'unreachable') await this.#unreachable(place, error, sinceMs)
       else if (kind === 'access_denied') await this.#denied(place, error)
       else {
-        // What a log shows to others is no evidence of anything.
+        // That the log shows a proof only to others is not evidence.
         const kept = kind === 'unproven' ? undefined : evidence
         await this.#problems.settle(kind, place, { subject, message, detail, evidence: kept })
       }
@@ -83,12 +86,12 @@ export class Attempts {
     }
   }
 
-  /** The log is there, and shows this to others: at once, since waiting does not help. */
+  /** The log responds but denies access. Reported at once, since waiting does not help. */
   async #denied(place: string, { code, message }: Blamed): Promise<void> {
     this.#failingSince.delete(place)
     const why = this.#hasKey
-      ? 'the log REFUSES the API key that it is asked with (expired, revoked, or not for this log)'
-      : 'the log asks for an API key now, and none was given'
+      ? 'the log REFUSES the configured API key (expired, revoked, or not for this log)'
+      : 'the log now requires an API key, and none was given'
     const detail = { reason: code, withKey: this.#hasKey }
     await this.#problems.settle('unreachable', place, undefined)
     await this.#problems.settle('access_denied', place, {
@@ -103,7 +106,7 @@ export class Attempts {
     this.#failingSince.set(place, sinceMs)
     const lastedMs = this.#clock.nowMs() - sinceMs
     if (lastedMs < this.#patienceMs) return
-    // One outage, whatever it looks like from minute to minute.
+    // All errors of one outage are one problem.
     await this.#problems.settle('unreachable', place, {
       subject: place,
       message: error.message,

@@ -6,8 +6,8 @@ import type { Parts } from './round.ts'
 import type { TreeHeads, VerifiedTreeHead } from './tree-heads.ts'
 
 /**
- * Reads the log's tree heads (RFC 6962) beside its checkpoints. They are signed by another key, and dated: what one of
- * the two keys is made to say, the other one must have said as well.
+ * Reads the log's RFC 6962 tree heads as well as its checkpoints. They are dated, and signed by another key, so an
+ * attacker with one of the keys cannot show a head that the other key did not sign without being noticed.
  */
 export class SecondReader {
   readonly #parts: Parts
@@ -21,7 +21,7 @@ export class SecondReader {
   }
 
   /**
-   * Reads the tree head and holds it against the accepted checkpoint and the tree head before.
+   * Reads the tree head, and compares it with the accepted checkpoint and the previous tree head.
    *
    * @returns the date of the newest tree head, in milliseconds since 1970; undefined if there never was one
    */
@@ -54,7 +54,7 @@ export class SecondReader {
     else if (judged) ledger.note({ treeHead: { note: shown.head.note, seenMs: shown.seenMs } })
   }
 
-  /** The log itself dated both, so that this convinces anybody. */
+  /** The log itself dated both heads, so they prove a rollback to anyone. */
   async #reportRollback(known: ShownHead, shown: ShownHead): Promise<void> {
     const message = `the log signed a tree head of size ${shown.head.size} after one of size ${known.head.size}`
     await this.#parts.problems.settle('rollback', 'get-sth', {
@@ -70,7 +70,7 @@ export class SecondReader {
   }
 }
 
-/** What is served from a cache for a while is not a log that went back. */
+/** Compares dates, since an older head from a cache is not a rollback. */
 function isLater(head: VerifiedTreeHead, before: VerifiedTreeHead): boolean {
   return head.timestampMs > before.timestampMs
 }

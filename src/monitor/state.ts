@@ -9,75 +9,75 @@ export interface SeenHead {
   readonly seenMs: number
 }
 
-/** That a log has ended, and how that is known; by an entry alone it is not. */
+/** The end of a log, and how it is known. An entry alone only claims it. */
 export interface KnownEnd {
-  /** Of the tree that nothing was to follow. */
+  /** Size of the final tree. */
   readonly size: number
-  /** A head of at least that size, as it was accepted. */
+  /** An accepted head of at least that size. */
   readonly head: SeenHead
   /**
-   * `entry`: only a claim, since any submitter may have written that entry; the log is not held to it. `log`: the log
-   * said so when it was asked, without a signature. `operator`: the monitor was told.
+   * `entry`: a claim, since any submitter may have written that entry; growth is not reported. `log`: the log reported
+   * its end, without a signature. `operator`: the configuration of the monitor says so.
    */
   readonly by: 'entry' | 'log' | 'operator'
-  /** Where it goes on, if that was said. */
+  /** URL of the successor, if one was named. */
   readonly successor?: string | undefined
-  /** The entry in base64, and the hashes in hex by which it is in the tree of `head`, at the index before `size`. */
+  /** The entry in base64 with index `size - 1`, and its inclusion proof in the tree of `head`, in hex. */
   readonly entry?: string | undefined
   readonly path?: readonly string[] | undefined
 }
 
-/** Something that is wrong and has been reported: it is not reported again while it lasts. */
+/** A problem that has been reported. It is not reported again while it lasts. */
 interface OpenProblem {
   readonly id: string
-  /** What exactly is wrong: something else under the same name is reported anew. */
+  /** The exact problem. Another subject under the same name is reported as a new one. */
   readonly subject: string
   /** When it was first found. Milliseconds since 1970. */
   readonly sinceMs: number
 }
 
-/** A finding that is not yet with everybody it is meant for. */
+/** A finding that some webhooks have not accepted yet. */
 export interface Undelivered {
   readonly finding: Finding
-  /** URLs of the webhooks that have not taken it. */
+  /** URLs of those webhooks. */
   readonly to: readonly string[]
 }
 
-/** How far one log has been followed. Whoever keeps this, and goes on from it, skips nothing. */
+/** How far one log has been followed. A monitor that continues from a saved state skips nothing. */
 export interface LogState {
   readonly origin: string
-  /** The newest head that was accepted: the log must extend it. */
+  /** The newest accepted head, which the log must extend. */
   readonly head: SeenHead | undefined
-  /** The newest tree head (RFC 6962) that was accepted. */
+  /** The newest accepted RFC 6962 tree head. */
   readonly treeHead: SeenHead | undefined
-  /** The first entry that has not been dealt with. */
+  /** The first entry that has not been processed. */
   readonly nextIndex: number
-  /** The first bundle to be read again, to see whether what is old stays as it was. */
+  /** The next bundle to read again, to check that old entries are unchanged. */
   readonly recheckBundle: number
-  /** When the log last answered, and when its checkpoint last changed. Milliseconds since 1970; 0 for never. */
+  /** When the log last responded, and when its checkpoint last changed. Milliseconds since 1970; 0 for never. */
   readonly contactMs: number
   readonly newsMs: number
-  /** What old keys have said of new ones, where the log was followed on by that: a file of statements. */
+  /** The rotation statements by which new keys became trusted, as a file. */
   readonly rotations: string
-  /** Whether the log has let entries be read. */
+  /** Whether the log has ever shown entries. */
   readonly entriesRead: boolean
-  /** The log's own time when it was first heard to say that it had ended, milliseconds since 1970; 0 for never. */
+  /** The log's time of its first report that it has ended, in milliseconds since 1970; 0 for never. */
   readonly saidFrozenMs: number
-  /** That the log has ended, once that is known. */
+  /** The end of the log, once known. */
   readonly end: KnownEnd | undefined
-  /** By name: kind of finding and place where it was found. */
+  /** Open problems by name: kind of finding and place. */
   readonly open: Readonly<Record<string, OpenProblem>>
-  /** How often the problem of each name has come to an end: what comes then is another one. */
+  /** How often the problem of each name has ended, so that a new one gets a new id. */
   readonly ended: Readonly<Record<string, number>>
-  /** Ids of the contradictions that were reported, the newest last. */
+  /** Ids of reported contradictions, the newest last. */
   readonly reported: readonly string[]
   readonly undelivered: readonly Undelivered[]
 }
 
-/** Most contradictions that are remembered; an older one would be reported again, under the same id. */
+/** The most contradictions that are remembered. An older one would be reported again, under the same id. */
 export const MOST_REPORTED = 1000
 
-/** Where nothing is known yet. */
+/** The state of a log that was never followed. */
 export function emptyState(origin: string, nextIndex: number): LogState {
   return {
     origin,
@@ -138,51 +138,48 @@ const schema = z.strictObject({
   undelivered: z.array(z.strictObject({ finding, to: z.array(z.string()) })),
 })
 
-/** A state as text, to be kept. */
+/** Formats a state for saving. */
 export function formatState(state: LogState): string {
   return `${JSON.stringify({ format: FORMAT, ...state }, undefined, 2)}\n`
 }
 
 /**
- * Reads a state that was kept. One that cannot be read is refused and not begun anew: the head in it is what a fork
- * would be noticed by.
+ * Parses a saved state. A damaged state is refused rather than replaced by an empty one: its head is needed to detect a
+ * fork.
  *
- * @throws SteleError `malformed`; `wrong_origin` for that of another log
+ * @throws SteleError `malformed`; `wrong_origin` for the state of another log
  */
 export function parseState(text: string, origin: string): LogState {
   const parsed = schema.safeParse(asJson(text))
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]!
-    throw new SteleError('malformed', `state of the monitor, ${path.join('.') || 'top'}: ${message}`)
+    throw new SteleError('malformed', `monitor state, ${path.join('.') || 'top'}: ${message}`)
   }
   const { format: _, head: kept, treeHead, end: ended, ...state } = parsed.data
   if (state.origin === origin) return { ...state, head: kept, treeHead, end: ended }
-  throw new SteleError(
-    'wrong_origin',
-    `state of the monitor: expected that of ${origin}, got ${state.origin}`,
-  )
+  throw new SteleError('wrong_origin', `monitor state: expected the state of ${origin}, got ${state.origin}`)
 }
 
 function asJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown
   } catch (cause) {
-    throw new SteleError('malformed', 'state of the monitor: expected JSON', { cause })
+    throw new SteleError('malformed', 'monitor state: expected JSON', { cause })
   }
 }
 
-/** Where a monitor keeps what must outlive it. */
+/** Stores the state and the evidence of a monitor. */
 export interface MonitorStore {
-  /** The state of a log as it was saved last; undefined if it never was. */
+  /** The last saved state of a log; undefined if there is none. */
   load(origin: string): Promise<string | undefined>
-  /** Where the state of a log is kept, for error messages. */
+  /** Where the state of a log is stored, for error messages. */
   placeOf(origin: string): string
-  /** Resolves once the state is on disk. If it rejects, the one before is still there, whole. */
+  /** Resolves once the state is on disk. If it rejects, the previous state is still there, whole. */
   save(origin: string, state: string): Promise<void>
   /**
-   * Keeps an evidence file for good.
+   * Stores an evidence file permanently.
    *
-   * @returns where it is, for a person
+   * @returns its place, as text for a person
    */
   keepEvidence(id: string, evidence: string): Promise<string>
 }

@@ -9,15 +9,15 @@ import { formatVerifierKey, verifierKey } from '../note/key.ts'
 import type { VerifierKey } from '../note/note.ts'
 import { blaming } from './blame.ts'
 
-/** A tree head of RFC 6962 with a good signature, as the checkpoint that it stands for. */
+/** A verified RFC 6962 tree head, as the equivalent checkpoint. */
 export interface VerifiedTreeHead extends VerifiedCheckpoint {
-  /** What the log says: milliseconds since 1970. */
+  /** The log's time, in milliseconds since 1970. */
   readonly timestampMs: number
 }
 
 const MAX_ANSWER_BYTES = 64 * 1024
 
-/** The second way in which a log says what its tree is: get-sth (RFC 6962 section 4.3), signed by another key, dated. */
+/** Reads get-sth (RFC 6962 section 4.3), the log's second statement of its tree: dated, and signed by another key. */
 export class TreeHeads {
   readonly url: string
   readonly #transport: Transport
@@ -26,7 +26,7 @@ export class TreeHeads {
   readonly #key: VerifierKey
 
   /**
-   * @param prefix the log's URLs begin with it; ends with a slash
+   * @param prefix the start of the log's URLs, ending with a slash
    * @param spki the log's P-256 key, SubjectPublicKeyInfo DER
    * @throws SteleError `malformed` for any other key
    */
@@ -38,7 +38,7 @@ export class TreeHeads {
     this.#key = verifierKey(origin, KEY_TYPE.treeHead, spki)
   }
 
-  /** The key as text: by it anybody can open the notes. */
+  /** The key as text, with which the notes can be verified. */
   get vkey(): string {
     return formatVerifierKey(this.#key)
   }

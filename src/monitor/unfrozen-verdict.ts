@@ -7,9 +7,9 @@ import type { Ending, Evidence } from './evidence.ts'
 import type { EvidenceJudged, EvidenceRefused } from './evidence-verdict.ts'
 
 /**
- * Judges what is said about a log that went on behind its end. It is never proven: heads are signed, and an end is not.
- * The entry that names a successor is an entry like any other, which a log of another program takes from any submitter,
- * so that it says nothing about who wrote it.
+ * Checks the evidence that a log grew after its end. This is never proven: heads are signed, but an end is not. A log
+ * of another program may accept an entry that names a successor from any submitter, so the entry does not show who
+ * wrote it.
  *
  * @throws SteleError as `openCheckpoint`, `verifyInclusion`
  */
@@ -24,20 +24,20 @@ export function judgeUnfrozen(
   const last = Math.max(...sizes)
   if (!ending) {
     if (last <= sizes[0]!) return agree('no head in it is larger than the first one')
-    const word = `that it had ended at size ${sizes[0]}: no signature says so, it is the word of who kept the file`
+    const word = `that it had ended at size ${sizes[0]}: no signature says so, only the author of the file`
     return { verdict: 'needs_log', ...about, proven: signed, notProven: [word] }
   }
   const successor = parseSuccessorEntry(ending.entry)
-  if (successor?.origin !== log.origin) return agree('the entry in it does not say that this log ends')
+  if (successor?.origin !== log.origin) return agree('its entry does not say that this log ends')
   checkIncluded(opened[0]!, ending)
   if (last <= ending.index + 1) return agree(`nothing follows entry ${ending.index}, which ends the log`)
   const stands =
-    `entry ${ending.index} says that the log ends with it and goes on as ${successor.successor.origin}; it is in the ` +
+    `entry ${ending.index} says that the log ends with it and continues as ${successor.successor.origin}; it is in the ` +
     `tree of size ${sizes[0]} that was signed`
-  const goesOn = `the log signed size ${last}, ${last - ending.index - 1} more than that entry allows`
+  const goesOn = `the log signed size ${last}, ${last - ending.index - 1} entries after that one`
   const whose =
-    `that the log itself wrote entry ${ending.index}: no signature by the log says that it ended, and where a log ` +
-    'takes such entries from submitters, one of them may have written it'
+    `that the log itself wrote entry ${ending.index}: no signature by the log says that it ended. If the log ` +
+    'accepts such entries from submitters, one of them may have written it'
   return { verdict: 'needs_log', ...about, proven: [...signed, stands, goesOn], notProven: [whose] }
 }
 

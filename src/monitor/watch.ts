@@ -6,20 +6,20 @@ import type { LogMonitor } from './log-monitor.ts'
 
 /** How to watch. */
 export interface WatchOptions {
-  /** Shortest time from round to round without news, in milliseconds. */
+  /** Shortest time between rounds if the log reports nothing new, in milliseconds. */
   readonly intervalMs: number
-  /** Ends the watch; it then resolves. */
+  /** Ends the watch, which then resolves. */
   readonly signal: AbortSignal
-  /** Told after every round. */
+  /** Called after every round. */
   readonly onRound?: ((monitor: LogMonitor, findings: readonly Finding[]) => void) | undefined
-  /** Told when a round could not be finished for a reason of ours, most likely a full disk. */
+  /** Called when a round failed for a reason of the monitor itself, usually a full disk. */
   readonly onTrouble: (monitor: LogMonitor, error: SteleError) => void
 }
 
 /**
- * Watches one log until it is told to stop. Several can be watched side by side: none waits for another.
+ * Watches one log until it is stopped. Several logs can be watched at the same time; none waits for another.
  *
- * @throws what is nobody's fault but this program's
+ * @throws errors that are bugs in this program
  */
 export async function watch(monitor: LogMonitor, options: WatchOptions): Promise<void> {
   const { intervalMs, signal, onRound, onTrouble } = options
@@ -37,19 +37,19 @@ export async function watch(monitor: LogMonitor, options: WatchOptions): Promise
   }
 }
 
-/** Leaves the log this much of a request's time limit to answer a long poll in. */
+/** The part of a request's time limit that is left for a long poll's response. */
 const POLL_MARGIN_MS = 5_000
 
 /**
- * Waits until another look at a log makes sense: by long poll where the log offers it, else for a while. What a long
- * poll brings is only a hint; the next round asks, and judges, for itself.
+ * Waits until the next round: by long poll if the log offers it, else for a fixed time. The response to a long poll is
+ * only a hint; the next round reads and verifies the head itself.
  */
 class NewsWait {
   readonly #monitor: LogMonitor
   readonly #intervalMs: number
   readonly #signal: AbortSignal
   #longPoll = true
-  /** Tree size when a long poll last spoke of news. */
+  /** Tree size when a long poll last reported a new head. */
   #promisedAt: number | undefined
 
   constructor(monitor: LogMonitor, intervalMs: number, signal: AbortSignal) {
@@ -62,7 +62,7 @@ class NewsWait {
   async wait(): Promise<void> {
     const { clock, status } = this.#monitor
     const untilMs = clock.nowMs() + this.#intervalMs
-    // A log that spoke of news and had none could keep us busy with that.
+    // A log that reports a new head without having one could otherwise keep the monitor busy.
     const trusted = this.#promisedAt === undefined || this.#promisedAt !== status.treeSize
     this.#promisedAt = undefined
     if (this.#longPoll && trusted && status.open.length === 0 && (await this.#poll(status.treeSize ?? 0))) {
@@ -72,7 +72,7 @@ class NewsWait {
     await clock.sleep(Math.max(0, untilMs - clock.nowMs()), this.#signal).catch(() => undefined)
   }
 
-  /** @returns true if the log says that there is something new */
+  /** @returns true if the log reports a new head */
   async #poll(after: number): Promise<boolean> {
     const { transport, log } = this.#monitor
     const seconds = Math.max(1, Math.min(60, Math.floor((transport.timeoutMs - POLL_MARGIN_MS) / 1000)))
@@ -84,14 +84,14 @@ class NewsWait {
         signal: this.#signal,
         fresh: true,
       })
-      // A static host may answer any path with a page of its own.
+      // A static host may serve a page of its own for any path.
       const isText = /^text\/plain\b/i.test(headers.get('content-type') ?? '')
       if (status === 200 && !isText) this.#longPoll = false
       return status === 200 && isText
     } catch (error) {
       if (this.#signal.aborted) return false
       if (!(error instanceof SteleError)) throw error
-      // A log that is only files says in many ways that it has no such route; one that is away for now may come back.
+      // A static log refuses this route in many ways. A log that is unreachable may come back.
       this.#longPoll = error.code === 'unreachable'
       return false
     }

@@ -1,57 +1,57 @@
 import { SteleError } from '../errors.ts'
 import type { Stage, StageOptions } from './stage.ts'
 
-/** Who can notice an attack. `proto-docs/threat-model.md` uses the same names. */
+/** The parties that may notice an attack, by their names in `proto-docs/threat-model.md`. */
 export const PARTIES = [
-  'log at opening', // the log itself: it does not open, or takes no entries
-  'log at reading', // the log itself, asked for an entry
-  'server', // by what it refuses and counts, while others are served
-  'log at writing', // the log itself, asked without a key to append
-  'witness', // by what it answers to whoever wants a cosignature
-  'monitor', // at its next round
-  'auditor', // recomputes everything
-  'client', // believes nothing unverified, and keeps the newest head that it verified
-  'new client', // the same, and has seen nothing before
-  'receipt holder', // has an entry and its proof, from when it was acknowledged
-  'verifier', // holds a proof file or a checkpoint against a policy, offline
+  'log at opening', // the log itself: it does not open, or refuses entries
+  'log at reading', // the log itself, when an entry is read
+  'server', // the server, by the requests that it refuses and counts while it serves other clients
+  'log at writing', // the log itself, when a client without a key appends
+  'witness', // a witness, by its response to a request for a cosignature
+  'monitor', // a monitor, in its next round
+  'auditor', // an auditor, which recomputes everything
+  'client', // a client that verifies everything and remembers the newest verified head
+  'new client', // the same client without any remembered head
+  'receipt holder', // holds an entry and the proof that it received when the entry was acknowledged
+  'verifier', // checks a proof file or a checkpoint against a policy, offline
   'third party', // has an evidence file and the log's keys, and nothing else
 ] as const
 export type Party = (typeof PARTIES)[number]
 
-/** What somebody noticed: the fact, for programs, and the sentence that they gave. */
+/** What a party noticed: a code for programs, and the party's message. */
 export interface Notice {
   readonly code: string
   readonly message: string
 }
 
-/** One party's look at the stage: the same before the attack, where all must be well, and after it. */
+/** One party's check. It runs before the attack, when nothing may be found, and again after it. */
 export interface Lookout {
   readonly by: Party
-  /** The fact by which it notices; undefined for a party that cannot notice, and is not said to. */
+  /** The code that the party must report; undefined for a party that is documented not to notice. */
   readonly fact: string | undefined
-  /** Gives undefined if all is well. */
+  /** Returns undefined if nothing is wrong. */
   readonly look: (stage: Stage) => Promise<Notice | undefined>
 }
 
-/** Something that a cheating operator or an intruder tries. */
+/** An attack by a dishonest operator or an intruder. */
 export interface Attack {
-  /** As in `--only`, and as the heading in `proto-docs/poc.md`. */
+  /** The name for `--only`, and the heading in `proto-docs/poc.md`. */
   readonly name: string
-  /** What is done, in a few words. */
+  /** What the attack does, in a few words. */
   readonly title: string
   readonly stage?: StageOptions
-  /** In the order in which they look. */
+  /** In the order in which the parties check. */
   readonly lookouts: readonly Lookout[]
-  /** Does it, with real bytes. */
+  /** Carries out the attack on real data. */
   readonly act: (stage: Stage) => Promise<void>
 }
 
-/** The facts that the threat model promises. Empty for an attack that nobody notices. */
+/** The codes that the threat model promises. Empty for an attack that no party notices. */
 export function promises({ lookouts }: Attack): { readonly by: Party; readonly fact: string }[] {
   return lookouts.flatMap(({ by, fact }) => (fact === undefined ? [] : [{ by, fact }]))
 }
 
-/** Runs a check that throws; what it throws is what was noticed. Bugs are thrown on. */
+/** Runs a check that throws, and returns its error as what was noticed. Bugs are thrown on. */
 export async function noticed(check: () => unknown): Promise<Notice | undefined> {
   try {
     await check()

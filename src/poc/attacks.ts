@@ -6,7 +6,9 @@ import { networkAttacks } from './network.ts'
 import { signatureAttacks, stolenKeyAttacks } from './signatures.ts'
 import { trailAttacks } from './trail.ts'
 
-/** The whole suite, in the order of `proto-docs/threat-model.md`, which says who notices what. */
+/**
+ * The whole suite, in the order of `proto-docs/threat-model.md`, which documents the parties that notice each attack.
+ */
 export const ATTACKS: readonly Attack[] = [
   ...diskAttacks,
   ...mirrorAttacks,

@@ -22,11 +22,11 @@ import { backUp, entryAt, restoreBackup } from './setting.ts'
 import type { Stage } from './stage.ts'
 
 const FORGED = encodeUtf8('Dec 10 06:55:46 host-a sshd[10]: Accepted password for root')
-/** Enough for full tiles of two levels. */
+/** Enough entries for full tiles on two levels. */
 const TWO_LEVELS = 66_000
 const YEAR_MS = 365 * 86_400_000
 
-/** What somebody does who can write to the disk and has no key. The log is closed meanwhile. */
+/** Attacks by an intruder who can write to the disk and has no key. The log is closed meanwhile. */
 function onDisk(task: (stage: Stage) => Promise<void>): Attack['act'] {
   return async (stage) => {
     await stage.stopLog()
@@ -76,7 +76,7 @@ export const diskAttacks: readonly Attack[] = [
   },
   {
     name: 'reorder',
-    title: 'let entries 10 and 20 change places in the database',
+    title: 'swap entries 10 and 20 in the database',
     lookouts: [log(undefined), logServes(20)('corrupt'), monitor('bad_entry'), fsck('entry_differs')],
     act: onDisk((stage) => swapEntries(stage.data, 10, 20)),
   },
@@ -88,7 +88,7 @@ export const diskAttacks: readonly Attack[] = [
   },
   {
     name: 'second-writer',
-    title: 'let a copy of the log append, which shares its head file',
+    title: 'append to a copy of the log that shares its head file',
     lookouts: [logTakes('second_writer'), fsck('fork')],
     act: async (stage) => {
       await stage.stopLog()
@@ -100,7 +100,7 @@ export const diskAttacks: readonly Attack[] = [
   },
   {
     name: 'clock-ahead',
-    title: 'sign the newest head by a clock that is a year ahead',
+    title: 'sign the newest head with a clock that is a year ahead',
     lookouts: [log(undefined), logAppends('log_halted')],
     act: onDisk(async ({ data }) => {
       const { entries } = await readHistory(data)
@@ -109,7 +109,7 @@ export const diskAttacks: readonly Attack[] = [
   },
   {
     name: 'restore-backup',
-    title: 'put the whole data folder back to a backup, head file included',
+    title: 'restore the whole data folder from a backup, head file included',
     lookouts: [
       witnessOfLog('rolled_back'),
       monitor('rollback'),
@@ -120,7 +120,7 @@ export const diskAttacks: readonly Attack[] = [
       await backUp(stage)
       await stage.client.append(entryAt(1000))
       await stage.client.append(entryAt(1001))
-      // Who never saw what is taken back cannot miss it.
+      // The monitor must have seen the entries; otherwise it cannot notice that they are gone.
       await monitorOnce(stage)
       await restoreBackup(stage)
     },
@@ -129,7 +129,7 @@ export const diskAttacks: readonly Attack[] = [
 
 type Database = Level<Uint8Array, Uint8Array>
 
-// The key layout of proto-docs/storage.md, written down a second time: an intruder has no use for our classes.
+// The key layout of proto-docs/storage.md, repeated here because an intruder does not use this program's classes.
 const HEAD = 0
 const ENTRY = 1
 
@@ -141,7 +141,7 @@ function keyOf(position: number, kind: number): Uint8Array {
   return key
 }
 
-/** Opens the database of a log that is not being served with LevelDB alone, and does something to it. */
+/** Opens the database of a closed log with LevelDB alone, and changes it. */
 async function tamper(data: string, task: (db: Database) => Promise<void>): Promise<void> {
   const db: Database = new Level(logFiles(data, LOG).database, { keyEncoding: 'view', valueEncoding: 'view' })
   await db.open()
@@ -152,17 +152,15 @@ async function tamper(data: string, task: (db: Database) => Promise<void>): Prom
   }
 }
 
-/** Overwrites one entry. */
 function overwriteEntry(data: string, index: number, entry: Uint8Array): Promise<void> {
   return tamper(data, (db) => db.put(keyOf(index, ENTRY), entry))
 }
 
-/** Removes one entry. */
 function removeEntry(data: string, index: number): Promise<void> {
   return tamper(data, (db) => db.del(keyOf(index, ENTRY)))
 }
 
-/** Lets two entries change places. */
+/** Swaps two entries. */
 function swapEntries(data: string, a: number, b: number): Promise<void> {
   return tamper(data, async (db) => {
     const [first, second] = await db.getMany([keyOf(a, ENTRY), keyOf(b, ENTRY)])
@@ -173,7 +171,7 @@ function swapEntries(data: string, a: number, b: number): Promise<void> {
   })
 }
 
-/** Flips one bit in the first half of what LevelDB will replay when it opens the database again. */
+/** Flips one bit in the first half of the data that LevelDB replays when it opens the database. */
 async function flipInWriteAheadLog(data: string): Promise<void> {
   const { database } = logFiles(data, LOG)
   for (const name of await readdir(database)) {
@@ -186,7 +184,7 @@ async function flipInWriteAheadLog(data: string): Promise<void> {
   invariant(false, 'a log that was just written to has a write-ahead log')
 }
 
-/** Removes everything that was written after the head of a size: the log ends with that head again. */
+/** Removes everything written after the head of this size, so that the log ends with that head again. */
 function truncateAfter(data: string, size: number): Promise<void> {
   return tamper(data, (db) => db.clear({ gt: keyOf(size, HEAD) }))
 }

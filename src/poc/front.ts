@@ -2,36 +2,35 @@ import { once } from 'node:events'
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** An answer over HTTP. */
 export interface Reply {
   readonly status: number
   readonly type: string
   readonly body: Buffer
 }
 
-/** What passes through a front. */
+/** A request that passes through the proxy. */
 export interface Passing {
   readonly method: string
-  /** Below the log's prefix, with its query: `checkpoint`, `v1/entries?proof=true`. */
+  /** The path below the log's prefix, with its query: `checkpoint`, `v1/entries?proof=true`. */
   readonly path: string
   readonly body: Buffer
-  /** What the log behind it answers. */
+  /** Returns the response of the log behind the proxy. */
   readonly genuine: () => Promise<Reply>
 }
 
-/** Decides what a reader is told; undefined hangs up without an answer. */
+/** Returns the response to a reader; undefined closes the connection without one. */
 export type Lie = (passing: Passing) => Reply | undefined | Promise<Reply | undefined>
 
 const PREFIX = '/logs/main/'
 const HONEST: Lie = ({ genuine }) => genuine()
 
 /**
- * The address at which readers find the log: a proxy that stays where it is while what stands behind it changes. It is
- * what anybody on the network path, or an operator, can put there.
+ * The proxy through which readers reach the log. Its address stays the same while the server behind it changes. An
+ * operator or an attacker on the network path can run such a proxy.
  */
 export class Front {
   readonly #server: Server
-  /** The server behind it, without a trailing slash. */
+  /** The URL of the server behind the proxy, without a trailing slash. */
   target: string
   lie: Lie = HONEST
 
@@ -48,7 +47,7 @@ export class Front {
     return front
   }
 
-  /** The log's prefix, as readers know it. */
+  /** The log's prefix in the URLs of readers. */
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${PREFIX.slice(0, -1)}`
   }
@@ -61,13 +60,13 @@ export class Front {
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     try {
       const passing = await this.#passing(req)
-      // What is not below the log's prefix is the instance's, and passes.
+      // Requests outside of the log's prefix are for the server and pass unchanged.
       const reply = await (req.url?.startsWith(PREFIX) ? this.lie(passing) : passing.genuine())
       if (!reply) return void res.destroy()
       res.writeHead(reply.status, { 'content-type': reply.type, 'content-length': reply.body.length })
       res.end(reply.body)
     } catch {
-      // Nothing behind it, or it went away: so does this.
+      // There is no server behind the proxy, or it closed the connection.
       res.destroy()
     }
   }
@@ -84,7 +83,7 @@ export class Front {
   }
 }
 
-/** Over a connection of its own: one that is kept alive would hold up the server behind when it is stopped. */
+/** Uses a new connection for each request: a kept-alive one would delay stopping the server behind. */
 export async function ask(
   url: string,
   method: string,
@@ -112,7 +111,7 @@ async function readAll(from: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(parts)
 }
 
-/** An answer made up. */
+/** A made-up response. */
 export function textReply(text: string, type = 'text/plain; charset=utf-8', status = 200): Reply {
   return { status, type, body: Buffer.from(text) }
 }

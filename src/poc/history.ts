@@ -9,16 +9,16 @@ import { createHeadFile } from '../storage/head-file.ts'
 import { LevelStore } from '../storage/level.ts'
 import { EMPTY_TREE, growTree } from '../tile/grow.ts'
 
-/** The one log of a data folder here. */
+/** The name of the log of each scenario. */
 export const LOG = 'main'
 
-/** What a log holds, read from its database. */
+/** The contents of a log, read from its database. */
 export interface StoredHistory {
   readonly entries: readonly Uint8Array[]
   readonly head: SignedHead
 }
 
-/** Reads a log that nobody has open. */
+/** Reads a closed log. */
 export async function readHistory(data: string): Promise<StoredHistory> {
   const store = await LevelStore.open(logFiles(data, LOG).database)
   try {
@@ -30,8 +30,8 @@ export async function readHistory(data: string): Promise<StoredHistory> {
 }
 
 /**
- * Replaces all entries of a log, and every tile above them, so that everything agrees with everything but the signed
- * head, which stays as it was. This is what somebody without the key can do.
+ * Replaces all entries of a log and all tiles above them consistently. Only the signed head stays unchanged. This is
+ * possible without a key.
  */
 export async function rewriteWithoutKey(data: string, entries: readonly Uint8Array[]): Promise<void> {
   const { head } = await readHistory(data)
@@ -39,10 +39,10 @@ export async function rewriteWithoutKey(data: string, entries: readonly Uint8Arr
 }
 
 /**
- * Replaces the history of a log with another one, signed with its own keys: database, leaf index, head file, and what was
- * published. Nothing in the folder contradicts anything else.
+ * Replaces the history of a log with another one signed with the log's own keys: database, leaf index, head file and
+ * published head. Nothing in the folder contradicts anything else.
  *
- * @param timestampMs the time at which the new head is said to be signed
+ * @param timestampMs the time to sign in the new head
  * @returns the new head
  */
 export async function rewriteWithKey(
@@ -58,22 +58,25 @@ export async function rewriteWithKey(
   const headFile = headFilePath(data, LOG, info)
   await rm(headFile)
   await createHeadFile(headFile, encodeHead(head))
-  // As if no head had ever been published under the policy: of one that is lost the witnesses are asked first.
+  // Records that no head was published under the policy. Without this record the log would ask the witnesses first.
   await writeFile(logFiles(data, LOG).published, `${NONE_YET}\n`)
   return head
 }
 
-/** A second log with the same keys, and no witnesses: a copy of the folder with another history in it. */
+/** Makes a second log with the same keys and no witnesses: a copy of the folder with another history. */
 export async function forkInto(data: string, folder: string, entries: readonly Uint8Array[]): Promise<void> {
   const files = logFiles(data, LOG)
-  // The databases may be in use, and another one takes their place.
+  // The databases may be open, and are replaced anyway.
   const left = [files.database, files.leafIndex, files.policy]
   await mkdir(folder, { recursive: true })
   await cp(data, folder, { recursive: true, filter: (path) => !left.includes(path) })
   await rewriteWithKey(folder, entries)
 }
 
-/** A copy of a log that is closed, which shares its head file, as two folders with one `--head-folder` do. It has no witnesses. */
+/**
+ * Copies a closed log to one that shares its head file, as two folders with one `--head-folder` do. The copy has no
+ * witnesses.
+ */
 export async function copySharingHead(data: string, folder: string): Promise<void> {
   await cp(data, folder, { recursive: true })
   const [files, copied] = [logFiles(data, LOG), logFiles(folder, LOG)]
@@ -98,7 +101,7 @@ async function writeDatabase(
   }
 }
 
-/** The leaf hashes of entries, one after the other. */
+/** The leaf hashes of entries, concatenated. */
 export function leafHashes(entries: readonly Uint8Array[]): Uint8Array {
   const slab = new Uint8Array(entries.length * HASH_BYTES)
   entries.forEach((entry, i) => hashLeafInto(slab, i * HASH_BYTES, entry))

@@ -23,35 +23,35 @@ const lookout =
   (by: Party, look: Look) =>
   (fact: string | undefined): Lookout => ({ by, fact, look })
 
-/** Opens the log again: it does not open, or opens and takes no entries. */
+/** Opens the log again. Notices if the log does not open, or opens and refuses entries. */
 const open: Look = async (stage) => {
   const failure = await stage.startLog()
   return failure && { code: failure.code, message: failure.message }
 }
 
 export const log = lookout('log at opening', open)
-/** Sends the log an entry: it takes it, or takes none any more. */
+/** Sends the log an entry. Notices if the log now refuses entries. */
 export const logTakes = lookout('log at opening', async (stage) => {
   await fetch(`${stage.parts.front.url}/add`, { method: 'POST', body: `sent at ${performance.now()}` })
   const { failure } = stage
   return failure && { code: failure.code, message: failure.message }
 })
-/** Sends the log an entry, as an application does. */
+/** Appends an entry, as an application does. */
 export const logAppends = lookout('log at writing', async ({ parts: { front } }) => {
   const { status, body } = await ask(`${front.url}/add`, 'POST', {}, encodeUtf8(`${performance.now()}`))
   return status === 200 ? undefined : refusalIn(body)
 })
-/** Asks the log for an entry that it must not give away unless it is the one in the tree. */
+/** Reads an entry from the log, which must refuse if the entry is not the one in the tree. */
 export const logServes = (index: number) =>
   lookout('log at reading', async ({ parts, operatorLines }) => {
     const answer = await fetch(`${parts.front.url}/v1/entries/${index}`)
     if (answer.ok) return undefined
     const { code, detail } = (await answer.json()) as { code: string; detail: string }
-    // The caller is not told what lies behind it; the operator is.
+    // The response does not contain the cause; the operator's log does.
     const line = operatorLines.at(-1)
     return { code, message: line === undefined ? detail : (JSON.parse(line) as { msg: string }).msg }
   })
-/** Asks the server what it had to cut off: it noticed if that is so, and no answer is left in memory. */
+/** Reads the server's metrics. Notices if the server disconnected clients and holds no responses in memory. */
 export const server = lookout('server', async ({ parts: { front } }) => {
   const text = await (await fetch(`${new URL(front.target).origin}/metrics`)).text()
   const read = (series: string): number =>
@@ -63,9 +63,9 @@ export const server = lookout('server', async ({ parts: { front } }) => {
     )
   const cut = read('stele_http_cut_total{reason="pipelined"}')
   if (cut === 0 || read('stele_http_answer_bytes') > 0) return undefined
-  return { code: 'overloaded', message: `clients cut off for sending more than 64 requests ahead: ${cut}` }
+  return { code: 'overloaded', message: `clients disconnected for more than 64 pipelined requests: ${cut}` }
 })
-/** Gets an entry from a page in a browser on its machine, of the name by which that page reached it. */
+/** Appends from a web page in a browser on the server's machine, with the host name of that page. */
 export const logTakesFromPage = lookout('log at writing', async (stage) => {
   const { host } = new URL(stage.parts.front.target)
   const name = `${stage.pageName}:${host.split(':')[1]!}`
@@ -78,7 +78,7 @@ export const logTakesFromPage = lookout('log at writing', async (stage) => {
   )
   return status === 200 ? undefined : refusalIn(body)
 })
-/** The same, where it is the witness's answer that stops the log. */
+/** The same, for attacks where the log stops because of the witness's response. */
 export const witnessOfLog = lookout('witness', open)
 
 function refusalIn(body: Uint8Array): Notice {
@@ -86,12 +86,12 @@ function refusalIn(body: Uint8Array): Notice {
   return { code, message: detail }
 }
 
-/** One round. */
+/** Runs one round. */
 export const monitor = lookout('monitor', monitorOnce)
 
 const HOURS_MS = 2 * 3_600_000
 
-/** Two hours later: the log has logged something meanwhile, and the monitor looks. */
+/** Runs a round two hours later, after the log has logged another entry. */
 export const monitorHoursLater = lookout('monitor', async (stage) => {
   const { clock, front } = stage.parts
   clock.moveOn(HOURS_MS)
@@ -99,44 +99,43 @@ export const monitorHoursLater = lookout('monitor', async (stage) => {
   return monitorOnce(stage)
 })
 
-/** Judges what the monitor kept, offline. */
+/** Checks the monitor's evidence offline. */
 export const thirdParty = lookout('third party', judgeEvidence)
 
 /** Recomputes the log over HTTP, as `stele audit` does. */
 export const auditor = lookout('auditor', (stage) => audit(stage, stage.parts.front.url))
 
-/** Recomputes the log on disk, as `stele fsck` does; leaves it closed. */
+/** Recomputes the log on disk, as `stele fsck` does. Leaves the log closed. */
 export const fsck = lookout('auditor', async (stage) => {
   await stage.stopLog()
   return fsckFolder(stage.data)
 })
 
-/** Asks for the newest head; it must extend the newest one that the client has verified. */
+/** Reads the newest head, which must extend the newest one that the client has verified. */
 export const client = lookout('client', (stage) => noticed(() => stage.client.checkpoint()))
 
-/** Asks for the newest head, having seen nothing before. */
+/** Reads the newest head, with no earlier head to compare with. */
 export const newcomer = lookout('new client', (stage) => noticed(() => stage.newClient().checkpoint()))
 
-/** Reads an entry. */
 export const clientReads = (index: number) =>
   lookout('new client', (stage) => noticed(() => stage.newClient().entry(index)))
 
-/** Appends an entry, and believes the receipt only if it holds. */
+/** Appends an entry, and verifies the receipt. */
 export const clientAppends = lookout('client', (stage) => noticed(() => stage.append()))
 
-/** Holds the checkpoint that readers see against the policy. */
+/** Checks the served checkpoint against the policy. */
 export const policyReader = lookout('verifier', (stage) =>
   noticed(async () => openWithPolicy(await shownNote(stage), parsePolicy(stage.parts.policy))),
 )
 
-/** Verifies the proof that is handed to it, offline, under the policy. */
+/** Verifies the given proof under the policy, offline. */
 export const verifier = lookout('verifier', async (stage) => {
   const { entry, proof } = (stage.claim ??= await stage.append())
   const result = verifyProofFile({ entry, proof, policy: parsePolicy(stage.parts.policy) })
   return result.verdict === 'verified' ? undefined : { code: result.verdict, message: result.message }
 })
 
-/** Has the receipt of an entry, which proves it for ever, and asks the log for that entry. */
+/** Verifies the receipt of an entry, which proves it for ever, and reads that entry from the log. */
 export const receiptHolder = (index: number) =>
   lookout('receipt holder', async (stage) => {
     const { proof } = await (stage.receipt ??= stage.client.prove(index))
@@ -147,12 +146,12 @@ export const receiptHolder = (index: number) =>
     return (
       denied && {
         ...denied,
-        message: `the receipt of entry ${index} holds, and the log denies it: ${denied.message}`,
+        message: `the receipt of entry ${index} is valid, but the log denies the entry: ${denied.message}`,
       }
     )
   })
 
-/** Is asked to cosign what readers see, with the consistency proof that the log gives for it. */
+/** Receives the served checkpoint for a cosignature, with the consistency proof that the log serves. */
 export const witness = lookout('witness', async (stage) => {
   const note = await shownNote(stage)
   const old = headOf(stage.heads.at(-1)!)
@@ -164,7 +163,7 @@ export const witness = lookout('witness', async (stage) => {
   return { code, message: detail }
 })
 
-/** Asks the log to prove that its newest tree extends the oldest one that was published, and verifies that. */
+/** Requests and verifies the proof that the newest tree extends the oldest published one. */
 export const consistencyReader = lookout('auditor', (stage) =>
   noticed(async () => {
     const [older, newer] = [headOf(stage.heads[0]!), headOf(await shownNote(stage))]
@@ -186,28 +185,28 @@ async function audit({ parts, patienceMs }: Stage, url: string): Promise<Notice 
   return failed ?? found
 }
 
-/** Recomputes the log of a data folder that nobody has open. */
+/** Recomputes the log of a data folder that is closed. */
 async function fsckFolder(data: string): Promise<Notice | undefined> {
   const options = { secondOpinion: false, rebuildIndex: false }
   const { findings } = await fsckStored(silentTerminal(), data, LOG, options)
   const [first] = findings
   if (!first) return undefined
-  // What keeps the database from being opened has a code of its own.
+  // A failure to open the database has its own error code.
   const { kind, message, code = kind } = first
   return { code: typeof code === 'string' ? code : kind, message }
 }
 
-/** The checkpoint as readers see it. */
+/** The checkpoint as it is served to readers. */
 function shownNote(stage: Stage): Promise<string> {
   return stage.newClient().unverifiedCheckpoint()
 }
 
-/** What a checkpoint says; nobody has verified it here. */
+/** The fields of a checkpoint, without verification. */
 function headOf(note: string): Checkpoint {
   return parseCheckpoint(parseNote(note).text)
 }
 
-/** The consistency proof as readers get it. */
+/** The consistency proof as it is served to readers. */
 async function shownConsistency(stage: Stage, oldSize: number, newSize: number): Promise<Hash[]> {
   const answer = await fetch(`${stage.parts.front.url}/v1/proofs/consistency?old=${oldSize}&new=${newSize}`)
   const { path } = (await answer.json()) as { path: string[] }

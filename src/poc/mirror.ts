@@ -13,7 +13,7 @@ const INDEX = 10
 const BUNDLE = 'tile/entries/000'
 const TILE = 'tile/0/000'
 
-/** What a mirror, or a server of the operator's own making, does: it serves what was signed for other bytes. */
+/** Attacks by a mirror, or by the operator's own server: it serves other bytes under the signed head. */
 export const mirrorAttacks: readonly Attack[] = [
   {
     name: 'serve-edited',

@@ -13,13 +13,13 @@ import { FolderStore } from '../cli/monitor/folder-store.ts'
 import type { Notice } from './attack.ts'
 import type { Stage } from './stage.ts'
 
-/** Reads everything again at each look, so that one look tells; a real one does so in turns. */
+/** Reads every bundle again in each round, so that one round is enough; a real monitor takes turns. */
 const RECHECK_ALL = 1000
 
 /**
- * One round of a monitor, as `stele monitor --once` makes it, going on from the state of the rounds before.
+ * Runs one round of a monitor, as `stele monitor --once` does, continuing from the state of earlier rounds.
  *
- * @returns its gravest finding
+ * @returns the most serious finding
  */
 export async function monitorOnce(stage: Stage): Promise<Notice | undefined> {
   const { clock, options } = stage.parts
@@ -60,7 +60,7 @@ function gravest(findings: readonly Finding[]): Notice | undefined {
   return finding && { code: finding.kind, message: finding.message }
 }
 
-/** What somebody makes of the monitor's evidence who has the log's public keys and is offline: the best of its files. */
+/** Checks the monitor's evidence offline, with the log's public keys; returns the best result of all files. */
 export async function judgeEvidence(stage: Stage): Promise<Notice | undefined> {
   const { origin } = stage.parts.info
   const verifierKeys = logKeys(stage)
@@ -72,20 +72,20 @@ export async function judgeEvidence(stage: Stage): Promise<Notice | undefined> {
   return verdicts.find(({ code }) => code === 'proven') ?? verdicts[0]
 }
 
-/** What decides the verdict. */
+/** The sentence that decides the result. */
 function sentenceOf(result: EvidenceJudged | EvidenceRefused): string {
   if (!('proven' in result)) return result.message
   const [first] = result.notProven
   return result.verdict === 'proven' || first === undefined ? result.proven.at(-1)! : `not proven: ${first}`
 }
 
-/** The public keys of the log: for checkpoints, and for the tree heads of RFC 6962. */
+/** The log's public keys: for checkpoints, and for RFC 6962 tree heads. */
 export function logKeys({ parts: { info } }: Stage): VerifierKey[] {
   const spki = parseBase64(info.treeHeadKey, 'tree head key')
   return [parseVerifierKey(info.verifierKey), verifierKey(info.origin, KEY_TYPE.treeHead, spki)]
 }
 
-/** Where the monitor has put its evidence. */
+/** The folder of the monitor's evidence. */
 export async function evidenceFiles(stage: Stage): Promise<string[]> {
   const folder = join(stage.path('monitor'), 'evidence')
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {

@@ -20,12 +20,12 @@ import {
 } from './lookouts.ts'
 import type { Claim, Stage } from './stage.ts'
 
-/** Answers some paths with what it likes, and lets the rest pass. */
+/** Forges the responses for some paths, and passes other requests. */
 export function lying(isMeant: (passing: Passing) => boolean, lie: Lie): Lie {
   return (passing) => (isMeant(passing) ? lie(passing) : passing.genuine())
 }
 
-/** Serves another text in the place of the checkpoint. */
+/** Serves another text as the checkpoint. */
 export function serveCheckpoint({ parts }: Stage, note: string): void {
   parts.front.lie = lying(
     ({ path }) => path === 'checkpoint',
@@ -68,13 +68,13 @@ export const networkAttacks: readonly Attack[] = [
   },
   {
     name: 'unread-answers',
-    title: 'ask for answers 150 times ahead on one connection, and read none',
+    title: 'send 150 requests on one connection, and read no response',
     lookouts: [server('overloaded'), newcomer(undefined), monitor(undefined)],
     act: async ({ parts: { front } }) => askAhead(front.target),
   },
   {
     name: 'forge-inclusion',
-    title: 'use a genuine proof for another entry, and bend the hashes of receipts',
+    title: 'use a genuine proof for another entry, and alter the hashes of receipts',
     lookouts: [verifier('wrong_entry'), clientAppends('bad_proof')],
     act: async (stage) => {
       stage.claim = { ...stage.claim!, entry: encodeUtf8('an entry that was never logged') }
@@ -92,7 +92,7 @@ export const networkAttacks: readonly Attack[] = [
   },
   {
     name: 'forge-consistency',
-    title: 'bend the proof that the newest tree extends an older one',
+    title: 'alter the proof that the newest tree extends an older one',
     lookouts: [consistencyReader('bad_proof')],
     act: async ({ parts: { front } }) => {
       const isProof = ({ path }: Passing): boolean => path.startsWith('v1/proofs/consistency')
@@ -105,7 +105,7 @@ export const networkAttacks: readonly Attack[] = [
   },
   {
     name: 'rebound-page',
-    title: "let a web site's name lead to loopback, and append from its page",
+    title: "resolve a web site's name to loopback, and append from its page",
     lookouts: [logTakesFromPage('wrong_host')],
     act: async (stage) => {
       stage.pageName = 'evil.example'
@@ -114,22 +114,22 @@ export const networkAttacks: readonly Attack[] = [
 ]
 
 const REQUESTS_AHEAD = 150
-/** A server that cuts nobody off is not waited for longer than this. */
+/** How long to wait for the server to disconnect the client. */
 const CUT_OFF_MS = 10_000
 
-/** Past the front, for what is attacked is the server itself. Returns when the server has ended the connection. */
+/** Connects past the proxy, since the server itself is attacked. Returns when the server has closed the connection. */
 async function askAhead(target: string): Promise<void> {
   const { hostname, port } = new URL(target)
   const socket = connect(Number(port), hostname)
   const late = setTimeout(() => socket.destroy(), CUT_OFF_MS)
-  // It is not read: that it is over shows as an error or as an end.
+  // Nothing is read from the socket. The disconnect shows as an error or as the end.
   socket.on('error', () => {})
   socket.write('GET /logs/main/tile/entries/000 HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(REQUESTS_AHEAD))
   await once(socket, 'close')
   clearTimeout(late)
 }
 
-/** A receipt with another proof in it. */
+/** A receipt with its proof replaced. */
 function withProof(reply: Reply, change: (proof: string) => string): Reply {
   const receipt = JSON.parse(reply.body.toString()) as { proof: string }
   return textReply(JSON.stringify({ ...receipt, proof: change(receipt.proof) }), 'application/json')
@@ -140,7 +140,7 @@ function bent(proof: string): string {
   return formatProofFile({ ...file, path: file.path.map(flipped) })
 }
 
-/** What the log would say if it had logged these bytes, with the proof of what it did log. */
+/** The receipt that the log would give for these bytes, with the proof of the entry that it did log. */
 function acknowledgement(entry: Uint8Array, { proof }: Claim): Reply {
   const { index } = parseProofFile(proof)
   const hash = toHex(leafHash(entry))
@@ -148,7 +148,7 @@ function acknowledgement(entry: Uint8Array, { proof }: Claim): Reply {
   return textReply(JSON.stringify(receipt), 'application/json')
 }
 
-/** A copy with one bit turned round. */
+/** A copy with one bit flipped. */
 function flipped<T extends Uint8Array>(hash: T): T {
   const copy = hash.slice() as T
   copy[0]! ^= 1

@@ -4,11 +4,11 @@ import { countOf, exitCodeOf, type Outcome, type Sighting, type SuiteReport, typ
 import { ORIGIN } from './setting.ts'
 
 const HEADINGS = ['attack', 'who noticed', 'how fast', 'by which fact'] as const
-/** Where nobody says how wide the screen is. */
+/** The width used if the width of the terminal is unknown. */
 const PLAIN_WIDTH = 120
 const LONGEST_OUTCOME = 14
 
-/** What an outcome is called in front of people. */
+/** The words for each outcome. */
 const WORDS: Readonly<Record<Outcome, string>> = {
   caught: 'caught',
   not_caught: 'not caught',
@@ -22,13 +22,13 @@ function colourOf(outcome: Outcome, paint: Paint): (text: string) => string {
   return outcome === 'not_caught' ? paint.yellow : paint.red
 }
 
-/** One line for an attack that is over. */
+/** One line for a finished attack. */
 export function trialLine({ outcome, attack, title }: Trial, nameWidth: number, paint: Paint): string {
   const word = colourOf(outcome, paint)(WORDS[outcome].padEnd(LONGEST_OUTCOME))
   return `${word}  ${attack.padEnd(nameWidth)}  ${title}`
 }
 
-/** The whole table: a row for each party that noticed, and one for an attack that nobody noticed. */
+/** The whole table: a row for each party that noticed, or one row for an attack that no party noticed. */
 export function table(report: SuiteReport, columns: number | undefined, paint: Paint): string[] {
   const rows = report.trials.flatMap((trial) => rowsOf(trial))
   const widths = [0, 1, 2].map((i) =>
@@ -79,7 +79,7 @@ function factOf({ expected, notice }: Sighting, folder: string): string {
   return `expected ${expected ?? 'nothing'}, got ${said}`
 }
 
-/** A sentence for a table: hashes and addresses shortened, folders left out. */
+/** Shortens a message for the table: abbreviates hashes and addresses, removes folders. */
 function brief(message: string, folder: string): string {
   return message
     .replaceAll(`${folder}/`, '')
@@ -93,7 +93,7 @@ function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, width - 1).trimEnd()}…`
 }
 
-/** One sentence over everything. */
+/** A summary in one sentence. */
 export function summary(report: SuiteReport): string {
   const parts = [
     `${counted(report.trials.length, 'attack')} in ${formatSeconds(report.tookMs / 1000)}`,
@@ -103,11 +103,11 @@ export function summary(report: SuiteReport): string {
   const wrong = countOf(report, 'unnoticed', 'undocumented')
   const broken = countOf(report, 'control_failed')
   if (wrong > 0) parts.push(`${wrong} NOT AS DOCUMENTED`)
-  if (broken > 0) parts.push(`${broken} NOT SHOWN, since something was wrong before`)
+  if (broken > 0) parts.push(`${broken} NOT SHOWN, since a check failed before the attack`)
   return parts.join(', ')
 }
 
-/** An attack for programs. */
+/** One attack, as JSON output. */
 export function trialJson(
   { attack, title, outcome, sightings, reason, tookMs, ...where }: Trial,
   kept: boolean,
@@ -122,7 +122,7 @@ export function trialJson(
   return { attack, title, outcome, sightings: seen, reason, ms: Math.round(tookMs), ...(kept ? where : {}) }
 }
 
-/** The end for programs. */
+/** The summary, as JSON output. */
 export function summaryJson(report: SuiteReport): object {
   return {
     summary: true,

@@ -15,24 +15,24 @@ import { Front } from './front.ts'
 import { LOG, rewriteWithKey } from './history.ts'
 import { Stage, StageClock, type StageOptions } from './stage.ts'
 
-/** The log of every stage. */
+/** The log of every scenario. */
 export const ORIGIN = 'log.example/logs/main'
 const WITNESS = 'witness.example/w1'
-/** A small log is filled in so many steps, each with a signed head of its own. */
+/** A small log is filled in this many steps, each with its own signed head. */
 const STEPS = 3
-/** As many entries as a few requests bring. */
+/** At most this many entries are appended over HTTP. */
 const APPENDED_AT_MOST = 10_000
 
-/** The entry with an index below the size that a stage begins with. Every third is of host-b. */
+/** The entry at an index below the initial size. Every third one is of host-b. */
 export function entryAt(index: number): Uint8Array {
   const host = index % 3 === 2 ? 'host-b' : 'host-a'
   return encodeUtf8(`Dec 10 06:55:46 ${host} sshd[${index}]: Failed password for root`)
 }
 
 /**
- * Sets a stage in an empty folder: makes a log and a witness that knows it, starts both, and fills the log.
+ * Prepares a scenario in an empty folder: creates a log and a witness that knows it, starts both, and fills the log.
  *
- * @param folder is made; it is left behind when the stage is closed
+ * @param folder is created, and left when the scenario is closed
  */
 export async function setStage(folder: string, options: StageOptions): Promise<Stage> {
   const data = join(folder, 'data')
@@ -59,21 +59,21 @@ export async function setStage(folder: string, options: StageOptions): Promise<S
   }
 }
 
-/** Copies the whole data folder, head file and keys included; the log is closed meanwhile. */
+/** Copies the whole data folder, with head file and keys; the log is closed meanwhile. */
 export async function backUp(stage: Stage): Promise<void> {
   await stage.stopLog()
   await cp(stage.data, stage.path('backup'), { recursive: true })
   await stage.startLog()
 }
 
-/** Puts the copy in the place of the data folder; the log is left closed. */
+/** Replaces the data folder with the copy, and leaves the log closed. */
 export async function restoreBackup(stage: Stage): Promise<void> {
   await stage.stopLog()
   await rm(stage.data, { recursive: true })
   await cp(stage.path('backup'), stage.data, { recursive: true })
 }
 
-/** A small log is appended to as by anybody; a large one is put there whole, which saves seconds. */
+/** A small log is filled by appending over HTTP. A large one is written to the database, which saves seconds. */
 async function fill(stage: Stage, size: number): Promise<void> {
   if (size > APPENDED_AT_MOST) await rewriteWithKey(stage.data, entriesFrom(0, size))
   const failure = await stage.startLog()
@@ -104,7 +104,7 @@ async function openWitness(folder: string, log: LogInfo, clock: StageClock): Pro
   return { running, vkey: info.verifierKeys[0]! }
 }
 
-/** The log's key, and the witness's if there is one. */
+/** The policy: the log's key, and the witness's if there is one. */
 function formatPolicy({ verifierKey }: LogInfo, witness: MadeWitness | undefined): string {
   const who = witness ? [`witness w1 ${witness.vkey} ${witness.running.url}`, 'quorum w1'] : ['quorum none']
   return [`log ${verifierKey}`, ...who, ''].join('\n')

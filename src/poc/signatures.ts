@@ -59,7 +59,7 @@ export const signatureAttacks: readonly Attack[] = [
   },
 ]
 
-/** The newest head with the log's own signature, and in the place of the witness's line a forged one. */
+/** The newest head with the log's own signature, and a forged line in place of the witness's. */
 function withCosignature(stage: Stage, change: (line: NoteSignature) => NoteSignature): string {
   const { text, signatures } = parseNote(stage.heads.at(-1)!)
   const genuine = witnessKey(stage)
@@ -77,7 +77,9 @@ const FORGED = encodeUtf8('Dec 10 06:55:46 host-a sshd[10]: Accepted password fo
 const FORK_SIZE = 650
 const COMMON_SIZE = 400
 
-/** What somebody does who has the log's private keys: everything is signed, and nothing in the folder contradicts. */
+/**
+ * Attacks by an intruder who has the log's private keys: everything is signed, and nothing in the folder contradicts.
+ */
 export const stolenKeyAttacks: readonly Attack[] = [
   {
     name: 'stolen-key',
@@ -130,7 +132,7 @@ export const stolenKeyAttacks: readonly Attack[] = [
   },
   {
     name: 'unfreeze',
-    title: 'take the end of a log back that others have seen, and go on',
+    title: 'remove entries that others have seen from the end of a log, and continue',
     lookouts: [
       monitor('unfrozen'),
       thirdParty('needs_log'),
@@ -149,7 +151,7 @@ export const stolenKeyAttacks: readonly Attack[] = [
   },
 ]
 
-/** The log ends as `stele log rollover` ends it: with an entry of its own, and the mark that nothing follows. */
+/** Ends the log as `stele log rollover` does: with a final entry, and the record that the log is frozen. */
 async function endLog(stage: Stage): Promise<void> {
   await stage.stopLog()
   const { origin, verifierKey } = stage.parts.info
@@ -163,7 +165,7 @@ async function endLog(stage: Stage): Promise<void> {
   await stage.startLog()
 }
 
-/** A second log with the same keys takes the place of the first one before a reader's eyes. */
+/** Replaces the log behind the proxy with a second log that has the same keys. */
 export async function showFork(stage: Stage): Promise<void> {
   const common = Array.from({ length: COMMON_SIZE }, (_, i) => entryAt(i))
   const fork = stage.path('fork')
@@ -171,7 +173,6 @@ export async function showFork(stage: Stage): Promise<void> {
   stage.parts.front.target = await stage.serveAlso(fork)
 }
 
-/** Entries that were never submitted. */
 function fillers(count: number): Uint8Array[] {
   return Array.from({ length: count }, (_, i) =>
     encodeUtf8(`Dec 10 06:55:46 host-a cron[${i}]: nothing happened`),

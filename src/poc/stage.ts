@@ -12,61 +12,64 @@ import type { Front } from './front.ts'
 import { LOG } from './history.ts'
 import type { Guarded } from './trail.ts'
 
-/** How a stage is set up. */
+/** How a scenario is set up. */
 export interface StageOptions {
-  /** Entries of the log at the beginning. Default 600: two full tiles of the lowest level, and one that is not. */
+  /** Initial number of entries. Default 600: two full tiles of the lowest level, and a partial one. */
   readonly entries?: number
   /** False for a log without a witness. */
   readonly witnessed?: boolean
-  /** A monitor that compares nothing: at each look it has forgotten what it saw before. Shows that the suite can fail. */
+  /**
+   * True for a monitor that forgets its state before each round, and so compares nothing. Shows that the suite can
+   * fail.
+   */
   readonly monitorForgets?: boolean
 }
 
-/** What a stage is made of. */
+/** The parts of a scenario. */
 interface StageParts {
   readonly folder: string
   readonly options: StageOptions
   readonly info: LogInfo
   readonly clock: StageClock
   readonly witness: RunningWitness | undefined
-  /** What verifiers ask for: the log's signature, and its witness's if it has one. */
+  /** The policy of verifiers: the log's signature, and its witness's if there is one. */
   readonly policy: string
   readonly front: Front
 }
 
-/** Something that a verifier is shown: bytes, and the proof that they are in the log. */
+/** Bytes, and the proof that they are in the log, as given to a verifier. */
 export interface Claim {
   readonly entry: Uint8Array
   readonly proof: string
 }
 
-/** How long somebody waits who counts on an answer: also a machine that has much else to do gives one by then. */
+/** Time limit of requests that must succeed, also on a busy machine. */
 const PATIENCE_MS = 20_000
-/** Witness and log have this long to agree after the log was opened. */
+/** Time limit for witness and log to agree after the log was opened. */
 const SETTLE_MS = 20_000
 const SETTLE_STEP_MS = 5
 
 /**
- * A log with everybody around it: log and witness as servers, and a front through which all readers come. Owner of the
- * servers. The attacks change what lies on disk and what the front tells.
+ * A scenario: a log and a witness as servers, and the proxy through which all readers connect. Owns the servers.
+ * Attacks change the files on disk and the responses of the proxy.
  */
 export class Stage {
   readonly parts: StageParts
-  /** A client that keeps the newest head that it verified. */
+  /** A client that remembers the newest head that it verified. */
   readonly client: LogClient
-  /** Signed heads as the log published them, the oldest first. */
+  /** The signed heads that the log published, the oldest first. */
   readonly heads: string[] = []
-  /** How long everybody waits for an answer, in milliseconds; an attack shortens it where none is to come. */
+  /** Time limit of requests, in milliseconds. An attack shortens it if no response will come. */
   patienceMs = PATIENCE_MS
-  /** The name by which a page in a browser on the log's machine reaches it. */
+  /** The host name that a page in a browser on the log's machine uses. */
   pageName = 'localhost'
-  /** What a verifier is handed. */
+  /** The claim that a verifier checks. */
   claim: Claim | undefined
-  /** What a receipt holder has had since its entry was acknowledged. */
+  /** The receipt that its holder got when the entry was acknowledged. */
   receipt: Promise<ProvenLeaf> | undefined
   /** A server with keys, for the attacks on its audit trail. */
   guarded: Promise<Guarded> | undefined
-  /** What the log's operator reads in its own log, newest last. */
+  /** The lines of the server's own log, newest last. */
   readonly operatorLines: string[] = []
   readonly #guests: { close(): Promise<void> }[] = []
   #server: RunningServer | undefined
@@ -82,12 +85,12 @@ export class Stage {
     return this.path('data')
   }
 
-  /** A place in the stage's folder. */
+  /** A path in the scenario's folder. */
   path(name: string): string {
     return join(this.parts.folder, name)
   }
 
-  /** A client that has seen nothing yet. */
+  /** A client without any remembered head. */
   newClient(url = this.parts.front.url): LogClient {
     return openLogClient({
       url,
@@ -99,7 +102,7 @@ export class Stage {
   /**
    * Opens the log, closing it first if it is open, and puts it behind the front.
    *
-   * @returns why it takes no entries, if it does not: it was not opened, or its witness contradicts it
+   * @returns why the log accepts no entries, if so: it did not open, or its witness contradicts it
    */
   async startLog(): Promise<SteleError | undefined> {
     await this.stopLog()
@@ -119,21 +122,21 @@ export class Stage {
     await server?.close()
   }
 
-  /** Why the log takes no entries any more, down to the cause of it. */
+  /** Why the log accepts no entries: the innermost cause. */
   get failure(): SteleError | undefined {
     let failure = this.#server?.logs.get(LOG)?.failure
     while (failure?.cause instanceof SteleError) failure = failure.cause
     return failure
   }
 
-  /** Serves another data folder besides. @returns its address, without a trailing slash */
+  /** Serves another data folder as well. @returns its URL, without a trailing slash */
   async serveAlso(data: string): Promise<string> {
     const server = await serveFolder(data)
     this.#guests.push(server)
     return server.url
   }
 
-  /** Appends an entry that nobody appended before, and keeps the receipt. */
+  /** Appends a unique entry, and keeps the receipt. */
   async append(client = this.client): Promise<Claim> {
     const entry = encodeUtf8(`appended ${this.#appended++}`)
     const { proof } = await client.append(entry)
@@ -143,7 +146,7 @@ export class Stage {
   async close(): Promise<void> {
     const { front, witness } = this.parts
     await front.close()
-    // The log before its witness, or it would ask in vain.
+    // The log closes before its witness, which it would otherwise ask without getting a response.
     await this.stopLog()
     await Promise.all([...this.#guests, ...(witness ? [witness] : [])].map((each) => each.close()))
   }
@@ -167,7 +170,7 @@ async function settled({ logs }: RunningServer): Promise<SteleError | undefined>
   return failure?.cause instanceof SteleError ? failure.cause : failure
 }
 
-/** The time on a stage: that of the machine, and moved on when an attack takes hours. */
+/** The clock of a scenario: the machine's time, plus the hours that attacks skip. */
 export class StageClock implements Clock {
   #aheadMs = 0
 
@@ -183,7 +186,7 @@ export class StageClock implements Clock {
     return systemClock.random()
   }
 
-  /** Lets time pass for everybody who looks at this clock. */
+  /** Advances the time for all users of this clock. */
   moveOn(ms: number): void {
     this.#aheadMs += ms
   }

@@ -9,28 +9,28 @@ import { evidenceFiles, logKeys } from './monitoring.ts'
 import { setStage } from './setting.ts'
 import type { Stage, StageOptions } from './stage.ts'
 
-/** How a suite is run, and who watches. */
+/** Options of a run, and its callbacks. */
 export interface SuiteOptions {
-  /** Leaves the folders where they are. */
+  /** True to leave the folders in place. */
   readonly keep: boolean
-  /** Wins over what the attacks ask for. */
+  /** Overrides the attacks' own options. */
   readonly stage?: StageOptions
-  /** No further attack is begun once it is aborted. */
+  /** No further attack starts once this is aborted. */
   readonly signal?: AbortSignal
   readonly onStep?: (attack: Attack, step: Step) => void
-  /** Resolves when the next attack may begin. */
+  /** Called after each attack; the next attack starts once it resolves. */
   readonly onTrial?: (trial: Trial) => Promise<void>
 }
 
-/** What a suite came to. */
+/** The result of a run. */
 export interface SuiteReport {
   readonly trials: readonly Trial[]
-  /** Where everything happened; gone unless it was to be kept. */
+  /** The folder of all scenarios; removed unless it was to be kept. */
   readonly folder: string
   readonly tookMs: number
 }
 
-/** Carries out attacks, one after the other: each has the machine to itself, so that its times mean something. */
+/** Runs attacks one after the other, so that each has the machine to itself and its times are meaningful. */
 export async function runSuite(attacks: readonly Attack[], options: SuiteOptions): Promise<SuiteReport> {
   const startedMs = performance.now()
   const folder = await mkdtemp(join(tmpdir(), 'stele-poc-'))
@@ -50,25 +50,25 @@ export async function runSuite(attacks: readonly Attack[], options: SuiteOptions
   return { trials, folder, tookMs: performance.now() - startedMs }
 }
 
-/** How many trials ended so. */
+/** The number of trials with this outcome. */
 export function countOf({ trials }: SuiteReport, ...outcomes: readonly Outcome[]): number {
   return trials.filter(({ outcome }) => outcomes.includes(outcome)).length
 }
 
-/** 0 only if everything went as the threat model says, and everything was shown. */
+/** 0 only if every attack was carried out, and its result is as documented. */
 export function exitCodeOf(report: SuiteReport): number {
   if (countOf(report, 'unnoticed', 'undocumented') > 0) return EXIT_UNNOTICED
   return countOf(report, 'control_failed') > 0 ? EXIT_CONTROL_FAILED : EXIT_OK
 }
 
-/** What one party made of an attack. */
+/** The result of one party for an attack. */
 export interface Sighting {
   readonly by: Party
-  /** The fact by which the threat model says that it notices; undefined where it says that it does not. */
+  /** The code that the threat model promises; undefined if it says that the party does not notice. */
   readonly expected: string | undefined
-  /** What it did notice. */
+  /** What the party noticed. */
   readonly notice: Notice | undefined
-  /** From its look to its verdict, in milliseconds. */
+  /** The duration of the party's check, in milliseconds. */
   readonly tookMs: number
 }
 
@@ -83,32 +83,33 @@ export interface Sighting {
  */
 export type Outcome = 'caught' | 'not_caught' | 'unnoticed' | 'undocumented' | 'control_failed'
 
-/** An attack that was carried out. */
+/** The result of an attack. */
 export interface Trial {
   readonly attack: string
   readonly title: string
   readonly outcome: Outcome
-  /** Who looked afterwards, in order. */
+  /** The results of the parties after the attack, in order. */
   readonly sightings: readonly Sighting[]
-  /** For `control_failed`: what was wrong. */
+  /** For `control_failed`: what failed. */
   readonly reason: string | undefined
-  /** Everything together, the stage being set included, in milliseconds. */
+  /** The duration of the whole trial, including the preparation, in milliseconds. */
   readonly tookMs: number
-  /** Where it happened. */
+  /** The folder of the scenario. */
   readonly folder: string
-  /** What the monitor kept there. */
+  /** The evidence files of the monitor. */
   readonly evidence: readonly string[]
-  /** The keys of the log, by which evidence is judged; empty if there was no log. */
+  /** The keys of the log, with which the evidence is checked; empty if there was no log. */
   readonly keys: readonly string[]
 }
 
-/** What is being done, for whoever watches. */
+/** The current step, for progress output. */
 export type Step = 'setting the stage' | `control: ${Party}` | 'attack' | `${Party} looks`
 
 /**
- * Carries out one attack in a folder of its own: every party looks, and all is well; the attack; every party looks again.
+ * Carries out one attack in a folder of its own. Every party checks and must find nothing; the attack runs; every party
+ * checks again.
  *
- * @param options wins over the attack's own
+ * @param options override the attack's own
  */
 export async function tryAttack(
   attack: Attack,

@@ -10,7 +10,7 @@ import type { Attack, Notice } from './attack.ts'
 import { LOG } from './history.ts'
 import type { Stage } from './stage.ts'
 
-/** A server with access control beside the stage, and two of its keys. */
+/** A server with access control, and two of its keys. */
 export interface Guarded {
   readonly url: string
   readonly metaKey: string
@@ -18,12 +18,12 @@ export interface Guarded {
   readonly auditor: string
 }
 
-/** Requests with made-up ids: more than a table that all callers shared told apart. */
+/** Number of requests with made-up ids: more than one table shared by all callers could count separately. */
 const NOISE = 1300
 const AT_ONCE = 26
 const REFUSED = 3
 
-/** Against the log of who did what. */
+/** Attacks on the audit trail. */
 export const trailAttacks: readonly Attack[] = [
   {
     name: 'blind-trail',
@@ -42,7 +42,7 @@ export const trailAttacks: readonly Attack[] = [
   },
 ]
 
-/** Reads the meta log with an auditor's key, each page verified: which key was refused what it may not do? */
+/** Reads the meta log with an auditor's key, each page verified, and looks for a key that was refused access. */
 async function readTrail(stage: Stage): Promise<Notice | undefined> {
   const { url, metaKey, auditor, writer } = await guardedBy(stage)
   const log = openLogClient({
@@ -60,13 +60,13 @@ async function readTrail(stage: Stage): Promise<Notice | undefined> {
   return undefined
 }
 
-/** Asks for the list of keys, which no writer gets. */
+/** Requests the list of keys, which a writer may not read. */
 async function knock(url: string, credentials: string): Promise<void> {
   const answer = await fetch(`${url}/v1/keys`, { headers: { authorization: `Bearer ${credentials}` } })
   await answer.arrayBuffer()
 }
 
-/** The server, which is made when it is first asked for. */
+/** The server, started at the first call. */
 function guardedBy(stage: Stage): Promise<Guarded> {
   return (stage.guarded ??= makeGuarded(stage))
 }

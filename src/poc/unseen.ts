@@ -17,7 +17,7 @@ import type { Stage } from './stage.ts'
 const ALONE = { witnessed: false }
 const SUPPRESSED = 'host-b'
 
-/** What nobody notices, as the threat model says. It stays in the list so that the list is honest. */
+/** Attacks that no party notices, as the threat model documents. They are listed for completeness. */
 export const unseenAttacks: readonly Attack[] = [
   {
     name: 'unseen-fork',
@@ -28,7 +28,7 @@ export const unseenAttacks: readonly Attack[] = [
   },
   {
     name: 'unseen-rollback',
-    title: 'the same backup, where no witness and no reader saw what came after it',
+    title: 'the same backup, where no witness and no reader saw the entries after it',
     stage: ALONE,
     lookouts: [log(undefined), newcomer(undefined), auditor(undefined)],
     act: async (stage) => {
@@ -52,15 +52,15 @@ export const unseenAttacks: readonly Attack[] = [
   },
 ]
 
-/** The source knows that it has no receipt, and can prove nothing to anybody. */
+/** The source knows that it has no receipt, but cannot prove that. */
 async function submitInVain({ parts: { front } }: Stage): Promise<void> {
-  const body = `${SUPPRESSED}: a login that somebody would rather not have logged`
+  const body = `${SUPPRESSED}: a login that the operator does not want to log`
   const answer = await fetch(`${front.url}/v1/entries`, { method: 'POST', body })
   if (!answer.ok) return
   throw new SteleError('unexpected_answer', 'expected no receipt for a suppressed entry, got one')
 }
 
-/** What a submitter does to a log that is honest: make others believe that it cheats. */
+/** Attacks by a submitter on an honest log: making others believe that the log cheats. */
 export const accusations: readonly Attack[] = [
   {
     name: 'accuse-honest',
@@ -80,10 +80,10 @@ export const accusations: readonly Attack[] = [
 ]
 
 /**
- * This program refuses the entry over HTTP, so it is put there as a log of another program takes it: into the tree, signed
- * with the log's own key, which is honest.
+ * This program refuses such an entry over HTTP. It is written into the tree, signed with the honest log's own key, as a
+ * log of another program would accept it.
  *
- * @returns where it stands, and its bytes
+ * @returns the entry's index, and its bytes
  */
 async function appendClaim(stage: Stage): Promise<{ readonly index: number; readonly entry: Uint8Array }> {
   await stage.stopLog()
@@ -91,12 +91,15 @@ async function appendClaim(stage: Stage): Promise<{ readonly index: number; read
   const successor = { origin: `${origin}/next`, verifierKeys: [verifierKey], url: 'https://log.example/next' }
   const { entries } = await readHistory(stage.data)
   const entry = formatSuccessorEntry({ origin, successor })
-  await rewriteWithKey(stage.data, [...entries, entry, encodeUtf8('submitted by somebody else')])
+  await rewriteWithKey(stage.data, [...entries, entry, encodeUtf8('submitted by another client')])
   await stage.startLog()
   return { index: entries.length, entry }
 }
 
-/** All true but what it says: a signed head, and the proof that its tree has the entry, with another behind it. */
+/**
+ * Every part is true but the claim: a signed head, and the proof that its tree has the entry, with another entry after
+ * it.
+ */
 async function accusation(
   stage: Stage,
   { index, entry }: { readonly index: number; readonly entry: Uint8Array },

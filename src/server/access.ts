@@ -14,19 +14,19 @@ import type { StartLine } from '../audit-trail/meta-line.ts'
 import { MetaLog, type MetaTarget, type Recorded } from '../audit-trail/meta-log.ts'
 import { type LogAccount, readTrailState, unaccounted } from '../audit-trail/trail-state.ts'
 
-/** Keys, and the log that says what they were used for. */
+/** The API keys of a data folder, and the meta log that records their use. */
 export interface Access {
   readonly keyring: Keyring
-  /** Undefined only for an open server on a folder without access control: it has no keys that could be used. */
+  /** Undefined only for an open server on a folder without access control, which has no keys. */
   readonly meta: MetaLog | undefined
 }
 
 /**
- * Puts keys and meta log of a data folder to work. Whatever changes the keys is written into the meta log first, and
- * only then done.
+ * Opens the API keys and the meta log of a data folder. Each change of the keys is recorded in the meta log before it
+ * takes effect.
  *
- * @param target where the meta log is, opened by whoever calls
- * @param open a server that anybody may write to needs no keys
+ * @param target the opened meta log
+ * @param open true for a server that accepts appends without a key; it needs no keys
  * @throws SteleError `not_initialised`, `foreign_format`
  */
 export async function openAccess(
@@ -46,7 +46,7 @@ export async function openAccess(
       meta: undefined,
     }
   }
-  // What cannot be read now is asked for again before anything is written.
+  // A meta log that cannot be read now is read again before the first write.
   const meta = new MetaLog(target, nowMs, await recall(folder, target).catch(() => undefined))
   const keyring = new Keyring(state, {
     nowMs,
@@ -61,12 +61,12 @@ export async function openAccess(
 }
 
 /**
- * Writes down that a server begins, and with which configuration. Until that is done no request is let through that
- * would have to be written down.
+ * Records that the server starts, and its configuration. Until this line is written, requests that need a line are
+ * refused.
  *
- * @param target where the meta log is: when it could not be opened before, what it says is read now
+ * @param target the meta log; if it could not be opened before, its state is read now
  * @param server its options, none of them secret, and the sizes of the logs that are open
- * @returns the parts of the configuration that changed without a line, and the logs with entries that have no line
+ * @returns the parts of the configuration that changed without a line, and the logs that have entries without a line
  * @throws SteleError `untraceable`
  */
 export async function recordStart(
@@ -86,7 +86,7 @@ export async function recordStart(
   }
   const before = meta.configuration
   const configuration = await readConfiguration(folder, server.options)
-  // The first start has nothing to compare with; nor have the options, as long as only commands wrote here.
+  // The first start has no earlier line to compare with. The same holds for the options while only commands wrote here.
   const known = before && { options: configuration['options'] ?? '', ...before }
   const changed = known ? changedParts(known, configuration) : []
   const sizes = server.sizes?.() ?? []
@@ -98,7 +98,7 @@ export async function recordStart(
   return { changed, untraced }
 }
 
-/** What the meta log recorded last. @throws SteleError `untraceable` */
+/** The configuration that the meta log recorded last. @throws SteleError `untraceable` */
 async function recall(folder: string, { log }: MetaTarget): Promise<Recorded | undefined> {
   try {
     const state = log && (await readTrailState(log))
@@ -110,7 +110,7 @@ async function recall(folder: string, { log }: MetaTarget): Promise<Recorded | u
   }
 }
 
-/** Names of changed parts that one line holds. */
+/** The most names of changed parts in one line. */
 const MOST_CHANGED = 100
 
 function withoutAccess(folder: string): SteleError {

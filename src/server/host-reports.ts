@@ -4,7 +4,7 @@ import type { LogMeters } from '../http/metrics/log-meters.ts'
 import type { HostEvents } from '../instance/host.ts'
 import type { ScrubEvents } from '../scrub/scrub-options.ts'
 
-/** What happens to logs, told to everybody who is to know: the server's own log, the meta log, the metrics. */
+/** Reports events of logs to the server's own log, the meta log and the metrics. */
 export function hostReports({
   logger,
   events,
@@ -14,7 +14,7 @@ export function hostReports({
   readonly logger: ServerLogger
   readonly events: MetaEvents
   readonly meters: LogMeters
-  /** A head that is dated further ahead of the clock is warned of when its log is opened. */
+  /** When a log opens whose head is dated more than this ahead of the clock, a warning is logged. */
   readonly maxAheadMs: number
 }): HostEvents {
   return {

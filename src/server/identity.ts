@@ -3,7 +3,7 @@ import { PeopleTokens } from '../access/tokens.ts'
 import type { TokenReader } from '../http/gate.ts'
 import type { IdentityConfig } from '../config/identity-config.ts'
 
-/** Reads people's tokens as configured; undefined where people are not known. */
+/** The verifier of OIDC tokens as configured; undefined without an identity provider. */
 export function tokenReader(identity: IdentityConfig): TokenReader | undefined {
   if (!identity) return undefined
   const { issuer, audience, grants } = identity

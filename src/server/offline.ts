@@ -13,20 +13,20 @@ import type { Log } from '../log/log.ts'
 import { type Access, openAccess } from './access.ts'
 import { logSettings } from './settings.ts'
 
-/** What a command on a stopped server has. */
+/** What a command on a stopped server works with. */
 export interface OfflineAdministration {
   readonly logs: Administration
-  /** For acts that are not among those of `logs`. */
+  /** For operations that `logs` does not offer. */
   readonly administer: Administer
 }
 
 /**
- * Changes a log of a folder that no server has open. In a folder with access control the change is in the meta log before
- * it is done, as when a server does it. The keys of the meta log itself are the exception, since nothing can be written
- * into a log while its keys change: their line comes right behind, and a crash between is named at the next start.
- *
- * @param settings of the server, for asking witnesses as it would
- * @throws SteleError `locked` with advice; whatever the task throws
+ * Changes a log of a data folder while no server runs. In a folder with access control the change is recorded in the
+ * meta log first, as a server does. A change to the keys of the meta log is the exception, since the log accepts no
+ * writes while its keys change: its line is written right after the change. If the process crashes between the two, the
+ * next start reports the change as not recorded.
+ * @param settings the server's settings, so that witnesses are asked as a server would ask them
+ * @throws SteleError `locked` with advice; errors of the task
  */
 export async function withOfflineAdministration<T>(
   folder: string,
@@ -72,12 +72,12 @@ function filesOf(folder: string, settings: LogSettings): Works {
   }
 }
 
-/** Keys and meta log of a folder that no server has open. */
+/** The API keys and meta log of a data folder while no server runs. */
 export type OfflineAccess = Access & { readonly meta: NonNullable<Access['meta']>; readonly log: Log }
 
 /**
- * Opens keys and meta log of a data folder for one task, while no server runs: the meta log's lock sees to that. What
- * the task changes is in the meta log, as it is when a server does it.
+ * Opens the API keys and the meta log of a data folder for one task. The lock of the meta log ensures that no server
+ * runs. Changes that the task makes are recorded in the meta log, as on a server.
  *
  * @throws SteleError `locked` with advice; `not_initialised` without access control
  */
@@ -86,7 +86,7 @@ export async function withOfflineAccess<T>(
   task: (access: OfflineAccess) => Promise<T>,
   { maxKeyMs }: { readonly maxKeyMs?: number | undefined } = {},
 ): Promise<T> {
-  // A command signs what it writes, and nothing because time has passed.
+  // A command signs the heads of its own writes only; it does not re-sign periodically.
   const settings = { ...logSettings(loadConfig({})), headIntervalMs: Infinity }
   const log = await openStoredLog(folder, META_LOG, settings).catch((error: unknown) => {
     if (hasCode(error, 'not_found')) throw withoutMetaLog(folder)
@@ -122,18 +122,19 @@ function inUse(folder: string, cause: SteleError): SteleError {
   )
 }
 
-/** Something that whoever has the machine does to a log while no server runs. */
+/** An operation on a log by an operator of the machine, while no server runs. */
 export interface OfflineAct {
   readonly act: 'restore' | 'repair'
   readonly log: string
 }
 
 /**
- * Does something to a log of a data folder, and leaves a line in its meta log, if it has one. That is opened first, so that
- * nothing is done that could not be written down; only what is done to the meta log itself is written into it afterwards.
+ * Runs an operation on a log of a data folder, and records it in the folder's meta log, if it has one. The meta log is
+ * opened first, so that nothing is done that cannot be recorded. An operation on the meta log itself is recorded after
+ * it is done.
  *
- * @param told what the line says of the result; undefined if nothing was changed
- * @returns the result, and why there is no line for what was done to the meta log
+ * @param told the details of the result for the line; undefined if nothing was changed
+ * @returns the result, and why no line was written for an operation on the meta log
  * @throws SteleError `locked` while a server runs; `not_initialised` without the meta log that the folder should have
  */
 export async function withTrace<T>(
@@ -170,7 +171,7 @@ async function doneToMeta<T>(
     }
     return { result }
   } catch (error) {
-    // It is done, and whoever did it is to hear what came of it.
+    // The operation is done, so a failure here is returned beside its result.
     if (error instanceof SteleError && !hasCode(error, 'internal')) return { result, untraced: error }
     throw error
   }

@@ -5,9 +5,8 @@ import { recordStart, type Access } from './access.ts'
 import type { MetaLog, MetaTarget } from '../audit-trail/meta-log.ts'
 import { unaccounted } from '../audit-trail/trail-state.ts'
 
-/** What is said of a server that starts, and to whom. */
+/** The server's start as it is recorded, and the logs that the record goes to. */
 export interface Starting {
-  /** The data folder. */
   readonly folder: string
   readonly server: Parameters<typeof recordStart>[3]
   readonly target: MetaTarget
@@ -18,15 +17,15 @@ export interface Starting {
 }
 
 /**
- * Writes down that the server has started: now, or as soon as there is a meta log that can be written. Witnesses of the
- * meta log that do not answer delay it; the server does not wait for them for longer than `retryMs`.
+ * Records the start of the server in the meta log, at once or as soon as the meta log can be written. Witnesses of the
+ * meta log that do not respond delay the record. The server waits for it at most `retryMs`.
  */
 export async function sayStarted({ meta }: Access, starting: Starting): Promise<void> {
   const { logger, retryMs, stopping } = starting
   if (!meta) return logger.warn({}, 'open, and without access control: nothing is traced')
   let isLate = false
   const said = sayNow(meta, starting).catch((error: unknown) => {
-    // Public logs can be read all the same; everything that takes a key is refused until the meta log is back.
+    // Public logs can still be read. Requests with a key are refused until the meta log is writable.
     if (!isLate && !hasCode(error, 'untraceable')) throw error
     logger.error({ code: (error as SteleError).code }, (error as Error).message)
     void sayLater(meta, starting)
@@ -50,7 +49,7 @@ async function sayNow(meta: MetaLog, { folder, server, target, logger }: Startin
     )
   }
   if (changed.length === 0) return
-  logger.warn({ changed }, `changed while nobody recorded it: ${changed.join(', ')}`)
+  logger.warn({ changed }, `changed without a record in the audit trail: ${changed.join(', ')}`)
 }
 
 async function sayLater(meta: MetaLog, starting: Starting): Promise<void> {

@@ -5,18 +5,18 @@ import { Administration } from '../instance/administration.ts'
 import type { Host } from '../instance/host.ts'
 import type { MetaLog } from '../audit-trail/meta-log.ts'
 
-/** What an administration of a running server is made of. */
+/** What the administration of a running server depends on. */
 export interface ServedParts {
   readonly folder: string
   readonly host: Host
   readonly meta: MetaLog
-  /** Where others reach the server, if its options say so. */
+  /** The server's public URL, if configured. */
   readonly publicUrl: string
-  /** Makes room for a number of logs, which each hold files open. @throws SteleError where there is none */
+  /** Reserves file descriptors for this many logs. @throws SteleError if there are not enough */
   readonly makeRoom: (logs: number) => void
 }
 
-/** Changes the logs of a running server, each of them closed for a moment where its files change. */
+/** Changes the logs of a running server. A log closes for a moment while its files change. */
 export function servedAdministration({
   folder,
   host,

@@ -2,10 +2,10 @@ import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../http/limits.ts'
 import type { Config } from '../config/config.ts'
 import type { LogSettings } from '../instance/open-log.ts'
 
-/** After too few cosigned, they are asked again this much later, with the newest head. */
+/** After too few witnesses cosigned, they are asked again after this time, with the newest head. */
 const WITNESS_RETRY_MS = 2000
 
-/** What each log is told of the configuration. */
+/** The settings of each log, from the configuration. */
 export function logSettings(config: Config): LogSettings {
   return {
     pool: {
@@ -27,7 +27,7 @@ export function logSettings(config: Config): LogSettings {
   }
 }
 
-/** What the HTTP layer is told of the configuration. */
+/** The settings of the HTTP layer, from the configuration. */
 export function httpLimits(config: Config): HttpLimits {
   return {
     ...DEFAULT_HTTP_LIMITS,

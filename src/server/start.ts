@@ -37,17 +37,17 @@ export interface RunningServer {
   readonly logs: LogDirectory
   /** Reads the certificate again, and keeps the old one if the new one is no good; undefined without TLS. */
   readonly reloadTls?: () => Promise<void>
-  /** Stops: refuses new entries, commits and answers what was admitted, closes connections and logs. */
+  /** Stops the server: refuses new entries, commits and answers admitted ones, closes connections and logs. */
   close(): Promise<void>
 }
 
-/** A log that takes longer to open, for one because its disk hangs, does not keep the others from being served. */
+/** A log that needs longer to open (its disk may hang) does not delay serving the other logs. */
 const OPEN_WITHIN_MS = 10_000
 const REOPEN_AFTER_MS = 2000
 const REOPEN_AT_MOST_MS = 60_000
 /**
- * Of `min-free-bytes`, which is the room at which an operator is warned: a log that stopped for want of it comes back with less.
- * By default that is 64 MiB, where LevelDB writes some 10 MiB when it opens.
+ * A log that stopped for lack of space opens again at this fraction of `min-free-bytes`, the free space below which
+ * readyz fails. The default gives 64 MiB; LevelDB writes about 10 MiB when it opens.
  */
 const ROOM_TO_REOPEN_SHARE = 4
 
@@ -72,9 +72,9 @@ export async function createServer(
   const config = loadConfig({ values: given })
   const events = new MetaEvents()
   const meters = createLogMeters()
-  // Absolute, so that every path in a message is one that answers can be kept free of.
+  // Absolute, so that responses can remove every path from a message.
   const folder = resolve(config.data)
-  // Ahead of the logs: a certificate that cannot be used is told before anything is opened.
+  // Before the logs: an unusable certificate is reported before anything is opened.
   const tls = await Tls.open(config, { logger, events, nowMs: Date.now })
   const disk = { freeBytes: () => freeBytes(folder), minFreeBytes: config['min-free-bytes'] }
   const host = await Host.open({
@@ -191,13 +191,13 @@ function gateOf(config: Config, host: Host, { keyring }: Access): ReturnType<typ
   })
 }
 
-/** The name in public-url, under which a proxy may ask. */
+/** The host name in public-url, which a proxy may send. */
 function publicNamesOf({ 'public-url': url }: Config): string[] {
-  // Without the brackets of an IPv6 address, as the names that they are compared with.
+  // Without the brackets of an IPv6 address, like the names that it is compared with.
   return url === '' ? [] : [new URL(url).hostname.replace(/^\[|\]$/g, '')]
 }
 
-/** Whatever the host makes of the meta log at the moment: it may be closed and opened again meanwhile. */
+/** The meta log of the host at the moment of use. It may close and open again while the server runs. */
 function metaTarget(host: Host): MetaTarget {
   return {
     get log() {
@@ -206,7 +206,7 @@ function metaTarget(host: Host): MetaTarget {
   }
 }
 
-/** The meta log last: what was answered while the others closed is written there. */
+/** The meta log closes last, since requests answered while the other logs close are recorded in it. */
 function closeLogs(host: Host, { meta }: Access): Promise<void> {
   if (!meta) return host.close()
   return host.close({
@@ -215,14 +215,14 @@ function closeLogs(host: Host, { meta }: Access): Promise<void> {
   })
 }
 
-/** Of the logs that are open, but for the one where it is said. */
+/** The sizes of the open logs, without the meta log, to which they are written. */
 function sizesOf(host: Host): { log: string; size: number }[] {
   return host.list().flatMap(({ name, log }) => {
     return log && name !== META_LOG ? [{ log: name, size: log.integrated.size }] : []
   })
 }
 
-/** With some logs open or being opened, the rest can wait for its operator; with none there is nothing to serve. */
+/** The server starts if at least one log is open or being opened, and leaves the others to the operator. */
 function checkServable(host: Host, folder: string): void {
   const logs = host.list().filter(({ name }) => name !== META_LOG)
   if (logs.length === 0) {

@@ -17,13 +17,13 @@ interface Parts {
   readonly nowMs: () => number
 }
 
-/** Owner of the certificate that a server shows. */
+/** Owns the certificate that a server presents. */
 export class Tls {
   readonly #paths: TlsPaths
   readonly #parts: Parts
   #current: ReadCertificate
   #server: TlsServer | undefined
-  /** One reading after another: the last signal wins, whatever order the disk answers in. */
+  /** Reloads run one after another, so that the result of the last signal wins. */
   #last: Promise<void> = Promise.resolve()
 
   private constructor(paths: TlsPaths, parts: Parts, current: ReadCertificate) {
@@ -33,8 +33,8 @@ export class Tls {
   }
 
   /**
-   * Reads what the configuration names. One that has expired is served all the same, with an error in the log: who is
-   * to be told that are its callers, and those that do not look go on working.
+   * Reads the configured certificate. An expired certificate is served, with an error in the server's log: clients
+   * detect it themselves, and clients that do not verify keep working.
    *
    * @returns undefined without TLS
    * @throws SteleError as `readCertificate`
@@ -52,14 +52,14 @@ export class Tls {
     return this.#current
   }
 
-  /** The server that is to show each new one. */
+  /** Sets the server that presents each new certificate. */
   attach(server: Server): void {
     if (server instanceof TlsServer) this.#server = server
   }
 
   /**
-   * Reads both files again, and shows the new certificate to every handshake from now on; connections stay. Whatever is
-   * wrong with it, the one before stays, and the log and the meta log say so. Never rejects.
+   * Reads both files again. New handshakes use the new certificate; open connections stay. If the new certificate is
+   * unusable for any reason, the current one stays, and the server's log and the meta log record that. Never rejects.
    */
   reload(): Promise<void> {
     this.#last = this.#last.then(() => this.#reload())
@@ -95,26 +95,26 @@ function faultAt({ notBeforeMs, notAfterMs }: ReadCertificate, atMs: number): st
   return undefined
 }
 
-/** Where a certificate and its private key are. */
+/** Paths of a certificate and its private key. */
 interface TlsPaths {
   readonly cert: string
   readonly key: string
 }
 
-/** A certificate with its key, read and found to belong together. */
+/** A certificate and its private key, checked to match. */
 interface ReadCertificate extends Certificate {
-  /** SHA-256 of the certificate's DER, hex with colons, as other tools show it. */
+  /** SHA-256 of the certificate's DER, in hex with colons, as OpenSSL and browsers show it. */
   readonly fingerprint: string
   readonly notBeforeMs: number
   readonly notAfterMs: number
 }
 
 /**
- * Reads a certificate, what is behind it in its file, and its private key. Whether it is valid at this moment is for
- * the caller to look at.
+ * Reads a certificate, the chain behind it in the same file, and its private key. Does not check the period of
+ * validity.
  *
- * @throws SteleError `io_error`; `key_missing`, `key_permissions`; `malformed` for what is no PEM; `wrong_key` for a
- *   key that is not the certificate's
+ * @throws SteleError `io_error`; `key_missing`, `key_permissions`; `malformed` if a file is not PEM; `wrong_key` if the
+ *   key does not belong to the certificate
  */
 async function readCertificate(paths: TlsPaths): Promise<ReadCertificate> {
   const cert = await readTextFile(paths.cert)
@@ -137,7 +137,7 @@ async function readCertificate(paths: TlsPaths): Promise<ReadCertificate> {
       `${paths.key}: expected the private key of the first certificate in ${paths.cert}, got another one`,
     )
   }
-  // The rest of the chain, and keys that are too weak to be served.
+  // Checks the rest of the chain, and refuses keys that are too weak for TLS.
   parsed('malformed', `${paths.cert}: expected a chain that TLS can use`, () =>
     createSecureContext(contextOf({ cert, key })),
   )
@@ -150,7 +150,7 @@ async function readCertificate(paths: TlsPaths): Promise<ReadCertificate> {
   }
 }
 
-/** OpenSSL's own message is not handed on: it may quote its input, and that may be a private key. */
+/** OpenSSL's message is dropped: it may quote its input, which may be a private key. */
 function parsed<T>(code: 'malformed', message: string, parse: () => T): T {
   try {
     return parse()

@@ -69,7 +69,7 @@ test('an older access.json that revives a revoked key is named by the start line
   await again.close()
   expect(changes(await folder.lines())).toEqual([[], ['access']])
   const said = folder.said.join('')
-  expect(said).toContain('changed while nobody recorded it: access')
+  expect(said).toContain('changed without a record in the audit trail: access')
   for (const secret of [key, folder.provisioning]) expect(said).not.toContain(secret.split('_')[3])
 })
 

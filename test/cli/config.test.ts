@@ -69,7 +69,7 @@ describe('config schema', () => {
       minimum: 0,
       maximum: 65_535,
       default: 6962,
-      description: 'TCP port; 0 takes a free one.',
+      description: 'TCP port; 0 chooses a free one.',
     })
   })
 

@@ -32,7 +32,7 @@ async function everything(at: Instance, where: readonly string[]): Promise<void>
   const rotated = await log(at, ['rotate-key', 'main', '--overlap-days', '1', '--json'], where)
   expect((JSON.parse(rotated.out) as Shown).verifierKey).toMatch(/^log\.example\/main\+/)
   const frozen = await log(at, ['freeze', 'main', '--successor', 'https://log.example/logs/new'], where)
-  expect(frozen.out).toMatch(/frozen for ever at size 0/)
+  expect(frozen.out).toMatch(/frozen permanently at size 0/)
 }
 
 const ACTS = [

@@ -158,7 +158,7 @@ matchers:
     mkdirSync(join(folder, `${name}.new`))
     const { code, err } = await monitor(args)
     expect(code).toBe(40)
-    expect(err).toContain('the state cannot be saved, so nothing moves on')
+    expect(err).toContain('the state cannot be saved, so there is no progress')
     expect(readFileSync(join(folder, name!), 'utf8')).toBe(before)
     rmSync(join(folder, `${name}.new`), { recursive: true })
     expect((await monitor(args)).code).toBe(0)

@@ -7,7 +7,7 @@ import { Instance } from '../access/instance.ts'
 import { testFolder } from '../support/folder.ts'
 import { dataFolder, stele } from './fixture.ts'
 
-const LOOPBACK = /warning: .*names this machine alone.*--public-url/
+const LOOPBACK = /warning: .*names only this machine.*--public-url/
 
 /** A data folder as "init" makes it, and its provisioning key. */
 async function initialised(...flags: string[]): Promise<{ data: string; env: Record<string, string> }> {
@@ -63,7 +63,7 @@ test.each([
   [[], LOOPBACK],
   [['--public-url', 'http://127.0.0.1:7000'], LOOPBACK],
   [['--public-url', 'http://[::1]:7000'], LOOPBACK],
-  [['--public-url', 'https://log.example.com'], /^(?!.*names this machine alone)/s],
+  [['--public-url', 'https://log.example.com'], /^(?!.*names only this machine)/s],
 ])('init %j warns of an origin that names this machine alone', async (flags, expected) => {
   const data = join(testFolder(), 'data')
   const made = await stele(['init', '--data', data, '--quiet', ...flags])

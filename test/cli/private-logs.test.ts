@@ -116,7 +116,7 @@ test('a monitor follows a private log with its key, and the key is nowhere but i
   expect((await stele(['key', 'revoke', id, '--server', new URL(at.url).origin], at.operator)).code).toBe(0)
   const refused = await look(args)
   expect([refused.code, refused.findings.map(({ kind }) => kind)]).toEqual([7, ['access_denied']])
-  expect(refused.findings[0]!.message).toContain('the log REFUSES the API key that it is asked with')
+  expect(refused.findings[0]!.message).toContain('the log REFUSES the configured API key')
   writeFileSync(file, await at.key('reader'))
   expect((await look(args)).code).toBe(0)
 
@@ -135,7 +135,7 @@ test('a monitor follows a private log with its key, and the key is nowhere but i
   expect([anonymous.code, anonymous.findings.map(({ kind }) => kind)]).toEqual([20, ['unreachable']])
 })
 
-const NOT_READ = /its entries take an API key and none was given that may.*its entries are NOT read/
+const NOT_READ = /its entries require an API key, and none was given that may.*its entries are NOT read/
 
 test('a private log is followed by its heads with a key of the role monitor, which reads no entries', async () => {
   const at = await instance('open')
@@ -180,7 +180,7 @@ test('without a key a monitor says that it could not prove a new head of a priva
   await add(at, 'line 13\n')
   const hidden = await look(args)
   expect([hidden.code, hidden.findings.map(({ kind }) => kind)]).toEqual([7, ['access_denied']])
-  expect(hidden.findings[0]!.message).toContain('the log asks for an API key now, and none was given')
+  expect(hidden.findings[0]!.message).toContain('the log now requires an API key, and none was given')
 })
 
 test('a key is shown to no other address than its own, and no server can make anybody repeat it', async () => {
@@ -266,9 +266,7 @@ test('lines that differ in nothing that was logged are pointed out', async () =>
   const equal = await add('user=alice action=login\n'.repeat(30))
   expect([equal.code, equal.out]).toEqual([0, '0\n'.repeat(30)])
   expect(equal.err).toContain('29 were already in the log, the first at index 0, and were not appended again')
-  expect(equal.err).toMatch(
-    /warning: 29 lines are equal to earlier ones .*put a time or an id into every line/,
-  )
+  expect(equal.err).toMatch(/warning: 29 lines are equal to earlier ones .*add a time or an id to every line/)
   // A run that is repeated is what duplicates are recognised for.
   expect((await add(lines(30))).err).not.toContain('warning')
   const repeated = await add(lines(30))
@@ -323,7 +321,7 @@ test('every command that reads a log at a URL follows its keys by --rotations', 
   // A monitor asks for the statements itself, keeps them, and needs no file.
   const told = [`${server.url}/logs/main`, '--key', pinned]
   const learned = await look([...told, ...state])
-  expect([learned.code, learned.err]).toEqual([0, expect.stringContaining('believed from now on')])
+  expect([learned.code, learned.err]).toEqual([0, expect.stringContaining('new trusted keys')])
   expect(all(state[1]!)).toContain('stele key rotation v1')
   const next = await look([...told, ...state])
   expect([next.code, next.err]).toEqual([0, ''])

@@ -135,7 +135,7 @@ test('a private log is taken from its server with a key, which no other copy is 
   expect((await stele(args, { env })).code).toBe(4)
   const two = [...args, '--api-key-file', place('key'), '--mirror', 'http://127.0.0.1:9/logs/secret']
   const refused = await stele(two)
-  expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('all of one server')])
+  expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('expected URLs of one server')])
   const restored = await stele([...args, '--api-key-file', place('key')])
   expect([restored.code, JSON.parse(restored.out)]).toMatchObject([0, { treeSize: 20, reads: 'private' }])
 })
@@ -150,7 +150,7 @@ test('a restore of everything that was cut short goes on, and never overwrites',
   rmSync(join(to, 'logs/secret'), { recursive: true })
   const before = readFileSync(join(to, 'logs/main/head'))
   const again = await stele(['restore', '--all', '--data', to, ...from])
-  expect([again.code, again.err]).toEqual([0, expect.stringContaining('main: it is there already')])
+  expect([again.code, again.err]).toEqual([0, expect.stringContaining('main: it exists, and is not changed')])
   expect(readFileSync(join(to, 'logs/main/head'))).toEqual(before)
   expect(readdirSync(join(to, 'logs')).toSorted()).toEqual(['main', 'meta', 'secret'])
   const single = ['--seen', join(place('backup'), 'main/checkpoint')]

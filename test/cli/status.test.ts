@@ -86,9 +86,9 @@ test('status lists the keys that end soon to who may see keys, and their number 
   const ask = async (key: string, ...flags: string[]): Promise<string> =>
     (await stele(['status', '--server', at.url, ...flags], { env: { STELE_API_KEY: key } })).out
   const seen = await ask(at.provisioning)
-  expect(seen).toMatch(/^1 API key within 14 days of the end/m)
+  expect(seen).toMatch(/^1 API key about to expire within 14 days/m)
   expect(seen).toMatch(/^ {2}abcdefgh23456723 {2}writer {2}main {2}until \S+ {2}soon$/m)
-  expect(await ask(operator)).toMatch(/^1 API key within 14 days of the end, without a successor$/m)
+  expect(await ask(operator)).toMatch(/^1 API key about to expire within 14 days, without a successor$/m)
   expect(JSON.parse(await ask(operator, '--json'))).toMatchObject({ endingKeys: { count: 1 } })
   expect((await stele(['status', '--server', at.url])).out).not.toContain('API key')
 })

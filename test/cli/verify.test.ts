@@ -143,7 +143,7 @@ describe('several proofs', () => {
     mkdirSync(join(folder, 'more'))
     const ran = await verify(folder)
     expect(ran.code).toBe(4)
-    expect(ran.out).toContain('more: no_proof: a folder, which is not looked into')
+    expect(ran.out).toContain('more: no_proof: a folder, which is not searched')
     expect((await verify(join(folder, 'more'))).code).toBe(2)
   })
 

@@ -103,7 +103,7 @@ describe('a log whose last entry ends it, and that says so when it is asked', ()
     expect(printed).toHaveLength(1)
     const { message, detail } = printed[0]!
     expect(message).toBe(
-      'the log ended at size 301 (its last entry says so, and so did the log when it was asked), and signed size 302 nevertheless',
+      'the log ended at size 301 (as its last entry says and the log reported), but signed size 302 later',
     )
     expect(detail).toMatchObject({ firstSize: 301, secondSize: 302, by: 'log' })
     // Neither has been signed: the entry is of whoever submitted it.
@@ -176,8 +176,8 @@ describe('a log that says that it has ended', () => {
     word = { state: 'serving', treeSize: 300 }
     expect(await kinds(monitor)).toEqual(['unfrozen'])
     expect(printed.map(({ message }) => message)).toEqual([
-      'the log had ended with the successor https://a.example, and says now that https://b.example',
-      'the log had ended, and says that it is serving now',
+      'the log had ended with the successor https://a.example, but now reports https://b.example',
+      'the log had ended, but now reports the state serving',
     ])
     word = { state: 'halted' }
     expect(await kinds(monitor)).toEqual([])

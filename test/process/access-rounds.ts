@@ -164,7 +164,7 @@ class AccessRun {
     const server = new ServerProcess(this.#log.folder, { open: false })
     await server.url
     this.#starts++
-    if (server.output.includes('changed while nobody recorded it')) this.#changedStarts++
+    if (server.output.includes('changed without a record in the audit trail')) this.#changedStarts++
     return server
   }
 

@@ -115,7 +115,7 @@ describe('the life of a log, with a server in a process of its own', () => {
       expect(await stele(['fsck', name, ...local])).toMatchObject({ code: 0 })
     }
     expect((await stele(['log', 'show', 'main', ...local])).out).toContain(
-      'frozen; goes on at https://log.example/logs/next',
+      'frozen; continues at https://log.example/logs/next',
     )
     expect(await stele(['log', 'freeze', 'next', ...local])).toMatchObject({ code: 0 })
     expect(await stele(['log', 'freeze', 'next', ...local])).toMatchObject({ code: 0 })

@@ -52,7 +52,7 @@ test.skipIf(missing !== undefined)(
     const once = new MonitorProcess([...flags, '--once'])
     expect(await once.exited).toEqual({ code: EXIT_CODES.io_error, signal: null })
     expect(once.output).toContain('the state folder cannot be locked')
-    expect(once.output).toMatch(/the state cannot be saved, so nothing moves on \(entry \d\).*ENOSPC/)
+    expect(once.output).toMatch(/the state cannot be saved, so there is no progress \(entry \d\).*ENOSPC/)
     expect(nextIndex()).toBe(stayedAt)
 
     // And one that lives until there is room goes on by itself, with what came meanwhile.

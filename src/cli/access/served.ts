@@ -17,13 +17,13 @@ import {
 
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
-/** The API of a running server, as far as the credentials reach. */
+/** The API of a running server, with the caller's credentials. */
 export class ServedApi {
   readonly #base: string
   readonly #transport: Transport
   readonly #about: string
 
-  /** @param about what its answers are about, for messages */
+  /** @param about names the subject of the responses, for error messages */
   constructor(
     server: string,
     headers: Readonly<Record<string, string>>,
@@ -50,12 +50,12 @@ export class ServedApi {
     return this.parsed(answer, path, schema)
   }
 
-  /** An answer as JSON of this form. @throws SteleError `unexpected_answer` */
+  /** Parses a response as JSON of this schema. @throws SteleError `unexpected_answer` */
   parsed<S extends z.ZodType>({ body }: Answer, path: string, schema: S): z.output<S> {
     try {
       return schema.parse(JSON.parse(new TextDecoder().decode(body)))
     } catch (cause) {
-      const message = `${this.#base}${path}: expected an answer about ${this.#about}`
+      const message = `${this.#base}${path}: expected a response about ${this.#about}`
       throw new SteleError('unexpected_answer', message, { cause })
     }
   }
@@ -67,10 +67,10 @@ const Info = keyRecordSchema.omit({ hash: true }).extend({
   alsoRevoked: z.array(z.string()).optional(),
 })
 const Made = z.object({ key: z.string(), info: Info })
-/** All keys that the credentials may know of. */
+/** All keys that the credentials may list. */
 export const KeyList = z.object({ keys: z.array(Info) })
 
-/** The keys of a running server, as far as the credentials reach. */
+/** The keys of a running server. */
 export function servedKeys(
   server: string,
   headers: Readonly<Record<string, string>>,
@@ -86,15 +86,15 @@ export function servedKeys(
     create: (wanted) => api.post(KEYS_PATH, wanted, Made),
     list: async () => api.parsed(await api.get(KEYS_PATH), KEYS_PATH, KeyList).keys,
     rotate: (id, overlapSeconds) => api.post(`${of(id)}/rotate`, { overlapSeconds }, Made),
-    // Servers that know no cascade get the body that they know.
+    // Older servers do not know `cascade`, so it is only sent when needed.
     revoke: (id, cascade) => api.post(`${of(id)}/revoke`, cascade ? { cascade } : {}, Info),
   }
 }
 
-/** Closing and opening a log with slow witnesses takes its time. */
+/** Closing and opening a log with slow witnesses takes time. */
 const TIMEOUT_MS = 120_000
 
-/** What a running server is asked. */
+/** A running server, and how to reach it. */
 export interface ServedLogs {
   create(wanted: object): Promise<z.output<typeof LogDescription>>
   freeze(name: string, successor: string | undefined): Promise<z.output<typeof FrozenLog>>
@@ -104,7 +104,7 @@ export interface ServedLogs {
   setAccess(name: string, wanted: object): Promise<z.output<typeof LogVisibility>>
 }
 
-/** The logs of a running server, as far as the credentials reach. */
+/** The logs of a running server. */
 export function servedLogs(server: string, headers: Readonly<Record<string, string>>): ServedLogs {
   const api = new ServedApi(server, headers, { about: 'logs', timeoutMs: TIMEOUT_MS })
   const of = (name: string): string => `/v1/logs/${encodeURIComponent(name)}`
@@ -119,7 +119,7 @@ export function servedLogs(server: string, headers: Readonly<Record<string, stri
   }
 }
 
-/** One log of a running server, as far as the credentials reach. */
+/** One log of a running server, with the fields that the credentials may see. */
 export interface LogState {
   readonly name: string
   readonly ready: boolean
@@ -129,21 +129,21 @@ export interface LogState {
   readonly treeSize?: number | undefined
   readonly headAgeMs?: number | undefined
   readonly scrub?: z.output<typeof Scrub> | undefined
-  /** Entries that wait for an index. */
+  /** Number of entries that wait for an index. */
   readonly queueEntries?: number | undefined
 }
 
-/** A running server at one moment. */
+/** The state of a running server at one moment. */
 export interface ServerState {
   readonly ready: boolean
   readonly logs: readonly LogState[]
   readonly disk?: z.output<typeof Readiness>['disk']
-  /** API keys that are about to end: how many, and for those who may see keys, which. */
+  /** API keys that expire soon: their number, and the keys themselves if the caller may list keys. */
   readonly endingKeys?: { readonly count: number; readonly keys?: readonly KeyInfo[] }
 }
 
 /**
- * Asks a server how it is. What these credentials may not see is left out.
+ * Asks a server for its state. Fields that the credentials may not see are left out.
  *
  * @throws SteleError `unreachable`, `unexpected_answer`, `unauthenticated`
  */
@@ -175,7 +175,7 @@ export async function servedStatus(
   }
 }
 
-/** Those who may read metrics learn how many; those who may see keys are shown them. */
+/** With a key that may read metrics, the number of keys; with one that may list keys, the keys. */
 async function keysEnding(
   api: ServedApi,
   headers: Readonly<Record<string, string>>,
@@ -190,7 +190,7 @@ async function keysEnding(
   return { count: keys.length, keys }
 }
 
-/** The answer, or nothing where these credentials do not reach. */
+/** The response, or undefined if the credentials do not allow the request. */
 async function ifAllowed(asked: Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await asked
@@ -200,7 +200,7 @@ async function ifAllowed(asked: Promise<Answer>): Promise<Answer | undefined> {
   }
 }
 
-/** Of the metrics in Prometheus' exposition format, how many entries of which log wait. */
+/** Reads the number of waiting entries of each log from metrics in Prometheus' exposition format. */
 function queuesOf(metrics: string): ReadonlyMap<string, number> {
   const lines = metrics.matchAll(/^stele_queue_entries\{log="([^"]*)"\} (\S+)$/gm)
   return new Map([...lines].map(([, log, count]) => [log!, Number(count)]))

@@ -2,10 +2,13 @@ import type { KeyInfo } from '../../access/key-record.ts'
 import type { Keyring, MadeKey, NewKey } from '../../access/keyring.ts'
 import { withOfflineAccess } from '../../server/offline.ts'
 
-/** Whoever reaches the folder could change its files as well; that they did it this way is written down. */
+/**
+ * The operator of the machine. They could change the files of the folder directly, but a change made with this command
+ * is recorded.
+ */
 const HOST = { id: 'host', grants: 'host' } as const
 
-/** The keys of a data folder that no server has open. Each call opens it, and leaves a line in its meta log. */
+/** The keys of a data folder while no server runs. Each call opens the folder, and records changes in its meta log. */
 export function storedKeys(
   folder: string,
   maxKeyMs?: number,

@@ -2,13 +2,17 @@ import type { LogSettings } from '../../instance/open-log.ts'
 import type { OfflineAdministration } from '../../server/offline.ts'
 import type { Context } from '../context.ts'
 
-/** Whoever reaches the folder could change its files as well; that they did it this way is written down. */
+/**
+ * The operator of the machine. They could change the files of the folder directly, but a change made with this command
+ * is recorded.
+ */
 export const HOST = 'host'
 
 /**
- * Changes a log of a data folder that no server has open; its meta log, if it has one, says so first.
+ * Changes a log of a data folder while no server runs. The change is recorded in the folder's meta log first, if it has
+ * one.
  *
- * @throws SteleError `locked` with advice; whatever the task throws
+ * @throws SteleError `locked` with advice; errors of the task
  */
 export async function onStoredLog<T>(
   context: Context,
@@ -22,7 +26,7 @@ export async function onStoredLog<T>(
   )
 }
 
-/** With the server's defaults and environment: witnesses are asked as the server would. */
+/** Uses the server's defaults and environment, so that witnesses are asked as the server would ask them. */
 async function settingsOf({ data, io }: Context): Promise<LogSettings> {
   const { loadConfig } = await import('../../config/config.ts')
   const { logSettings } = await import('../../server/settings.ts')

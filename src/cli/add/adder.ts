@@ -12,23 +12,23 @@ import { DurableFiles } from '../files/durable.ts'
 import { counted } from '../output/units.ts'
 import type { Submission } from './submissions.ts'
 
-/** Sends batches one after the other, so that indexes have the order of the entries. Owner of the counts. */
+/** Sends batches one after the other, so that indexes follow the order of the entries. Owns the counts. */
 export class Adder {
-  /** Entries that are in the log now, those that it had already included. */
+  /** Number of entries that are in the log now, including those that it already had. */
   added = 0
-  /** Entries that the log says it had already, and did not append again. */
+  /** Number of entries that the log already had and did not append again. */
   known = 0
-  /** Of those: entries that are equal to one of this very run. */
+  /** Number of those that equal an entry of this run. */
   equal = 0
-  /** The index of the first one that the log had. */
+  /** Index of the first entry that the log already had. */
   firstKnown: number | undefined
   readonly #context: Context
   readonly #log: LogClient
   readonly #skipped: number
   readonly #proofDir: string | undefined
-  /** The size of the log when the run began. */
+  /** Size of the log at the start of the run. */
   readonly #atStart: number
-  /** Everything below this index was in the log before the next batch is sent. */
+  /** Entries below this index were in the log before the next batch is sent. */
   #before: number
 
   constructor(context: Context, log: LogClient, skipped: number, proofDir: string | undefined) {
@@ -82,7 +82,10 @@ export class Adder {
     }
   }
 
-  /** The client has sent again what may be sent again, so this is a log that allows duplicates, or it is gone. */
+  /**
+   * The client repeats requests that are safe to repeat. A failure here means that the log allows duplicates or is
+   * unreachable.
+   */
   async #settle(entries: readonly Uint8Array[], doubt: SteleError): Promise<Sent> {
     const found = await this.#find(entries)
     if (!found) {
@@ -91,14 +94,16 @@ export class Adder {
       throw new SteleError(
         doubt.code,
         `${doubt.message}\n${this.#standing()} The next ${counted(entries.length, 'entry', 'entries')} may have been ` +
-          `logged. A log that recognises duplicates (the default): run the same command again. One that allows them: ` +
-          `see what it has from index ${before} on ("stele get ${before}.."), then go on with --skip ${next}, or ` +
+          `logged. If the log recognises duplicates (the default), run the same command again. If it allows them, ` +
+          `check its entries from index ${before} on ("stele get ${before}.."), then continue with --skip ${next}, or ` +
           `--skip ${next + entries.length} if they are there`,
         { cause: doubt },
       )
     }
     const { begin, treeSize } = found
-    this.#context.terminal.warn(`the answer to a batch was lost; the log has it from index ${begin} on`)
+    this.#context.terminal.warn(
+      `the response to a batch was lost, but the log has the batch from index ${begin} on`,
+    )
     return { indexes: entries.map((_, i) => begin + i), treeSize, duplicates: new Set(), proofs: undefined }
   }
 
@@ -108,7 +113,7 @@ export class Adder {
       const log = await this.#context.openLog({ deadlineMs: 2000, ...(known ? { known } : {}) })
       return await findBatch(log, entries, this.#before)
     } catch (error) {
-      // A writer of a private log may not look.
+      // A writer may not be allowed to read a private log.
       if (isDenied(error) || isPassing(error) || hasCode(error, 'log_halted')) return undefined
       throw error
     }
@@ -144,16 +149,17 @@ interface Sent {
   readonly indexes: readonly number[]
   readonly treeSize: number
   readonly duplicates: ReadonlySet<number>
-  /** A proof file for each entry, if they came with the answer. */
+  /** Writes a proof file for each entry, if the response has proofs. */
   readonly proofs: readonly string[] | undefined
 }
 
 /**
- * Finds out what became of a batch whose answer was lost: a batch is one contiguous run of new entries, so a log that
- * allows duplicates has it as a run behind what was there before, or not at all.
+ * Finds out whether a batch was logged although its response was lost. A batch is one contiguous run of new entries, so
+ * a log that allows duplicates has the whole run after its earlier entries, or none of it.
  *
- * @param before tree size when the batch had not been sent yet
- * @returns the index of its first entry and the size of a signed tree that covers it; undefined if the run is not there, which does not say that it never comes
+ * @param before tree size before the batch was sent
+ * @returns the index of its first entry, and the size of a signed tree that covers it; undefined if the run is not
+ *   there (yet)
  */
 async function findBatch(
   log: LogClient,

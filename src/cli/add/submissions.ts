@@ -4,12 +4,12 @@ import { MAX_ENTRY_BYTES } from '../../tile/bundle.ts'
 import { readInput, STDIN, streamInput } from '../files/input.ts'
 import type { Io } from '../io.ts'
 
-/** An entry to be logged, and where it came from. */
+/** An entry to log, and its source. */
 export interface Submission {
   readonly entry: Uint8Array
   /** The file, or `-`. */
   readonly file: string
-  /** With --lines: the line's number, from 1 on. */
+  /** With --lines, the line number, counted from 1. */
   readonly line: number | undefined
 }
 
@@ -31,7 +31,10 @@ export async function* wholeFiles(
   }
 }
 
-/** Each line as one entry. @throws SteleError `malformed` for an empty line, or a byte order mark before the first one; `too_large`, `io_error` */
+/**
+ * Each line as one entry. @throws SteleError `malformed` for an empty line or a byte order mark at the start;
+ * `too_large`, `io_error`
+ */
 export async function* linesOf(
   files: readonly string[],
   io: Io,
@@ -47,17 +50,17 @@ export async function* linesOf(
 }
 
 function emptyLine(file: string, number: number): SteleError {
-  // An empty entry is legal, an empty line nearly always an accident; the API refuses it in batches, too.
+  // An empty entry is legal, but an empty line is usually an accident. The API refuses it in batches, too.
   return new SteleError(
     'malformed',
-    `${nameOf(file)}, line ${number}: it is empty; --skip-empty leaves such lines out`,
+    `${nameOf(file)}, line ${number}: the line is empty; --skip-empty skips empty lines`,
   )
 }
 
 function markedLine(file: string): SteleError {
   return new SteleError(
     'malformed',
-    `${nameOf(file)}, line 1: a byte order mark (EF BB BF) stands before it, which would become part of the entry; ` +
+    `${nameOf(file)}, line 1: it begins with a byte order mark (EF BB BF), which would become part of the entry; ` +
       'save the file without one',
   )
 }
@@ -68,14 +71,14 @@ function nameOf(file: string): string {
 
 const LF = 0x0a
 
-/** A line, without its line feed, and its number from 1 on. */
+/** A line without its line feed, and its number, counted from 1. */
 interface Line {
   readonly number: number
   readonly bytes: Uint8Array
 }
 
 /**
- * Cuts bytes into lines as they come. A last line without a line feed counts; a carriage return is part of its line.
+ * Splits a stream of bytes into lines. A last line without a line feed counts; a carriage return is part of its line.
  * Memory is bounded by the longest entry.
  *
  * @param what names the source in error messages
@@ -109,7 +112,7 @@ function lineOf(bytes: Uint8Array, number: number, what: string): Line {
   )
 }
 
-/** Most bytes of one batch: half of what a server takes by default, so that its own bound is never met. */
+/** The most bytes of one batch: half of the server's default limit. */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024
 
 /** Gathers submissions into batches of at most `most` entries. */

@@ -6,7 +6,7 @@ import { openTrusted, type Trust } from '../../policy/evaluate.ts'
 import type { Findings } from '../fsck/report.ts'
 import { formatCount } from '../output/units.ts'
 
-/** A head that somebody kept, opened. */
+/** A checkpoint kept from earlier, verified. */
 export interface PinnedHead extends Checkpoint {
   readonly note: string
 }
@@ -16,7 +16,7 @@ export function openPinned(note: string, trust: Trust): PinnedHead {
   return { ...openTrusted(note, trust).checkpoint, note }
 }
 
-/** Holds the audited head against one that was kept: the log must extend it. */
+/** Compares the audited head with the kept one, which the log must extend. */
 export async function checkPinned(
   findings: Findings,
   files: LogFiles,
@@ -25,12 +25,12 @@ export async function checkPinned(
 ): Promise<void> {
   const size = formatCount(pinned.size)
   if (head.size < pinned.size) {
-    const message = `the log's head is of size ${formatCount(head.size)}, but one of size ${size} was kept`
+    const message = `the log's head is of size ${formatCount(head.size)}, but the kept head is of size ${size}`
     findings.findings.push({ kind: 'rolled_back', message })
     return
   }
   try {
-    // The note of the audited head is not needed to compare the two.
+    // The comparison does not use the note of the audited head.
     const contradiction = await judgeHeads(files, pinned, { ...head, note: '' })
     if (contradiction) findings.findings.push({ kind: 'fork', message: contradiction.message })
     else findings.checked.push(`the log extends the kept head of size ${size}`)

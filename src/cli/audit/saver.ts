@@ -3,10 +3,10 @@ import type { Tree } from '../../tile/grow.ts'
 import { writeDurably } from '../files/durable.ts'
 import { formatAuditState } from './state.ts'
 
-/** What an audit that is killed does again, at most: so many milliseconds. */
+/** The most work that a killed audit repeats, in milliseconds. */
 const SAVE_EVERY_MS = 2_000
 
-/** Keeps the tree of an audit under way in a file, in the background. One write at a time; a tree never changes. */
+/** Saves the tree of a running audit to a file, in the background. One write at a time; a tree never changes. */
 export class AuditSaver {
   readonly #path: string
   readonly #origin: string
@@ -28,7 +28,7 @@ export class AuditSaver {
     this.#everyMs = everyMs
   }
 
-  /** Saves if it is time to. */
+  /** Saves if enough time has passed. */
   offer(tree: Tree): void {
     const nowMs = performance.now()
     if (this.#writing !== undefined || nowMs - this.#savedMs < this.#everyMs) return
@@ -37,9 +37,9 @@ export class AuditSaver {
   }
 
   /**
-   * Saves for good.
+   * Saves the final state.
    *
-   * @param tree undefined if the audit found damage: then what was saved on the way is left as it is
+   * @param tree undefined if the audit found damage; then the state saved earlier stays
    * @returns why the last write failed, if it did
    */
   async finish(tree: Tree | undefined): Promise<SteleError | undefined> {
@@ -48,7 +48,7 @@ export class AuditSaver {
     return this.#failure
   }
 
-  /** A disk that is full need not end hours of work: it is said once, and again at the end. */
+  /** A full disk does not end hours of work. It is reported once, and again at the end. */
   async #write(tree: Tree): Promise<void> {
     try {
       await writeDurably(this.#path, formatAuditState(this.#origin, tree))

@@ -17,7 +17,7 @@ const schema = z.strictObject({
   partialTiles: z.array(z.string()),
 })
 
-/** The tree that an audit has come to, as text: its right edge, which is all that is needed to go on. */
+/** The tree at which an audit arrived, as text: its right edge, which is enough to continue. */
 export function formatAuditState(origin: string, { size, root, edge }: Tree): string {
   const state = {
     format: FORMAT,
@@ -30,17 +30,20 @@ export function formatAuditState(origin: string, { size, root, edge }: Tree): st
 }
 
 /**
- * Reads what {@link formatAuditState} wrote. It is believed as far as it goes together: whoever can write the file can
- * make an audit pass over entries, but not end well, for the tree must make the root hash that was signed.
+ * Parses what {@link formatAuditState} wrote, and checks that it is consistent. An attacker who can write the file can
+ * make an audit skip entries. But the audit then fails, because the tree must lead to the signed root hash.
  *
- * @throws SteleError `malformed`; `wrong_origin` for that of another log
+ * @throws SteleError `malformed`; `wrong_origin` for the state of another log
  */
 export function parseAuditState(text: string, origin: string): Tree {
   const parsed = schema.safeParse(asJson(text))
   if (!parsed.success) throw malformed(parsed.error.issues[0]!.message)
   const { size, rootHash, partialTiles } = parsed.data
   if (parsed.data.origin !== origin) {
-    throw new SteleError('wrong_origin', `audit state: expected that of ${origin}, got ${parsed.data.origin}`)
+    throw new SteleError(
+      'wrong_origin',
+      `audit state: expected the state of ${origin}, got ${parsed.data.origin}`,
+    )
   }
   const partials = partialTiles.map((tile) => parseBase64(tile, 'audit state'))
   const levels = Math.max(partials.length, Math.ceil(Math.log2(size + 1) / 8))
@@ -54,7 +57,7 @@ export function parseAuditState(text: string, origin: string): Tree {
   return tree
 }
 
-/** The state in a file; undefined where there is none yet. @throws SteleError as {@link parseAuditState}; `io_error` */
+/** Reads the state file; undefined if there is none yet. @throws SteleError as {@link parseAuditState}; `io_error` */
 export async function readAuditState(path: string, origin: string): Promise<Tree | undefined> {
   try {
     return parseAuditState(await readFile(path, 'utf8'), origin)

@@ -10,40 +10,40 @@ import { parseNote } from '../../note/note.ts'
 import type { SignedTreeHead } from '../../note/tree-head.ts'
 
 /**
- * The files of a backup beside those of c2sp.org/tlog-tiles. The private keys, which are called as in the log's folder,
- * are there only if they were asked for.
+ * The files of a backup beside those of c2sp.org/tlog-tiles. Private keys are included only if requested, under their
+ * names in the log's folder.
  *
- * What belongs to one checkpoint is written under names of its own, which end with the run's generation, and the
- * description that names the generation comes last: a run that is cut short changes nothing that an earlier one wrote.
+ * Files that belong to one checkpoint have names that end with the generation of the run. The description, which names
+ * the generation, is written last. An interrupted run therefore changes nothing that an earlier run wrote.
  */
 export const BACKUP_FILES = {
   description: 'stele-backup.json',
-  /** The checkpoint that all of it belongs to; the one without a generation is for readers of the tiles. */
+  /** The checkpoint of the backup. A copy without a generation is for readers of the tiles. */
   checkpoint: 'checkpoint',
-  /** As in the log's folder, byte for byte: keys with their times, rotations, who reads. */
+  /** A byte-for-byte copy of the log's file: keys with their times, rotations, visibility. */
   info: 'log.json',
   policy: 'policy',
   published: 'published',
   treeHeadKey: 'tree-head.pem',
 } as const
 
-/** What a private key of the checkpoints can be called, first or later. */
+/** Names of private key files for checkpoints. */
 export const KEY_FILE = /^[a-z0-9][a-z0-9.-]*\.skey$/
 
 const GENERATION = /^[0-9a-f]{16}$/
 const OF_A_GENERATION = /^(checkpoint|log\.json|policy|published)(?:\.([0-9a-f]{16}))?$/
 
-/** The name of a file in one generation; undefined: as backups of version 1 have it. */
+/** The name of a file in one generation; undefined for backups of version 1. */
 export function nameIn(generation: string | undefined, path: string): string {
   return generation === undefined ? path : `${path}.${generation}`
 }
 
-/** Whether a file of a backup belongs to some generation, as a file of a tar may. */
+/** Whether a file belongs to a generation (in a tar, to any). */
 export function isOfGeneration(name: string): boolean {
   return OF_A_GENERATION.test(name)
 }
 
-/** Whether a file of a backup is of another generation than this one, and so of no more use. */
+/** Whether a file belongs to another generation, and is therefore obsolete. */
 export function isSuperseded(name: string, generation: string): boolean {
   const [, , other] = OF_A_GENERATION.exec(name) ?? [undefined, undefined, generation]
   return other !== generation && name !== BACKUP_FILES.checkpoint
@@ -54,22 +54,22 @@ const VERSION = 2
 
 const schema = z.object({
   format: z.literal(FORMAT),
-  /** 1: without a generation. */
+  /** Version 1 has no generation. */
   version: z.union([z.literal(1), z.literal(VERSION)]),
-  /** What the log was called where it was saved. */
+  /** The name of the log where it was saved. */
   name: z.string(),
   origin: z.string().min(1),
   verifierKey: z.string(),
-  /** Whether it takes entries; missing where nobody said so. */
+  /** Whether the log has ended; missing if unknown. */
   ending: z
     .discriminatedUnion('frozen', [
       z.object({ frozen: z.literal(false) }),
       z.object({ frozen: z.literal(true), successor: z.string().optional() }),
     ])
     .optional(),
-  /** Whether the log has a policy, and so witnesses: `kept` says that it is in the backup. */
+  /** Whether the log has a policy, and so witnesses. `kept`: the policy is in the backup. */
   policy: z.enum(['kept', 'none', 'unknown']),
-  /** The newest tree head of RFC 6962 that was seen, as `get-sth` has it; as a rule the checkpoint's. */
+  /** The newest known RFC 6962 tree head, as in `get-sth`; usually for the checkpoint's tree. */
   treeHead: z
     .object({
       treeSize: z.int().min(0),
@@ -79,14 +79,17 @@ const schema = z.object({
     })
     .optional(),
   savedAt: z.string(),
-  /** Which files beside it count. */
+  /** The generation of the files that are valid. */
   generation: z.string().regex(GENERATION).optional(),
 })
 
-/** Whether a log has ended: `successor` goes on in its place. */
+/** Whether a log has ended; `successor` is the URL of the log that continues it. */
 export type EndingState = { readonly frozen: false } | { readonly frozen: true; readonly successor?: string }
 
-/** What a log is, as far as its tiles and its `log.json` do not say it. Not signed: a backup is guarded like the log itself. */
+/**
+ * Facts about a log that its tiles and its `log.json` do not contain. Not signed: a backup must be protected like the
+ * log itself.
+ */
 export type BackupDescription = Omit<z.infer<typeof schema>, 'format' | 'version' | 'ending'> & {
   readonly ending?: EndingState
 }
@@ -96,7 +99,7 @@ export function formatDescription(description: BackupDescription): string {
   return `${JSON.stringify({ format: FORMAT, version: VERSION, ...description }, null, 2)}\n`
 }
 
-/** @throws SteleError `corrupt` for what is no description; `foreign_format` for one of a newer version */
+/** @throws SteleError `corrupt` for an invalid description; `foreign_format` for one of a newer version */
 export function parseDescription(text: string, where: string): BackupDescription {
   const value = parseJson(text, where)
   const { version } = (value ?? {}) as { version?: unknown }
@@ -128,11 +131,11 @@ const list = z.object({
 })
 
 /**
- * Asks the server of a log whether that has ended. Asked after the checkpoint was read, its answer may say of a log that
- * it has ended which had not at that checkpoint, but never the other way round.
+ * Asks the server of a log whether the log has ended. Call it after reading the checkpoint: the log may have ended in
+ * between, but cannot have continued after its end.
  *
  * @param url the log's prefix
- * @returns undefined where nobody says so: a static copy, a server that is starting, a log that is halted
+ * @returns undefined if unknown: a static copy, a server that is starting, a log that is halted
  * @throws SteleError `unreachable`
  */
 export async function readEndingState(
@@ -152,7 +155,7 @@ export async function readEndingState(
     if (found?.state === 'frozen' || found?.successor !== undefined) {
       return { frozen: true, ...(found.successor === undefined ? {} : { successor: found.successor }) }
     }
-    // Of any other state nothing follows: a log that waits for its witnesses may have ended long ago.
+    // Other states do not say: a log that waits for its witnesses may have ended.
     return found?.state === 'serving' || found?.state === 'indexing' ? { frozen: false } : undefined
   } catch (error) {
     if (hasCode(error, 'unreachable')) throw error
@@ -161,8 +164,8 @@ export async function readEndingState(
 }
 
 /**
- * Asks a copy of a log, which need not be its operator's own, whether the log has ended. Only that it has is taken from
- * it: whoever says that it has not could make a frozen log take entries.
+ * Asks a copy of a log, possibly run by another operator, whether the log has ended. Only a positive answer is used: a
+ * false negative answer could make a frozen log accept entries.
  *
  * @throws SteleError `unreachable`
  */
@@ -179,18 +182,18 @@ function ended(path: string): string {
   return path.endsWith('/') ? path : `${path}/`
 }
 
-/** A log that grows shows a checkpoint and a tree head of one size now and then; it is not waited for longer. */
+/** The most attempts to read a checkpoint and a tree head of one size from a log that grows. */
 const TRIES = 20
 const MAX_STH_BYTES = 64 * 1024
 
 /** The head of a log at one moment, not verified. */
 interface PinnedHead {
   readonly note: string
-  /** Of the same size if the log let itself be caught at it; undefined for a log without RFC 6962's API. */
+  /** A tree head of the same size, if one could be read; undefined for a log without RFC 6962's API. */
   readonly treeHead: SignedTreeHead | undefined
 }
 
-/** Asks a log for its checkpoint and its tree head until they are of one tree. @throws SteleError as `HttpFiles` */
+/** Reads the log's checkpoint and tree head until both are of one size. @throws SteleError as `HttpFiles` */
 export async function pinHead(
   url: string,
   files: LogFiles,
@@ -203,7 +206,7 @@ export async function pinHead(
   }
 }
 
-/** The same files under a checkpoint that stays what it is while the log grows. */
+/** The same files under a fixed checkpoint, while the log grows. */
 export function withCheckpoint(files: LogFiles, note: string): LogFiles {
   return {
     checkpoint: async () => note,

@@ -29,26 +29,26 @@ import {
   withCheckpoint,
 } from './description.ts'
 
-/** A log to be saved, at one head. */
+/** A log to save, at one head. */
 export interface BackupSource {
-  /** Where it is read: a folder or a URL. */
+  /** Where the log is read: a folder or a URL. */
   readonly from: string
   readonly files: LogFiles
   readonly origin: string
-  /** All that ever signed for it. */
+  /** All keys that ever signed for the log. */
   readonly verifierKeys: readonly VerifierKey[]
-  /** What a restore needs besides. */
+  /** The other files that a restore needs. */
   readonly beside: FilesBeside
   close(): Promise<void>
 }
 
 export interface BackupSourceOptions {
   readonly withKeys: boolean
-  /** Where the log is served, if somebody says so; else its folder is read, or while a server has it this machine's. */
+  /** The URL of the log, if given. Default: its folder, or while a server has it open, this machine's default port. */
   readonly url: string | undefined
 }
 
-/** What was seen of a log at the moment of the backup. */
+/** The heads of a log at the time of the backup. */
 interface Seen {
   readonly treeHead: SignedTreeHead | undefined
   readonly ending: EndingState | undefined
@@ -57,8 +57,8 @@ interface Seen {
 }
 
 /**
- * Opens a log of a data folder to be saved: over HTTP while a server has it open, else from its folder. Keys, policy
- * and description come from the folder in both cases; none of them is locked.
+ * Opens a log of a data folder for a backup: over HTTP while a server has it open, otherwise from its folder. Keys,
+ * policy and description always come from the folder; those files are not locked.
  */
 export async function openBackupSource(
   context: Context,
@@ -77,7 +77,7 @@ export async function openBackupSource(
   }
 }
 
-/** Whether the data folder of this machine has the log; not so for one that is elsewhere. */
+/** Whether this machine's data folder has the log; false for a log on another machine. */
 async function hasLog(data: string, name: string, { withKeys, url }: BackupSourceOptions): Promise<boolean> {
   if (url === undefined || existsSync(logFiles(data, name).folder)) {
     await readLogInfo(data, name)
@@ -117,7 +117,7 @@ async function servedSource(
   const files = new HttpFiles(url, { headers }, { deadlineMs: PATIENCE_MS })
   const { note, treeHead } = await pinHead(url, files, headers)
   const source = { from: url, files: withCheckpoint(files, note), close: async () => {} }
-  // Keys may change while the log is served: what is read behind the head has the keys that signed it.
+  // Keys may change while the log is served. Read after the head, the files include the keys that signed it.
   const origin = isHere ? (await readLogInfo(context.data, name)).origin : undefined
   const verifierKey = isHere ? undefined : await context.keyFor(url)
   const ending = await readEndingState(url, origin ?? verifierKey!.name, headers)
@@ -132,7 +132,7 @@ async function servedSource(
   return { ...source, origin: own.origin, verifierKeys: await context.following(verifierKey), beside }
 }
 
-/** All of them are of one `log.json`, which is read once. */
+/** All files belong to one `log.json`, which is read once. */
 async function besideFiles(
   data: string,
   name: string,
@@ -157,7 +157,7 @@ async function besideFiles(
   return { info, beside: ofGeneration(describe, kept, keys) }
 }
 
-/** @param keys under the names that they have in the log's folder: what such a name holds never changes */
+/** @param keys names of key files in the log's folder; the contents of a name never change */
 function ofGeneration(
   describe: (generation: string) => FileBeside,
   kept: readonly FileBeside[] = [],

@@ -2,20 +2,20 @@ import { pack, type Pack } from 'tar-stream'
 import { SteleError } from '../../errors.ts'
 import type { ExportTarget } from '../export/target.ts'
 
-/** A tar stream: everything is written once, in whatever order it comes, and the checkpoint last. */
+/** Writes a backup as a tar stream. Everything is written once, in any order, with the checkpoint last. */
 export class TarTarget implements ExportTarget {
   readonly name = 'tar'
   readonly #pack: Pack = pack()
   readonly #piped: Promise<void>
   readonly #mtime: Date
-  /** One file after the other: each waits until the stream had room for the one before. */
+  /** The pending write. Files are written one after the other, as the stream has room. */
   #last: Promise<void> = Promise.resolve()
 
-  /** @param put takes the next bytes, and resolves when there is room for more */
+  /** @param put writes bytes, and resolves when there is room for more */
   constructor(put: (bytes: Uint8Array) => Promise<void>, mtime: Date) {
     this.#mtime = mtime
     this.#piped = this.#pipe(put)
-    // Whoever writes or waits for the end is told.
+    // The error is reported to callers that write or wait for the end.
     this.#piped.catch(() => undefined)
   }
 
@@ -34,19 +34,19 @@ export class TarTarget implements ExportTarget {
     return written
   }
 
-  /** Nothing of an earlier run is in it. */
+  /** A stream has no files of an earlier run. */
   async list(): Promise<string[]> {
     return []
   }
 
   async remove(): Promise<void> {}
 
-  /** What was written is in the stream; whether it is on a disk is for who reads it to say. */
+  /** Resolves once everything written is in the stream. The reader of the stream is responsible for storing it. */
   async sync(): Promise<void> {
     await this.#last
   }
 
-  /** Ends the stream. @throws SteleError `io_error` if its reader went away */
+  /** Ends the stream. @throws SteleError `io_error` if the reader has closed it */
   async finish(): Promise<void> {
     this.#pack.finalize()
     await this.#piped

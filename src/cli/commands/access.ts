@@ -3,7 +3,7 @@ import { type Actions, examples, PUBLIC_URL } from '../action.ts'
 import type { Context } from '../context.ts'
 import { KEY_OUT } from '../files/secret-file.ts'
 
-/** `stele access …`: the root of all keys. */
+/** `stele access …`: the provisioning key. */
 export function accessCommand(program: Command, actions: Actions): void {
   const access = program
     .command('access')
@@ -12,30 +12,26 @@ export function accessCommand(program: Command, actions: Actions): void {
     .addHelpText('after', examples(['stele access recover', 'a new provisioning key for a lost one']))
   access
     .command('init')
-    .description('give a data folder that has none yet a provisioning key and a meta log')
+    .description('give a data folder without access control a provisioning key and a meta log')
     .option(...PUBLIC_URL)
     .option(...KEY_OUT)
-    .addHelpText(
-      'after',
-      examples(['stele access init', 'for folders that were made without access control']),
-    )
+    .addHelpText('after', examples(['stele access init', 'for folders created without access control']))
     .action(actions.of(init))
   access
     .command('recover')
-    .description(
-      'make a new provisioning key where the old one was lost; the old one ends, and the meta log says so',
-    )
+    .description('replace a lost provisioning key; the old one is revoked, and the meta log records it')
     .option(...KEY_OUT)
     .addHelpText(
       'after',
       `
-Takes the machine itself: the server has to be stopped, and whoever runs this could read its files anyway.
-${examples(['stele access recover', 'the new key is shown this once'])}`,
+Requires access to the machine, and a stopped server. A user who can run this command can also
+read the server's files.
+${examples(['stele access recover', 'the new key is shown only once'])}`,
     )
     .action(actions.of(recover))
 }
 
-/** The file for the key, if it is not to be printed. */
+/** The file of the key, if it is not to be printed. */
 interface OutOption {
   readonly out?: string
 }
@@ -45,7 +41,9 @@ async function init(context: Context, options: OutOption & { readonly publicUrl?
   await handOver(context, options, async () => ({
     key: await addAccess(context.data, options.publicUrl ?? context.flagUrl),
   }))
-  context.terminal.note('The provisioning key makes API keys and logs, and reads and writes no entries.')
+  context.terminal.note(
+    'The provisioning key creates API keys and logs. It can neither read nor write entries.',
+  )
 }
 
 async function recover(context: Context, options: OutOption): Promise<void> {
@@ -57,10 +55,10 @@ async function recover(context: Context, options: OutOption): Promise<void> {
     )
     return { key, id: info.id }
   })
-  context.terminal.note('The old provisioning key is revoked, and the meta log says when.')
+  context.terminal.note('The old provisioning key is revoked, and the meta log records when.')
 }
 
-/** Makes a provisioning key, and prints it, or the file that it is in. */
+/** Makes a provisioning key, and prints the key or the name of its file. */
 async function handOver(
   { data, terminal }: Context,
   { out }: OutOption,

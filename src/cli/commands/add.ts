@@ -18,10 +18,12 @@ interface AddOptions {
   readonly proofDir?: string
 }
 
-/** From so many equal lines on, and a tenth of all, they look like events that differ in nothing that was logged. */
+/**
+ * With this many equal lines, and a tenth of all, they look like separate events without anything to tell them apart.
+ */
 const EQUAL_LINES = 10
 
-/** A log that does not answer at the start is more likely misspelt than restarting. */
+/** If the log does not respond at the start, its URL is probably wrong. */
 const FIRST_CONTACT_MS = 2000
 
 /** `stele add`: appends entries. */
@@ -30,24 +32,28 @@ export function addCommand(program: Command, actions: Actions): void {
     .command('add [files...]')
     .description('append files, or lines of them, or standard input; prints the index of each entry')
     .option('--lines', 'every line is an entry, without its line feed')
-    .option('--skip-empty', 'with --lines: leave empty lines out instead of stopping at the first one')
-    .option('--batch <entries>', 'entries of one request, which is logged whole or not at all', '1000')
-    .option('--skip <entries>', 'leave the first entries out: to go on where an interrupted run ended', '0')
-    .option('--retry-for <seconds>', 'how long to go on while the log cannot be reached', '300')
+    .option('--skip-empty', 'with --lines: skip empty lines instead of stopping at the first one')
+    .option(
+      '--batch <entries>',
+      'number of entries in one request, which is logged completely or not at all',
+      '1000',
+    )
+    .option('--skip <entries>', 'skip this many entries, to continue an interrupted run', '0')
+    .option('--retry-for <seconds>', 'how long to retry while the log cannot be reached', '300')
     .option('--proof-dir <folder>', 'write a proof file <index>.tlog-proof for every entry')
     .addHelpText(
       'after',
       `
 An index is printed once its entry is on the log's disk, covered by a signed tree head, and proved to be in the log's own
-tree. A broken connection is mended by sending again: a log recognises what it has. A log that allows duplicates does
-not, so what became of the batch is looked up there first.
+tree. After a broken connection the batch is sent again: a log recognises entries that it has. A log that allows
+duplicates does not, so the command first looks up whether it has the batch.
 
-A log that recognises what it has (the default) keeps one entry of equal bytes. Two events become two entries only if
-something in them differs: put a time or an id into each. With --json, "duplicate": true says that an entry was
-recognised.
+A log that recognises duplicates (the default) keeps one entry for equal bytes. Two events become two entries only if
+their bytes differ: add a time or an id to each. With --json, "duplicate": true means that the log already had the
+entry.
 ${examples(
   ['stele add report.pdf.sha256', 'one file, one entry'],
-  ['stele add --lines auth.log --json', 'every line; one receipt a line on standard output'],
+  ['stele add --lines auth.log --json', 'every line; one receipt per line on standard output'],
   ['journalctl -o json | stele add --lines --skip-empty', 'from standard input'],
 )}`,
     )
@@ -61,7 +67,7 @@ async function add(context: Context, options: AddOptions, files: string[] = []):
   const skip = asUsage(() => parseSize(options.skip, '--skip'))
   const sources = files.length > 0 ? files : [STDIN]
   const all = options.lines ? linesOf(sources, io, options.skipEmpty === true) : wholeFiles(sources, io)
-  // Before anything is sent: the right log, with the right key, and one that is there at all.
+  // Checks before anything is sent that the log can be reached and has the right key.
   const { note } = await (await context.openLog({ deadlineMs: FIRST_CONTACT_MS })).checkpoint()
   const log = await context.openLog({ deadlineMs, known: note })
   await log.checkpoint()
@@ -91,8 +97,8 @@ function knownOf({ known, firstKnown }: Adder): string {
 
 function warnOfEqual(terminal: Terminal, equal: number): void {
   terminal.warn(
-    `${formatCount(equal)} lines are equal to earlier ones and were not appended again: this log keeps one entry of equal ` +
-      `bytes. If each is an event of its own, put a time or an id into every line, or use a log that allows duplicates ` +
+    `${formatCount(equal)} lines are equal to earlier ones and were not appended again: this log keeps one entry for equal ` +
+      `bytes. If each line is a separate event, add a time or an id to every line, or use a log that allows duplicates ` +
       `("stele log create <name> --allow-duplicates")`,
   )
 }

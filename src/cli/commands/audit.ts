@@ -22,7 +22,7 @@ interface AuditOptions {
   readonly encoding?: Encoding
 }
 
-/** `stele audit`: recomputes a whole log, from outside. */
+/** `stele audit`: recomputes a whole log from its served files. */
 export function auditCommand(program: Command, actions: Actions): void {
   const command = program
     .command('audit [target]')
@@ -30,13 +30,13 @@ export function auditCommand(program: Command, actions: Actions): void {
       'recompute a whole log over HTTP, or from an exported folder: every entry, every tile, the head',
     )
   addTrustOptions(command)
-    .option('--state <file>', 'keep how far it has come there, and go on from it')
-    .option('--pinned <checkpoint file>', 'a head that was kept earlier: the log must extend it')
+    .option('--state <file>', 'save the progress there, and continue from it')
+    .option('--pinned <checkpoint file>', 'an older checkpoint, which the log must extend')
     .option('--second-opinion', 'have every full tile hashed again by merkletreejs and @noble/hashes')
     .addOption(
       new Option(
         '--encoding <how>',
-        'ask for entries compressed, or as they are: faster above 300 Mbit/s or so (default: gzip, or identity for this machine)',
+        'request entries compressed or not; identity is faster above about 300 Mbit/s (default: gzip, or identity for this machine)',
       ).choices(['gzip', 'identity']),
     )
     .addHelpText(
@@ -45,12 +45,15 @@ export function auditCommand(program: Command, actions: Actions): void {
 The target is the URL of any tlog-tiles log, or a folder that "stele export" wrote. Without one: --url.
 ${examples(
   ['stele audit https://log.example.com/logs/main --key <vkey> --state audit.json', 'can be interrupted'],
-  ['stele audit ./public --key <vkey> --pinned old-checkpoint', 'has it kept what it said before?'],
+  [
+    'stele audit ./public --key <vkey> --pinned old-checkpoint',
+    'check that the log extends an older checkpoint',
+  ],
 )}
-With the key of a mirror, of type 0x04, and --origin, the copy of the log that it serves is audited under its name.
+With the key of a mirror (type 0x04) and --origin, the mirror's copy of that log is audited.
 ${COPIES_HELP.trim()}
-Exit codes: 0 all is intact; 1 damage was found; 16 the log does not extend the pinned head; 17 it is smaller than that,
-or than what was audited before; 40 all is intact, but the state could not be saved; any other: not checked.
+Exit codes: 0 the log is intact; 1 damage was found; 16 the log does not extend the pinned head; 17 it is smaller than that
+head, or than at the last audit; 40 the log is intact, but the state could not be saved; any other: not checked.
 `,
     )
     .action(actions.of(audit))
@@ -83,7 +86,7 @@ async function audit(context: Context, options: AuditOptions, target?: string): 
     const { checkPinned } = await import('../audit/pinned.ts')
     await checkPinned(findings, files, report.checkpoint, pinned)
   } else if (pinned) {
-    findings.notChecked.push('whether the log extends the kept head: it is damaged')
+    findings.notChecked.push('whether the log extends the kept head: the log is damaged')
   }
   findings.notChecked.push(pinned || from ? OTHERS_SEE : ONE_HISTORY)
   const unsaved = await state?.saver.finish(report?.tree)
@@ -91,12 +94,12 @@ async function audit(context: Context, options: AuditOptions, target?: string): 
   return exitCode(findings, unsaved)
 }
 
-// What no party catches in the attack suite (unseen-fork, unseen-rollback) is not to be read out of "intact".
+// "Intact" must not suggest more than one log can show: no party notices these attacks (unseen-fork, unseen-rollback).
 const ONE_HISTORY =
-  'that this is the only history, and that nothing was taken back: one log alone cannot show it. Compare with a head that ' +
-  'somebody kept (--pinned), or ask for heads that witnesses cosigned'
+  'that this is the only history, and that no entries were removed from its end: one log alone cannot show it. Compare ' +
+  'with a checkpoint kept by another party (--pinned), or require heads that witnesses cosigned'
 const OTHERS_SEE =
-  'that others are shown the same history: compare with their heads, or ask for heads that witnesses cosigned'
+  'that others are shown the same history: compare with their heads, or require heads that witnesses cosigned'
 
 function exitCode({ findings }: Findings, unsaved: SteleError | undefined): number {
   if (findings.some(({ kind }) => kind === 'fork')) return EXIT_CODES.fork

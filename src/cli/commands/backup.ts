@@ -23,21 +23,21 @@ export function backupCommand(program: Command, actions: Actions): void {
     .option('--all', 'all logs of the data folder, each in a folder of its name, and access.json')
     .option(
       '--to <folder>',
-      'where to: what an earlier backup left there is kept, and only what is new is written',
+      'the target folder; files of an earlier backup are kept, and only new ones are written',
     )
     .option('--tar <file>', 'a tar stream instead; only "-", standard output')
-    .option('--with-keys', "the log's private keys too, in files that their owner alone can read")
+    .option('--with-keys', "the log's private keys too, in files that only their owner can read")
     .addHelpText(
       'after',
       `
-What "stele export" writes (c2sp.org/tlog-tiles), and what a restore needs besides: stele-backup.json, log.json, the
-policy. A private log that is served takes STELE_API_KEY with a key that reads it; the meta log, an auditor's.
-While a server has the log open it is read over HTTP, from --url or this machine's port 6962. What is new
-counts once all of it is there: an interrupted backup is the one before it; run it again.
+A backup has the files of "stele export" (c2sp.org/tlog-tiles), and those that a restore needs: stele-backup.json,
+log.json, the policy. While a server has the log open, the log is read over HTTP, from --url or this machine's port 6962.
+A private log then requires a key that may read it in STELE_API_KEY; the meta log requires an auditor's key.
+New files become valid together: after an interruption the previous backup is still valid. Run the command again.
 ${examples(
-  ['stele backup main --to /backup/main --with-keys', 'every hour; the server goes on'],
-  ['stele fsck /backup/main --key <vkey>', 'rehash all of it'],
-  ['stele backup main --tar - | zstd > main.tar.zst', 'one file'],
+  ['stele backup main --to /backup/main --with-keys', 'every hour; the server keeps running'],
+  ['stele fsck /backup/main --key <vkey>', 'verify the backup'],
+  ['stele backup main --tar - | zstd > main.tar.zst', 'as one file'],
 )}`,
     )
     .action(actions.of(backup))
@@ -63,7 +63,10 @@ async function backup(context: Context, options: BackupOptions, log?: string): P
   await saveAccess(context, new FolderTarget(to!))
 }
 
-/** Keys as hashes, which tell nobody the keys. After the logs: the newest state counts, for it knows who was revoked. */
+/**
+ * access.json holds hashes of keys, from which the keys cannot be recovered. It is saved after the logs, so that it
+ * includes the newest revocations.
+ */
 async function saveAccess({ data, terminal }: Context, target: ExportTarget): Promise<void> {
   const { accessPath } = await import('../../instance/access-files.ts')
   const { readTextFile } = await import('../../storage/files.ts')
@@ -74,7 +77,7 @@ async function saveAccess({ data, terminal }: Context, target: ExportTarget): Pr
   terminal.note(`access.json: saved to ${target.name}`)
 }
 
-/** The other logs of a server are beside the one that was named. */
+/** The URLs of other logs of a server, derived from the URL of one. */
 function urlOf({ explicitUrl }: Context, name: string): string | undefined {
   return explicitUrl && `${explicitUrl.replace(/\/logs\/[^/]+\/?$/, '').replace(/\/$/, '')}/logs/${name}`
 }

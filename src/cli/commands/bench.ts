@@ -19,28 +19,33 @@ interface BenchCommandOptions {
   readonly duration: string
 }
 
-/** `stele bench`: loads a log and reports what it does. */
+/** `stele bench`: puts load on a log and reports its performance. */
 export function benchCommand(program: Command, actions: Actions): void {
   program
     .command('bench')
-    .description('load a log with writers and verifying readers; the entries stay in the log for ever')
+    .description(
+      'measure a log under load, with writers and verifying readers; the entries stay in the log for ever',
+    )
     .option('--writers <connections>', 'connections that append', '64')
-    .option('--readers <connections>', 'connections that ask for inclusion proofs and verify each', '0')
-    .option('--batch <entries>', 'entries of one request', '1')
+    .option('--readers <connections>', 'connections that request and verify inclusion proofs', '0')
+    .option('--batch <entries>', 'number of entries in one request', '1')
     .option('--entries-bytes <bytes>', 'length of an entry', '300')
-    .option('--read-by <index|hash>', 'what readers ask by', 'index')
-    .option('--rate <requests>', 'append requests a second of all writers together (default: as many as go)')
+    .option('--read-by <index|hash>', 'how readers name an entry', 'index')
+    .option('--rate <requests>', 'append requests per second of all writers together (default: unlimited)')
     .option('--warmup <seconds>', 'not measured', '1')
     .option('--duration <seconds>', 'measured', '10')
     .addHelpText(
       'after',
       `
-Never against a log that matters: what it appends cannot be removed. Afterwards a sample of the receipts is verified
+Do not run it against a production log: its entries cannot be removed. At the end a sample of the receipts is verified
 against the log's signed tree.
 ${examples(
-  ['stele bench --url http://127.0.0.1:6962/logs/main --writers 256', 'one entry a request'],
-  ['stele bench --writers 8 --batch 1000 --readers 16 --duration 60', 'batches, and proofs meanwhile'],
-  ['stele bench --rate 100 --json', 'latency of a lone entry at 100 a second'],
+  ['stele bench --url http://127.0.0.1:6962/logs/main --writers 256', 'one entry per request'],
+  [
+    'stele bench --writers 8 --batch 1000 --readers 16 --duration 60',
+    'batches, with proofs at the same time',
+  ],
+  ['stele bench --rate 100 --json', 'latency of single entries at 100 per second'],
 )}`,
     )
     .action(actions.of(bench))
@@ -104,7 +109,7 @@ function describe(result: BenchResult): string[] {
   ]
   if (writes.connections > 0) {
     const rate = formatCount(Math.round(result.entriesPerSecond))
-    lines.push(`append       ${rate} entries/s of ${result.entryBytes} bytes, ${result.batch} a request`)
+    lines.push(`append       ${rate} entries/s of ${result.entryBytes} bytes, ${result.batch} per request`)
     lines.push(
       ...describeMeasured(writes),
       'integrated   one entry, from sending it to a checkpoint that covers it',

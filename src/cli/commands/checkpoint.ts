@@ -14,7 +14,7 @@ export function checkpointCommand(program: Command, actions: Actions): void {
       'after',
       examples([
         'stele checkpoint > $(date +%F).checkpoint',
-        'keep one now and then: "stele consistency" proves later that nothing before it was changed',
+        'keep one regularly: "stele consistency" later proves that no entry before it was changed',
       ]),
     )
     .action(actions.of(checkpoint))
@@ -26,7 +26,7 @@ async function checkpoint(context: Context): Promise<void> {
   await (terminal.json ? terminal.jsonLine(checkpointJson(head)) : terminal.data(head.note))
 }
 
-/** A checkpoint for programs. */
+/** A checkpoint in JSON output. */
 export function checkpointJson({ origin, size, root, note }: VerifiedCheckpoint): object {
   return { origin, treeSize: size, rootHash: toHex(root), checkpoint: note }
 }

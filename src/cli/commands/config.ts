@@ -5,7 +5,7 @@ import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
 import { addServerOptions, sourcesOf, type ServeOptions } from './serve.ts'
 
-/** `stele config`: what the server would be told, without starting it. */
+/** `stele config`: checks and shows the server's configuration without starting the server. */
 export function configCommand(program: Command, actions: Actions): void {
   const config = program
     .command('config')
@@ -21,14 +21,14 @@ export function configCommand(program: Command, actions: Actions): void {
   const show = config
     .command('show')
     .description(
-      'every option with its value, and where that came from: file and line, variable, flag, default',
+      'show every option with its value, and where the value came from: file and line, variable, flag, default',
     )
   addServerOptions(show)
   show
     .addHelpText(
       'after',
       examples(
-        ['stele config show --config stele.yaml', 'as a file that would say the same'],
+        ['stele config show --config stele.yaml', 'as an equivalent configuration file'],
         ['STELE_PORT=7000 stele config show --json', 'for programs'],
       ),
     )
@@ -40,8 +40,8 @@ export function configCommand(program: Command, actions: Actions): void {
     .addHelpText(
       'after',
       examples(
-        ['stele config schema > stele.schema.json', 'for the first line of the file to point at'],
-        ['stele config schema --sample > stele.yaml', 'to begin with'],
+        ['stele config schema > stele.schema.json', 'the schema for the first line of the file'],
+        ['stele config schema --sample > stele.yaml', 'a file to start from'],
       ),
     )
     .action(actions.of(describeConfig))

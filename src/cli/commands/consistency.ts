@@ -13,19 +13,22 @@ import { addTrustOptions, type Context } from '../context.ts'
 import { readInput } from '../files/input.ts'
 import { formatCount } from '../output/units.ts'
 
-/** `stele consistency`: that history was not rewritten. */
+/** `stele consistency`: proves that history was not rewritten. */
 export function consistencyCommand(program: Command, actions: Actions): void {
   const command = program
     .command('consistency <old-checkpoint> [new-checkpoint]')
     .description(
-      "prove that the log's checkpoint of now, or the given one, extends an older one that you kept",
+      "prove that the log's current checkpoint, or the given one, extends an older one that you kept",
     )
   addTrustOptions(command)
     .addHelpText(
       'after',
       examples(
-        ['stele consistency last-week.checkpoint', 'nothing that it covered was changed or removed'],
-        ['stele consistency monday.checkpoint friday.checkpoint', 'the same between two that you kept'],
+        ['stele consistency last-week.checkpoint', 'no entry that it covered was changed or removed'],
+        [
+          'stele consistency monday.checkpoint friday.checkpoint',
+          'the same for two checkpoints that you kept',
+        ],
       ),
     )
     .action(actions.of(consistency))
@@ -45,7 +48,7 @@ async function consistency(context: Context, _: object, oldFile: string, newFile
   const newer = newFile === undefined ? now : await read(newFile)
   checkOrder(older, newer)
   checkOrder(newer, now)
-  // Both must be what the log's tree of now has at their sizes; the path between them is verified on the way.
+  // Both heads must agree with the log's current tree at their sizes; the path between them is verified on the way.
   const proven = await prove(log, older, newer)
   checkRoot(older, proven.oldRoot)
   checkRoot(newer, proven.newRoot)
@@ -66,7 +69,7 @@ async function consistency(context: Context, _: object, oldFile: string, newFile
 
 type Kept = Checkpoint & { readonly note: string }
 
-/** By tiles, or, for a caller who may not read leaf hashes, by the proofs that the log serves between known heads. */
+/** Uses tiles, or for a caller that may not read leaf hashes, the consistency proofs that the log serves. */
 async function prove(log: LogClient, older: Kept, newer: Kept): Promise<ProvenConsistency> {
   try {
     return await log.consistency(older.size, newer.size)
@@ -82,7 +85,7 @@ function checkOrder(older: Checkpoint, newer: Checkpoint): void {
   throw new SteleError(
     'rolled_back',
     `the older checkpoint is of size ${older.size}, the newer one of size ${newer.size}. If they are in the right ` +
-      `order, the log went back: keep both, they are evidence`,
+      `order, the log was rolled back: keep both, they are evidence`,
   )
 }
 
@@ -90,7 +93,7 @@ function checkRoot({ size, root, origin }: Checkpoint, found: Hash): void {
   if (equalBytes(root, found)) return
   throw new SteleError(
     'fork',
-    `${origin}: at size ${size} a root hash ${toHex(root)} was signed, but the log's tree has ${toHex(found)} there. ` +
+    `${origin}: at size ${size} root hash ${toHex(root)} was signed, but the log's tree has ${toHex(found)}. ` +
       `The log has two histories: keep both checkpoints, they are evidence`,
   )
 }

@@ -10,22 +10,22 @@ import { cosignerFolder } from '../cosigner-logs.ts'
 import { runUntilStopped, type ServingOptions } from '../serving.ts'
 import type { ServerLog } from '../../http/server-log.ts'
 
-/** What this file reads of a configuration. */
+/** The options that this file reads. */
 type CosignerConfig = ServingOptions & { readonly data: string }
 
-/** What serves, and what is said of it. */
+/** The parts of the command that differ between a witness and a mirror. */
 interface Serving<Config extends CosignerConfig> {
   readonly kind: CosignerKind
-  /** What it does with logs. */
+  /** What the daemon does with logs. */
   readonly does: string
   readonly port: number
-  /** How it stands to its logs: it is one "of" them, or "for" them. */
+  /** The preposition in messages: a mirror "of" logs, a witness "for" logs. */
   readonly preposition: 'of' | 'for'
   readonly options: FlagOptions & { load(sources: OptionSources): Config }
   readonly start: (config: Config, logger: ServerLog) => Promise<RunningCosigner>
 }
 
-/** `stele witness serve`: cosigns until it is told to stop. */
+/** `stele witness serve`: cosigns until it is stopped. */
 export function witnessServeCommand(witness: Command, actions: Actions): void {
   serveCommand(witness, actions, {
     kind: 'witness',
@@ -40,7 +40,7 @@ export function witnessServeCommand(witness: Command, actions: Actions): void {
   })
 }
 
-/** `stele mirror serve`: follows, serves and cosigns until it is told to stop. */
+/** `stele mirror serve`: follows, serves and cosigns until it is stopped. */
 export function mirrorServeCommand(mirror: Command, actions: Actions): void {
   serveCommand(mirror, actions, {
     kind: 'mirror',
@@ -72,7 +72,7 @@ function serveCommand<Config extends CosignerConfig>(
         [`stele ${kind} serve`, `serve ./${kind} on http://127.0.0.1:${port}`],
         [
           `stele ${kind} serve --data /var/lib/${kind} --host 0.0.0.0 --log-level warn`,
-          'flags win over variables, variables over the file',
+          'flags override variables, which override the file',
         ],
       ),
     )
@@ -87,7 +87,7 @@ async function serve<Config extends CosignerConfig>(
   const data = cosignerFolder(context, kind)
   const config = options.load(optionSources(context, options.list, { data }))
   const begin = (logger: ServerLog): Promise<RunningCosigner> => start(config, logger)
-  // One that comes while it starts must not end it, and the list may have been read before.
+  // A SIGHUP during the start must not end the process. The list may have been read before it, so it is read again.
   let isDue = false
   const off = context.io.onReloadSignal(() => (isDue = true))
   return runUntilStopped(context, config, begin, async (running) => {

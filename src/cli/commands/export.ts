@@ -16,18 +16,18 @@ interface ExportCommandOptions {
   readonly origin?: string
 }
 
-/** `stele export`: a log as static files. */
+/** `stele export`: writes a log as static files. */
 export function exportCommand(program: Command, actions: Actions): void {
   program
     .command('export <folder>')
     .description('write a log as a folder of static tlog-tiles files, which any web server can serve')
     .option('--log <name>', 'which log of the data folder', 'main')
-    .option('--origin <text>', 'with --url: the log it must be of (default: the name of the key)')
+    .option('--origin <text>', 'with --url: origin of the log (default: the name of the key)')
     .addHelpText(
       'after',
       `
-From the data folder (the server must be stopped), or with --url from any tlog-tiles log. Run it again to bring the
-folder up to date, or after an interruption: what is there is kept.
+Reads the data folder (the server must be stopped), or with --url any tlog-tiles log. Run it again to update the folder,
+or after an interruption: existing files are kept.
 ${examples(
   ['stele export ./public --url http://127.0.0.1:6962/logs/main', 'from a log that is being served'],
   ['stele fsck ./public --key log.example.com/logs/main+a3b1+AZ…', 'check the result'],

@@ -17,27 +17,29 @@ interface FsckOptions {
   readonly rebuildIndex?: boolean
 }
 
-/** `stele fsck`: rehashes everything. */
+/** `stele fsck`: recomputes and checks a whole log. */
 export function fsckCommand(program: Command, actions: Actions): void {
   const command = program
     .command('fsck [target]')
-    .description('rehash everything of a log and compare it with what was signed; names the first damage')
+    .description(
+      'recompute all hashes of a log and compare them with the signed head; names the first damage',
+    )
   addTrustOptions(command)
     .option('--second-opinion', 'have every full tile hashed again by merkletreejs and @noble/hashes')
-    .option('--rebuild-index', 'make the leaf index of a data folder anew')
+    .option('--rebuild-index', 'rebuild the leaf index of a data folder')
     .addHelpText(
       'after',
       `
 The target is a data folder (all its logs), the name of a log in --data, the URL of any tlog-tiles log, or a folder
 that "stele export" wrote. Without one: --url if it is given, else the data folder. --origin and --policy are for URLs and
-exported folders. With the key of a mirror, of type 0x04, and --origin, the copy of the log that it serves is checked.
+exported folders. With the key of a mirror (type 0x04) and --origin, the mirror's copy of that log is checked.
 ${examples(
   ['stele fsck', 'all logs of ./data; the server must be stopped'],
   ['stele fsck --url http://127.0.0.1:6962/logs/main', 'a log that is being served'],
   ['stele fsck ./public --key log.example.com/logs/main+a3b1+AZ…', 'an exported folder'],
 )}
 ${COPIES_HELP.trim()}
-Exit codes: 0 all that was checked is intact (warnings may be printed); 1 damage was found; any other: not checked.
+Exit codes: 0 everything checked is intact (warnings may be printed); 1 damage was found; any other: not checked.
 `,
     )
     .action(actions.of(fsck))

@@ -10,7 +10,7 @@ import { parseRange } from '../range.ts'
 
 const LF = Uint8Array.of(0x0a)
 
-/** `stele get`: verified entries. */
+/** `stele get`: writes verified entries. */
 export function getCommand(program: Command, actions: Actions): void {
   const command = program
     .command('get <index|begin..end>')
@@ -22,7 +22,7 @@ export function getCommand(program: Command, actions: Actions): void {
       examples(
         ['stele get 1234 > entry', 'exactly the bytes of entry 1234'],
         ['stele get 10..20', 'entries 10 to 19, each followed by a line feed'],
-        ['stele get 10.. --json', 'all from 10 on: index, leaf hash and base64, a line each'],
+        ['stele get 10.. --json', 'all from 10 on: index, leaf hash and base64, one line each'],
       ),
     )
     .action(actions.of(get))
@@ -34,7 +34,7 @@ async function get(context: Context, { bundle }: { bundle?: boolean }, place: st
   const log = await context.openLog()
   for await (const found of log.entries(range.begin, range.end)) {
     if (terminal.json) await terminal.jsonLine(asJson(found))
-    // A copy: the entry is a view of a larger piece, and the stream may keep what it is given for a while.
+    // Copied, because the entry is a view of a larger buffer, and the stream may keep it for a while.
     else if (bundle) await terminal.data(encodeBundle([found.entry]))
     else await terminal.entry(range.single ? found.entry.slice() : concatBytes(found.entry, LF))
   }

@@ -7,7 +7,7 @@ import type { Initialised } from '../files/initialise.ts'
 import { STDIN } from '../files/input.ts'
 import { PROVISIONING_KEY_FILE } from '../files/secret-file.ts'
 
-/** Where `serve` listens if nobody says otherwise. */
+/** The default port of `serve`. */
 const DEFAULT_PORT = '6962'
 
 interface InitOptions {
@@ -21,26 +21,36 @@ interface InitOptions {
   readonly provisioningKeyFile?: string
 }
 
-/** `stele init`: makes a data folder with keys and a first log, and never overwrites anything. */
+/** `stele init`: creates a data folder with keys and a first log. Never overwrites anything. */
 export function initCommand(program: Command, actions: Actions): void {
   program
     .command('init')
     .description('make a data folder, keys, and a first log; never overwrites anything')
     .option('--name <name>', 'name of the first log, part of its URL', 'main')
-    .option('--public-url <url>', 'where others reach this server; with it --url means the same', undefined)
-    .option('--origin <text>', 'first line of its checkpoints, for ever (default: public URL and log name)')
+    .option(
+      '--public-url <url>',
+      'URL at which clients reach this server; --url means the same here',
+      undefined,
+    )
+    .option(
+      '--origin <text>',
+      'first line of its checkpoints, which cannot be changed (default: public URL and log name)',
+    )
     .option('--allow-duplicates', 'log the same bytes again each time they are sent')
-    .option('--public', 'everyone who reaches the server reads entries (default: they take a key)')
+    .option('--public', 'entries can be read without a key (default: a key is required)')
     .addOption(PRIVATE)
-    .option('--heads <who>', 'of a private log: "closed" if checkpoints take a key as well (default: open)')
+    .option(
+      '--heads <who>',
+      'for a private log: "closed" if checkpoints require a key as well (default: open)',
+    )
     .option(
       '--head-folder <folder>',
       'where to keep the second copy of the last signed head; best on another disk',
     )
     .option(
       '--provisioning-key-file <file>',
-      'a new file, of mode 600, for the provisioning key; "-" prints it (default: on a terminal it is shown, elsewhere it ' +
-        `is in ${PROVISIONING_KEY_FILE} in the data folder)`,
+      'a new file of mode 600 for the provisioning key; "-" prints it (default: shown on a terminal, otherwise written ' +
+        `to ${PROVISIONING_KEY_FILE} in the data folder)`,
     )
     .addHelpText(
       'after',
@@ -71,25 +81,25 @@ async function init(context: Context, options: InitOptions): Promise<void> {
   await terminal.line(verifierKey)
   if (options.provisioningKeyFile === STDIN) await terminal.line(provisioningKey)
   terminal.note(`
-Made ${data} with the log "${name}" (origin ${origin}).
-The line above is its verifier key: give it to everyone who is to verify this log.
+Created ${data} with the log "${name}" (origin ${origin}).
+The line above is its verifier key: give it to everyone who verifies this log.
 
 ${aboutKey(made, options, keyFile)}
 
 Next:
   ${context.io.calledAs} key create --role writer --log ${name} --data ${data}     a key that may append
   ${context.io.calledAs} serve --data ${data}${port === DEFAULT_PORT ? '' : ` --port ${port}`}     serve it on http://127.0.0.1:${port}/logs/${name}
-Back up ${data}/logs/${name}/log.skey and tree-head.pem now, offline: without them the log ends.`)
+Back up ${data}/logs/${name}/log.skey and tree-head.pem now, offline: without them the log cannot continue.`)
   warnOfLoopback(terminal, origin)
 }
 
-/** The port of a public URL that is served on this very machine, without a proxy in front. */
+/** The port of a public URL on this machine, without a proxy in front. */
 function localPort(publicUrl: string | undefined): string | undefined {
   if (publicUrl === undefined || !isLoopbackOrigin(new URL(publicUrl).host)) return undefined
   return new URL(publicUrl).port || undefined
 }
 
-/** Where the provisioning key goes; undefined: it is shown to a person, or printed because that was asked for. */
+/** The file of the provisioning key; undefined if the key is shown or printed. */
 function keyFileOf(
   { data, terminal }: Context,
   { provisioningKeyFile: asked }: InitOptions,
@@ -103,8 +113,8 @@ function aboutKey(
   { provisioningKeyFile: asked }: InitOptions,
   keyFile: string | undefined,
 ): string {
-  const does = 'it makes API keys and logs, and can neither read nor write entries.'
-  if (asked === STDIN) return `The second line is the provisioning key, shown this once: ${does}`
-  if (keyFile === undefined) return `The provisioning key, shown this once: ${does}\n  ${key}`
-  return `The provisioning key is in ${keyFile}: ${does}\nMove it to where secrets are kept; the server does not need it.`
+  const does = 'it creates API keys and logs, and can neither read nor write entries.'
+  if (asked === STDIN) return `The second line is the provisioning key, shown only once: ${does}`
+  if (keyFile === undefined) return `The provisioning key, shown only once: ${does}\n  ${key}`
+  return `The provisioning key is in ${keyFile}: ${does}\nMove it to your secret store; the server does not need it.`
 }

@@ -13,7 +13,7 @@ interface ServerOption {
   readonly server?: string
 }
 
-/** The file for the key, if it is not to be printed. */
+/** The file of the key, if it is not to be printed. */
 interface OutOption {
   readonly out?: string
 }
@@ -31,7 +31,7 @@ interface CreateOptions extends ServerOption, OutOption {
 const DAY_MS = 86_400_000
 const SERVER = [
   '--server <url>',
-  'ask a running server, with the key of STELE_API_KEY; else the data folder',
+  'use a running server, with the key in STELE_API_KEY (default: the data folder)',
 ] as const
 
 /** `stele key …`: API keys. */
@@ -46,14 +46,17 @@ export function keyCommand(program: Command, actions: Actions): void {
     )
   key
     .command('create')
-    .description('make a key, and print it: it is not stored, and cannot be shown again')
+    .description('create a key, and print it: it is not stored, and cannot be shown again')
     .requiredOption('--role <role>', 'writer, reader, auditor, monitor, admin or operator')
-    .option('--log <name...>', 'a log that it is for; repeat it for more')
-    .option('--all-logs', 'for every log, also those to come')
-    .option('--label <text>', 'what it is for, for lists', '')
-    .option('--expires-in-days <days>', 'how long it is valid; by default 90 days, or as long as its maker')
-    .option('--address <range...>', 'addresses or networks it may come from, such as 10.0.0.0/8')
-    .option('--requests-per-second <n>', "in place of the server's own limit")
+    .option('--log <name...>', 'a log that it may use (repeatable)')
+    .option('--all-logs', 'for every log, including future ones')
+    .option('--label <text>', 'its purpose, shown in lists', '')
+    .option(
+      '--expires-in-days <days>',
+      'how long it is valid (default: 90 days, or as long as the key that creates it)',
+    )
+    .option('--address <range...>', 'addresses or networks that may use it, for example 10.0.0.0/8')
+    .option('--requests-per-second <n>', "instead of the server's limit")
     .option(...KEY_OUT)
     .option(...SERVER)
     .addHelpText(
@@ -66,13 +69,13 @@ export function keyCommand(program: Command, actions: Actions): void {
     .action(actions.of(create))
   key
     .command('list')
-    .description('all keys that were ever made, without their secrets')
+    .description('list all keys ever created, without their secrets')
     .option(...SERVER)
     .addHelpText('after', examples(['stele key list --json', 'an array']))
     .action(actions.of(list))
   key
     .command('rotate <id>')
-    .description('make a key in the place of another; for a while both are valid')
+    .description('replace a key with a new one; for a while both are valid')
     .option('--overlap-hours <hours>', 'how long the old one stays valid', '24')
     .option(...KEY_OUT)
     .option(...SERVER)
@@ -83,14 +86,14 @@ export function keyCommand(program: Command, actions: Actions): void {
     .action(actions.of(rotate))
   key
     .command('revoke <id>')
-    .description('end a key: the next request with it is refused')
-    .option('--cascade', 'also end the keys that it has made, those that they have made, and so on')
+    .description('revoke a key: the next request with it is refused')
+    .option('--cascade', 'also revoke the keys that it created, those that they created, and so on')
     .option(...SERVER)
     .addHelpText(
       'after',
       examples(
-        ['stele key revoke abcdefgh23456723', 'there is no way back'],
-        ['stele key revoke abcdefgh23456723 --cascade', 'an admin key that was stolen, and what it made'],
+        ['stele key revoke abcdefgh23456723', 'cannot be undone'],
+        ['stele key revoke abcdefgh23456723 --cascade', 'a stolen admin key, and the keys that it created'],
       ),
     )
     .action(actions.of(revoke))
@@ -151,7 +154,7 @@ async function list(context: Context, options: ServerOption): Promise<void> {
   }
 }
 
-/** Makes a key, and prints it, or the file that it is in. */
+/** Makes a key, and prints the key or the name of its file. */
 async function handOver(
   { terminal }: Context,
   { out }: OutOption,
@@ -161,11 +164,11 @@ async function handOver(
   const { key, info } = await keepKey(out, make)
   await terminal.result({ ...(out === undefined ? { key } : { file: out }), ...info }, visible(out ?? key))
   const scope = info.logs === '*' ? 'all logs' : info.logs.join(', ')
-  const where = out === undefined ? '; shown this once' : ''
+  const where = out === undefined ? '; shown only once' : ''
   terminal.note(`${info.role} for ${visible(scope)}, valid until ${info.expiresAt ?? 'revoked'}${where}.`)
 }
 
-/** Where keys are made: by a server that runs, or in the folder of one that does not. */
+/** The keys of a running server, or of the folder of a stopped one. */
 interface Keys {
   create(wanted: NewKey): Promise<MadeKey>
   list(): Promise<readonly KeyInfo[]>

@@ -8,10 +8,10 @@ import type { Context } from '../context.ts'
 export function keygenCommand(program: Command, actions: Actions): void {
   program
     .command('keygen <name>')
-    .description("make an Ed25519 key pair for signing notes, in the text form of Go's note package")
+    .description("create an Ed25519 key pair for signing notes, in the text form of Go's note package")
     .option(
       '--out <file>',
-      'write the private key to a new file that only you can read, print the public one',
+      'write the private key to a new file that only you can read, and print the public one',
     )
     .addHelpText(
       'after',
@@ -32,13 +32,13 @@ async function keygen({ terminal }: Context, { out }: { out?: string }, name: st
   if (out === undefined) {
     const signingKey = formatSigningKey(key)
     await terminal.result({ name, verifierKey, signingKey }, `${signingKey}\n${verifierKey}`)
-    terminal.note('The first line is the private key: whoever has it can sign as you.')
+    terminal.note('The first line is the private key: anyone who has it can sign as you.')
     return
   }
   const { writeNewFile } = await import('../../storage/files.ts')
   await writeNewFile(out, `${formatSigningKey(key)}\n`, 0o600)
   await terminal.result({ name, verifierKey, file: out }, verifierKey)
-  terminal.note(`The private key is in ${out}. Back it up; nobody can recover it.`)
+  terminal.note(`The private key is in ${out}. Back it up; it cannot be recovered.`)
 }
 
 function newKey(name: string): SigningKey {

@@ -19,12 +19,12 @@ interface AdoptOptions {
   readonly yesIHaveNone?: boolean
 }
 
-/** `stele log adopt-head`: makes a new head file out of the database, after checking all that can be checked. */
+/** `stele log adopt-head`: makes a new head file from the database, after all possible checks. */
 export async function adoptHead(context: Context, options: AdoptOptions, name: string): Promise<void> {
   if ((options.checkpoint === undefined) === (options.yesIHaveNone !== true)) {
     throw new SteleError(
       'usage',
-      'log adopt-head: expected --checkpoint <file> with a checkpoint that somebody else kept, or --yes-i-have-none',
+      'log adopt-head: expected --checkpoint <file> with a checkpoint kept by another party, or --yes-i-have-none',
     )
   }
   await onStoredLog(context, name, ({ administer }) => adopt(context, options, name, administer))
@@ -63,7 +63,7 @@ async function adopt(
   }
 }
 
-/** A head file that can be read is never replaced, whatever it says. */
+/** A readable head file is never replaced. */
 async function checkHeadFileIsLost(path: string, size: number): Promise<void> {
   const file = await readHeadFile(path).catch((error: unknown) => {
     if (hasCode(error, 'head_missing', 'corrupt')) return undefined
@@ -74,13 +74,13 @@ async function checkHeadFileIsLost(path: string, size: number): Promise<void> {
   if (kept.size > size) {
     throw new SteleError(
       'rolled_back',
-      `${path}: it holds a signed head of size ${kept.size}, the database ends at ${size}: the database was rolled ` +
-        `back. Restore the newer one; this head file is right and stays`,
+      `${path}: it holds a signed head of size ${kept.size}, but the database ends at ${size}: the database was ` +
+        `rolled back. Restore the newer database; the head file is unchanged`,
     )
   }
   throw new SteleError(
     'already_exists',
-    `${path}: it is there and can be read (size ${kept.size}); nothing was changed`,
+    `${path}: the head file is readable (size ${kept.size}); nothing was changed`,
   )
 }
 
@@ -97,7 +97,7 @@ async function checkWhole(context: Context, log: StoredLog): Promise<void> {
   if (report.finding) throw new SteleError('corrupt', `${report.finding.message}; nothing was changed`)
 }
 
-/** Whoever kept a checkpoint remembers a past that the database must have, too. */
+/** The database must extend a checkpoint that another party kept. */
 async function checkExtends(log: StoredLog, file: string): Promise<void> {
   const note = await readFile(file).catch((error: Error) => {
     throw new SteleError('io_error', `${file}: ${error.message}`, { cause: error })
@@ -119,7 +119,7 @@ async function checkExtends(log: StoredLog, file: string): Promise<void> {
   if (!equalBytes(found, checkpoint.root)) {
     throw new SteleError(
       'fork',
-      `${file}: at size ${checkpoint.size} it has root hash ${toHex(checkpoint.root)}, the database ${toHex(found)}: ` +
+      `${file}: at size ${checkpoint.size} it has root hash ${toHex(checkpoint.root)}, but the database has ${toHex(found)}: ` +
         `they are two histories; nothing was changed`,
     )
   }

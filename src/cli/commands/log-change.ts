@@ -23,7 +23,7 @@ export async function createLogCommand(
   const server = await serverOf(context, options)
   const publicUrl = options.publicUrl ?? context.flagUrl
   const { origin: chosen, ...rest } = newLogOf({ ...options, name, publicUrl })
-  // Not by the address that this command happens to use: the instance knows where others reach it.
+  // The running server derives the origin from its own public URL, not from the address that this command uses.
   const wanted = options.origin === undefined && publicUrl === undefined ? rest : { ...rest, origin: chosen }
   if (server) {
     if (options.headFolder !== undefined) {
@@ -35,12 +35,12 @@ export async function createLogCommand(
     const { origin, verifierKey } = await server.create(wanted)
     await terminal.result({ server: options.server, name, origin, verifierKey }, visible(verifierKey))
     warnOfLoopback(terminal, origin)
-    return terminal.note(`Made the log "${name}" (origin ${visible(origin)}); it is served from now on.`)
+    return terminal.note(`Created the log "${name}" (origin ${visible(origin)}); it is served from now on.`)
   }
   const { origin, verifierKey } = await onStoredLog(context, name, ({ logs }) => logs.createLog(HOST, wanted))
   await terminal.result({ data, name, origin, verifierKey }, verifierKey)
   warnOfLoopback(terminal, origin)
-  terminal.note(`Made the log "${name}" (origin ${origin}) in ${data}.`)
+  terminal.note(`Created the log "${name}" (origin ${origin}) in ${data}.`)
 }
 
 /** `stele log set-policy`. */
@@ -59,7 +59,7 @@ export async function setPolicyCommand(
   else {
     await onStoredLog(context, name, ({ logs }) => logs.setPolicy(HOST, name, text))
   }
-  const waits = text === undefined ? 'waits for no witnesses' : 'waits for the witnesses of its policy'
+  const waits = text === undefined ? 'does not wait for witnesses' : 'waits for the witnesses of its policy'
   await context.terminal.result({ name, policy: text ?? null }, `${name}: it ${waits}`)
 }
 
@@ -122,8 +122,11 @@ export async function showLogCommand({ data, terminal }: Context, _: object, nam
     ['origin', log.origin],
     ...log.keys.map((key): [string, string] => ['key', describeKey(key)]),
     ['tree head key', log.treeHeadKey],
-    ['reads', log.reads === 'public' ? 'for everyone' : log.reads === 'meta' ? 'for auditors' : 'with a key'],
-    ['heads', log.heads === 'open' ? 'for everyone' : 'with a key'],
+    [
+      'reads',
+      log.reads === 'public' ? 'without a key' : log.reads === 'meta' ? 'for auditors' : 'with a key',
+    ],
+    ['heads', log.heads === 'open' ? 'without a key' : 'with a key'],
     ['duplicates', log.allowDuplicates ? 'allowed' : 'recognised'],
     ['created', log.createdAt],
     ['state', stateOf(log)],
@@ -136,7 +139,7 @@ export async function showLogCommand({ data, terminal }: Context, _: object, nam
   for (const [label, value] of rows) await terminal.line(`${label.padEnd(14)} ${visible(value)}`)
 }
 
-/** The verifier key and, for those who have several, when it signs. */
+/** The verifier key and, for a log with several keys, when it signs. */
 function describeKey({ verifierKey, since, overlapUntilSeconds, retired }: LogKey): string {
   const parts = [
     retired ? `retired at size ${formatCount(retired.treeSize)}` : 'signs',
@@ -150,22 +153,22 @@ function describeKey({ verifierKey, since, overlapUntilSeconds, retired }: LogKe
 
 function stateOf({ frozen, successor }: Shown): string {
   if (!frozen) return 'takes entries'
-  return successor === undefined ? 'frozen' : `frozen; goes on at ${successor}`
+  return successor === undefined ? 'frozen' : `frozen; continues at ${successor}`
 }
 
 interface Shown extends LogInfo {
   readonly name: string
   readonly headFile: string
-  /** Of the last signed head, as the head file has it; its signature is not verified here. */
+  /** The last signed head in the head file; its signature is not verified here. */
   readonly treeSize?: number
   readonly rootHash?: string
   readonly timestampMs?: number
-  /** It takes no entries any more. */
+  /** True if the log accepts no more entries. */
   readonly frozen?: boolean
   readonly successor?: string
 }
 
-/** The head file tells the size also while a server holds the database. */
+/** The size comes from the head file, which can be read while a server has the database open. */
 async function shown(data: string, name: string, info: LogInfo): Promise<Shown> {
   const { headFilePath } = await import('../../instance/data-folder.ts')
   const { readHeadFile } = await import('../../storage/head-file.ts')
@@ -253,7 +256,7 @@ async function report({ terminal, data }: Context, name: string, change: KeyChan
   )
   if (statements.length > 0 && !key.retired) {
     terminal.note(
-      `Its old keys announce the new one at v1/keys/rotations. Back up ${key.file} as you did the first key.`,
+      `Its old keys announce the new one at v1/keys/rotations. Back up ${key.file} like the first key.`,
     )
   }
 }

@@ -19,7 +19,7 @@ export async function freezeCommand(
   const where = options.server === undefined ? { data: context.data } : { server: options.server }
   await terminal.result(
     { ...where, name, ...frozen },
-    `${name}: frozen for ever at size ${formatCount(treeSize)}, root hash ${visible(rootHash)}`,
+    `${name}: frozen permanently at size ${formatCount(treeSize)}, root hash ${visible(rootHash)}`,
   )
   if (!published) terminal.warn(UNPUBLISHED)
 }
@@ -73,7 +73,7 @@ export async function rolloverCommand(
   if (publicUrl === undefined && (options.origin === undefined || options.successor === undefined)) {
     throw new SteleError(
       'usage',
-      `log rollover: the origin ${old.origin} does not tell where the server is; expected --public-url, or --origin ` +
+      `log rollover: the origin ${old.origin} does not name the server's URL; expected --public-url, or --origin ` +
         `and --successor`,
     )
   }
@@ -101,8 +101,8 @@ export async function rolloverCommand(
     verifierKey,
   )
   terminal.note(
-    `The log "${name}" is frozen for ever at size ${formatCount(final.size)}; "${newName}" (origin ${origin}) goes on. ` +
-      'The line above is its verifier key. A server must be started again to see it.',
+    `The log "${name}" is frozen permanently at size ${formatCount(final.size)}; "${newName}" (origin ${origin}) continues it. ` +
+      'The line above is the verifier key of the new log. Restart a running server to serve it.',
   )
 }
 
@@ -125,7 +125,7 @@ export async function lineageCommand({ data, terminal }: Context, _: object, nam
 }
 
 const UNPUBLISHED =
-  'too few witnesses have cosigned the final head yet: serve the log until they have, so that readers see it'
+  'too few witnesses have cosigned the final head yet: keep serving the log until they have, so that readers get that head'
 
 /** An origin is, by default, the log's URL without its scheme. */
 function publicUrlOf(origin: string, name: string): string | undefined {

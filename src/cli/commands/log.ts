@@ -14,18 +14,24 @@ import {
 } from './log-change.ts'
 import { SERVER } from './log-server.ts'
 
-/** `stele log …`: the logs of a data folder. */
+/** `stele log …`: manages the logs of a data folder. */
 export function logCommand(program: Command, actions: Actions): void {
   const log = program.command('log').description('the logs of a data folder').helpCommand(false)
   log
     .command('create <name>')
-    .description('make one more log in the data folder, with keys of its own')
+    .description('create another log in the data folder, with its own keys')
     .option(...PUBLIC_URL)
-    .option('--origin <text>', 'first line of its checkpoints, for ever (default: public URL and log name)')
+    .option(
+      '--origin <text>',
+      'first line of its checkpoints, which cannot be changed (default: public URL and log name)',
+    )
     .option('--allow-duplicates', 'log the same bytes again each time they are sent')
-    .option('--public', 'everyone who reaches the server reads entries (default: they take a key)')
+    .option('--public', 'entries can be read without a key (default: a key is required)')
     .addOption(PRIVATE)
-    .option('--heads <who>', 'of a private log: "closed" if checkpoints take a key as well (default: open)')
+    .option(
+      '--heads <who>',
+      'for a private log: "closed" if checkpoints require a key as well (default: open)',
+    )
     .option('--head-folder <folder>', 'where to keep the second copy of the last signed head')
     .option(...SERVER)
     .addHelpText(
@@ -38,15 +44,15 @@ export function logCommand(program: Command, actions: Actions): void {
     .action(actions.of(createLogCommand))
   log
     .command('list')
-    .description('the logs of the data folder')
+    .description('list the logs of the data folder')
     .addHelpText('after', examples(['stele log list --json', 'an array of names, origins, keys and sizes']))
     .action(actions.of(listLogsCommand))
   log
     .command('show <name>')
-    .description('what a log is: origin, verifier key, files, last signed head')
+    .description('show a log: origin, verifier key, files, last signed head')
     .addHelpText(
       'after',
-      examples(['stele log show main', 'the verifier key is for everyone who verifies the log']),
+      examples(['stele log show main', 'give the verifier key to everyone who verifies the log']),
     )
     .action(actions.of(showLogCommand))
   settingCommands(log, actions)
@@ -54,17 +60,17 @@ export function logCommand(program: Command, actions: Actions): void {
   endCommands(log, actions)
   log
     .command('adopt-head <name>')
-    .description('DANGEROUS: make a new head file from the database, where the old one was lost for good')
+    .description('DANGEROUS: make a new head file from the database, if the old one is lost')
     .option(
       '--checkpoint <file>',
-      'a checkpoint of this log that somebody else kept: the database must extend it',
+      'a checkpoint of this log kept by another party; the database must extend it',
     )
-    .option('--yes-i-have-none', 'nobody kept one: a rollback would go unnoticed')
+    .option('--yes-i-have-none', 'no party kept one; a rollback would go unnoticed')
     .addHelpText(
       'after',
       `
-The head file is how a log notices that its database was rolled back. Without it nobody can tell, so this first
-rehashes the whole database, and asks for a checkpoint that somebody outside kept.
+A log uses its head file to detect that its database was rolled back. Without a head file a rollback cannot be detected,
+so this command first verifies the whole database, and requires a checkpoint kept by another party.
 ${examples(['stele log adopt-head main --checkpoint auditor.checkpoint', 'refused unless the database extends it'])}`,
     )
     .action(actions.of(adoptHead))
@@ -73,8 +79,10 @@ ${examples(['stele log adopt-head main --checkpoint auditor.checkpoint', 'refuse
 function settingCommands(log: Command, actions: Actions): void {
   log
     .command('set-policy <name> [file]')
-    .description('set whose cosignatures the log waits for before readers see a head (c2sp.org/tlog-policy)')
-    .option('--none', 'wait for nobody any more')
+    .description(
+      'set the witnesses whose cosignatures a head needs before it is published (c2sp.org/tlog-policy)',
+    )
+    .option('--none', 'do not wait for witnesses')
     .option(...SERVER)
     .addHelpText(
       'after',
@@ -86,40 +94,41 @@ function settingCommands(log: Command, actions: Actions): void {
     .action(actions.of(setPolicyCommand))
   log
     .command('set-access <name>')
-    .description('change who reads the log')
-    .option('--reads <who>', 'public: everyone reads entries; private: they take a key')
-    .option('--heads <who>', 'open: checkpoints are for everyone; closed: they take a key')
+    .description('change who can read the log')
+    .option('--reads <who>', 'public: entries can be read without a key; private: they require a key')
+    .option('--heads <who>', 'open: checkpoints can be read without a key; closed: they require a key')
     .option(...SERVER)
     .addHelpText(
       'after',
-      examples(['stele log set-access main --reads private --heads closed', 'what was read stays read']),
+      examples([
+        'stele log set-access main --reads private --heads closed',
+        'earlier readers keep their copies',
+      ]),
     )
     .action(actions.of(setAccessCommand))
 }
 
-const STOPPED = 'A running server closes the log for a moment; without --server it has to be stopped.'
+const STOPPED = 'A running server closes the log for a moment; without --server it must be stopped.'
 
 function keyCommands(log: Command, actions: Actions): void {
   log
     .command('add-key <name>')
-    .description('let a further key sign every head from the next one on')
+    .description('add a key, which signs every head from the next one on')
     .option('--algorithm <name>', 'ed25519 or ml-dsa-44, which also withstands quantum computers', 'ed25519')
     .option(...SERVER)
     .addHelpText(
       'after',
       examples(
-        ['stele log add-key main --algorithm ml-dsa-44', 'a second line beside the Ed25519 one'],
+        ['stele log add-key main --algorithm ml-dsa-44', 'a second signature line beside the Ed25519 one'],
         ['stele log show main', STOPPED],
       ),
     )
     .action(actions.of(addKeyCommand))
   log
     .command('rotate-key <name>')
-    .description(
-      'make a key in the place of an old one, which announces it and goes on signing beside it for now',
-    )
+    .description('replace a key with a new one, which the old key announces; for now both keys sign')
     .option('--key <key-id>', 'the old key, 8 hex digits (default: the first Ed25519 key that signs)')
-    .option('--overlap-days <days>', 'how long the old key is announced to sign as well (default: 30)')
+    .option('--overlap-days <days>', 'for how long the old key is announced to keep signing (default: 30)')
     .option(...SERVER)
     .addHelpText(
       'after',
@@ -131,15 +140,15 @@ function keyCommands(log: Command, actions: Actions): void {
     .action(actions.of(rotateKeyCommand))
   log
     .command('retire-key <name> <key-id>')
-    .description('let a key sign no further head; never the last one, nor one without a successor beside it')
+    .description('stop a key from signing; refused for the last key, and for a key without a successor')
     .option(
       '--before-overlap-ends',
-      'although it was announced to sign for longer: it has leaked, for example',
+      'although it was announced to sign for longer, for example because it has leaked',
     )
     .option(...SERVER)
     .addHelpText(
       'after',
-      examples(['stele log retire-key main 3f2a91c4', 'heads that it has signed stay as good as they were']),
+      examples(['stele log retire-key main 3f2a91c4', 'heads that it has signed stay valid']),
     )
     .action(actions.of(retireKeyCommand))
 }
@@ -147,20 +156,19 @@ function keyCommands(log: Command, actions: Actions): void {
 function endCommands(log: Command, actions: Actions): void {
   log
     .command('freeze <name>')
-    .description('FOR EVER: let the log take no entry any more; it is read, proven and signed as before')
-    .option('--successor <url>', 'where the log goes on: told to everyone who still wants to write')
+    .description(
+      'PERMANENT: make the log read-only; its entries can still be read and proven, and its head is still signed',
+    )
+    .option('--successor <url>', 'URL of the log that continues it, given to clients that still append')
     .option(...SERVER)
     .addHelpText(
       'after',
-      examples([
-        'stele log freeze main --successor https://log.example.com/logs/2027',
-        'there is no way back',
-      ]),
+      examples(['stele log freeze main --successor https://log.example.com/logs/2027', 'cannot be undone']),
     )
     .action(actions.of(freezeCommand))
   log
     .command('rollover <name> <new-name>')
-    .description('FOR EVER: freeze the log and begin its successor; each names the other in an entry')
+    .description('PERMANENT: freeze the log and create its successor; each names the other in an entry')
     .option(...PUBLIC_URL)
     .option('--origin <text>', "the successor's origin (default: public URL and new name)")
     .option('--successor <url>', "the successor's URL (default: public URL and new name)")
@@ -168,14 +176,14 @@ function endCommands(log: Command, actions: Actions): void {
     .addHelpText(
       'after',
       examples(
-        ['stele log rollover 2026 2027', 'cut short? the same command again goes on where it was'],
+        ['stele log rollover 2026 2027', 'after an interruption, run the same command again'],
         ['stele log lineage 2027', 'checks that the two name each other'],
       ),
     )
     .action(actions.of(rolloverCommand))
   log
     .command('lineage <name>')
-    .description('which log came before this one and which comes after, and whether they name each other')
+    .description('show the logs before and after this one, and check that they name each other')
     .addHelpText('after', examples(['stele log lineage 2027', 'exit code 14 if they do not']))
     .action(actions.of(lineageCommand))
 }

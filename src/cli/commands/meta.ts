@@ -11,28 +11,28 @@ interface MetaOptions extends LineFilter {
   readonly all?: boolean
 }
 
-/** `stele meta`: who did what. */
+/** `stele meta`: prints the audit trail. */
 export function metaCommand(program: Command, actions: Actions): void {
   program
     .command('meta')
-    .description('who did what: the lines of the meta log, each verified against its signed tree head')
+    .description('print who did what: the lines of the meta log, each verified against its signed tree head')
     .option(
       '--server <url>',
-      "ask a running server, with an auditor's key in STELE_API_KEY; else the data folder (--url of a log: its server)",
+      "use a running server, with an auditor's key in STELE_API_KEY (default: the server of --url, or the data folder)",
     )
     .option('--last <lines>', 'only the newest lines', '100')
     .option('--all', 'all lines since the beginning')
     .option('--kind <kind>', 'request, denied, admin, start, stop, configuration, hashes, sizes or event')
-    .option('--who <id>', 'what one key or person did')
-    .option('--log <name>', 'what concerns one log')
-    .option('--since <time>', 'from a moment on, such as 2026-01-31T12:00:00Z')
+    .option('--who <id>', 'only lines about one key or person')
+    .option('--log <name>', 'only lines about one log')
+    .option('--since <time>', 'only lines since a time, for example 2026-01-31T12:00:00Z')
     .addHelpText(
       'after',
       examples(
         ['stele meta --kind admin --all', 'every change to keys and logs'],
         [
           'stele meta --server https://log.example.com --key <vkey> --json',
-          "with an auditor's key, a JSON line each",
+          "with an auditor's key, as JSON lines",
         ],
       ),
     )
@@ -44,11 +44,11 @@ async function meta(context: Context, options: MetaOptions): Promise<void> {
   const last = options.all ? Infinity : parseCount(options.last, '--last', 10_000_000)
   const filter = { ...options, since: options.since === undefined ? undefined : momentOf(options.since) }
   const { servedPages, storedPages } = await import('../meta/pages.ts')
-  // The meta log is one for the whole server: a log of it that was named leads there.
+  // There is one meta log per server, so the URL of any log leads to it.
   const server = options.server ?? (context.flagUrl === undefined ? undefined : serverOfLog(context.flagUrl))
   const pages = server === undefined ? await storedPages(context.data) : await servedPages(context, server)
   try {
-    // Every page has a line at least; with a filter nobody knows in which pages the wanted ones are.
+    // Every page has at least one line, so the last pages suffice. With a filter all pages must be read.
     const isFiltered = [options.kind, options.who, options.log, options.since].some(
       (one) => one !== undefined,
     )
@@ -62,7 +62,7 @@ async function meta(context: Context, options: MetaOptions): Promise<void> {
   }
 }
 
-/** The newest lines, in order, with no more than twice as many in memory. */
+/** The newest lines, in order. Keeps at most twice as many in memory. */
 async function lastOf(lines: AsyncIterable<MetaLogLine>, count: number): Promise<MetaLogLine[]> {
   const kept: MetaLogLine[] = []
   for await (const line of lines) {
@@ -75,6 +75,6 @@ async function lastOf(lines: AsyncIterable<MetaLogLine>, count: number): Promise
 function momentOf(text: string): string {
   const atMs = Date.parse(text)
   if (Number.isNaN(atMs))
-    throw new SteleError('usage', `--since: expected a time such as 2026-01-31, got "${text}"`)
+    throw new SteleError('usage', `--since: expected a time, for example 2026-01-31, got "${text}"`)
   return new Date(atMs).toISOString()
 }

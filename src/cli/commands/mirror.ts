@@ -21,7 +21,7 @@ import {
 import { mirrorInitCommand } from './cosigner-init.ts'
 import { mirrorServeCommand } from './cosigner-serve.ts'
 
-/** `stele mirror …`: keeps copies of logs, serves them, and cosigns what it has all entries of. */
+/** `stele mirror …`: keeps copies of logs, serves them, and cosigns checkpoints whose entries it has stored. */
 export function mirrorCommand(program: Command, actions: Actions): void {
   const mirror = program
     .command('mirror')
@@ -30,7 +30,7 @@ export function mirrorCommand(program: Command, actions: Actions): void {
     .addHelpText(
       'after',
       examples(
-        ['stele mirror init --name mirror.example.org/m1', 'make ./mirror with keys of its own'],
+        ['stele mirror init --name mirror.example.org/m1', 'create ./mirror with its own keys'],
         [
           'stele mirror add-log <vkey of the log> --url https://log.example.com/logs/main',
           'follow that log from the next start or SIGHUP on',
@@ -49,17 +49,15 @@ export function mirrorCommand(program: Command, actions: Actions): void {
   }
 }
 
-/** `stele mirror add-log`: puts a log on the list, and makes room for its copy. */
+/** `stele mirror add-log`: adds a log to the list, and creates the folder of its copy. */
 function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
   const command = mirror
     .command('add-log <vkey...>')
-    .description(
-      'keep a copy of one more log, or trust one more key of a log; a mirror that runs is told so by SIGHUP',
-    )
+    .description('mirror another log, or trust another key of a log; send SIGHUP to a running mirror')
   addLogOptions(command)
     .option(
       '--url <prefix>',
-      'where its files are, to follow it there; without one entries come by add-entries alone',
+      'URL of its files, where the mirror follows it; without it, entries only come from add-entries requests',
     )
     .addHelpText(
       'after',
@@ -68,27 +66,25 @@ function mirrorAddLogCommand(mirror: Command, actions: Actions): void {
           'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --url https://log.example.com/logs/main',
           'its checkpoint is at https://log.example.com/logs/main/checkpoint',
         ],
-        ['stele mirror add-log log.example.com/logs/main+a3b1+AZ…', 'others upload it'],
+        ['stele mirror add-log log.example.com/logs/main+a3b1+AZ…', 'clients upload it'],
         [
           'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --rotations rotations',
-          'and the keys that this one has announced; those that it announces later are followed by themselves',
+          'also trust the keys that this key has announced; later announcements are followed automatically',
         ],
         [
           'stele mirror add-log log.example.com/logs/main+a3b1+AZ… --url https://… --api-key-file reader.key',
-          'a private log: the key stays in that file, and is shown to that URL alone',
+          'a private log: the key stays in that file, and is sent only to that URL',
         ],
       ),
     )
     .action(actions.of(addLog))
 }
 
-/** `stele mirror drop-log`: takes a log off the list. */
+/** `stele mirror drop-log`: removes a log from the list. */
 function mirrorDropLogCommand(mirror: Command, actions: Actions): void {
   mirror
     .command('drop-log <origin>')
-    .description(
-      'take a log off the list; what is known of it is kept. A mirror that runs is told so by SIGHUP',
-    )
+    .description('remove a log from the list; its state is kept. Send SIGHUP to a running mirror')
     .addHelpText('after', examples(['stele mirror drop-log log.example.com/logs/main', 'its origin']))
     .action(
       actions.of((context: Context, _options: object, origin: string) =>
@@ -97,11 +93,11 @@ function mirrorDropLogCommand(mirror: Command, actions: Actions): void {
     )
 }
 
-/** `stele mirror list`: the logs, and how much of them is here. */
+/** `stele mirror list`: the logs, and the sizes of their copies. */
 function mirrorListCommand(mirror: Command, actions: Actions): void {
   mirror
     .command('list')
-    .description('the logs that this mirror has copies of, and how far they are')
+    .description('list the logs that this mirror has copies of, and their sizes')
     .addHelpText(
       'after',
       examples([
@@ -120,11 +116,11 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
     import('../../mirror/config.ts'),
     import('../../client/http-files.ts'),
   ])
-  // Not from the environment: STELE_URL names the log that other commands talk to.
+  // Not from the environment: STELE_URL names the log of other commands.
   const url = context.flagUrl === undefined ? undefined : logPrefix(context.flagUrl)
   const apiKeyFile = await checkedKeyFile(context)
   const data = cosignerFolder(context, 'mirror')
-  // The copy first: a list that names a log without one would keep the mirror from starting.
+  // The copy is created first: a list that names a log without a copy would keep the mirror from starting.
   const makeRoom = (): Promise<void> => makeCopy(data, origin)
   const log = await addListedLog(
     context,
@@ -137,7 +133,7 @@ async function addLog(context: Context, told: ToldLog, vkeys: string[]): Promise
   )
 }
 
-/** The mirror reads it at each start, so that it has to stay where it is, and has to be a file. */
+/** The mirror reads this file at each start, so it must be a file, and must stay in its place. */
 async function checkedKeyFile({ apiKeyFile }: Context): Promise<string | undefined> {
   if (apiKeyFile === undefined) return undefined
   const { readApiKeyFile } = await import('../../access/api-key-file.ts')
@@ -157,11 +153,11 @@ async function list(context: Context): Promise<void> {
   const logs = await shownLogs(data, listed, (log) => progressOf(data, log, keys))
   await showLogs(context, 'mirror', logs)
   if (logs.some(({ treeSize }) => treeSize === undefined)) {
-    context.terminal.note('A mirror runs on this folder, and does not answer: its metrics have sizes.')
+    context.terminal.note('A mirror runs on this folder, but does not respond. Its metrics show the sizes.')
   }
 }
 
-/** How far a copy is; while a mirror has it open, what that serves; undefined where it does not answer. */
+/** The size of a copy. While a mirror has it open, the served size; undefined if the mirror does not respond. */
 async function progressOf(
   data: string,
   { origin, keys: logKeys }: ListedLog,

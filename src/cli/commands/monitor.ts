@@ -20,54 +20,58 @@ interface MonitorOptions extends TrustOptions {
   readonly metricsPort?: string
 }
 
-/** `stele monitor`: follows logs and raises the alarm. */
+/** `stele monitor`: follows logs and reports findings. */
 export function monitorCommand(program: Command, actions: Actions): void {
   const command = program
     .command('monitor [url]')
-    .description(
-      'follow logs: verify every head, rehash every entry, look for what you ask for, raise the alarm',
-    )
+    .description('follow logs: verify every head, rehash every entry, search for patterns, report findings')
   addTrustOptions(command)
     .option(
       '--config <file>',
       'several logs, API keys, webhooks and matchers, in YAML (proto-docs/monitor.md)',
     )
-    .option('--state <folder>', 'what was seen so far, and evidence', 'monitor')
-    .option('--once', 'one look at every log, then end; the exit code says what was found')
+    .option('--state <folder>', 'folder of saved progress and evidence', 'monitor')
+    .option('--once', 'check every log once, then exit; the exit code tells what was found')
     .addOption(
       new Option('--tree-head-key <base64>', 'read ct/v1/get-sth as well, signed by this P-256 key (SPKI)'),
     )
-    .option('--contains <text...>', 'report entries that hold this text')
-    .option('--regex <expression...>', 'report entries that match')
-    .option('--field <path=value...>', 'report JSON entries in which a field, a.b.0, has this value')
-    .option('--webhook <url>', 'send findings there as well')
-    .option('--webhook-key <file>', 'signs what is sent: a secret (HMAC-SHA256) or an Ed25519 key')
+    .option('--contains <text...>', 'report entries that contain this text')
+    .option('--regex <expression...>', 'report entries that match this expression')
+    .option(
+      '--field <path=value...>',
+      'report JSON entries in which a field, for example a.b.0, has this value',
+    )
+    .option('--webhook <url>', 'also send findings to this URL')
+    .option(
+      '--webhook-key <file>',
+      'file with the key that signs what is sent: a secret (HMAC-SHA256) or an Ed25519 key',
+    )
     .option('--from <index>', 'first entry to read of a log not seen before, or "end" (default: 0)')
-    .option('--interval <seconds>', 'time from look to look (default: 10)')
+    .option('--interval <seconds>', 'time between rounds (default: 10)')
     .option('--metrics-port <port>', 'serve Prometheus metrics on this port of 127.0.0.1')
     .addHelpText(
       'after',
       `${examples(
-        ['stele monitor --once', 'one look at the log of --url, for cron'],
+        ['stele monitor --once', 'check the log of --url once, for cron'],
         [
           'stele monitor https://log.example.com/logs/main --key <vkey> --contains acme.example',
-          'day and night',
+          'continuously',
         ],
         ['stele monitor --config monitor.yaml --metrics-port 9464', 'several logs'],
       )}
 A private log is read with the key of --api-key-file, or of api-key-file beside its url in --config. A key of
-the role monitor follows its heads. Without any, new heads cannot be proven to extend the old ones, which is a finding.
-The key is shown to that URL alone, never the one in STELE_API_KEY: a URL may be anybody's. New keys of a log are believed once its
-old ones announce them (v1/keys/rotations).
+the role monitor is enough to follow its heads. Without a key, new heads cannot be proven to extend the old ones, which is
+a finding. The key is sent only to that URL. The key in STELE_API_KEY is never sent, since another operator may run the URL's
+server. New keys of a log are trusted once its old ones announce them (v1/keys/rotations).
 
 With --policy and without a URL, every log that the policy lists with a URL is followed; --origin picks one.
 
-Findings are JSON lines on standard output. With --once the gravest one makes the exit code:
+Findings are JSON lines on standard output. With --once the most serious one sets the exit code:
   16 fork            17 rollback   58 unfrozen        13 bad_signature   14 bad_entry, bad_tile
    7 unproven, access_denied   18 quorum_lost   50 stale        51 silent
   20 unreachable, or a webhook that was not reached   40 the state could not be saved
-  52 nothing but matches   59 match_timeout: entries were not looked through
-One monitor at a time uses a state folder: 32 while another one does.
+  52 only matches   59 match_timeout: entries were not checked
+A state folder is for one monitor at a time: 32 if another one uses it.
 `,
     )
     .action(actions.of(monitor))
@@ -77,7 +81,8 @@ async function monitor(context: Context, options: MonitorOptions, url?: string):
   const config = await configOf(context, options, url)
   const port = options.metricsPort === undefined ? undefined : portOf(options.metricsPort)
   const { lockStateFolder } = await import('../monitor/folder-store.ts')
-  // Before anything is read from it: what another monitor writes meanwhile would be overwritten.
+  // Before anything is read: otherwise another monitor could change the state in between, and its progress would be
+  // overwritten.
   const lock = await lockStateFolder(options.state, (message) => context.terminal.warn(message))
   try {
     return await follow(context, config, options, port)
@@ -123,7 +128,7 @@ async function configOf(context: Context, options: MonitorOptions, url?: string)
   if (ofOneLog || Object.keys(options).some((name) => NOT_WITH_CONFIG.includes(name))) {
     throw new SteleError(
       'usage',
-      'monitor: --config says it all; beside it only --state, --once and --metrics-port',
+      'monitor: with --config, only --state, --once and --metrics-port are allowed',
     )
   }
   return readMonitorConfig(options.config, once)
@@ -132,7 +137,7 @@ async function configOf(context: Context, options: MonitorOptions, url?: string)
 const NOT_WITH_CONFIG =
   'origin policy treeHeadKey contains regex field webhook webhookKey from interval'.split(' ')
 
-/** Flags, as the configuration file has them. */
+/** The flags as a configuration in the form of the file. */
 async function inputOf(context: Context, options: MonitorOptions, url?: string): Promise<MonitorConfigInput> {
   const {
     contains = [],
@@ -174,14 +179,14 @@ async function inputOf(context: Context, options: MonitorOptions, url?: string):
   }
 }
 
-/** A policy may list the log's key; else it is found as everywhere. */
+/** The policy may list the log's key; otherwise it comes from the usual options. */
 async function keyOf(context: Context, url: string, policy?: string): Promise<string | undefined> {
   if (policy !== undefined && context.explicitKey === undefined) return undefined
   const { formatVerifierKey } = await import('../../note/key.ts')
   return formatVerifierKey(await context.keyFor(url))
 }
 
-/** A value is JSON where it can be read as such: 7 and "7" are different ones. */
+/** A value is parsed as JSON if possible, so that 7 and "7" are different values. */
 function fieldOf(text: string): { field: string; equals: string | number | boolean | null } {
   const at = text.indexOf('=')
   if (at < 1) throw new SteleError('usage', `--field: expected path=value, got "${text}"`)
@@ -192,7 +197,7 @@ function fieldOf(text: string): { field: string; equals: string | number | boole
       return { field, equals: parsed as string | number | boolean | null }
     }
   } catch {
-    // Not JSON: the text itself is meant.
+    // Not JSON: the text itself is the value.
   }
   return { field, equals: value }
 }

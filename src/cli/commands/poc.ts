@@ -11,19 +11,21 @@ interface PocOptions {
   readonly keep?: boolean
 }
 
-/** `stele poc`: cheats, and shows who notices. */
+/** `stele poc`: runs the attacks of the threat model, and shows the parties that notice them. */
 export function pocCommand(program: Command, actions: Actions): void {
   program
     .command('poc')
-    .description('attack a log of its own in every way that the threat model names, and show who notices')
-    .option('--only <name...>', 'only these attacks')
-    .option('--list', 'say what there is, and do nothing')
-    .option('--keep', 'leave logs, witnesses and evidence where they are, to be looked at')
+    .description(
+      'run every attack of the threat model against a log made for the test, and show which parties notice',
+    )
+    .option('--only <name...>', 'run only these attacks')
+    .option('--list', 'list the attacks, and do nothing')
+    .option('--keep', 'keep the folders of logs, witnesses and evidence')
     .addHelpText(
       'after',
       `
-Starts a log, a witness and a monitor in a temporary folder and on this machine's own addresses, tampers with their
-files, keys and answers, and compares who notices what with proto-docs/threat-model.md. Touches nothing else.
+Starts a log, a witness and a monitor in a temporary folder and on loopback addresses, tampers with their files, keys and
+responses, and compares the parties that notice with proto-docs/threat-model.md. Changes nothing else.
 ${examples(
   ['stele poc', 'the whole list; about half a minute'],
   ['stele poc --only stolen-key fork-reader --keep', 'two of them, and the folders to look at'],
@@ -31,9 +33,9 @@ ${examples(
   ['stele poc --json', 'a line for each attack, and one for the whole'],
 )}
 Exit codes:
-   0  everything went as the threat model says
-  55  an attack went unnoticed, or was noticed by others than the threat model says
-  56  something was wrong before an attack, so that it showed nothing
+   0  all results are as the threat model documents
+  55  an attack was not noticed by the parties that the threat model documents, or was noticed by others
+  56  a check failed before an attack, so that the attack showed nothing
 `,
     )
     .action(actions.of(poc))
@@ -81,7 +83,7 @@ async function list({ terminal }: Context, attacks: readonly Attack[]): Promise<
   return EXIT_OK
 }
 
-/** @throws SteleError `usage` for a name that is none */
+/** @throws SteleError `usage` for an unknown name */
 function chosen(attacks: readonly Attack[], names: readonly string[]): readonly Attack[] {
   const unknown = names.find((name) => attacks.every((attack) => attack.name !== name))
   if (unknown === undefined) return attacks.filter(({ name }) => names.includes(name))

@@ -13,20 +13,20 @@ import { type Actions, examples } from '../action.ts'
 import type { Context } from '../context.ts'
 import { readInput } from '../files/input.ts'
 
-/** `stele policy`: files that say whose signatures suffice. */
+/** `stele policy`: files that state which signatures a checkpoint needs. */
 export function policyCommand(program: Command, actions: Actions): void {
   const policy = program
     .command('policy')
-    .description('files that say whose signatures suffice (c2sp.org/tlog-policy)')
+    .description('files that state which signatures a checkpoint needs (c2sp.org/tlog-policy)')
     .addHelpText('after', examples(['stele policy check trust.policy', 'read one strictly']))
   policy
     .command('check <policy> [checkpoint]')
-    .description('read a policy strictly, and say what it asks for; hold a signed checkpoint against it')
+    .description('check a policy and show what it requires; with a checkpoint, check that against the policy')
     .addHelpText(
       'after',
       examples(
-        ['stele policy check trust.policy', 'names the first line that is wrong'],
-        ['stele policy check trust.policy today.checkpoint', 'says who signed it, and who is missing'],
+        ['stele policy check trust.policy', 'names the first invalid line'],
+        ['stele policy check trust.policy today.checkpoint', 'shows who signed it, and who is missing'],
       ),
     )
     .action(actions.of(check))
@@ -55,7 +55,7 @@ async function check(
   const { origin, size } = unverified
   await terminal.result(
     { origin, treeSize: size, signedBy: logKeys.map(({ name }) => name), cosignedBy: witnesses },
-    `quorum met: ${origin} at size ${size}, cosigned by ${witnesses.join(', ') || 'nobody, and nobody need'}`,
+    `quorum met: ${origin} at size ${size}, cosigned by ${witnesses.join(', ') || 'no witness, as none is required'}`,
   )
 }
 
@@ -89,7 +89,7 @@ interface PolicyMakeOptions {
   readonly output?: string
 }
 
-/** A key as the command line has it, and where its owner listens. */
+/** A key on the command line, and the URL of its owner. */
 interface Party {
   readonly key: VerifierKey
   readonly url?: string
@@ -97,15 +97,15 @@ interface Party {
 
 const GROUP = 'witnesses'
 
-/** `stele policy make`: writes the usual policy, so many of these witnesses, so that nobody has to do it by hand. */
+/** `stele policy make`: writes a policy of the usual form, n of these witnesses. */
 function policyMakeCommand(policy: Command, actions: Actions): void {
   policy
     .command('make')
     .description('write a policy: a log, its witnesses, and how many of them must have cosigned')
     .option('--log <vkey...>', 'verifier key of a log, for verifiers; a log does not need its own')
-    .option('--witness <vkey=url...>', 'verifier key of a witness, and the URL where it is asked')
+    .option('--witness <vkey=url...>', 'verifier key of a witness, and its URL')
     .option('--quorum <number>', 'how many of the witnesses must have cosigned: 1 to all of them')
-    .option('-o, --output <file>', 'write it there, where no file may be yet')
+    .option('-o, --output <file>', 'write it to this new file')
     .addHelpText(
       'after',
       `
@@ -113,7 +113,7 @@ Without a witness it names logs and asks for no cosignature: for tools that take
 A witness counts by one key. The URL may be left out in a policy that is only for verifiers.
 ${examples([
   'stele policy make --log <vkey> --witness <vkey>=https://w1.example <vkey>=https://w2.example --quorum 1',
-  'one of two',
+  'one of two witnesses',
 ])}`,
     )
     .action(actions.of(make))
@@ -134,7 +134,7 @@ async function make({ terminal }: Context, options: PolicyMakeOptions): Promise<
 
 function policyOf({ log = [], witness = [], quorum }: PolicyMakeOptions): Policy {
   const logs = log.map((text) => partyOf('--log', text, isLogKeyType))
-  // Its key's name is what everybody knows it by.
+  // The policy names each witness by the name of its key.
   const witnesses = witness.map((text) => partyOf('--witness', text, isCosignerKeyType))
   const names = witnesses.map(({ key }) => key.name)
   const keys = new Set([...logs, ...witnesses].map(({ key }) => key.publicKey.join()))
@@ -157,7 +157,7 @@ function policyOf({ log = [], witness = [], quorum }: PolicyMakeOptions): Policy
 }
 
 function partyOf(flag: string, text: string, isOfType: (type: KeyType) => boolean): Party {
-  // A key in base64 may end in "=", so the URL is known by its scheme.
+  // A key in base64 may end in "=", so the URL is recognised by its scheme.
   const [, vkey, url] = /^(.*?)(?:=(https?:\/\/[^\s]+))?$/s.exec(text)!
   const key = keyOf(flag, vkey!)
   if (!isOfType(key.type)) {

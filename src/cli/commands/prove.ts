@@ -14,15 +14,15 @@ interface ProveOptions {
   readonly output?: string
 }
 
-/** `stele prove`: a proof file for one entry. */
+/** `stele prove`: writes a proof file for one entry. */
 export function proveCommand(program: Command, actions: Actions): void {
   const command = program
     .command('prove [index]')
-    .description('make the proof that an entry is in the log: a file that can be verified offline, for ever')
+    .description('write the proof that an entry is in the log: a file that can always be verified offline')
   addTrustOptions(command)
     .option('--hash <hex>', 'the entry with this leaf hash')
     .option('--entry <file>', 'the entry with these bytes ("-": standard input)')
-    .option('-o, --output <file.tlog-proof>', 'write it there instead of to standard output')
+    .option('-o, --output <file.tlog-proof>', 'write it to this file instead of standard output')
     .addHelpText(
       'after',
       examples(

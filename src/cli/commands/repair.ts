@@ -11,27 +11,27 @@ interface RepairCommandOptions {
   readonly dryRun?: boolean
 }
 
-/** `stele repair`: damaged entries and tiles of a database, put back. */
+/** `stele repair`: restores damaged entries and tiles of a database. */
 export function repairCommand(program: Command, actions: Actions): void {
   program
     .command('repair <log>')
     .description(
-      "put damaged entries and tiles of a log's database back, from a copy; the server must be stopped",
+      "restore damaged entries and tiles of a log's database from a copy; the server must be stopped",
     )
     .requiredOption('--from <place>', "a backup's folder or tar file, or the URL of any tlog-tiles copy")
-    .option('--dry-run', 'look, and change nothing')
+    .option('--dry-run', 'check, and change nothing')
     .addHelpText(
       'after',
       `
-Everything is compared with the head that the database holds and the log signed. Only bytes that make the signed hashes
-are written, wherever they come from, and nothing that hashes right is touched. What the copy does not have, because it
-is older, stays as it is and is named. Where LevelDB's own files are damaged, restore the log instead.
+Everything is compared with the signed head in the database. Only bytes with the right hashes are written, and data with
+the right hashes is not changed. Damaged data that the copy does not have, because it is older, is named and left. If
+LevelDB's own files are damaged, restore the log instead.
 ${examples(
   ['stele fsck main', 'names the first damage'],
-  ['stele repair main --from /backup/main --dry-run', 'what would be done'],
+  ['stele repair main --from /backup/main --dry-run', 'shows what would be done'],
 )}
 ${COPIES_HELP.trim()}
-Exit codes: 0 all is right now; 1 damage is left; any other: not checked.
+Exit codes: 0 no damage is left; 1 damage is left; any other: not checked.
 `,
     )
     .action(actions.of(repair))
@@ -48,7 +48,7 @@ async function repair(context: Context, options: RepairCommandOptions, name: str
     ? { result: await work(), untraced: undefined }
     : await withTrace(context.data, { act: 'repair', log: name }, work, (done) => ({ from, ...done }))
   await terminal.result({ log: name, from, dryRun, ...report }, textOf(name, report, dryRun))
-  if (untraced) terminal.warn(`${name}: no line in the meta log says so: ${untraced.message}`)
+  if (untraced) terminal.warn(`${name}: this is not recorded in the meta log: ${untraced.message}`)
   const { repaired, lost } = report
   const left = lost.entries + lost.tiles + (dryRun ? repaired.entries + repaired.tiles : 0)
   return left > 0 ? EXIT_DAMAGED : EXIT_OK
@@ -62,11 +62,11 @@ function textOf(
   const both = ({ entries, tiles }: { entries: number; tiles: number }): string =>
     `${counted(entries, 'entry', 'entries')}, ${counted(tiles, 'tile')}`
   return [
-    `${name}: ${dryRun ? 'would put back' : 'put back'} ${both(repaired)}`,
+    `${name}: ${dryRun ? 'would restore' : 'restored'} ${both(repaired)}`,
     `  checked      ${both(checked)}`,
     ...(damaged.length > 0 ? [`  damaged      ${damaged.join(', ')}`] : []),
     ...(lost.entries + lost.tiles > 0
-      ? [`  STILL DAMAGED  ${both(lost)}: the copy has no right bytes for them`]
+      ? [`  STILL DAMAGED  ${both(lost)}: the copy does not have the right bytes`]
       : []),
   ].join('\n')
 }

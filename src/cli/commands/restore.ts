@@ -11,23 +11,25 @@ interface RestoreCommandOptions extends RestoreOptions {
   readonly all?: boolean
 }
 
-/** `stele restore`: a log out of a backup. */
+/** `stele restore`: restores a log from a backup. */
 export function restoreCommand(program: Command, actions: Actions): void {
   const several = (value: string, before: string[] = []): string[] => [...before, value]
   const command = program
     .command('restore [log]')
-    .description(
-      'make a log of the data folder out of a backup, unless anybody has seen more of it than that',
-    )
+    .description('restore a log from a backup, unless a newer head of the log is known')
     .requiredOption('--from <place>', "a backup's folder or tar file, or the URL of any tlog-tiles copy")
     .option('--all', 'every log that "backup --all" saved, and access.json if the data folder has none')
-    .option('--head-file <file>', 'a head file that outlived the accident (repeatable)', several)
-    .option('--seen <file>', 'a checkpoint of the log that somebody kept (repeatable)', several)
+    .option('--head-file <file>', 'a head file that survived (repeatable)', several)
+    .option('--seen <file>', 'a checkpoint of the log that any party kept (repeatable)', several)
     .option('--mirror <url>', 'a copy whose checkpoint is compared (repeatable)', several)
-    .option('--catch-up <url>', 'a copy to take the entries from that came after the backup')
+    .option('--catch-up <url>', 'a copy that has the entries after the backup')
     .option('--policy <file>', "whose witnesses are asked (default: the backup's)")
     .option('--no-policy', 'the log has no witnesses')
-    .option('--without-witness <name>', 'go on though this witness does not answer (repeatable)', several)
+    .option(
+      '--without-witness <name>',
+      'continue without this witness, which does not respond (repeatable)',
+      several,
+    )
     .option('--frozen [successor]', 'the log was frozen, if its source does not say so')
     .option('--not-frozen', 'the log was not frozen, if its source does not say')
     .option('--head-folder <folder>', 'where to keep the second copy of the last signed head')
@@ -36,20 +38,21 @@ export function restoreCommand(program: Command, actions: Actions): void {
     .addHelpText(
       'after',
       `
-Every entry and tile is hashed and checked against the signed checkpoint. The log is built beside its place and renamed
-into it; a log that is there is never overwritten. A log that goes on from an older state than others have seen forks:
-so head files, kept checkpoints, all witnesses of the policy and the mirrors that you name are compared first.
+Every entry and tile is hashed and checked against the signed checkpoint. The log is built in a
+temporary folder and then renamed; an existing log is never overwritten. A log that continues from an older state than
+others have seen is a fork. So head files, kept checkpoints, all witnesses of the policy and the mirrors that you name
+are compared first.
 ${examples(
   ['stele restore main --from /backup/main --seen auditor.checkpoint', 'from a backup made --with-keys'],
   [
     'stele restore main --from /backup/main --catch-up https://mirror.example/log',
-    'and on from where it ended',
+    'with the newer entries of a mirror',
   ],
   ['stele restore --all --from /backup', 'a whole instance'],
 )}
 ${COPIES_HELP.trim()}
-Exit codes: 17 somebody has seen more: catch up; 16 somebody has seen another history; 20 a witness or mirror does not
-answer; 36 the backup is damaged; 3 there is a log in the place.
+Exit codes: 17 a newer head of the log is known: use --catch-up; 16 another history of the log is known; 20 a witness
+or mirror does not respond; 36 the backup is damaged; 3 the log exists.
 `,
     )
     .action(actions.of(restoreCommandOf))
@@ -81,14 +84,14 @@ async function restoreCommandOf(
   await restoreOne(context, options.from, options, name)
 }
 
-/** Of what is said of a log, this alone can hold for all of them. */
+/** The only option about a log that can apply to all logs. */
 const FOR_ALL = new Set(['from', 'headFolder'])
 
 async function restoreAll(context: Context, options: RestoreCommandOptions): Promise<void> {
   const { data, terminal } = context
   const single = Object.keys(options).find((option) => !FOR_ALL.has(option))
   if (single !== undefined) {
-    throw new SteleError('usage', `restore --all: ${single} is said of one log; restore that one by its name`)
+    throw new SteleError('usage', `restore --all: ${single} applies to one log; restore that log by its name`)
   }
   const [{ logFiles }, { restoreOne }, { restoreAccess, savedLogs }] = await Promise.all([
     import('../../instance/data-folder.ts'),
@@ -96,12 +99,11 @@ async function restoreAll(context: Context, options: RestoreCommandOptions): Pro
     import('../restore/instance.ts'),
   ])
   for (const [i, name] of (await savedLogs(options.from)).entries()) {
-    // After a run that ended in the middle, the next one goes on.
-    if (existsSync(logFiles(data, name).folder))
-      terminal.warn(`${name}: it is there already, and stays as it is`)
+    // The next run after an interruption continues here.
+    if (existsSync(logFiles(data, name).folder)) terminal.warn(`${name}: it exists, and is not changed`)
     else await restoreOne(context, `${options.from}/${name}`, options, name)
     if (i === 0 && (await restoreAccess(options.from, data))) {
-      terminal.warn('access.json is as old as the backup: keys that were revoked since are good again')
+      terminal.warn('access.json is as old as the backup: keys that were revoked since then are valid again')
     }
   }
 }

@@ -5,13 +5,13 @@ import { type Actions, addOptionFlags, examples, optionSources } from '../action
 import type { Context } from '../context.ts'
 import { serveUntilStopped } from '../serving.ts'
 
-/** What `serve` and `start` are told: the server's options, as commander names them, and a file with more. */
+/** The options of `serve` and `start`: the server's, as commander names them, and --config. */
 export interface ServeOptions {
   readonly config?: string
   readonly [option: string]: string | boolean | undefined
 }
 
-/** `stele serve`: serves the logs of a data folder until it is told to stop. */
+/** `stele serve`: serves the logs of a data folder until it is stopped. */
 export function serveCommand(program: Command, actions: Actions): void {
   const command = program
     .command('serve')
@@ -26,7 +26,7 @@ export function serveCommand(program: Command, actions: Actions): void {
         ['stele serve', 'serve ./data on http://127.0.0.1:6962'],
         [
           'stele serve --config /etc/stele.yaml --log-level warn',
-          'flags win over variables, variables over the file',
+          'flags override variables, which override the file',
         ],
       ),
     )
@@ -47,12 +47,12 @@ async function serve(context: Context): Promise<number> {
   })
 }
 
-/** The server's configuration out of flags, environment and file. @throws SteleError `usage`, `io_error` */
+/** The server's configuration from flags, environment and file. @throws SteleError `usage`, `io_error` */
 export function configOf(context: Context, overrides: Partial<Record<OptionName, unknown>> = {}): Config {
   return loadConfig(sourcesOf(context, overrides))
 }
 
-/** What was said where about the server's options. */
+/** The values of the server's options, and where each came from. */
 export function sourcesOf(
   context: Context,
   overrides: Partial<Record<OptionName, unknown>> = {},

@@ -11,19 +11,19 @@ import { PROVISIONING_KEY_FILE, WRITER_KEY_FILE } from '../files/secret-file.ts'
 import { serveUntilStopped } from '../serving.ts'
 import { addServerOptions, configOf, type ServeOptions } from './serve.ts'
 
-/** `stele start`: from nothing to a log that answers. */
+/** `stele start`: creates a log if there is none, and serves it. */
 export function startCommand(program: Command, actions: Actions): void {
   const command = program
     .command('start')
-    .description('"init" if there is no data folder yet, then "serve", and say what to do next')
-    .option('--memory', 'on a temporary folder that is removed at the end: for trying things out')
+    .description('"init" if there is no data folder yet, then "serve", and print the next steps')
+    .option('--memory', 'use a temporary folder that is removed at the end, for trying things out')
   addServerOptions(command)
   command
     .addHelpText(
       'after',
       examples(
-        ['stele start', 'what "npm start" runs'],
-        ['stele start --memory --port 0', 'throw-away log on a free port'],
+        ['stele start', 'the command that "npm start" runs'],
+        ['stele start --memory --port 0', 'a temporary log on a free port'],
       ),
     )
     .action(actions.of(start))
@@ -40,9 +40,9 @@ async function start(context: Context, options: ServeOptions): Promise<number> {
 }
 
 async function startOn(context: Context, options: ServeOptions, data: string): Promise<number> {
-  // Read before anything is made: a mistake in an option must not leave a folder behind.
+  // Read before anything is created: a mistake in an option must not leave a folder behind.
   const asked = configOf(context, { data })
-  // People read this screen: the server's own log lines would bury what they are to do next.
+  // Log lines of the server would hide the instructions on this screen.
   const quieter = options['logLevel'] === undefined && context.io.env['STELE_LOG_LEVEL'] === undefined
   const config = quieter && !options.config ? configOf(context, { data, 'log-level': 'warn' }) : asked
   const fresh = !existsSync(join(data, 'stele.json'))
@@ -81,14 +81,14 @@ async function sayNext(
     .map((path) => (existsSync(path) ? path : undefined))
   if (terminal.json) return terminal.jsonLine({ url, data, logs, provisioningKeyFile, writerKeyFile })
   const log = logs[0]!
-  // No key stands on a command line, which everybody on the machine could read.
+  // The printed commands contain no key, since all users of a machine can read its command lines.
   await terminal.line(`Serving ${logs.map((each) => each.url).join(', ')} from ${data}
 ${writerKeyFile === undefined ? '' : `\nThe key in ${writerKeyFile} may append to "${log.name}".`}
 ${
   provisioningKeyFile === undefined
-    ? `Keys that append or read are made by "${io.calledAs} key create".`
-    : `The key in ${provisioningKeyFile} makes other keys and logs, and can neither read nor write entries.
-Move it to where secrets are kept; the server does not need it.`
+    ? `Keys that append or read are created by "${io.calledAs} key create".`
+    : `The key in ${provisioningKeyFile} creates other keys and logs, and can neither read nor write entries.
+Move it to your secret store; the server does not need it.`
 }
 ${fresh && isLoopbackOrigin(log.origin) ? LOOPBACK_HELP : ''}
 Append an entry, and keep the proof that comes back:
@@ -99,10 +99,10 @@ Append an entry, and keep the proof that comes back:
 Verify it, offline, with nothing but the log's public key:
   ${io.calledAs} verify hello.tlog-proof --entry hello.json --key '${log.verifierKey}'
 
-More: ${url}/docs, ${io.calledAs} --help. Ctrl-C stops the server; nothing that was acknowledged is lost.`)
+More: ${url}/docs, ${io.calledAs} --help. Ctrl-C stops the server; no acknowledged entry is lost.`)
 }
 
 const LOOPBACK_HELP = `
-The name of this log, its origin, says that it is on this machine, and can never be changed. For a log that others are to verify,
-begin with "stele init --public-url https://<host>": the origin is that URL without its scheme.
+The origin of this log, its name, says that it is on this machine, and can never be changed. For a log that others
+verify, begin with "stele init --public-url https://<host>": the origin is derived from that URL.
 `

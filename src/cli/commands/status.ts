@@ -10,23 +10,23 @@ import { counted, formatCount, formatSeconds } from '../output/units.ts'
 
 const DEFAULT_SERVER = 'http://127.0.0.1:6962'
 
-/** `stele status`: how a running server is. */
+/** `stele status`: shows the state of a running server. */
 export function statusCommand(program: Command, actions: Actions): void {
   program
     .command('status')
     .description(
-      'how a running server is: logs, ages of heads, verification, queues; with an operator’s key all of it',
+      'show the state of a running server: logs, ages of heads, verification, queues; complete with an operator’s key',
     )
     .option('--server <url>', 'the server', DEFAULT_SERVER)
     .addHelpText(
       'after',
       `${examples(
-        ['stele status', 'what needs no key'],
-        ['stele status --server https://log.example.com > /dev/null || page-somebody', 'for scripts'],
-        ['stele status --json', '"ready" is true or false, and each log says why it is not'],
+        ['stele status', 'the part that requires no key'],
+        ['stele status --server https://log.example.com > /dev/null || page-on-call', 'in a script'],
+        ['stele status --json', '"ready" is true or false, and each log has the reason if it is not'],
       )}
 Exit codes: 0 ready; 25 a log is halted, or could not be opened; 57 not ready for another reason, which is printed (an old
-head, damage, a log that waits for its witnesses, a full disk); 20 nobody answers; any other: not known.
+head, damage, a log that waits for its witnesses, a full disk); 20 the server does not respond; any other: unknown.
 `,
     )
     .action(actions.of(status))
@@ -64,7 +64,7 @@ function lineOf(log: LogState, width: number, { paintData }: Terminal): string {
     headAgeMs === undefined ? '' : ageOf(headAgeMs),
     queueEntries === undefined ? '' : `queue ${formatCount(queueEntries)}`,
     scrubOf(log, paintData),
-    successor === undefined ? '' : `goes on at ${visible(successor)}`,
+    successor === undefined ? '' : `continues at ${visible(successor)}`,
     reason === undefined ? '' : paintData.red(reason),
   ]
   return parts.filter((part) => part !== '').join('  ')
@@ -83,7 +83,7 @@ function scrubOf({ scrub }: LogState, paint: Terminal['paintData']): string {
   return findingCount === 0 ? verified : `${verified}, ${paint.red(counted(findingCount, 'damaged place'))}`
 }
 
-/** A key that ends takes with it what it is for: "stele key rotate" gives it a successor. */
+/** Keys expire with the access that they give; "stele key rotate" replaces one. */
 function keyLines({ endingKeys }: ServerState): string[] {
   if (!endingKeys || endingKeys.count === 0) return []
   const { count, keys = [] } = endingKeys
@@ -92,7 +92,7 @@ function keyLines({ endingKeys }: ServerState): string[] {
     return `  ${id}  ${role}  ${scope}  until ${expiresAt}  ${label}`.trimEnd()
   })
   return [
-    `${counted(count, 'API key')} within ${ENDS_SOON_DAYS} days of the end, without a successor`,
+    `${counted(count, 'API key')} about to expire within ${ENDS_SOON_DAYS} days, without a successor`,
     ...lines,
   ]
 }

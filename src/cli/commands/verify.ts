@@ -33,7 +33,7 @@ interface VerifyOptions extends TrustOptions {
   readonly report?: string
 }
 
-/** The exit code of each verdict. */
+/** The exit code of each result. */
 export const VERDICT_CODES: Readonly<Record<ProofFault | 'verified', number>> = {
   verified: EXIT_OK,
   malformed: EXIT_CODES.malformed,
@@ -45,28 +45,26 @@ export const VERDICT_CODES: Readonly<Record<ProofFault | 'verified', number>> = 
   wrong_entry: EXIT_WRONG_ENTRY,
 }
 
-/** The same for what could not be judged, where several pairs are verified. */
+/** The exit code of a pair that could not be checked, when several are verified. */
 const UNJUDGED_CODES: Readonly<Record<NotJudged['verdict'], number>> = {
   no_entry: EXIT_CODES.not_found,
   no_proof: EXIT_CODES.not_found,
   io_error: EXIT_CODES.io_error,
 }
 
-/** `stele verify`: judges a proof file offline. */
+/** `stele verify`: checks proof files offline. */
 export function verifyCommand(program: Command, actions: Actions): void {
   const command = program
     .command('verify [proofs...]')
-    .description(
-      'verify .tlog-proof files offline: with the entries, the public key of the log, and nothing else',
-    )
+    .description('verify .tlog-proof files offline, with only the entries and the public key of the log')
   addTrustOptions(command)
-    .option('--evidence <file>', "judge a monitor's evidence file instead of a proof")
+    .option('--evidence <file>', "check a monitor's evidence file instead of a proof")
     .option(
       '--entry <file>',
-      'the entry, from your own records ("-": standard input); for several proofs once each, in order',
+      'the entry, from your own records ("-": standard input); for several proofs, one each in order',
       (file: string, before: readonly string[] | undefined) => [...(before ?? []), file],
     )
-    .option('--hash <hex>', 'its leaf hash instead')
+    .option('--hash <hex>', 'the leaf hash of the entry instead')
     .option(
       '--report <file>',
       'write a text for a report: what was verified, with which version, and file hashes',
@@ -76,33 +74,33 @@ export function verifyCommand(program: Command, actions: Actions): void {
       `${examples(
         [
           'stele verify line.tlog-proof --entry line.txt --key log.example.com/logs/main+a3b1+AZ…',
-          'says whether these bytes are in that log, and at which index',
+          'checks that these bytes are in that log, and prints the index',
         ],
         [
           'stele verify line.tlog-proof --entry line.txt --policy trust.policy',
-          'the same for a log that the policy lists, with the witnesses that it asks for',
+          'the same for a log in a policy, with the witnesses that the policy requires',
         ],
         [
           'stele verify handed-over/ --key log.vkey --report report.txt',
           'every proof of a folder, with the key in a file, and a text for a report',
         ],
       )}
-A folder stands for all *.tlog-proof files in it. Without --entry the entry of x.tlog-proof is the file x beside it, or the only
-file x.<extension>, such as x.txt. A file of the folder that has no proof counts as a failure, unless it is --key, --policy or
---rotations; so does a folder in it. Names that begin with a dot are left out.
+A folder means all *.tlog-proof files in it. Without --entry the entry of x.tlog-proof is the file x beside it, or the only
+file x.<extension>, for example x.txt. A file of the folder that has no proof counts as a failure, unless it is --key, --policy or
+--rotations; so does a folder in it. Names that begin with a dot are ignored.
 
-Verdicts and exit codes:
+Results and exit codes:
    0 verified          the entry is in the log
   10 malformed         the file, or the checkpoint in it, does not follow its format
   11 wrong_log         the checkpoint is of another log
   12 untrusted_signer  the checkpoint is not signed by this key
   13 bad_signature     the signature by this key does not verify
-  14 bad_proof         no entry could have this proof
+  14 bad_proof         the proof is valid for no entry
   15 wrong_entry       it is the proof of another entry, or was changed
-  18 quorum_not_met    fewer witnesses cosigned the checkpoint than the policy asks for
+  18 quorum_not_met    fewer witnesses cosigned the checkpoint than the policy requires
 With --evidence: 0 proven, 53 needs_log (the log must be asked), 54 no_contradiction, or one of 10 to 14.
 Several proofs: 0 only if all are verified, else the code of the first that is not (4: no_entry or no_proof).
-Any other code: nothing was judged (2 usage, 40 a file cannot be read).
+Any other code: nothing was checked (2 usage, 40 a file cannot be read).
 `,
     )
     .action(actions.of(verify))
@@ -116,7 +114,7 @@ async function verify(context: Context, options: VerifyOptions, files: string[])
     throw new SteleError('usage', 'verify: expected a .tlog-proof file, a folder of them, or --evidence')
   }
   if (options.report !== undefined && existsSync(options.report)) {
-    throw new SteleError('already_exists', `${options.report}: it is there already`)
+    throw new SteleError('already_exists', `${options.report}: it exists already`)
   }
   const trust = await trustOf(context, options)
   const rotations =
@@ -130,7 +128,7 @@ async function verify(context: Context, options: VerifyOptions, files: string[])
   return code
 }
 
-/** One call: whom it believes, and what it has checked so far. */
+/** One call: the trusted keys, and the results so far. */
 interface Run {
   readonly context: Context
   readonly trust: Omit<ProofCheck, 'proof' | 'entry' | 'leafHash'>
@@ -147,7 +145,7 @@ async function verifyOne(run: Run, options: VerifyOptions, file: string): Promis
   return VERDICT_CODES[result.verdict]
 }
 
-/** A line for each pair and a summary; only if every one is verified is the code 0. */
+/** Prints a line for each pair and a summary. The exit code is 0 only if every pair is verified. */
 async function verifyMany(run: Run, options: VerifyOptions, files: readonly string[]): Promise<number> {
   const { context, checked } = run
   const { terminal } = context
@@ -248,14 +246,14 @@ async function verifyEvidence(
   if ([proofs[0], entry, hash, policy, report].some((other) => other !== undefined)) {
     throw new SteleError(
       'usage',
-      'verify: --evidence is judged alone, without a proof, an entry, a policy or a report',
+      'verify: --evidence cannot be combined with a proof, an entry, a policy or a report',
     )
   }
   const { verifyEvidenceFile } = await import('../monitor/verify-evidence.ts')
   return verifyEvidenceFile(context, evidence, origin)
 }
 
-/** The log's key, or a policy that lists it, or both. */
+/** The keys of the log, a policy that lists the log, or both. */
 async function trustOf(
   context: Context,
   { origin }: VerifyOptions,

@@ -28,7 +28,7 @@ export function witnessCommand(program: Command, actions: Actions): void {
     .addHelpText(
       'after',
       examples(
-        ['stele witness init --name witness.example.org/w1', 'make ./witness with keys of its own'],
+        ['stele witness init --name witness.example.org/w1', 'create ./witness with its own keys'],
         ['stele witness add-log <vkey of the log>', 'cosign for that log from the next start or SIGHUP on'],
         ['stele witness serve', 'on http://127.0.0.1:6964'],
       ),
@@ -44,13 +44,11 @@ export function witnessCommand(program: Command, actions: Actions): void {
   }
 }
 
-/** `stele witness add-log`: puts a log on the list. */
+/** `stele witness add-log`: adds a log to the list. */
 function witnessAddLogCommand(witness: Command, actions: Actions): void {
   const command = witness
     .command('add-log <vkey...>')
-    .description(
-      'cosign for one more log, or trust one more key of a log; a witness that runs is told so by SIGHUP',
-    )
+    .description('cosign for another log, or trust another key of a log; send SIGHUP to a running witness')
   addLogOptions(command)
     .addHelpText(
       'after',
@@ -61,20 +59,18 @@ function witnessAddLogCommand(witness: Command, actions: Actions): void {
         ],
         [
           'stele witness add-log --origin "go.sum database tree" sum.golang.org+033d…',
-          'a key of another name',
+          'a log whose key has another name',
         ],
       ),
     )
     .action(actions.of(addLog))
 }
 
-/** `stele witness drop-log`: takes a log off the list. */
+/** `stele witness drop-log`: removes a log from the list. */
 function witnessDropLogCommand(witness: Command, actions: Actions): void {
   witness
     .command('drop-log <origin>')
-    .description(
-      'take a log off the list; what is known of it is kept. A witness that runs is told so by SIGHUP',
-    )
+    .description('remove a log from the list; its state is kept. Send SIGHUP to a running witness')
     .addHelpText('after', examples(['stele witness drop-log log.example.com/logs/main', 'its origin']))
     .action(
       actions.of((context: Context, _options: object, origin: string) =>
@@ -83,11 +79,11 @@ function witnessDropLogCommand(witness: Command, actions: Actions): void {
     )
 }
 
-/** `stele witness list`: the logs, and what was cosigned last. */
+/** `stele witness list`: the logs, and the newest cosigned sizes. */
 function witnessListCommand(witness: Command, actions: Actions): void {
   witness
     .command('list')
-    .description('the logs that this witness cosigns for, and how far it has seen them')
+    .description('list the logs that this witness cosigns for, and the sizes that it has cosigned')
     .addHelpText(
       'after',
       examples([
@@ -123,11 +119,11 @@ async function list(context: Context): Promise<void> {
   )
   await showLogs(context, 'witness', logs)
   if (logs.some(({ treeSize }) => treeSize === undefined)) {
-    context.terminal.note('A witness runs on this folder, and does not answer: its metrics have sizes.')
+    context.terminal.note('A witness runs on this folder, but does not respond. Its metrics show the sizes.')
   }
 }
 
-/** What was cosigned last, by origin hash; undefined while a witness has it open. */
+/** The newest cosigned checkpoints, by origin hash; undefined while a witness has the folder open. */
 async function seenBy(
   state: { database: string; headFile: string },
   own: readonly VerifierKey[],

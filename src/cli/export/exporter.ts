@@ -14,51 +14,51 @@ import type { ExportTarget } from './target.ts'
 const FULL = 256
 const AT_A_TIME = 8
 
-/** From where, by whose keys, to where. */
+/** Source, keys and target of an export. */
 export interface ExportOptions {
   readonly files: LogFiles
   readonly origin: string
-  /** All that ever signed for the log. */
+  /** All keys that ever signed for the log. */
   readonly verifierKeys: readonly VerifierKey[]
   readonly target: ExportTarget
-  /** Files that go with it, in the target before the checkpoint is. */
+  /** Further files, written before the checkpoint. */
   readonly beside?: FilesBeside
   readonly onProgress: (done: number, total: number) => void
 }
 
-/** Files that belong to one checkpoint, none of which counts until the last of them is there. */
+/** The files that belong to one checkpoint. They become valid together, with the last of them. */
 export interface FilesBeside {
   readonly files: readonly FileBeside[]
   /** Where a copy of the checkpoint goes. */
   readonly checkpoint: string
-  /** Makes all of them count, and those of before count no more. */
+  /** Makes these files valid, and those of earlier checkpoints invalid. */
   readonly selector: FileBeside
-  /** Whether a file of the target is of no more use then. */
+  /** Whether a file of the target is then obsolete. */
   isSuperseded(name: string): boolean
 }
 
-/** A file that is not the log's own, such as a description. */
+/** A file that is not part of the log, for example a description. */
 export interface FileBeside {
   readonly path: string
   readonly bytes: string | Uint8Array
-  /** Permissions, if not those of any file. */
+  /** Permissions, if not the default. */
   readonly mode?: number
 }
 
-/** What an export did. */
+/** The result of an export. */
 export interface Exported {
   readonly checkpoint: Checkpoint
-  /** Tiles and bundles that were written, and their bytes. */
+  /** Number of tiles and bundles written, and their bytes. */
   readonly written: number
   readonly bytes: number
-  /** Files of an earlier export that were kept. */
+  /** Number of files of an earlier export that were kept. */
   readonly kept: number
 }
 
 /**
  * Writes a log as static files (c2sp.org/tlog-tiles): bundles, then tiles, all durable before the checkpoint that
- * covers them. Everything is verified before it is written. What an earlier or an interrupted export left is kept,
- * after a check unless the folder's own checkpoint covers it.
+ * covers them. Everything is verified before it is written. Files of an earlier or interrupted export are kept. They
+ * are checked first, unless the folder's own checkpoint covers them.
  *
  * @throws SteleError `rolled_back`, `fork` if the folder's checkpoint and the log's contradict each other; as
  *   `VerifiedTiles`; `io_error`
@@ -74,7 +74,7 @@ export async function exportLog(options: ExportOptions): Promise<Exported> {
   await exporter.run()
   await target.sync()
   if (beside) await writeBeside(target, beside, note)
-  // Last, and only now: whoever finds a checkpoint finds all that it covers.
+  // The checkpoint comes last: a reader that finds it finds everything that it covers.
   await target.write('checkpoint', note)
   await target.sync()
   if (beside) await removeSuperseded(target, beside)
@@ -94,7 +94,7 @@ async function writeBeside(
   await target.sync()
 }
 
-/** What cannot be removed now is removed by the next run. */
+/** Files that cannot be removed now are removed by the next run. */
 async function removeSuperseded(target: ExportTarget, beside: FilesBeside): Promise<void> {
   for (const name of await target.list().catch(() => [])) {
     if (beside.isSuperseded(name)) await target.remove(name).catch(() => undefined)
@@ -108,13 +108,13 @@ async function earlierCheckpoint(target: ExportTarget, log: LogIdentity): Promis
     return openCheckpoint(decodeUtf8(note, 'checkpoint'), log).checkpoint
   } catch (error) {
     if (!(error instanceof SteleError)) throw error
-    throw new SteleError(error.code, `${target.name}: it holds another export: ${error.message}`, {
+    throw new SteleError(error.code, `${target.name}: it contains another export: ${error.message}`, {
       cause: error,
     })
   }
 }
 
-/** Owner of the files of one export. */
+/** Owns the files of one export. */
 class Exporter {
   kept = 0
   bytes = 0
@@ -122,7 +122,7 @@ class Exporter {
   readonly #options: ExportOptions
   readonly #head: Checkpoint
   readonly #tiles: VerifiedTiles
-  /** Leaves below it are covered by the target's own checkpoint. */
+  /** Leaves below this index are covered by the target's own checkpoint. */
   readonly #covered: number
 
   constructor(options: ExportOptions, head: Checkpoint, covered: number) {
@@ -130,7 +130,7 @@ class Exporter {
     this.#head = head
     this.#covered = covered
     this.#tiles = new VerifiedTiles(options.files, head, {
-      // Tiles of an earlier, interrupted run: whoever asks checks them.
+      // Tiles of an earlier, interrupted run. The caller verifies them.
       get: (path) => this.#found(path),
       set: (path, bytes) => this.#write(path, bytes),
     })
@@ -171,14 +171,14 @@ class Exporter {
   }
 
   async #write(path: string, bytes: Uint8Array): Promise<void> {
-    // A tile that went out of memory is read again, and is the same.
+    // A tile that was dropped from memory is read again, with the same result.
     if (this.#written.has(path)) return
     this.#written.add(path)
     this.bytes += bytes.length
     await this.#options.target.write(path, bytes)
   }
 
-  /** What an earlier run left and can be read: it is checked before it counts. */
+  /** A readable file of an earlier run. It is verified before it is used. */
   #found(path: string): Promise<Uint8Array | undefined> {
     return this.#options.target.read(path).catch(() => undefined)
   }
@@ -199,7 +199,7 @@ class Exporter {
     const end = (tile.index * FULL + tile.width) * FULL ** tile.level
     if (this.#isCovered(path, end)) return void this.kept++
     const [hashes] = await this.#tiles.readTiles([tile])
-    // A full tile was written when it was first read, see the cache above, unless the folder had it.
+    // Full tiles were written when they were first read, or the folder had them.
     if (tile.width < FULL) await this.#write(path, hashes!.bytes.subarray(0, tile.width * HASH_BYTES))
     else if (!this.#written.has(path)) this.kept++
   }
@@ -208,7 +208,7 @@ class Exporter {
     return end <= this.#covered && this.#options.target.has(path)
   }
 
-  /** True for a bundle that an interrupted run left, if its entries are those of the log. */
+  /** True if an interrupted run left this bundle with the right entries. */
   async #isWhole(path: string, index: number, width: number): Promise<boolean> {
     const bytes = await this.#found(path)
     if (!bytes) return false

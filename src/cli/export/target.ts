@@ -4,24 +4,24 @@ import { join } from 'node:path'
 import { SteleError } from '../../errors.ts'
 import { DurableFiles } from '../files/durable.ts'
 
-/** Where the files of an export go, under their tlog-tiles paths. */
+/** Stores the files of an export under their tlog-tiles paths. */
 export interface ExportTarget {
-  /** For messages. */
+  /** The name of the target in messages. */
   readonly name: string
-  /** True for a file that is there whole. */
+  /** True if the file exists completely. */
   has(path: string): boolean
-  /** @throws SteleError `io_error` for a file that is there and cannot be read */
+  /** @throws SteleError `io_error` if the file exists but cannot be read */
   read(path: string): Promise<Uint8Array | undefined>
-  /** @param mode permissions, less the umask */
+  /** @param mode permissions, before the umask is applied */
   write(path: string, bytes: string | Uint8Array, mode?: number): Promise<void>
-  /** The files that are in it, without those in its folders. */
+  /** The files at the top of the target, without folders. */
   list(): Promise<string[]>
   remove(path: string): Promise<void>
-  /** Resolves once all that was written will outlive a crash. */
+  /** Resolves once everything written survives a crash. */
   sync(): Promise<void>
 }
 
-/** A folder: each file is there whole or not at all. */
+/** A folder in which each file is complete or missing. */
 export class FolderTarget implements ExportTarget {
   readonly name: string
   readonly #durable = new DurableFiles()

@@ -4,16 +4,16 @@ import { SteleError } from '../../errors.ts'
 import { placeFile, syncFolder } from '../../storage/files.ts'
 
 /**
- * Writes files so that each is there whole or not at all, whatever crashes: beside its place, synced, renamed into
- * it. Owner of the list of folders whose names are not durable yet.
+ * Writes files atomically and durably: each to a temporary name, synced, then renamed, so that after a crash a file is
+ * complete or missing. Owns the list of folders whose entries are not synced yet.
  */
 export class DurableFiles {
   readonly #folders = new Set<string>()
 
   /**
-   * Resolves once the bytes are on disk; their name is when {@link sync} resolves.
+   * Resolves once the bytes are on disk. The file's name is durable only after {@link sync}.
    *
-   * @param mode permissions of the file, less the umask
+   * @param mode permissions of the file, before the umask is applied
    * @throws SteleError `io_error`
    */
   async write(path: string, bytes: string | Uint8Array, mode = 0o666): Promise<void> {
@@ -24,7 +24,7 @@ export class DurableFiles {
     this.#folders.add(dirname(path))
   }
 
-  /** Makes the names of all files durable. */
+  /** Syncs the folders, so that the names of all files are durable. */
   async sync(): Promise<void> {
     const folders = [...this.#folders]
     this.#folders.clear()
@@ -35,14 +35,14 @@ export class DurableFiles {
     if (this.#folders.has(folder)) return
     const made = await mkdir(folder, { recursive: true })
     const first = made && resolve(made)
-    // Each new folder is a new name in the one above it.
+    // A new folder is a new entry in its parent.
     for (let at = resolve(folder); first !== undefined && at.length >= first.length; at = dirname(at)) {
       this.#folders.add(dirname(at))
     }
   }
 }
 
-/** Writes one file durably, in the place of another if there is one. @throws SteleError `io_error` */
+/** Writes one file durably, and replaces an existing one. @throws SteleError `io_error` */
 export async function writeDurably(path: string, bytes: string | Uint8Array): Promise<void> {
   const files = new DurableFiles()
   await files.write(path, bytes)

@@ -12,7 +12,7 @@ const FULL = 256
 
 const readAt = promisify(read)
 
-/** A log as a folder of files, as `stele export` writes it and any web server serves it (c2sp.org/tlog-tiles). */
+/** Reads a log from a folder of static files, as `stele export` writes it (c2sp.org/tlog-tiles). */
 export class FolderFiles implements LogFiles {
   readonly #folder: string
 
@@ -52,9 +52,9 @@ export class FolderFiles implements LogFiles {
 }
 
 /**
- * What `readFile` of fs/promises gives, at half the processor time: its five ways to another thread and back cost more
- * than the bytes of a tile. Opening is a look-up in what the kernel has in memory, mostly; reading is where disks keep
- * one waiting, so that alone is done by others, several files at a time.
+ * Does the work of `readFile` of fs/promises in half the processor time: its five switches to another thread cost more
+ * than reading a tile. Opening a file usually needs only kernel memory, so it is synchronous. Reading may wait for the
+ * disk, so it is asynchronous, for several files at a time.
  */
 async function readWhole(path: string): Promise<Uint8Array> {
   const file = openSync(path, 'r')

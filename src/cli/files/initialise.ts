@@ -16,21 +16,21 @@ import { DEFAULT_PUBLIC_URL, isLoopbackOrigin, originPrefix, originUnder } from 
 import type { Terminal } from '../output/terminal.ts'
 import { keepKey, writeKey } from './secret-file.ts'
 
-/** What a new log is to be. */
+/** The options of a new log. */
 export interface NewLogOptions {
   readonly name: string
-  /** Where others reach the server. */
+  /** The public URL of the server. */
   readonly publicUrl?: string | undefined
   readonly origin?: string | undefined
   readonly allowDuplicates?: boolean | undefined
   readonly headFolder?: string | undefined
-  /** Everyone who reaches the server reads entries; otherwise they take a key. */
+  /** True if entries can be read without a key. */
   readonly public?: boolean | undefined
-  /** `open` or `closed`: whether checkpoints are for everyone. */
+  /** `open` or `closed`: whether checkpoints can be read without a key. */
   readonly heads?: string | undefined
 }
 
-/** A data folder that was made, and the secret that it came with. */
+/** A new data folder, and its secret. */
 export type Initialised = LogInfo & {
   readonly name: string
   /** The provisioning key. */
@@ -38,18 +38,18 @@ export type Initialised = LogInfo & {
 }
 
 /**
- * Makes a data folder, its first log, and the key that all other keys come from.
+ * Creates a data folder, its first log, and the provisioning key.
  *
- * @param keyFile a new file of mode 600 for that key, in the data folder or elsewhere
- * @throws SteleError `already_exists`, `foreign_format`, `usage`, `io_error`; after the first two and `usage`
- *   nothing was changed
+ * @param keyFile a new file of mode 600 for the provisioning key, in the data folder or elsewhere
+ * @throws SteleError `already_exists`, `foreign_format`, `usage`, `io_error`; after `already_exists`, `foreign_format`
+ *   and `usage` nothing was changed
  */
 export async function initialise(
   folder: string,
   options: NewLogOptions,
   keyFile?: string,
 ): Promise<Initialised> {
-  // The folder is not there yet, or is empty: nothing can be in the way of a file in it.
+  // The folder is missing or empty, so no file in it can conflict.
   const inside = keyFile !== undefined && isWithin(folder, keyFile)
   const made = await keepKey(inside ? undefined : keyFile, () => make(folder, options))
   if (inside) await writeKey(keyFile, made.key)
@@ -57,7 +57,7 @@ export async function initialise(
 }
 
 async function make(folder: string, options: NewLogOptions): Promise<Initialised> {
-  // A folder with half of what was asked for would be in the way of the next attempt.
+  // Checked before anything is created: a partly made folder would make the next attempt fail.
   await checkName(folder, options.name)
   newLogOf(options)
   const metaOrigin = originOf({ name: META_LOG, publicUrl: options.publicUrl })
@@ -71,13 +71,13 @@ function isWithin(folder: string, path: string): boolean {
   return !relative(resolve(folder), resolve(path)).startsWith('..')
 }
 
-/** Makes one more log in a data folder. @throws SteleError as `createLog` */
+/** Creates another log in a data folder. @throws SteleError as `createLog` */
 export async function addLog(folder: string, options: NewLogOptions): Promise<LogInfo & { name: string }> {
   const info = await createLog(folder, newLogOf(options))
   return { ...info, name: options.name }
 }
 
-/** What options ask for. @throws SteleError `usage` */
+/** Checks and completes the options of a new log. @throws SteleError `usage` */
 export function newLogOf(
   options: NewLogOptions,
 ): NewLog & Visibility & { readonly reads: 'public' | 'private' } {
@@ -95,13 +95,13 @@ export function headsOf(text: string): 'open' | 'closed' {
   throw new SteleError('usage', `--heads: expected open or closed, got "${text}"`)
 }
 
-/** Gives a data folder of before access control a provisioning key and a meta log. */
+/** Gives a data folder without access control a provisioning key and a meta log. */
 export async function addAccess(folder: string, publicUrl: string | undefined): Promise<string> {
   await checkDataFolder(folder)
   return (await initAccess(folder, originOf({ name: META_LOG, publicUrl }))).key
 }
 
-/** The origin is the log's URL without its scheme, unless somebody wants another one. */
+/** The origin: the log's URL without its scheme, unless --origin names another one. */
 export function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLogOptions): string {
   const chosen = origin ?? originUnder(originPrefix(publicUrl, '--public-url'), name)
   try {
@@ -113,16 +113,19 @@ export function originOf({ name, origin, publicUrl = DEFAULT_PUBLIC_URL }: NewLo
   return chosen
 }
 
-/** An origin that names this machine alone, which nobody else could tell from that of another one, is for ever, too. */
+/**
+ * An origin can never be changed, so one that names the local machine gets a warning: on other machines it means
+ * another log.
+ */
 export function warnOfLoopback(terminal: Terminal, origin: string): void {
   if (!isLoopbackOrigin(origin)) return
   terminal.warn(
-    `the origin ${origin} names this machine alone, and can never be changed. It is the URL at which others reach the log, ` +
-      'without its scheme: for a log that others are to verify, make another one with --public-url https://<host>',
+    `the origin ${origin} names only this machine, and can never be changed. An origin is the public URL of the log ` +
+      'without its scheme: for a log that others verify, create another one with --public-url https://<host>',
   )
 }
 
-/** Reading what is not there yet refuses a bad name before anything else. */
+/** Computed first, so that an invalid name is refused before anything else. */
 async function checkName(folder: string, name: string): Promise<void> {
   try {
     await readLogInfo(folder, name)

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { SteleError } from '../../errors.ts'
 import type { Io } from '../io.ts'
 
-/** Stands for standard input where a file is expected. */
+/** Means standard input in place of a file name. */
 export const STDIN = '-'
 
 /** All bytes of a file, or of standard input for `-`. @throws SteleError `io_error` */
@@ -19,7 +19,7 @@ export async function readInput(path: string, io: Io): Promise<Uint8Array> {
   }
 }
 
-/** The bytes of a file, or of standard input for `-`, as they come. @throws SteleError `io_error` while reading */
+/** Streams a file, or standard input for `-`. @throws SteleError `io_error` while reading */
 export async function* streamInput(path: string, io: Io): AsyncGenerator<Uint8Array, void, undefined> {
   const stream: Readable = path === STDIN ? io.stdin : createReadStream(path, { highWaterMark: 256 * 1024 })
   try {

@@ -4,13 +4,14 @@ import { inFile } from '../../storage/files.ts'
 import type { Io } from '../io.ts'
 import { readInput } from './input.ts'
 
-/** What `--rotations` means, wherever `--key` is taken. */
-export const ROTATIONS_HELP = "what the log's old keys say of its new ones: a copy of its v1/keys/rotations"
+/** The description of `--rotations`, for all commands that have `--key`. */
+export const ROTATIONS_HELP =
+  "statements in which the log's old keys announce new ones: a copy of its v1/keys/rotations"
 
 /**
- * The keys that a log is believed by: the one given, and those that a file of statements leads to from it.
+ * The trusted keys of a log: the given one, and those that the statements in a file lead to from it.
  *
- * @param file undefined: the one given alone
+ * @param file undefined for the given key alone
  * @throws SteleError `io_error`; as `followRotations`
  */
 export async function trustedKeys(

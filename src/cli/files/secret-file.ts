@@ -6,23 +6,26 @@ import { replaceFile, syncFolder, writeNewFile } from '../../storage/files.ts'
 import type { Io } from '../io.ts'
 import { readInput, STDIN } from './input.ts'
 
-/** Where a key is that was made for a person who was not there to see it: in the data folder, which the server keeps to itself. */
+/**
+ * The file of the provisioning key in the data folder, used when there is no terminal to show it on. The server never
+ * serves it.
+ */
 export const PROVISIONING_KEY_FILE = 'provisioning.key'
-/** Likewise the first key that may append. */
+/** The file of the first writer key, likewise. */
 export const WRITER_KEY_FILE = 'writer.key'
 
-/** The option of commands that print a key and nothing else. */
+/** The option of commands that print only a key. */
 export const KEY_OUT = [
   '-o, --out <file>',
-  'write the key into a new file of mode 600, not to standard output',
+  'write the key to a new file of mode 600 instead of standard output',
 ] as const
 
 /**
- * Makes a key and keeps it in a new file that only its owner can read. The file is there before the key is made, so that
- * no key is made which cannot be kept.
+ * Makes a key and stores it in a new file that only its owner can read. The file is created first, so that a key is
+ * made only if it can be stored.
  *
- * @param path undefined: it is kept nowhere
- * @throws SteleError `already_exists` where there is a file, `io_error`; what `make` throws, and then there is no file
+ * @param path undefined to store the key nowhere
+ * @throws SteleError `already_exists` if the file exists, `io_error`; errors of `make`, after which the file is removed
  */
 export async function keepKey<T extends { readonly key: string }>(
   path: string | undefined,
@@ -40,21 +43,21 @@ export async function keepKey<T extends { readonly key: string }>(
   }
 }
 
-/** As {@link keepKey}, for a key that is there, in a folder that is known to take files. */
+/** As {@link keepKey}, for an existing key and a writable folder. */
 export async function writeKey(path: string, key: string): Promise<void> {
   await writeNewFile(path, `${key}\n`, 0o600)
   await syncFolder(dirname(path))
 }
 
-/** What the commands say whose URL may be anybody's. */
+/** Help text for commands whose URLs may belong to other operators. */
 export const COPIES_HELP = `
-A URL may be anybody's, so an API key is sent there only if --api-key-file names it, never the one in STELE_API_KEY.
+Other operators may run a URL's server, so only the API key of --api-key-file is sent there, never STELE_API_KEY.
 `
 
 /**
- * The API key that a flag names: from a file that only its owner can reach, from a pipe, or from standard input for `-`.
+ * Reads the API key that a flag names: a file that only its owner can read, a pipe, or `-` for standard input.
  *
- * @throws SteleError `io_error`, `key_permissions`; `usage` for what is no key
+ * @throws SteleError `io_error`, `key_permissions`; `usage` for an invalid key
  */
 export async function apiKeyOf(path: string, io: Io): Promise<string> {
   const { checkedApiKey, readApiKeyFile } = await import('../../access/api-key-file.ts')
@@ -62,7 +65,7 @@ export async function apiKeyOf(path: string, io: Io): Promise<string> {
   return checkedApiKey(Buffer.from(await readInput(path, io)).toString(), path)
 }
 
-/** An API key is for one server. @throws SteleError `usage` */
+/** Checks that all URLs are of one server, since an API key is for one server. @throws SteleError `usage` */
 export function checkOneServer(targets: readonly (string | undefined)[]): void {
   const urls = targets.filter(
     (target) => target !== undefined && /^https?:/.test(target) && URL.canParse(target),
@@ -71,11 +74,11 @@ export function checkOneServer(targets: readonly (string | undefined)[]): void {
   if (servers.size <= 1) return
   throw new SteleError(
     'usage',
-    `--api-key-file: each of the URLs would be shown the key, so expected all of one server, got ${[...servers].join(', ')}`,
+    `--api-key-file: the key would be sent to all of these URLs; expected URLs of one server, got ${[...servers].join(', ')}`,
   )
 }
 
-/** What is handed over by a process has no permissions that would say anything. */
+/** A pipe has no meaningful permissions. */
 function isPipe(path: string): boolean {
   return path === STDIN || statSync(path, { throwIfNoEntry: false })?.isFIFO() === true
 }

@@ -3,10 +3,10 @@ import { nodeWire, type Encoding } from '../../client/wire-node.ts'
 import { PATIENCE_MS } from '../context.ts'
 
 /**
- * The files of a served log, for commands that read all of it.
+ * The files of a served log, for commands that read the whole log.
  *
- * @param encoding how bundles are asked for; by default {@link encodingFor} the URL
- * @throws SteleError `usage` for what is not the URL of a log
+ * @param encoding of bundles; default: {@link encodingFor} the URL
+ * @throws SteleError `usage` for a URL that is not a log's
  */
 export function servedFiles(
   url: string,
@@ -17,8 +17,8 @@ export function servedFiles(
 }
 
 /**
- * Who pays: compressing costs the server some 3 ms for 100 kB and takes two thirds or more off text. On a way to another
- * machine that is right as long as nobody knows how fast it is. Within one machine it buys nothing.
+ * Compressing 100 kB costs the server about 3 ms, and saves two thirds or more for text. That pays off over a network
+ * of unknown speed, but not within one machine.
  */
 export function encodingFor(url: string): Encoding {
   const hostname = URL.canParse(url) ? new URL(url).hostname : ''

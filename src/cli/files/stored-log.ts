@@ -14,18 +14,18 @@ import { encodeBundle } from '../../tile/bundle.ts'
 import { TileHashes } from '../../tile/hashes.ts'
 
 /**
- * A log of a data folder, opened to be looked at: no private key is read, nothing is signed, nothing is committed.
- * LevelDB's lock keeps a server from opening it meanwhile.
+ * Opens a log of a data folder read-only: no private key is read, nothing is signed or committed. LevelDB's lock
+ * prevents a server from opening it at the same time.
  */
 export class StoredLog {
   readonly info: LogInfo
   readonly name: string
   /** The first key that signs. */
   readonly verifier: VerifierKey
-  /** All that ever signed: for heads that somebody kept. */
+  /** All keys that ever signed, for verifying older heads. */
   readonly everyVerifier: readonly VerifierKey[]
   readonly store: LevelStore
-  /** The newest signed head of the database; its form is checked, its signatures are not. */
+  /** The newest signed head of the database. Its form is checked, its signatures are not. */
   readonly unverifiedHead: SignedHead
   /** The same log as tiles and bundles. */
   readonly files: LogFiles
@@ -41,7 +41,7 @@ export class StoredLog {
   }
 
   /**
-   * @param options.salvage only to repair it: as by `LevelStore.open`
+   * @param options.salvage opens a damaged database for repair, as `LevelStore.open`
    * @throws SteleError `locked` with advice; `not_found`, `not_initialised`, `corrupt`, `io_error`
    */
   static async open(
@@ -66,7 +66,7 @@ export class StoredLog {
   }
 
   /**
-   * Checks that a head was signed by this log's keys, and that both signatures speak of the same tree.
+   * Checks that this log's keys signed a head, and that both signatures are for the same tree.
    *
    * @throws SteleError `bad_signature`, `untrusted_signer`, `wrong_origin`, `malformed`, `corrupt`
    */
@@ -92,7 +92,7 @@ function storedFiles(store: LogStore, head: SignedHead): LogFiles {
   }
 }
 
-/** What LevelDB cannot read of its own files is damage, too. */
+/** Files that LevelDB cannot read are damage, too. */
 async function readable<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read()
@@ -102,7 +102,7 @@ async function readable<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Partial tiles are not stored: they follow from the newest entries, or from the newest full tiles below. */
+/** Partial tiles are not stored. They are derived from the newest entries, or from the newest full tiles below. */
 async function partialTile(
   store: LogStore,
   level: number,
@@ -112,7 +112,7 @@ async function partialTile(
   if (level === 0) return concatBytes(...(await store.readEntries(begin, begin + width)).map(leafHash))
   const below = Array.from({ length: width }, (_, i) => ({ level: level - 1, index: begin + i }))
   const tiles = await store.readTiles(below)
-  // A tile of another length is damage; without it there is nothing to roll up.
+  // A tile of another length is damage. Without a tile there is nothing to roll up.
   return tiles.every(isWhole) ? concatBytes(...tiles.map(rootOf)) : undefined
 }
 

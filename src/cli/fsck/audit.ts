@@ -10,7 +10,7 @@ import type { Tree } from '../../tile/grow.ts'
 import type { Terminal } from '../output/terminal.ts'
 import type { Findings } from './report.ts'
 
-/** A log to be rehashed. */
+/** A log to recompute. */
 export interface AuditTarget {
   readonly files: LogFiles
   readonly origin: string
@@ -18,17 +18,17 @@ export interface AuditTarget {
   readonly policy?: AuditOptions['policy']
   readonly ofMirror?: AuditOptions['ofMirror']
   readonly partialTiles: 'stored' | 'derived'
-  /** The tree that an earlier audit left off at. */
+  /** The tree at which an earlier audit stopped. */
   readonly from?: Tree | undefined
-  /** Told after every bundle, besides the progress bar. */
+  /** Called after every bundle, besides the progress bar. */
   readonly onProgress?: AuditOptions['onProgress']
 }
 
 /**
- * Rehashes a log, with a progress bar.
+ * Recomputes a log, with a progress bar.
  *
- * @returns what the audit says; nothing if it could not be brought to an end
- * @throws SteleError what keeps it from being looked at: `unreachable`, a checkpoint by another key, and the like
+ * @returns the result of the audit; undefined if it could not be completed
+ * @throws SteleError if the log cannot be checked: `unreachable`, a checkpoint by another key, and similar errors
  */
 export async function auditInto(
   findings: Findings,
@@ -49,13 +49,13 @@ export async function auditInto(
     findings.addAudit(report)
     return report
   } catch (error) {
-    // An entry or a file that the database has lost, or a second opinion: found, not failed.
+    // An entry or file missing from the database, or a different second opinion, is a finding and not a failure.
     if (!hasCode(error, 'corrupt')) throw error
     findings.findings.push({
       kind: error.name === 'SteleError' ? 'database' : 'second_opinion',
       message: error.message,
     })
-    findings.notChecked.push('what lies behind it')
+    findings.notChecked.push('what comes after it')
     return undefined
   } finally {
     bar.end()
@@ -64,7 +64,7 @@ export async function auditInto(
 
 async function audit(files: LogFiles, options: AuditOptions, secondOpinion: boolean) {
   if (!secondOpinion) return auditLog(files, options)
-  // Not at the top: merkletreejs brings much with it that nobody else needs.
+  // Loaded only when needed: merkletreejs has many dependencies.
   const { SecondOpinion } = await import('./second-opinion.ts')
   const other = new SecondOpinion(files)
   return auditLog(other, { ...options, secondOpinion: other.judge })

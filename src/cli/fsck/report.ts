@@ -3,30 +3,30 @@ import type { AuditFinding, AuditReport } from '../../client/index.ts'
 import type { Terminal } from '../output/terminal.ts'
 import { formatCount } from '../output/units.ts'
 
-/** Something that is damaged: a sentence, and the same for programs where there is more to say. */
+/** Damage: a message, and for some kinds details for programs. */
 export interface Finding {
-  /** As the auditor names them, or `database`, `head`, `head_file`, `second_opinion`. */
+  /** The auditor's kinds, or `database`, `head`, `head_file`, `second_opinion`. */
   readonly kind: string
   readonly message: string
   readonly [detail: string]: unknown
 }
 
-/** What `fsck` says of one log. */
+/** The result of `fsck` for one log. */
 export interface FsckReport {
-  /** The log: its name in a data folder, a URL, a folder. */
+  /** The log's name in a data folder, its URL, or its folder. */
   readonly target: string
   readonly verdict: 'intact' | 'damaged'
   readonly treeSize: number | undefined
   readonly rootHash: string | undefined
-  /** The first damage of each kind of thing that was looked at. */
+  /** The first damage of each kind. */
   readonly findings: readonly Finding[]
-  /** What is not as it should be and costs no entry. */
+  /** Problems that lose no entry. */
   readonly warnings: readonly string[]
   readonly checked: readonly string[]
   readonly notChecked: readonly string[]
 }
 
-/** Collects what is said of one log. */
+/** Collects the results for one log. */
 export class Findings {
   readonly #target: string
   readonly findings: Finding[] = []
@@ -40,7 +40,7 @@ export class Findings {
     this.#target = target
   }
 
-  /** Takes over what an audit says. */
+  /** Adds the results of an audit. */
   addAudit({ finding, checked, notChecked, checkpoint }: AuditReport): void {
     this.treeSize = checkpoint.size
     this.rootHash = toHex(checkpoint.root)
@@ -53,7 +53,6 @@ export class Findings {
     if (finding) this.findings.push(asFinding(finding))
   }
 
-  /** The whole report. */
   report(): FsckReport {
     const { treeSize, rootHash, findings, warnings, checked, notChecked } = this
     const verdict = findings.length > 0 ? 'damaged' : 'intact'
@@ -61,7 +60,7 @@ export class Findings {
   }
 }
 
-/** Writes a report. */
+/** Prints a report. */
 export async function printReport(terminal: Terminal, report: FsckReport): Promise<void> {
   if (terminal.json) return terminal.jsonLine(report)
   const { paintData } = terminal

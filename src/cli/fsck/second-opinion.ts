@@ -10,14 +10,14 @@ import { decodeBundle } from '../../tile/bundle.ts'
 const FULL = 256
 
 /**
- * Another implementation's look at every full tile: leaf hashes by @noble/hashes, the tree above them by
- * merkletreejs. The main path uses Node's own SHA-256 and our tree, so a mistake would have to be made twice.
+ * Checks every full tile with another implementation: leaf hashes by @noble/hashes, the tree above them by
+ * merkletreejs. The main path uses Node's SHA-256 and this program's tree, so both would have to make the same mistake.
  *
- * It stands between the auditor and the files, since leaf hashes can only be made from entries.
+ * It wraps the files that the auditor reads, since leaf hashes are computed from entries.
  */
 export class SecondOpinion implements LogFiles {
   readonly #files: LogFiles
-  /** Full bundles that were read and not judged yet: as many as the auditor reads ahead. */
+  /** Full bundles that were read and not checked yet: at most as many as the auditor reads ahead. */
   readonly #bundles = new Map<number, Uint8Array>()
 
   constructor(files: LogFiles) {
@@ -53,7 +53,7 @@ export class SecondOpinion implements LogFiles {
   }
 }
 
-/** Two implementations get different hashes of the same bytes: one of them, or the machine, is broken. */
+/** Two implementations compute different hashes of the same bytes: one of them, or the machine, is broken. */
 export class SecondOpinionDiffers extends SteleError {
   constructor(where: string, theirs: Uint8Array, ours: Uint8Array) {
     super(
@@ -67,7 +67,7 @@ function otherLeafHash(entry: Uint8Array): Uint8Array {
   return sha256.create().update(Uint8Array.of(0)).update(entry).digest()
 }
 
-/** Default options and a node hash of our own: measured to be RFC 6962's tree at every size, and so at 256. */
+/** Default options with our own node hash: tested to give RFC 6962's tree at every size, including 256. */
 function otherRoot(leaves: readonly Uint8Array[]): Uint8Array {
   const hashNode = (children: Uint8Array): Buffer =>
     Buffer.from(sha256.create().update(Uint8Array.of(1)).update(children).digest())

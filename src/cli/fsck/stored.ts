@@ -18,16 +18,16 @@ import { counted, formatCount } from '../output/units.ts'
 import { auditInto } from './audit.ts'
 import { Findings, type FsckReport } from './report.ts'
 
-/** What to do beside the audit. */
+/** Options beside the audit. */
 export interface StoredOptions {
   readonly secondOpinion: boolean
   readonly rebuildIndex: boolean
 }
 
 /**
- * Checks everything of one log of a data folder. Whatever is damaged becomes a finding.
+ * Checks everything of one log of a data folder. Damage becomes a finding.
  *
- * @throws SteleError what keeps it from being looked at: `locked`, `not_found`, `foreign_format`, `io_error`
+ * @throws SteleError if the log cannot be checked: `locked`, `not_found`, `foreign_format`, `io_error`
  */
 export async function fsckStored(
   terminal: Terminal,
@@ -58,7 +58,7 @@ export async function fsckStored(
   }
 }
 
-/** Before anything is read through LevelDB, which some damage makes end the process. */
+/** Checks table files before LevelDB reads them, since some damage makes LevelDB end the process. */
 async function checkFiles(findings: Findings, terminal: Terminal, { store }: StoredLog): Promise<void> {
   const bar = terminal.progress('checking files')
   const faults = await store.checkAllFiles(async (checked, of) => bar.at(checked, undefined, of))
@@ -72,7 +72,7 @@ function auditTarget(log: StoredLog) {
   return { files, origin: info.origin, verifierKeys: [verifier], partialTiles: 'derived' as const }
 }
 
-/** Failures that mean damage, and not that nothing could be looked at. */
+/** Errors that mean damage, rather than that nothing could be checked. */
 async function asFinding<T>(
   findings: Findings,
   kind: string,
@@ -89,12 +89,12 @@ async function asFinding<T>(
   }
 }
 
-/** The second place must hold heads that were signed, that the database extends, and none that is ahead of it. */
+/** The head file must hold signed heads that the database extends. */
 async function checkHeadFile(findings: Findings, folder: string, log: StoredLog): Promise<void> {
   const path = headFilePath(folder, log.name, log.info)
   const file = await readHeadFile(path)
   if (!file.intact)
-    findings.warnings.push(`${path}: one of its two copies is torn; the next commit writes it anew`)
+    findings.warnings.push(`${path}: one of its two copies is torn; the next commit rewrites it`)
   for (const record of file.records) {
     const kept = decodeHead(record, path)
     log.verifyHead(kept)
@@ -114,18 +114,18 @@ async function checkExtends(
   if (kept.size > head.size) {
     throw new SteleError(
       'rolled_back',
-      `${path}: a head of size ${kept.size} was signed and kept, but the database ends at ${head.size}`,
+      `${path}: it holds a signed head of size ${kept.size}, but the database ends at ${head.size}`,
     )
   }
   const root = kept.size === head.size ? head.root : await rootAt(new VerifiedTiles(files, head), kept.size)
   if (equalBytes(root, kept.root)) return
   throw new SteleError(
     'fork',
-    `${path}: at size ${kept.size} root hash ${toHex(kept.root)} was signed, the database has ${toHex(root)}`,
+    `${path}: at size ${kept.size} root hash ${toHex(kept.root)} was signed, but the database has ${toHex(root)}`,
   )
 }
 
-/** The leaf index can be rebuilt, so what it lacks is a warning. */
+/** Missing leaves in the index are a warning, since the index can be rebuilt. */
 async function checkIndex(
   findings: Findings,
   terminal: Terminal,
@@ -142,13 +142,13 @@ async function checkIndex(
   } else if (existsSync(leafIndex)) {
     await checkLeafIndex(findings, terminal, leafIndex, log)
   } else {
-    findings.warnings.push(`${leafIndex}: it is not there; the server rebuilds it when it opens the log`)
+    findings.warnings.push(`${leafIndex}: it is missing; the server rebuilds it when it opens the log`)
   }
 }
 
 const FULL = 256
 
-/** Looks every leaf up. */
+/** Looks up every leaf. */
 export async function checkLeafIndex(
   findings: Findings,
   terminal: Terminal,
@@ -184,7 +184,7 @@ export async function checkLeafIndex(
   )
 }
 
-/** Makes the leaf index anew from the tree. */
+/** Rebuilds the leaf index from the tree. */
 export async function rebuildLeafIndex(terminal: Terminal, folder: string, log: StoredLog): Promise<void> {
   const { store, unverifiedHead } = log
   await rm(folder, { recursive: true, force: true })
@@ -203,7 +203,7 @@ export async function rebuildLeafIndex(terminal: Terminal, folder: string, log: 
   }
 }
 
-/** Leaf hashes as the stored tiles have them, the rest from the newest entries. */
+/** Leaf hashes from the stored tiles, and the rest computed from the newest entries. */
 async function* leavesOf(store: LogStore, size: number): AsyncGenerator<{ begin: number; slab: Uint8Array }> {
   for (let begin = 0; begin < size; begin += FULL) {
     const slab = begin + FULL <= size ? await fullTile(store, begin / FULL) : undefined

@@ -10,14 +10,14 @@ import { SteleError } from '../../errors.ts'
 import { listLogs, readLogInfo } from '../../instance/data-folder.ts'
 import { StoredLog } from '../files/stored-log.ts'
 
-/** A log before or behind another one. */
+/** The log before or after another one. */
 export interface Relative {
   readonly origin: string
-  /** Where in this data folder, if it is there: then both logs were seen to name each other. */
+  /** Its name in this data folder, if it is there. The two logs were then verified to name each other. */
   readonly name: string | undefined
 }
 
-/** Where a log stands in a line of logs. */
+/** The predecessor and the successor of a log. */
 export interface Lineage {
   readonly name: string
   readonly origin: string
@@ -25,13 +25,13 @@ export interface Lineage {
   readonly successor?: Relative
 }
 
-/** What of a log speaks of its neighbours, verified against its signed head. */
+/** The parts of a log that name its neighbours, verified against its signed head. */
 type Ends = Succession['old'] & Pick<Succession['next'], 'firstEntry'> & { readonly frozen: boolean }
 
 /**
- * Checks both ends of a log against its neighbours, as far as they are in the same data folder.
+ * Checks both ends of a log against the neighbouring logs that are in the same data folder.
  *
- * @throws SteleError `bad_proof` where they do not name each other; `locked`, and as `StoredLog.open`
+ * @throws SteleError `bad_proof` if they do not name each other; `locked`, and as `StoredLog.open`
  */
 export async function lineageOf(folder: string, name: string): Promise<Lineage> {
   const own = await endsOf(folder, name)
@@ -61,7 +61,7 @@ async function relative(
   return { relative: { origin, name: undefined }, ends: undefined }
 }
 
-/** The two ends of a log; undefined for an empty one. */
+/** The first and last entry of a log; undefined for an empty one. */
 async function endsOf(folder: string, name: string): Promise<Ends | undefined> {
   const log = await StoredLog.open(folder, name)
   try {

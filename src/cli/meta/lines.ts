@@ -6,10 +6,10 @@ import { unaccounted, type LogAccount } from '../../audit-trail/trail-state.ts'
 
 const lineSchema = z.looseObject({ at: z.string(), kind: z.string() })
 
-/** One line of a meta log, and the page that it stands in. */
+/** One line of a meta log, and the index of its page. */
 export type MetaLogLine = z.output<typeof lineSchema> & { readonly page: number }
 
-/** Which lines somebody wants to see; what is not given does not matter. */
+/** The filter for lines; fields that are not given match all lines. */
 export interface LineFilter {
   readonly kind?: string | undefined
   readonly who?: string | undefined
@@ -36,7 +36,7 @@ export async function* linesOf(
   }
 }
 
-/** A line for people: when, what, who, and what came of it. */
+/** A line as text: time, kind, caller, and result. */
 export function describeLine(line: MetaLogLine): string {
   const text = (name: string): string => {
     const value = line[name]
@@ -76,7 +76,9 @@ function isWanted(line: MetaLogLine, { kind, who, log, since }: LineFilter): boo
   )
 }
 
-/** Keys that are valid from now on; of a log, what was and what is, and why it was not done. */
+/**
+ * The keys that are valid from now on. For a change of a log: the old value, the new value, and why it was not done.
+ */
 function adminOf({ log, before, after, error, changed }: MetaLogLine): string {
   const what =
     log === undefined
@@ -86,7 +88,7 @@ function adminOf({ log, before, after, error, changed }: MetaLogLine): string {
   return [what, changesOf(changed), reason ?? ''].filter((part) => part !== '').join('; ')
 }
 
-/** Entries that have no line, as a start says it. */
+/** The ranges of entries without a line, as recorded at a start. */
 function missingOf(logs: unknown): string {
   if (!Array.isArray(logs)) return ''
   const ranges = (logs as LogAccount[]).flatMap((account) =>

@@ -7,14 +7,14 @@ import { PATIENCE_MS } from '../context.ts'
 import { StoredLog } from '../files/stored-log.ts'
 import { META_LOG } from '../../instance/access-files.ts'
 
-/** Pages of a meta log, every one of them checked against a signed head. */
+/** The pages of a meta log, each verified against a signed head. */
 export interface Pages {
   readonly size: number
   read(begin: number): AsyncIterable<VerifiedEntry>
   close(): Promise<void>
 }
 
-/** The meta log of a running server. @throws SteleError `usage` without a verifier key; the server's refusal */
+/** Reads the meta log of a running server. @throws SteleError `usage` without a verifier key; the server's refusal */
 export async function servedPages(context: Context, server: string): Promise<Pages> {
   const url = `${server.replace(/\/+$/, '')}/logs/${META_LOG}`
   const verifierKey = await context.following(await context.keyFor(url))
@@ -23,7 +23,9 @@ export async function servedPages(context: Context, server: string): Promise<Pag
   return { size, read: (begin) => log.entries(begin, size), close: async () => {} }
 }
 
-/** The meta log of a data folder that no server has open. @throws SteleError `locked`, `not_found`, `bad_signature` */
+/**
+ * Reads the meta log of a data folder while no server runs. @throws SteleError `locked`, `not_found`, `bad_signature`
+ */
 export async function storedPages(folder: string): Promise<Pages> {
   const log = await StoredLog.open(folder, META_LOG).catch((error: unknown) => {
     throw hasCode(error, 'locked') ? inUse(folder, error) : error

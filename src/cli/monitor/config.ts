@@ -39,7 +39,7 @@ const log = z.strictObject({
   matchers: z.array(matcher).default([]),
 })
 
-/** The file of `stele monitor --config`; `proto-docs/monitor.md` describes each field. */
+/** The schema of `stele monitor --config`; `proto-docs/monitor.md` describes each field. */
 const schema = z.strictObject({
   logs: z.array(log).min(1),
   matchers: z.array(matcher).default([]),
@@ -52,7 +52,7 @@ const schema = z.strictObject({
   'recheck-bundles': z.int().min(0).max(1000).default(1),
 })
 
-/** A monitor's configuration as it was written. */
+/** A monitor's configuration as written. */
 export type MonitorConfigInput = z.input<typeof schema>
 
 /** A log of the configuration. Its key file has not been read yet. */
@@ -60,16 +60,16 @@ export interface ConfiguredLog extends Omit<MonitoredLog, 'apiKey'> {
   readonly apiKeyFile?: string | undefined
 }
 
-/** What a monitor is to watch, and whom it is to tell. */
+/** The logs to watch, and where to send findings. */
 export interface MonitorConfig {
   readonly logs: readonly ConfiguredLog[]
   readonly intervalMs: number
-  /** Key files have not been read yet. */
+  /** The key files have not been read yet. */
   readonly webhooks: readonly { readonly url: string; readonly keyFile: string }[]
 }
 
 /**
- * Reads a configuration file (YAML). Files that it names are relative to it.
+ * Reads a configuration file (YAML). Relative paths in it start from its folder.
  *
  * @throws SteleError `usage` with all mistakes, `io_error`
  */
@@ -85,10 +85,10 @@ export function readMonitorConfig(path: string, once: boolean): MonitorConfig {
 }
 
 /**
- * Checks a configuration and builds what it names.
+ * Checks a configuration and builds its parts.
  *
  * @param at.base folder that relative paths start from
- * @param at.once a single look: a log that cannot be reached is a finding at once
+ * @param at.once for a single round: an unreachable log is a finding at once
  * @throws SteleError `usage` with all mistakes, `io_error`
  */
 export function monitorConfig(
@@ -112,7 +112,7 @@ export function monitorConfig(
     logsOf(each, config.matchers, at.base).map((found) => ({ ...shared, ...found })),
   )
   const twice = logs.find(({ origin }, i) => logs.findIndex((other) => other.origin === origin) !== i)
-  if (twice) throw new SteleError('usage', `${at.where}: the log ${twice.origin} is there twice`)
+  if (twice) throw new SteleError('usage', `${at.where}: the log ${twice.origin} is listed twice`)
   const webhooks = config.webhooks.map(({ url, 'key-file': file }) => ({
     url,
     keyFile: resolve(at.base, file),
@@ -136,7 +136,7 @@ function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base
   }
   const rest = {
     policy,
-    // Standard input is there once, for a flag.
+    // Standard input can be read only once, so only a flag may name it.
     apiKeyFile: keyFile === undefined || keyFile === STDIN ? keyFile : resolve(base, keyFile),
     treeHeadKey:
       treeHeadKey === undefined ? undefined : usage('tree-head-key', () => readTreeHeadKey(treeHeadKey)),
@@ -163,7 +163,7 @@ function logsOf(item: z.output<typeof log>, shared: readonly MatcherSpec[], base
   return [{ ...followed({ url: item.url, origin, verifierKeys }), ...rest }]
 }
 
-/** The logs that a policy lists: with one URL given, that one's; else each that has a URL there. */
+/** The logs of a policy: the one with the given URL, else all that have a URL in the policy. */
 function logsOfPolicy(
   { url, origin }: z.output<typeof log>,
   policy: Policy | undefined,
@@ -202,7 +202,7 @@ function readText(path: string): string {
   }
 }
 
-/** What cannot be read of a configuration is a mistake of whoever wrote it. */
+/** Runs a parser. An error in a configuration is a mistake of the operator, so its code is `usage`. */
 function usage<T>(what: string, read: () => T): T {
   try {
     return read()

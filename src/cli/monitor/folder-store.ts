@@ -10,8 +10,8 @@ import { holdLock, type Lock } from '../../storage/lock.ts'
 import { writeDurably } from '../files/durable.ts'
 
 /**
- * A monitor's folder: one file of state for each log, and `evidence/` with a file for each contradiction. Every file is
- * there whole or not at all. One process at a time, which `lockStateFolder` sees to.
+ * A monitor's folder: a state file for each log, and `evidence/` with a file for each contradiction. Every file is
+ * complete or missing. `lockStateFolder` ensures that only one process uses it.
  */
 export class FolderStore implements MonitorStore {
   readonly #folder: string
@@ -41,7 +41,7 @@ export class FolderStore implements MonitorStore {
     return path
   }
 
-  /** An origin may hold anything: what a file's name cannot is left out, and a hash keeps the names apart. */
+  /** Makes a file name from an origin: unsuitable characters are left out, and a hash keeps names unique. */
   placeOf(origin: string): string {
     const readable = origin.replaceAll(/[^A-Za-z0-9.-]+/g, '_').slice(0, 80)
     return join(this.#folder, `${readable}-${toHex(sha256(encodeUtf8(origin))).slice(0, 8)}.json`)
@@ -49,13 +49,13 @@ export class FolderStore implements MonitorStore {
 }
 
 /**
- * Claims a monitor's state folder for this process, until it is closed or the process ends in whatever way: two
- * monitors on one folder would overwrite each other's progress, and the one that is behind would win.
+ * Locks a monitor's state folder for this process, until it is closed or the process ends. Two monitors on one folder
+ * would overwrite each other's progress.
  *
- * A disk that is full, or cannot be written to, must not blind a monitor that starts: it is told and goes on unlocked,
- * raises its alarms, and cannot save anything there anyway.
+ * A full or unwritable disk must not stop a monitor from starting. It warns, continues without the lock, and raises
+ * findings; it could not save anything there anyway.
  *
- * @param warn told why the folder could not be locked, if it could not
+ * @param warn called with the reason if the folder could not be locked
  * @throws SteleError `locked` while another monitor has the folder
  */
 export async function lockStateFolder(folder: string, warn: (message: string) => void): Promise<Lock> {
@@ -68,7 +68,7 @@ export async function lockStateFolder(folder: string, warn: (message: string) =>
   } catch (error) {
     if (hasCode(error, 'locked')) throw lockedError(folder, error)
     warn(
-      `${path}: the state folder cannot be locked, so a second monitor would not be noticed: ${(error as Error).message}`,
+      `${path}: the state folder cannot be locked, so that a second monitor on it would not be detected: ${(error as Error).message}`,
     )
     return { close: () => Promise.resolve() }
   }

@@ -23,7 +23,7 @@ import type { MonitorConfig } from './config.ts'
 import { FolderStore } from './folder-store.ts'
 import { FINDING_CODES, gravest } from './verify-evidence.ts'
 
-/** How long `--once` goes on delivering, in milliseconds; what is left is delivered by the next run. */
+/** How long `--once` tries to deliver findings, in milliseconds. The next run delivers the rest. */
 const DELIVERY_PATIENCE_MS = 30_000
 
 /** The monitors of one command, and what they share. */
@@ -34,9 +34,9 @@ export class Session {
   readonly #printed = new Set<string>()
   readonly #outbox: Outbox
   readonly #monitors: LogMonitor[] = []
-  /** Why logs could not be watched: most likely a damaged file of state. */
+  /** Why logs are not watched: usually a damaged state file. */
   readonly #unopened: SteleError[] = []
-  /** Those whose entries cannot be read: it is said once. */
+  /** Logs whose entries cannot be read; reported once per log. */
   readonly #headsOnly = new Set<LogMonitor>()
   readonly #open = new Map<LogMonitor, readonly string[]>()
 
@@ -51,7 +51,7 @@ export class Session {
     })
   }
 
-  /** @throws SteleError as `LogMonitor.open`, `apiKeyOf`; what is wrong with a webhook's key file */
+  /** @throws SteleError as `LogMonitor.open`, `apiKeyOf`; the errors of a webhook's key file */
   static async open(context: Context, config: MonitorConfig, folder: string): Promise<Session> {
     const webhooks = await Promise.all(
       config.webhooks.map(async ({ url, keyFile }) =>
@@ -69,13 +69,13 @@ export class Session {
       const apiKey = apiKeyFile === undefined ? undefined : await apiKeyOf(apiKeyFile, context.io)
       await session.#add(log.origin, () => LogMonitor.open({ ...log, apiKey }, deps))
     }
-    // With none left there is nothing to go on with.
+    // Without any log there is nothing to watch.
     if (session.#monitors.length === 0) throw session.#unopened[0]!
     session.metrics.watch(session.#monitors, session.#outbox)
     return session
   }
 
-  /** Takes a log that opens. One whose state cannot be read is named and left out: the others are watched. */
+  /** Adds a log. If its state cannot be read, the log is reported and left out, and the others are watched. */
   async #add(origin: string, open: () => Promise<LogMonitor>): Promise<void> {
     try {
       this.#monitors.push(await open())
@@ -87,18 +87,18 @@ export class Session {
     }
   }
 
-  /** The exit code of a watch that was stopped: other than 0 if a log could not be watched. */
+  /** The exit code after a stop: other than 0 if a log could not be watched. */
   get exitCode(): number {
     const [first] = this.#unopened
     return first ? EXIT_CODES[first.code] : EXIT_OK
   }
 
-  /** One round of every log. @returns the exit code */
+  /** Runs one round of every log. @returns the exit code */
   async once(): Promise<number> {
     const rounds = await Promise.all(this.#monitors.map((monitor) => this.#round(monitor)))
     const findings = rounds.flatMap((round) => round.findings)
     for (const finding of findings) {
-      // What lasts since an earlier run is wrong now, too, and whoever looks now should see it.
+      // A problem from an earlier run that still lasts is printed again, since it is still a problem.
       if (!this.#printed.has(finding.id)) await this.#terminal.jsonLine({ ...finding, repeated: true })
     }
     const delivered = await this.#deliver()
@@ -134,7 +134,7 @@ export class Session {
       this.#onRound(monitor)
       return { findings, trouble: undefined }
     } catch (error) {
-      // What was found before the disk refused is printed already, and counts.
+      // Findings before the failed write are printed already, and count for the exit code.
       if (!(error instanceof SteleError) || error.code === 'internal') throw error
       this.#onTrouble(monitor, error)
       return { findings: monitor.unfinished(), trouble: error }
@@ -154,7 +154,7 @@ export class Session {
     return waiting.length === 0
   }
 
-  /** What was delivered meanwhile need not be delivered again. */
+  /** Saves which findings were delivered, so that they are not delivered again. */
   #saveAll(): Promise<(SteleError | undefined)[]> {
     const save = async (monitor: LogMonitor): Promise<SteleError | undefined> => {
       try {
@@ -180,8 +180,8 @@ export class Session {
     const { origin, open, headsOnly } = monitor.status
     if (headsOnly && !this.#headsOnly.has(monitor)) {
       this.#terminal.warn(
-        `${origin}: its entries take an API key and none was given that may read them (api-key-file): its heads are ` +
-          'followed, its entries are NOT read',
+        `${origin}: its entries require an API key, and none was given that may read them (api-key-file): its heads are ` +
+          'followed, but its entries are NOT read',
       )
     }
     if (headsOnly) this.#headsOnly.add(monitor)
@@ -189,19 +189,19 @@ export class Session {
     const before = this.#open.get(monitor) ?? open
     this.#open.set(monitor, open)
     for (const name of before.filter((each) => !open.includes(each))) {
-      this.#terminal.note(`${origin}: no longer: ${name}`)
+      this.#terminal.note(`${origin}: resolved: ${name}`)
     }
   }
 
   #onKeys(origin: string, vkeys: readonly string[]): void {
-    this.#terminal.warn(`${origin}: believed from now on, as its old key announced: ${vkeys.join(', ')}`)
+    this.#terminal.warn(`${origin}: new trusted keys, announced by an old key: ${vkeys.join(', ')}`)
   }
 
   #onTrouble(monitor: LogMonitor, error: SteleError): void {
     this.metrics.onTrouble(monitor)
     const { origin, nextIndex } = monitor.status
     this.#terminal.warn(
-      `${origin}: the state cannot be saved, so nothing moves on (entry ${nextIndex}): ${error.message}`,
+      `${origin}: the state cannot be saved, so there is no progress (entry ${nextIndex}): ${error.message}`,
     )
   }
 
@@ -214,7 +214,7 @@ export class Session {
   }
 }
 
-/** What others can read is no secret. @throws SteleError `key_permissions`, `io_error` */
+/** Reads a key file that only its owner can read. @throws SteleError `key_permissions`, `io_error` */
 async function readSecret(path: string): Promise<string> {
   try {
     return await readKeyFile(path)
@@ -224,7 +224,7 @@ async function readSecret(path: string): Promise<string> {
   }
 }
 
-/** Metrics over HTTP, on this machine only. */
+/** The metrics endpoint, on this machine only. */
 export interface MetricsServer {
   readonly url: string
   close(): Promise<void>
@@ -233,8 +233,8 @@ export interface MetricsServer {
 /**
  * Serves `/metrics`.
  *
- * @param port 0 takes a free one
- * @throws SteleError `usage` for a port that cannot be had
+ * @param port 0 chooses a free one
+ * @throws SteleError `usage` if the port cannot be used
  */
 export async function serveMetrics(metrics: MonitorMetrics, port: number): Promise<MetricsServer> {
   const server = createServer((request, response) => {

@@ -14,17 +14,16 @@ import { trustedKeys } from '../files/rotations.ts'
 import { asUsage } from '../range.ts'
 
 /**
- * `stele verify --evidence <file>`: judges an evidence file offline.
+ * `stele verify --evidence <file>`: checks an evidence file offline.
  *
- * @param wanted the log that it must be about; default: the name of the (first) key
+ * @param wanted origin of the log; default: the name of the (first) key
  * @returns the exit code: 0 only if the file proves what it says
  * @throws SteleError `usage` without a key; `io_error`
  */
 export async function verifyEvidenceFile(context: Context, file: string, wanted?: string): Promise<number> {
   const { explicitKey, terminal, io, rotationsFile } = context
   if (explicitKey === undefined) {
-    const hint =
-      'A tree head takes the key of type 0x05 as well; several stand in one text, with a space between'
+    const hint = 'A tree head requires the key of type 0x05 as well; separate several keys with spaces'
     throw new SteleError('usage', `expected the log's verifier key, with --key or STELE_KEY. ${hint}`)
   }
   const given = asUsage(() => explicitKey.trim().split(/\s+/).map(parseVerifierKey))
@@ -47,7 +46,7 @@ function describe({ terminal: { paintData } }: Context, result: EvidenceJudged |
   return lines.join('\n')
 }
 
-/** The exit code of `monitor --once` for each kind of finding. Part of the command line's API, like all of them. */
+/** The exit code of `monitor --once` for each kind of finding. Part of the command line's API. */
 export const FINDING_CODES: Readonly<Record<FindingKind, number>> = {
   fork: EXIT_CODES.fork,
   rollback: EXIT_CODES.rolled_back,
@@ -65,7 +64,7 @@ export const FINDING_CODES: Readonly<Record<FindingKind, number>> = {
   match: 52,
 }
 
-/** The exit code of `verify --evidence` for each verdict; 0 only if the file proves what it says. */
+/** The exit code of `verify --evidence` for each result; 0 only if the file proves its claim. */
 export const EVIDENCE_CODES: Readonly<Record<EvidenceFault | EvidenceJudged['verdict'], number>> = {
   proven: 0,
   needs_log: 53,
@@ -77,7 +76,7 @@ export const EVIDENCE_CODES: Readonly<Record<EvidenceFault | EvidenceJudged['ver
   bad_proof: EXIT_CODES.bad_proof,
 }
 
-/** The gravest of the kinds found, matches left aside. */
+/** The most serious of the kinds found, without matches. */
 export function gravest(kinds: readonly FindingKind[]): FindingKind | undefined {
   return FINDING_KINDS.find((kind) => kind !== 'match' && kinds.includes(kind))
 }

@@ -5,34 +5,35 @@ import { visible, visibleJson, visibleText } from '../../bytes/visible.ts'
 import type { Io, Sink } from '../io.ts'
 import { formatCount, formatSeconds } from './units.ts'
 
-/** How output is wanted. */
+/** The wanted form of output. */
 interface OutputOptions {
-  /** Data as JSON on standard output, and no remarks. */
+  /** Write results as JSON to standard output, and no remarks. */
   readonly json: boolean
-  /** No remarks and no progress; errors and warnings stay. */
+  /** No remarks and no progress; errors and warnings are still written. */
   readonly quiet: boolean
-  /** Colours, where a terminal shows them. */
+  /** Use colours on a terminal. */
   readonly color: boolean
 }
 
 const COLOURS = ['green', 'red', 'yellow', 'bold'] as const
 
-/** Colours: each takes a piece of a line, of which control characters are written out. */
+/** Colour functions. Control characters in their text are escaped. */
 export type Paint = Readonly<Record<(typeof COLOURS)[number], (text: string) => string>>
 
 /**
- * Where a command speaks: data to standard output, everything else to standard error. What a terminal would act on is
- * written out on its way (`bytes/visible.ts`): labels, origins, entries and the sentences of servers are other people's.
+ * The output of a command: results to standard output, everything else to standard error. Control characters are
+ * escaped on a terminal (`bytes/visible.ts`), since labels, origins, entries and server messages may come from an
+ * attacker.
  */
 export class Terminal {
   readonly json: boolean
   readonly #quiet: boolean
   readonly #io: Io
-  /** Stands for ESC in our own colours until the rest is escaped. Random, so that no foreign text can hold it. */
+  /** Replaces ESC in our own colour codes until the rest is escaped. Random, so that foreign text cannot contain it. */
   readonly #escape = `<${randomUUID()}>`
   /** Colours for standard error. */
   readonly paint: Paint
-  /** Colours for standard output, which may be a file while the other is a terminal. */
+  /** Colours for standard output, which may be a file while standard error is a terminal. */
   readonly paintData: Paint
 
   constructor(io: Io, options: OutputOptions) {
@@ -45,49 +46,49 @@ export class Terminal {
   }
 
   /**
-   * Writes data for programs, exactly; on a terminal it is text, and what that would act on is written out. Resolves when
-   * there is room for more, so that a slow reader slows the writer down.
+   * Writes data for programs unchanged; on a terminal, control characters are escaped. Resolves when there is room for
+   * more, so that a slow reader slows down the writer.
    */
   data(bytes: string | Uint8Array): Promise<void> {
     return this.#write(this.#io.stdout.isTTY ? visibleText(textOf(bytes)) : bytes)
   }
 
-  /** The bytes of an entry: as {@link data}, and on a terminal one line, whatever is in them. */
+  /** Writes the bytes of an entry as {@link data}; on a terminal, as one escaped line. */
   entry(bytes: Uint8Array): Promise<void> {
     return this.#write(this.#io.stdout.isTTY ? `${visible(textOf(bytes))}\n` : bytes)
   }
 
-  /** A line of data for people, or several. Other people's text in it that may hold line feeds is for {@link row}. */
+  /** Writes one or more lines of text. For foreign text that may contain line feeds use {@link row}. */
   line(text = ''): Promise<void> {
     return this.#write(`${this.#shown(text)}\n`)
   }
 
-  /** A line of cells with tabs between, none of which can break out of its own. */
+  /** Writes a line of tab-separated cells. A line feed or tab in a cell is escaped. */
   row(cells: readonly string[]): Promise<void> {
     return this.line(cells.map(visible).join('\t'))
   }
 
-  /** A line of data for programs: what is read back is what was given. */
+  /** Writes a line of JSON, which parses back to the same value. */
   jsonLine(value: unknown): Promise<void> {
     return this.#write(`${visibleJson(JSON.stringify(value))}\n`)
   }
 
-  /** One or the other, as was asked. */
+  /** Writes the value as JSON or the text, as the options ask. */
   result(value: unknown, text: string): Promise<void> {
     return this.json ? this.jsonLine(value) : this.line(text)
   }
 
-  /** Whether remarks reach a person, and no log or file. */
+  /** Whether remarks are shown to a person, rather than written to a log or file. */
   get showsRemarks(): boolean {
     return !this.#quiet && !this.json && this.#io.stderr.isTTY === true
   }
 
-  /** A remark. */
+  /** Writes a remark. */
   note(text: string): void {
     if (!this.#quiet && !this.json) this.#io.stderr.write(`${this.#shown(text)}\n`)
   }
 
-  /** Something that should not be missed. */
+  /** Writes a warning. */
   warn(text: string): void {
     this.#io.stderr.write(`stele: ${this.#shown(`${this.paint.yellow('warning:')} ${indented(text)}`)}\n`)
   }
@@ -95,7 +96,7 @@ export class Terminal {
   /**
    * A progress bar, on a terminal only.
    *
-   * @param total where it ends, undefined if nobody knows
+   * @param total the end value, undefined if unknown
    */
   progress(label: string, total?: number): Progress {
     const shown = !this.#quiet && this.#io.stderr.isTTY === true
@@ -120,7 +121,7 @@ export class Terminal {
   }
 }
 
-/** The lines of a message behind the first, so that none of them looks like output of ours. */
+/** Indents the further lines of a message, so that they cannot look like separate output. */
 export function indented(message: string): string {
   return message.replaceAll(/\n(?! |stele: |\n|$)/g, '\n  ')
 }
@@ -132,7 +133,7 @@ function textOf(bytes: string | Uint8Array): string {
 const REDRAW_MS = 100
 const BAR_WIDTH = 24
 
-/** One line on a terminal that is drawn over itself. Does nothing without a terminal. */
+/** A status line on a terminal that is redrawn in place. Does nothing without a terminal. */
 export class Progress {
   readonly #sink: Sink | undefined
   readonly #label: string
@@ -149,7 +150,7 @@ export class Progress {
     this.#startedMs = nowMs
   }
 
-  /** Says how far it is, and where it ends if that is known only now; draws at most ten times a second. */
+  /** Updates the progress, and the total if it is only known now. Draws at most ten times a second. */
   at(done: number, extra = '', total = this.#total): void {
     this.#done = done
     this.#extra = extra
@@ -157,7 +158,7 @@ export class Progress {
     this.draw(() => this.#line(performance.now()))
   }
 
-  /** Shows a line of the caller's own; `make` is called only when it is drawn. */
+  /** Draws another line; `make` is called only when it is drawn. */
   draw(make: () => string): void {
     if (!this.#sink) return
     const nowMs = performance.now()
@@ -166,7 +167,7 @@ export class Progress {
     this.#sink.write(`\r\u001B[K${visible(make()).slice(0, (this.#sink.columns ?? 80) - 1)}`)
   }
 
-  /** Takes the line away, so that what is written next begins at the left. */
+  /** Clears the line, so that the next output begins at the left. */
   end(): void {
     if (this.#sink && this.#drawnMs > 0) this.#sink.write('\r\u001B[K')
   }

@@ -14,28 +14,28 @@ import { openSeen, type Comparison } from './seen.ts'
 
 const TIMEOUT_MS = 10_000
 
-/** Sent to copies of the log, which may want to know who asks. */
+/** The user agent for requests to copies of the log. */
 export type Headers = Readonly<Record<string, string>>
 
-/** What the witnesses of a policy are asked about. */
+/** What the witnesses of a policy are asked. */
 export interface Question {
   readonly policy: Policy
   readonly log: LogIdentity
   readonly head: SignedHead
   /** The tiles of that head. */
   readonly files: LogFiles
-  /** Witnesses that the operator says to go without. */
+  /** Witnesses that the operator excludes. */
   readonly without: readonly string[]
 }
 
 /**
- * Asks every witness of a policy what it has seen. Each is shown the head, which it cosigns only if that extends what
- * it cosigned last: so its answer holds at this moment, where its published checkpoint may be old. Only a cosignature
- * (200) and a size (409) are answers.
+ * Asks every witness of a policy for the newest head that it has seen. The request submits the restored head, which a
+ * witness cosigns only if it extends the head cosigned last. So the answer is current, while the witness's published
+ * checkpoint may be old. Only a cosignature (200) or a size (409) counts as an answer.
  *
- * @returns the names of those that were left out
- * @throws SteleError `unreachable` for one that does not answer and was not left out; `fork`; `usage` for a name that
- *   is no witness's
+ * @returns the names of excluded witnesses
+ * @throws SteleError `unreachable` if a witness does not respond and is not excluded; `fork`; `usage` for a name that
+ *   is not a witness's
  */
 export async function askWitnesses(question: Question, comparison: Comparison): Promise<string[]> {
   const { policy, without } = question
@@ -68,12 +68,12 @@ async function ask(witness: PolicyWitness, question: Question, comparison: Compa
     const size = Number(/cosigned size ([0-9]+)/.exec(answer.failure.message)?.[1] ?? question.head.size + 1)
     return comparison.note(source, size)
   }
-  // Its public checkpoint may be older than what it cosigned last (a cache, a limit on requests): it can show that more
-  // was signed, or another history, but never that this head is the newest.
+  // A witness's published checkpoint may be older than the one it cosigned last (a cache, a rate limit). It can show
+  // that more was signed, or another history, but not that this head is the newest.
   throw unanswered(witness, answer.failure)
 }
 
-/** The checkpoint that a witness shows to monitors; undefined if it shows none. */
+/** The checkpoint that a witness publishes; undefined if it publishes none. */
 async function publishedBy(url: string, { origin }: LogIdentity): Promise<string | undefined> {
   try {
     const { body } = await new Transport({ timeoutMs: TIMEOUT_MS }).ask(
@@ -112,8 +112,8 @@ async function cosign(
 function unanswered({ name }: PolicyWitness, cause: Error): SteleError {
   return new SteleError(
     'unreachable',
-    `witness ${name}: it does not say what it has seen of this log: ${cause.message}. Without its answer nobody can ` +
-      `tell whether more was signed; nothing was restored. If it is gone for good, --without-witness ${name} says so`,
+    `witness ${name}: it did not report the newest head that it has seen: ${cause.message}. Without it, a newer signed head ` +
+      `could be missed; nothing was restored. If the witness is gone for good, use --without-witness ${name}`,
     { cause },
   )
 }

@@ -11,18 +11,18 @@ import { BACKUP_FILES, isOfGeneration, KEY_FILE } from '../backup/description.ts
 type Entry = Extract extends AsyncIterable<infer Item> ? Item : never
 
 const BESIDE: readonly string[] = Object.values(BACKUP_FILES)
-/** The largest bundle, which is the largest file of all. */
+/** The largest bundle, which is the largest possible file. */
 const MAX_FILE_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
 
 /**
- * Unpacks a backup, and of a tar file only what belongs to one: names that a backup does not have are passed over, so
- * nothing is written outside of the folder.
+ * Unpacks a backup from a tar file. Names that a backup does not have are skipped, so nothing is written outside of the
+ * folder.
  *
- * @throws SteleError `corrupt` for one that is cut short, or no tar file; `io_error`
+ * @throws SteleError `corrupt` for a truncated or invalid tar file; `io_error`
  */
 export async function extractTar(path: string, folder: string): Promise<void> {
   const entries = extract()
-  // Whoever reads the entries is told, since the stream is destroyed.
+  // The error reaches the reader of the entries, since the stream is destroyed.
   const reading = pipeline(createReadStream(path), entries)
   reading.catch(() => undefined)
   let complete = false
@@ -39,7 +39,10 @@ export async function extractTar(path: string, folder: string): Promise<void> {
     )
   }
   if (complete) return
-  throw new SteleError('corrupt', `${path}: it ends without a checkpoint, which comes last: it was cut short`)
+  throw new SteleError(
+    'corrupt',
+    `${path}: it is truncated: the checkpoint, which is the last file, is missing`,
+  )
 }
 
 /** @returns true for the checkpoint */

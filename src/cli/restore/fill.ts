@@ -15,16 +15,16 @@ import { type Headers, openMirror } from './ask-witnesses.ts'
 import type { EndingWitness } from './head.ts'
 import { openSeen, type SeenHead } from './seen.ts'
 
-/** Of one synced write: large enough that syncing costs little, small enough to be held in memory. */
+/** Bytes of one synced write: large enough to make syncing cheap, small enough for memory. */
 const STEP_BYTES = 4 * 1024 * 1024
 const STEP_ENTRIES = 16_384
 
 /**
  * Reads a whole log into an empty store. Every entry and every tile is hashed and compared while it is read, and all of
- * them together with the signed checkpoint, in memory that does not grow with the log.
+ * them with the signed checkpoint. Memory does not grow with the log.
  *
  * @param name of the source, for messages
- * @throws SteleError `corrupt` naming the first entry or file that is missing or wrong; as `auditLog`
+ * @throws SteleError `corrupt` naming the first missing or wrong entry or file; as `auditLog`
  */
 export async function fillStore(
   store: LevelStore,
@@ -46,7 +46,7 @@ export async function fillStore(
   await loader.flush()
 }
 
-/** Gathers stretches into steps. */
+/** Collects ranges into write steps. */
 class Loader {
   readonly #store: LevelStore
   #stretches: AuditedStretch[] = []
@@ -77,8 +77,8 @@ class Loader {
 }
 
 /**
- * A backup, and what came after it from somewhere else: full files that the backup's checkpoint covers are read there,
- * all others from the one that has more. Each byte is checked against the larger head, whichever it came from.
+ * Combines a backup with a larger copy: full files that the backup's checkpoint covers are read from the backup, all
+ * others from the copy. Every byte is verified against the larger head.
  */
 export class CatchUpFiles implements LogFiles {
   readonly #backup: LogFiles
@@ -116,28 +116,28 @@ export class CatchUpFiles implements LogFiles {
   }
 }
 
-/** What the operator can say was seen of the log. */
+/** The heads of the log that the operator knows of. */
 export interface SeenOptions {
   readonly headFile?: readonly string[]
   readonly seen?: readonly string[]
   readonly mirror?: readonly string[]
 }
 
-/** Heads that were seen, and when the log is known to have signed. */
+/** Heads that were seen, and known times of signing. */
 interface Gathered {
   readonly seen: readonly SeenHead[]
   readonly signedAtMs: readonly number[]
-  /** Those that say that the log has ended. */
+  /** Heads that say that the log has ended. */
   readonly endings: readonly EndingWitness[]
 }
 
 /**
- * Reads what was seen of a log: head files, checkpoints that somebody kept, mirrors, the head that was published.
+ * Reads the known heads of a log: head files, kept checkpoints, mirrors, and the published head of the backup.
  *
- * @param former where the log kept its head file: one that is still there outlived the accident
+ * @param former the log's previous head file, which may have survived the loss of the log
  * @param published the record in the backup, if it has one
- * @param headers for mirrors that ask for a key
- * @throws SteleError for whatever cannot be read or is not signed by the log: it may be the one that saw more
+ * @param headers for mirrors that require a key
+ * @throws SteleError for a head that cannot be read or is not signed by the log, since it may be the newest one
  */
 export async function gatherSeen(
   log: LogIdentity,

@@ -13,16 +13,16 @@ import { evaluatePolicy } from '../../policy/evaluate.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import type { BackupDescription, EndingState } from '../backup/description.ts'
 
-/** What the head of a restored log is made of. */
+/** The inputs of a restored log's head. */
 interface HeadParts {
-  /** For messages. */
+  /** The name of the source, for messages. */
   readonly name: string
   readonly opened: OpenedCheckpoint
   readonly info: LogInfo
   readonly keys: PrivateKeys
-  /** The tree head that the backup holds, of whatever size. */
+  /** The tree head in the backup, of any size. */
   readonly treeHead: BackupDescription['treeHead']
-  /** Timestamps that are known to have been signed. */
+  /** Timestamps that are known to be signed. */
   readonly signedAtMs: readonly number[]
   readonly nowMs: number
   /** Of a log that has ended. */
@@ -30,11 +30,11 @@ interface HeadParts {
 }
 
 /**
- * The head under which a restored log goes on: the checkpoint with the log's own signatures as they were made then, and
- * the tree head of RFC 6962, if the backup has that as well. Else all keys that sign now sign anew, for the same size and
- * root hash, later than any head that is known. Either way it has the lines of all keys of its time.
+ * The head of a restored log. If the backup has the checkpoint and the RFC 6962 tree head of one tree, the head is both
+ * as they were signed. Otherwise the current keys sign the same size and root hash again, later than any known head.
+ * Either way it has the signature lines of all keys of its time.
  *
- * @throws SteleError `bad_signature`, `malformed` for a tree head that the backup has wrongly
+ * @throws SteleError `bad_signature`, `malformed` if the tree head in the backup is invalid
  */
 export async function restoredHead(parts: HeadParts): Promise<SignedHead> {
   const { info, keys, opened, signedAtMs, nowMs } = parts
@@ -42,19 +42,19 @@ export async function restoredHead(parts: HeadParts): Promise<SignedHead> {
   const kept = keptHead(parts)
   if (kept) return { ...kept, ...final }
   const { size, root } = opened.checkpoint
-  // A clock that was set back must not date a head before the keys that sign it.
+  // With a clock that was set back, the head must not be dated before the keys that sign it.
   const timestampMs = Math.max(nowMs, changedMs(info.keys), ...signedAtMs.map((ms) => ms + 1))
   return { ...(await headSigner(info, keys).sign({ size, root, timestampMs })), ...final }
 }
 
-/** The head of the backup, as it was signed; undefined if it is not all there. */
+/** The head of the backup as it was signed; undefined if it is incomplete. */
 function keptHead({ name, opened, info, treeHead, signedAtMs }: HeadParts): SignedHead | undefined {
   const { size, root } = opened.checkpoint
   if (treeHead?.treeSize !== size || !equalBytes(parseHex(treeHead.rootHash, name), root)) return undefined
   const { timestampMs } = treeHead
-  // RFC 6962 section 3.5: timestamps only grow, so one that an idle log has signed over since is not gone back to.
+  // RFC 6962 section 3.5: timestamps only grow. An idle log may have re-signed its head with a later one.
   if (signedAtMs.some((ms) => ms > timestampMs)) return undefined
-  // Cosignatures are asked for anew; a stored head has the log's own lines alone.
+  // A stored head has only the log's own lines; cosignatures are requested again.
   const checkpoint = formatNote({ text: opened.note.text, signatures: opened.note.signatures })
   const treeHeadSignature = parseBase64(treeHead.signature, `${name}: tree head`)
   const head = { size, root, timestampMs, checkpoint, treeHeadSignature }
@@ -62,7 +62,7 @@ function keptHead({ name, opened, info, treeHead, signedAtMs }: HeadParts): Sign
     headVerifier(info)(head)
     return head
   } catch (error) {
-    // Keys changed between the two parts of it, which were asked for one after the other.
+    // The keys changed between the reading of the two parts.
     if (hasCode(error, 'untrusted_signer')) return undefined
     if (!(error instanceof SteleError)) throw error
     throw new SteleError(error.code, `${name}: ${error.message}`, { cause: error })
@@ -70,11 +70,11 @@ function keptHead({ name, opened, info, treeHead, signedAtMs }: HeadParts): Sign
 }
 
 /**
- * The head that readers of a witnessed log are to see first: the restored one if its note has the cosignatures that the
- * policy asks for, else the one that was published when the backup was made.
+ * The first published head of a restored log with witnesses: the restored head if its note has the cosignatures that
+ * the policy requires, otherwise the head that was published when the backup was made.
  *
- * @param note of the restored head, with whatever cosignatures came along
- * @param kept the record of the published head that the backup has
+ * @param note the restored head, with any cosignatures
+ * @param kept the record of the published head in the backup
  */
 export function publishedRecord(
   policy: string,
@@ -88,7 +88,7 @@ export function publishedRecord(
   return { record: kept, cosigned: true }
 }
 
-/** A checkpoint with the lines that another note with the same text has besides. */
+/** Adds the signature lines that another note with the same text has. */
 function withLinesOf(checkpoint: string, note: string): string {
   const { text, signatures } = parseNote(checkpoint)
   const more = parseNote(note).signatures.filter(
@@ -97,29 +97,29 @@ function withLinesOf(checkpoint: string, note: string): string {
   return formatNote({ text, signatures: [...signatures, ...more] })
 }
 
-/** What the operator says of whether the log has ended. */
+/** What the operator says about the log's end. */
 export interface EndingOptions {
-  /** It has; a string is the URL of the log that goes on. */
+  /** The log has ended; a string is the URL of the successor. */
   readonly frozen?: string | true
-  /** It has not. */
+  /** The log has not ended. */
   readonly notFrozen?: boolean
 }
 
-/** What somebody says of it: a backup, a head file, a server. */
+/** A source that states whether the log has ended: a backup, a head file, a server. */
 export interface EndingWitness {
   readonly source: string
   readonly ending: EndingState
 }
 
 /**
- * Decides whether the restored log has ended. Whoever says that it has is believed, since a log that has ended never takes
- * an entry again. That it has not is believed of a backup, as of its moment, or of the operator; where neither says so, it
- * is not guessed.
+ * Decides whether the restored log has ended. Any source that says so is believed, since an ended log must never accept
+ * an entry again. That the log has not ended is believed only from the backup, for its time, or from the operator.
+ * Without either it is an error.
  *
- * @param source what is restored, and what it says
- * @param others whoever else knows something
- * @returns the mark for its head; undefined for a log that takes entries
- * @throws SteleError `usage` where nobody knows, or the operator contradicts what is known
+ * @param source what is restored, and its statement
+ * @param others further statements
+ * @returns the record for its head; undefined for a log that accepts entries
+ * @throws SteleError `usage` if the state is unknown, or the operator contradicts a known end
  */
 export function restoredEnding(
   source: { readonly name: string; readonly ending: EndingState | undefined },
@@ -131,7 +131,7 @@ export function restoredEnding(
   const own = source.ending ? [{ source: source.name, ending: source.ending }] : []
   const said = frozenBy([...own, ...others])
   if (said && notFrozen) {
-    throw new SteleError('usage', `${said.source}: it says that the log is frozen, and that has no end`)
+    throw new SteleError('usage', `${said.source}: it says that the log is frozen, which cannot be undone`)
   }
   const asked = typeof frozen === 'string' ? finalRecord(frozen) : {}
   if (said) return finalRecord(said.successor ?? asked.successor)
@@ -144,7 +144,7 @@ export function restoredEnding(
   )
 }
 
-/** Whoever says that it has ended, first of all one who names the successor. */
+/** A statement that the log has ended, preferably one that names the successor. */
 function frozenBy(
   witnesses: readonly EndingWitness[],
 ): { readonly source: string; readonly successor?: string | undefined } | undefined {

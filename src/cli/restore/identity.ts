@@ -19,9 +19,9 @@ import { readTextFile } from '../../storage/files.ts'
 import { BACKUP_FILES } from '../backup/description.ts'
 import type { RestoreSource } from './source.ts'
 
-/** What the operator says of what the log is. */
+/** What the operator says about the log's identity. */
 export interface IdentityOptions extends KeyOptions {
-  /** A `log.json` that is newer than the backup's, or where there is none. */
+  /** A `log.json` that is newer than the backup's, or for a source without one. */
   readonly logJson?: string
   readonly origin?: string
   readonly allowDuplicates?: boolean
@@ -29,20 +29,19 @@ export interface IdentityOptions extends KeyOptions {
   readonly headFolder?: string
 }
 
-/** What a log is, and what it signs with. */
+/** The identity of a log, and its private keys. */
 export interface Identity {
   readonly info: LogInfo
-  /** `log.json` as it is to be, byte for byte as it was if nothing in it changes. */
+  /** The new `log.json`; byte for byte the old one if nothing changes. */
   readonly infoText: string
   readonly keys: PrivateKeys
-  /** Where the log kept its head file, if not in its folder: what is there may know more than the source. */
+  /** The folder of the log's head file, if not the log's own. That head file may know of more than the source. */
   readonly formerHeadFile: string | undefined
 }
 
 /**
- * What the restored log is: as its `log.json` says, whose private keys are all there. They say which log it is: whatever
- * the source holds is checked against their public halves. Without a `log.json` it has the keys that are handed in, each
- * from the first head on.
+ * The identity of the restored log: as in its `log.json`, with all its private keys, whose public halves must match.
+ * Without a `log.json` the log has the given keys, each valid from the first head on.
  *
  * @throws SteleError `key_missing`, `key_permissions`, `wrong_key`, `malformed`, `foreign_format`, `usage`
  */
@@ -81,7 +80,7 @@ async function keptInfo(
   return { info: parseLogInfo(text, logJson ?? join(source.name, BACKUP_FILES.info)), text }
 }
 
-/** What is not known is closed: entries that took a key before are for nobody without one. */
+/** Unknown settings are restored as closed, so that private entries do not become public. */
 async function madeInfo(source: RestoreSource, options: IdentityOptions): Promise<LogInfo> {
   const { checkpointKeys, treeHeadKey } = await readKeys(source, options, [FIRST_KEY_FILE])
   const keys = checkpointKeys.map((skey, i) => {
@@ -137,17 +136,17 @@ function checkHeadFolder({ headFile }: LogInfo): void {
   )
 }
 
-/** Where the private keys are, if not in the backup. */
+/** The private keys, if they are not in the backup. */
 interface KeyOptions {
-  /** One for each key that signs, in any order. */
+  /** One for each signing key, in any order. */
   readonly skey?: readonly string[]
   readonly treeHeadKey?: string
 }
 
 /**
- * The private keys of all that sign for a log, checked against its public ones.
+ * Reads the private keys of all signing keys of a log, and checks them against the public ones.
  *
- * @throws SteleError `key_missing` naming the public half; `key_permissions`, `wrong_key`, `malformed`
+ * @throws SteleError `key_missing` naming the public key; `key_permissions`, `wrong_key`, `malformed`
  */
 async function privateKeys(source: RestoreSource, options: KeyOptions, info: LogInfo): Promise<PrivateKeys> {
   const active = activeKeys(info.keys)
@@ -173,9 +172,9 @@ async function privateKeys(source: RestoreSource, options: KeyOptions, info: Log
 }
 
 /**
- * The private keys that were handed in, or else those of the source.
+ * The given private keys, or else those of the source.
  *
- * @param files what those of the checkpoints are called there
+ * @param files names of the checkpoint keys in the source
  * @throws SteleError `key_missing` if there is none; `key_permissions`
  */
 async function readKeys(

@@ -6,12 +6,12 @@ import { SteleError } from '../../errors.ts'
 import { accessPath, META_LOG } from '../../instance/access-files.ts'
 import { replaceFile } from '../../storage/files.ts'
 
-/** The file of a backup of all logs that has the API keys, as hashes. */
+/** The file of API key hashes in a backup of all logs. */
 export const ACCESS_FILE = 'access.json'
 
 /**
- * The logs of a folder that `backup --all` wrote. The meta log comes first, for what is done to the others leaves a line
- * there.
+ * The logs in a folder that `backup --all` wrote. The meta log comes first, since restoring the others is recorded in
+ * it.
  *
  * @throws SteleError `not_found`
  */
@@ -32,9 +32,9 @@ export async function savedLogs(from: string): Promise<string[]> {
 }
 
 /**
- * Puts the API keys of a backup into a data folder that has none.
+ * Restores the API keys of a backup into a data folder that has none.
  *
- * @returns false if there is nothing to put there, or something already
+ * @returns false if the backup has no keys, or the folder already has some
  * @throws SteleError `foreign_format`, `io_error`
  */
 export async function restoreAccess(from: string, data: string): Promise<boolean> {

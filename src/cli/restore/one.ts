@@ -10,7 +10,7 @@ import { restoredIdentity } from './identity.ts'
 import { restore, type Restored, type RestoreOptions } from './restore.ts'
 import { openRestoreSource, type RestoreSource } from './source.ts'
 
-/** Restores one log, writes down that it did, and says what came of it. @throws SteleError as `restore`, `withTrace` */
+/** Restores one log, records it in the meta log, and prints the result. @throws SteleError as `restore`, `withTrace` */
 export async function restoreOne(
   context: Context,
   from: string,
@@ -32,11 +32,11 @@ export async function restoreOne(
       (restored) => shown(restored, source),
     )
     await terminal.result({ log: name, data, ...shown(result, source) }, textOf(name, result, source))
-    if (untraced) terminal.warn(`${name}: no line in the meta log says so: ${untraced.message}`)
+    if (untraced) terminal.warn(`${name}: this is not recorded in the meta log: ${untraced.message}`)
     if (result.compared.length > 0) return
     terminal.warn(
-      'nobody was asked whether more of this log was seen: it has no witnesses, and no --head-file, --seen or ' +
-        '--mirror was given. Compare it with a checkpoint that somebody kept before you serve it',
+      'the log was not compared with any newer head: it has no witnesses, and no --head-file, --seen or ' +
+        '--mirror was given. Compare it with a checkpoint kept by a client or monitor before you serve it',
     )
   } finally {
     await source.close()
@@ -63,7 +63,7 @@ function textOf(
   ].join('\n')
 }
 
-/** Restoring makes a data folder where there is none: a new machine has nothing yet. */
+/** Creates the data folder if it is missing, as on a new machine. */
 async function makeDataFolder(data: string): Promise<void> {
   if (existsSync(join(data, 'stele.json'))) await checkDataFolder(data)
   else await initDataFolder(data)

@@ -10,10 +10,10 @@ import { openSeen } from './seen.ts'
 import { openRestoreSource } from './source.ts'
 
 /**
- * Repairs a log of a data folder, which is locked meanwhile.
+ * Repairs a log of a data folder. The log is locked meanwhile.
  *
- * @throws SteleError `locked`; `rolled_back` for a database that lost its end, which is no matter of single entries; as
- *   `repairRange`
+ * @throws SteleError `locked`; `rolled_back` for a database that lost its newest entries, which repair cannot put back;
+ *   as `repairRange`
  */
 export async function repairStored(
   terminal: Terminal,
@@ -45,14 +45,15 @@ export async function repairStored(
   }
 }
 
-/** What LevelDB must not read goes first; what it held is then put back from the copy. */
+/** Removes files that LevelDB must not read; their contents are then restored from the copy. */
 async function clearDamage({ store }: StoredLog, terminal: Terminal, dryRun: boolean): Promise<void> {
   const bar = terminal.progress('checking files')
   const faults = await store.checkAllFiles(async (checked, of) => bar.at(checked, undefined, of))
   bar.end()
   for (const { message } of faults) terminal.warn(message)
   if (dryRun || faults.length === 0) return
-  for (const copy of await store.clearFaults()) terminal.note(`as it was, with what is still in it: ${copy}`)
+  for (const copy of await store.clearFaults())
+    terminal.note(`the damaged file, with its remaining contents, is kept as ${copy}`)
 }
 
 async function checkNotBehind(data: string, log: StoredLog, terminal: Terminal): Promise<void> {

@@ -17,7 +17,7 @@ import type { Identity, IdentityOptions } from './identity.ts'
 import { Comparison, openSeen } from './seen.ts'
 import type { RestoreSource } from './source.ts'
 
-/** What the operator says about a restore. */
+/** The operator's options of a restore. */
 export interface RestoreOptions extends SeenOptions, IdentityOptions, EndingOptions {
   readonly catchUp?: string
   /** A file; false if the log has no witnesses. */
@@ -25,7 +25,7 @@ export interface RestoreOptions extends SeenOptions, IdentityOptions, EndingOpti
   readonly withoutWitness?: readonly string[]
 }
 
-/** What was restored. */
+/** The result of a restore. */
 export interface Restored {
   readonly opened: OpenedCheckpoint
   readonly compared: readonly { readonly source: string; readonly size: number }[]
@@ -34,7 +34,7 @@ export interface Restored {
   readonly frozen: boolean
 }
 
-/** One restore: from where, to where, whose. */
+/** One restore: source, target, identity. */
 export interface RestoreJob {
   readonly data: string
   readonly name: string
@@ -42,11 +42,11 @@ export interface RestoreJob {
   readonly identity: Identity
   readonly options: RestoreOptions
   readonly terminal: Terminal
-  /** For copies that ask for a key. */
+  /** Headers for copies that require a key. */
   readonly headers: Headers
 }
 
-/** The tree that is restored: the backup's, or with `--catch-up` a larger one that extends it. */
+/** The tree to restore: the backup's, or with `--catch-up` a larger one that extends it. */
 interface Target {
   readonly name: string
   readonly files: LogFiles
@@ -56,11 +56,11 @@ interface Target {
 }
 
 /**
- * Makes a log out of a backup or a copy, after everybody who may have seen more of it was asked.
+ * Restores a log from a backup or a copy, after comparing it with all known newer heads.
  *
- * @throws SteleError `rolled_back` if somebody has seen a larger head; `fork`, with evidence; `unreachable` for a
- *   witness or mirror that does not answer; `corrupt` naming the first damage; `already_exists`, `key_missing` and the
- *   like. In each case nothing is in the log's place
+ * @throws SteleError `rolled_back` if a larger head is known; `fork`, with evidence; `unreachable` for a witness or
+ *   mirror that does not respond; `corrupt` naming the first damage; `already_exists`, `key_missing` and similar errors.
+ *   After an error the log's folder does not exist.
  */
 export async function restore(job: RestoreJob): Promise<Restored> {
   const { data, name, source, options, terminal, headers } = job
@@ -108,8 +108,8 @@ export async function restore(job: RestoreJob): Promise<Restored> {
 }
 
 /**
- * A key speaks for the sizes up to which it signed: with one that was stolen after it was retired, anybody could show
- * a log that goes on.
+ * A retired key is only valid up to the size at which it was retired. Otherwise a thief of a retired key could forge a
+ * continuation of the log.
  */
 function checkKeysOfSize({ keys }: LogInfo, { name, opened }: Target): void {
   const { size } = opened.checkpoint
@@ -121,7 +121,7 @@ function checkKeysOfSize({ keys }: LogInfo, { name, opened }: Target): void {
   if (speaks) return
   throw new SteleError(
     'untrusted_signer',
-    `${name}: its checkpoint of size ${size} is signed by keys alone that were retired before that size`,
+    `${name}: its checkpoint of size ${size} is signed only by keys that were retired before that size`,
   )
 }
 
@@ -133,7 +133,7 @@ async function targetOf(
   const { name, files } = source
   const note = await files.checkpoint()
   const backup = { ...openSeen(join(name, 'checkpoint'), note, log), files }
-  // Asked after the checkpoint: a log that ended in between counts as ended.
+  // Asked after the checkpoint was read: a log that ended in between counts as ended.
   const ending = await source.ending(log.origin)
   const base: Target = { name, files, note, opened: openCheckpoint(note, log), ending }
   const { catchUp } = options
@@ -141,7 +141,7 @@ async function targetOf(
   const more = await openMirror(catchUp, PATIENCE_MS, headers)
   const seen = openSeen(catchUp, more.note, log, more.files)
   const { size } = backup.head
-  // Either way round the smaller one must be a prefix of the larger.
+  // In both cases the smaller tree must be a prefix of the larger.
   await new Comparison(log, backup, evidence).compare(seen)
   const later = await readEnd(catchUp, log.origin, headers)
   if (seen.head.size <= size) return { ...base, ending: later ?? ending }
@@ -150,12 +150,12 @@ async function targetOf(
     files: new CatchUpFiles(files, size, more.files, more.note),
     note: more.note,
     opened: openCheckpoint(more.note, log),
-    // That the log took entries when it was saved says nothing of how it stood later.
+    // That the log accepted entries at the time of the backup does not say that it still did later.
     ending: ending?.frozen ? ending : later,
   }
 }
 
-/** The text of the log's policy; undefined for a log that has none. */
+/** The text of the log's policy; undefined for a log without one. */
 async function policyOf({ source, options }: RestoreJob): Promise<string | undefined> {
   if (options.policy === false) return undefined
   if (options.policy !== undefined) {
@@ -168,7 +168,7 @@ async function policyOf({ source, options }: RestoreJob): Promise<string | undef
   if (source.description?.policy === 'none') return undefined
   throw new SteleError(
     'usage',
-    `${source.name}: it does not say whether the log has witnesses, who would know if more was signed. Hand in its ` +
-      `policy with --policy <file>, or say --no-policy`,
+    `${source.name}: it does not say whether the log has witnesses, which may have seen a newer head. Give its ` +
+      `policy with --policy <file>, or use --no-policy`,
   )
 }

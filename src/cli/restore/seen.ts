@@ -10,12 +10,12 @@ import { type LogIdentity, openCheckpoint } from '../../note/checkpoint.ts'
 import { formatVerifierKey } from '../../note/key.ts'
 import { writeDurably } from '../files/durable.ts'
 
-/** A head of the log that somebody has seen; its signature is good. */
+/** A head of the log from another source; its signature is verified. */
 export interface SeenHead {
-  /** Who: a file, a witness, a mirror. */
+  /** The source: a file, a witness, a mirror. */
   readonly source: string
   readonly head: VerifiedCheckpoint
-  /** The tiles of that head, where its source has them. */
+  /** The tiles of that head, if its source has them. */
   readonly files?: LogFiles
 }
 
@@ -30,7 +30,7 @@ export function openSeen(source: string, note: string, log: LogIdentity, files?:
   }
 }
 
-/** Holds what is restored against what was seen of it. */
+/** Compares the restored tree with known heads. */
 export class Comparison {
   readonly #log: LogIdentity
   readonly #restored: SeenHead & { readonly files: LogFiles }
@@ -38,31 +38,31 @@ export class Comparison {
   readonly compared: { readonly source: string; readonly size: number }[] = []
   readonly #larger: { readonly source: string; readonly size: number }[] = []
 
-  /** @param evidenceFolder made when there is something to keep */
+  /** @param evidenceFolder created when there is evidence to keep */
   constructor(log: LogIdentity, restored: SeenHead & { files: LogFiles }, evidenceFolder: string) {
     this.#log = log
     this.#restored = restored
     this.#evidenceFolder = evidenceFolder
   }
 
-  /** @throws SteleError `fork` once the evidence is kept; as `VerifiedTiles` */
+  /** @throws SteleError `fork` once the evidence is stored; as `VerifiedTiles` */
   async compare(seen: SeenHead): Promise<void> {
     const { head, files } = this.#restored
     const isLarger = seen.head.size > head.size
-    // What is larger can only be judged with its own tiles; without them it is refused as larger anyway.
+    // A larger head can only be compared with its own tiles. Without them it is refused as larger anyway.
     const tiles = isLarger ? seen.files : files
     const contradiction = tiles && (await judgeHeads(tiles, seen.head, head))
     if (contradiction) throw await this.#forked(seen, contradiction)
     this.note(seen.source, seen.head.size)
   }
 
-  /** Notes a size that somebody has seen, and nothing contradicts. */
+  /** Records a size that was seen, without a contradiction. */
   note(source: string, size: number): void {
     this.compared.push({ source, size })
     if (size > this.#restored.head.size) this.#larger.push({ source, size })
   }
 
-  /** @throws SteleError `rolled_back` if anybody has seen more than is restored */
+  /** @throws SteleError `rolled_back` if a larger head than the restored one is known */
   finish(): void {
     const largest = this.#larger.toSorted((a, b) => b.size - a.size)[0]
     if (!largest) return
@@ -71,7 +71,7 @@ export class Comparison {
     throw new SteleError(
       'rolled_back',
       `${source}: it ends at size ${head.size}, but ${largest.source} has a signed head of size ${largest.size}: ` +
-        `entries ${head.size} to ${largest.size - 1} are missing, and a log that went on without them would sign a ` +
+        `entries ${head.size} to ${largest.size - 1} are missing, and a log that continued without them would sign a ` +
         `second history. Nothing was restored. Take them from a copy that has them, with --catch-up ${catchUp}, or ` +
         `restore --from that copy`,
     )
@@ -93,7 +93,7 @@ export class Comparison {
     return new SteleError(
       'fork',
       `${this.#restored.source} and ${seen.source}: ${message}. Nothing was restored; the evidence is in ${path}: keep ` +
-        `it, and find out who signed twice before anything is signed again`,
+        `it, and find out how both came to be signed before the log signs again`,
     )
   }
 }

@@ -18,28 +18,28 @@ import { PATIENCE_MS } from '../context.ts'
 import { FolderFiles } from '../files/folder-files.ts'
 import type { Headers } from './ask-witnesses.ts'
 
-/** Where a log is restored from. Nothing that it gives has been verified. */
+/** The source of a restore. Nothing from it is verified. */
 export interface RestoreSource {
-  /** For messages. */
+  /** The name of the source, for messages. */
   readonly name: string
   readonly files: LogFiles
-  /** What a backup says besides; undefined for what is only a log's tiles. */
+  /** The description in a backup; undefined for a source that only has tiles. */
   readonly description: BackupDescription | undefined
-  /** Whether the log has ended, as of what was read of it before; undefined where the source does not say. */
+  /** Whether the log has ended, as of the head that was read before; undefined if the source does not say. */
   ending(origin: string): Promise<EndingState | undefined>
-  /** A file beside the tiles, if there is one. */
+  /** A file beside the tiles, if it exists. */
   beside(path: string): Promise<Uint8Array | undefined>
-  /** A private key of the backup, if it has it. @throws SteleError `key_permissions` */
+  /** A private key in the backup, if it has it. @throws SteleError `key_permissions` */
   key(path: string): Promise<string | undefined>
   close(): Promise<void>
 }
 
 /**
- * Opens what a log is to be restored from: a backup's folder or the one above it, a tar file, or the URL of any
- * tlog-tiles log.
+ * Opens the source of a restore: a backup's folder or the folder above it, a tar file, or the URL of any tlog-tiles
+ * log.
  *
- * @param data the data folder, which for a tar file holds what is in it until the source is closed
- * @param headers for a URL that asks for a key
+ * @param data the data folder, into which a tar file is unpacked until the source is closed
+ * @param headers for a URL that requires a key
  * @throws SteleError `not_found`, `corrupt`, `io_error`
  */
 export async function openRestoreSource(
@@ -57,7 +57,7 @@ export async function openRestoreSource(
   }
   throw new SteleError(
     'not_found',
-    `${from}: expected a URL, a tar file, or a folder with a file "checkpoint" in it: without that a backup was never ` +
+    `${from}: expected a URL, a tar file, or a folder with a file "checkpoint" in it: without it a backup was never ` +
       `complete`,
   )
 }
@@ -104,7 +104,7 @@ async function folderSource(name: string, folder: string): Promise<RestoreSource
   const files = new FolderFiles(folder)
   const note = generation === undefined ? undefined : await inGeneration(BACKUP_FILES.checkpoint)
   if (generation !== undefined && !note) {
-    throw new SteleError('corrupt', `${join(name, nameIn(generation, 'checkpoint'))}: it is not there`)
+    throw new SteleError('corrupt', `${join(name, nameIn(generation, 'checkpoint'))}: it is missing`)
   }
   return {
     name,

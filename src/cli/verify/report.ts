@@ -9,37 +9,37 @@ import { sha256 } from '../../merkle/hash.ts'
 import { STDIN } from '../files/input.ts'
 import { counted, formatCount } from '../output/units.ts'
 
-/** A file as it was read. */
+/** A file that was read. */
 export interface ReadFile {
   readonly path: string
   /** Hex. */
   readonly sha256: string
 }
 
-/** What could not be judged: a file without a partner, or one that could not be read. */
+/** A file that could not be checked: it has no counterpart, or cannot be read. */
 export interface NotJudged {
   readonly verdict: 'no_entry' | 'no_proof' | 'io_error'
   readonly message: string
 }
 
-/** One proof and its entry, and what came of them. */
+/** One proof with its entry, and the result. */
 export interface Checked {
   readonly proof?: ReadFile
-  /** A file, or the leaf hash that was given in its place. */
+  /** A file, or a leaf hash given instead. */
   readonly entry?: ReadFile | { readonly leafHash: string }
   readonly result: ProofVerified | ProofRefused | NotJudged
 }
 
-/** Whom the check believed. */
+/** The trusted keys and policy of a check. */
 interface Trusted {
-  /** Verifier keys as text; empty where the policy lists the log. */
+  /** Verifier keys as text; empty if the policy lists the log. */
   readonly keys: readonly string[]
   readonly origin: string | undefined
   readonly policy: ReadFile | undefined
   readonly rotations: ReadFile | undefined
 }
 
-/** What a verified proof says, without the verdict: one line, and further ones on who signed when. */
+/** The facts of a verified proof, in lines: the entry, then who signed when. */
 export function describeVerified(result: ProofVerified): string[] {
   const { index, origin, treeSize, signedBy, signatures, cosignedBy, unverifiedNames } = result
   const lines = [
@@ -60,12 +60,12 @@ export function describeVerified(result: ProofVerified): string[] {
 }
 
 function timeOf(ms: number | undefined): string {
-  // The range of Date, which a signed number may exceed.
+  // A signed number may exceed the range of Date.
   if (ms === undefined || ms > 8.64e15) return 'time not stated'
   return `who states the time ${new Date(ms).toISOString()}`
 }
 
-/** How many were verified, and how many were not. */
+/** The number of verified and of failed items. */
 export function summaryOf(all: readonly Checked[]): string {
   const good = all.filter(({ result }) => result.verdict === 'verified').length
   const bad = all.length - good
@@ -73,9 +73,9 @@ export function summaryOf(all: readonly Checked[]): string {
 }
 
 /**
- * The text for a report: what was verified, when, with which program, against which key and which bytes.
+ * A text for a report: what was verified, when, with which program, key and bytes.
  *
- * @param run when by this machine's clock, and what the program calls itself
+ * @param run time by this machine's clock, and the program's name and version
  */
 export function reportText(
   all: readonly Checked[],
@@ -103,7 +103,7 @@ export function reportText(
 
 const MEANING =
   '"Verified" means that the bytes of the entry, as they were read, are in the tree whose head the named keys signed. It ' +
-  'does not mean that what they say is true. Times are the statements of those who signed.'
+  'does not mean that the content of the entry is true. Times are the statements of those who signed.'
 
 function itemOf({ proof, entry, result }: Checked): string {
   const what = [proof && `the proof ${named(proof)}`, entry && `the entry ${named(entry)}`]
@@ -121,7 +121,7 @@ function hashOf(text: string): string {
   return toHex(sha256(encodeUtf8(text)))
 }
 
-/** A proof file and the entry that it is held against; what has no partner says so, and counts as a failure. */
+/** A proof file and its entry. A file without a counterpart counts as a failure. */
 export type Pair =
   | { readonly proof: string; readonly entry: string }
   | { readonly proof: string; readonly missing: string }
@@ -129,22 +129,22 @@ export type Pair =
 
 const PROOF = '.tlog-proof'
 
-/** True for an argument that stands for many proofs. @throws SteleError `io_error` */
+/** True for an argument that is a folder of proofs. @throws SteleError `io_error` */
 export async function isFolder(path: string): Promise<boolean> {
   if (path === STDIN) return false
   try {
     return (await stat(path)).isDirectory()
   } catch (error) {
-    // What is wrong with a file is said when it is read.
+    // An unreadable file is reported when it is read.
     if ((error as NodeJS.ErrnoException).code !== undefined) return false
     throw error
   }
 }
 
 /**
- * The pairs of a folder. For `x.tlog-proof` the entry is the file `x` beside it or, if there is none, the only file there
- * whose name is `x`, a dot and one extension (`x.txt`). Files whose names begin with a dot are left out; any other file
- * without a proof, and any folder, is listed as one that nothing was verified of.
+ * The pairs of a folder. The entry of `x.tlog-proof` is the file `x` beside it or, if there is none, the only file
+ * named `x`, a dot and one extension (`x.txt`). Files whose names begin with a dot are ignored. Any other file without
+ * a proof, and any folder, is listed as not verified.
  *
  * @param others files of the folder that are neither proof nor entry: keys, policies
  * @throws SteleError `io_error`; `usage` for a folder without proof files
@@ -161,7 +161,7 @@ export async function pairsIn(folder: string, others: readonly string[] = []): P
     .filter(({ name }) => !name.endsWith(PROOF) && !used.has(join(folder, name)))
     .map((each) => ({
       entry: join(folder, each.name),
-      missing: each.isDirectory() ? 'a folder, which is not looked into' : `there is no proof of it here`,
+      missing: each.isDirectory() ? 'a folder, which is not searched' : `there is no proof of it here`,
     }))
   return [...pairs, ...alone]
 }
@@ -177,12 +177,12 @@ export async function pairBeside(proof: string): Promise<Pair> {
 function pairOf(folder: string, name: string, names: readonly string[]): Pair & { readonly proof: string } {
   const proof = join(folder, name)
   if (!name.endsWith(PROOF))
-    return { proof, missing: `its name does not end with ${PROOF}, so none leads to its entry` }
+    return { proof, missing: `its name does not end with ${PROOF}, so the name of its entry is unknown` }
   const base = name.slice(0, -PROOF.length)
   if (names.includes(base)) return { proof, entry: join(folder, base) }
   const [first, ...more] = names.filter((other) => isExtended(base, other))
   if (first === undefined)
-    return { proof, missing: `there is no ${base} and no ${base}.txt or the like beside it` }
+    return { proof, missing: `there is no ${base} and no ${base}.<extension> beside it` }
   if (more.length > 0)
     return { proof, missing: `expected one entry beside it, got ${[first, ...more].join(', ')}` }
   return { proof, entry: join(folder, first) }
