@@ -115,7 +115,10 @@ test('a table file that would end the process is named by reads, scrubber, fsck 
   expect(existsSync(`${database}-damaged`)).toBe(false)
   const before = new Map(readdirSync(database).map((name) => [name, readFileSync(`${database}/${name}`)]))
   const repaired = await stele(['repair', 'main', '--from', backup, '--data', folder])
-  expect([repaired.code, repaired.out]).toEqual([0, expect.stringContaining('restored 200 entries') as string])
+  expect([repaired.code, repaired.out]).toEqual([
+    0,
+    expect.stringContaining('restored 200 entries') as string,
+  ])
   const kept = readdirSync(`${database}-damaged`)
   expect(kept.length).toBeGreaterThan(0)
   for (const name of kept) {
