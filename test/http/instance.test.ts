@@ -196,7 +196,7 @@ describe('metrics', () => {
     const app = createApp(BARE)
     expect(app.routes.map((route) => route.path)).toContain('/metrics')
     const route = app.routes.find(({ path }) => path === '/metrics')!
-    await expect(async () => route.handle({ search: '', path: {} } as never)).rejects.toThrow('switched off')
+    await expect(async () => route.handle({ search: '', path: {} } as never)).rejects.toThrow('disabled')
   })
 })
 
