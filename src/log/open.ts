@@ -213,7 +213,7 @@ async function catchUp(
  *
  * @param timestampMs of the head, in milliseconds since 1970
  * @returns the record of that head, for the head file; durable in the store
- * @throws SteleError `already_exists` for a store that holds a head; whatever the signer and the store throw
+ * @throws SteleError `already_exists` for a store that holds a head; what the signer and the store throw
  */
 export async function beginLog(
   store: LogStore,

@@ -33,7 +33,7 @@ import { Tls } from './tls.ts'
 export interface RunningServer {
   /** Where it listens, with the port that it has, without a trailing slash: `http://127.0.0.1:6962`. */
   readonly url: string
-  /** The logs of its data folder. Asked anew each time, for a log may be closed and opened again meanwhile. */
+  /** The logs of its data folder. Asked each time, for a log may be closed and opened again meanwhile. */
   readonly logs: LogDirectory
   /** Reads the certificate again, and keeps the old one if the new one is no good; undefined without TLS. */
   readonly reloadTls?: () => Promise<void>
