@@ -58,16 +58,16 @@ export async function runUntilStopped<T extends Running>(
     (listener) => io.onStopSignal(listener),
     () => io.exit(EXIT_INTERRUPTED),
   )
-  let offReload = (): void => {}
+  const logger = createServerLog(options['log-level'], io.stderr)
+  let reload = (): void => logger.info('SIGHUP: there is nothing to read again')
+  // From the beginning: without a listener SIGHUP would end the process.
+  const offReload = io.onReloadSignal(() => reload())
   try {
-    const logger = createServerLog(options['log-level'], io.stderr)
     const starting = start(logger, stop.signal)
     const running = await Promise.race([starting, stop.received])
     if (running) {
-      const { reloadTls, reload = reloadTls } = running
-      // Without a listener SIGHUP would end the process.
-      const ignored = (): void => logger.info('SIGHUP: there is nothing to read again')
-      offReload = io.onReloadSignal(() => (reload ? void reload() : ignored()))
+      const again = running.reload ?? running.reloadTls
+      if (again) reload = () => void again()
       await onReady(running)
       await stop.received
     }

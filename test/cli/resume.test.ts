@@ -51,7 +51,7 @@ test('a log that allows duplicates is asked where it stands before anything is s
   const added = await stele(['add', '--lines', '--batch', '10', ...flags], { stdin: lines(25) })
   expect(added.code).toBe(0)
   expect(added.out).toBe(numbers(50).slice(numbers(25).length))
-  expect(added.err).toContain('the log has it from index 35 on')
+  expect(added.err).toContain('the log has the batch from index 35 on')
   expect(served.server.logs.get('main')!.log!.published.size).toBe(50)
 })
 
