@@ -27,7 +27,7 @@ export function pocCommand(program: Command, actions: Actions): void {
 Starts a log, a witness and a monitor in a temporary folder and on loopback addresses, tampers with their files, keys and
 responses, and compares the parties that notice with proto-docs/threat-model.md. Changes nothing else.
 ${examples(
-  ['stele poc', 'the whole list; about half a minute'],
+  ['stele poc', 'the whole list; about two minutes'],
   ['stele poc --only stolen-key fork-reader --keep', 'two of them, and the folders to look at'],
   ['stele poc --list', 'the attacks, and who should catch them'],
   ['stele poc --json', 'a line for each attack, and one for the whole'],
